@@ -1,0 +1,8 @@
+"""Leaderboards from records: ``python -m benchmarks.report``."""
+
+from __future__ import annotations
+
+from crystalbench import cli
+
+if __name__ == "__main__":
+    cli.standalone(cli.report)

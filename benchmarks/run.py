@@ -1,0 +1,8 @@
+"""The main job: ``python -m benchmarks.run --suite matbench``."""
+
+from __future__ import annotations
+
+from crystalbench import cli
+
+if __name__ == "__main__":
+    cli.standalone(cli.run)

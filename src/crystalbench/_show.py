@@ -1,0 +1,108 @@
+"""What the command line shows while runs go on."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from crystalbench.evaluation.metrics import METRICS
+from crystalbench.records import Record
+from crystalbench.runs.engine import Unwatched
+from crystalbench.runs.plan import Run
+
+
+class LiveProgress(Unwatched):
+    """A bar over all runs and one for the run under way; on a plain stream, one line for each finished run.
+
+    Args:
+        console: where to write.
+        total: number of runs.
+    """
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console, self.total = console, total
+        self.done = 0
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.overall = self.bars.add_task("all runs", total=total, numbers="")
+        self.current: TaskID | None = None
+        self._said_waiting = False
+
+    def __enter__(self) -> LiveProgress:
+        """Show the bars."""
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bars as they are."""
+        self._drop()
+        self.bars.stop()
+
+    def started(self, run: Run) -> _RunProgress:
+        """A bar for the run."""
+        self._drop()
+        self.current = self.bars.add_task(run.title, total=None, numbers="")
+        return _RunProgress(self.bars, self.current)
+
+    def finished(self, run: Run, record: Record, *, here: bool) -> None:
+        """One line for a run that was made here."""
+        self._advance()
+        if here:
+            metric = METRICS[record.metric]
+            value = record.scores.get(record.metric)
+            unit = f" {record.unit}" if metric.has_unit and record.unit else ""
+            shown = "undefined" if value is None else f"{value:.4g}{unit}"
+            self.console.print(
+                f"[green]✓[/] {run.title}  {metric.label} {shown}  [dim]({record.seconds.fit:.1f} s, "
+                f"{self.done} of {self.total})[/]",
+                highlight=False,
+            )
+
+    def waiting(self, runs: list[Run]) -> None:
+        """Say once that other processes are at work."""
+        if not self._said_waiting:
+            self._said_waiting = True
+            self.console.print(f"waiting for {len(runs)} runs that other processes are doing", style="dim")
+
+    def failed(self, run: Run, reason: str) -> None:
+        """One line with the reason."""
+        self._advance()
+        self.console.print(f"[red]✗[/] {run.title}  [red]failed[/]: ", reason, highlight=False, sep="")
+
+    def _advance(self) -> None:
+        self.done += 1
+        self.bars.update(self.overall, completed=self.done)
+        self._drop()
+
+    def _drop(self) -> None:
+        if self.current is not None:
+            self.bars.remove_task(self.current)
+            self.current = None
+
+
+class _RunProgress:
+    def __init__(self, bars: Progress, bar: TaskID) -> None:
+        self.bars, self.bar = bars, bar
+
+    def __call__(self, done: int, total: int, **numbers: float) -> None:
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        self.bars.update(self.bar, completed=done, total=total, numbers=shown)

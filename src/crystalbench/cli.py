@@ -1,0 +1,295 @@
+"""The command line: run, report, list."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from crystalbench import __version__
+from crystalbench.errors import ConfigError, CrystalBenchError
+from crystalbench.tasks import DataSources, parse_data_options, task_specs
+
+app = typer.Typer(
+    name="crystalbench",
+    help="A fair comparison of representations of crystals over the official Matbench folds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+screen = Console()
+errors = Console(stderr=True)
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Entry point of the command ``crystalbench``."""
+    app()
+
+
+@app.command("run")
+def run(
+    suite: Annotated[str | None, typer.Option(help="Suite by name, or a TOML file. [default: demo]")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable); or a task file .toml.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
+    ] = None,
+    fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).")] = None,
+    view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyperparameter, name=value (repeatable).", metavar="NAME=VALUE")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A task's data file, perhaps with part of the rows (repeatable).", metavar="TASK=PATH"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many rows of each task.", min=1)] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
+    inner_folds: Annotated[int | None, typer.Option(help="Parts of the training part; one validates.", min=2)] = None,
+    ensemble: Annotated[int | None, typer.Option(help="Members, one for each of so many inner folds.", min=1)] = None,
+    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never download data.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List tasks, models and suites, and stop.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Run what is missing of a suite, then show the leaderboard.
+
+    Without options, the demo suite runs on data that ships with CrystalBench. Runs whose record exists are not done
+    again: stop at any time and call the same command to go on.
+    """
+    with _for_people(verbose):
+        sources = _sources(data_dir, data, limit, offline)
+        if list_:
+            _list(sources)
+            return
+        from crystalbench.runs.plan import Selection
+
+        selection = Selection(task or (), model or (), fold or (), seed or (), view or (), _parameters(set_ or []))
+        chosen = _suite(suite, selection, inner_folds, ensemble)
+        _run(chosen, selection, sources, results or Path(chosen.results), device, threads)
+
+
+@app.command("report")
+def report(
+    results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Make the leaderboard from the records and show it."""
+    with _for_people(verbose):
+        _report(results, None)
+
+
+@app.command("list")
+def list_all(
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")] = None,
+    data: Annotated[list[str] | None, typer.Option(metavar="TASK=PATH", help="A task's data file.")] = None,
+) -> None:
+    """List tasks (with the rows that are here), models, views and suites."""
+    with _for_people(verbose=False):
+        _list(_sources(data_dir, data, None, offline=True))
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    screen.print(__version__)
+
+
+def standalone(command: Callable[..., None]) -> None:
+    """Run one command as a program of its own, e.g. ``python -m benchmarks.run``."""
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program.command()(command)
+    program()
+
+
+# ---------------------------------------------------------------------- the work
+
+
+def _run(suite: Any, selection: Any, sources: DataSources, results: Path, device: str, threads: int | None) -> None:
+    from crystalbench._show import LiveProgress
+    from crystalbench.records import RecordStore
+    from crystalbench.runs.engine import check_writable, run_plan
+    from crystalbench.runs.environment import physical_cores
+    from crystalbench.runs.execute import Machine
+    from crystalbench.runs.plan import make_plan
+
+    store = RecordStore(results / "records")
+    if suite.limit and sources.limit is None:
+        sources = DataSources(sources.data_dir, sources.files, suite.limit, sources.download, sources.progress)
+    plan = make_plan(suite, selection, sources)
+    for note in plan.notes:
+        screen.print(f"[yellow]note[/] {escape(note)}", highlight=False)
+    for task in plan.tasks:
+        if task.is_partial:
+            screen.print(f"[yellow]note[/] {task.name}: {len(task):,} of {task.rows_total:,} rows", highlight=False)
+    missing = [r for r in plan.runs if store.find(r.asked) is None]
+    screen.print(
+        f"suite {suite.name}: {len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done", highlight=False
+    )
+    if missing:
+        check_writable(store.root)
+    machine = Machine(device, threads or physical_cores())
+    live = LiveProgress(screen, len(plan.runs))
+    try:
+        with live:
+            outcome = run_plan(plan, store, machine, live)
+    except KeyboardInterrupt:
+        screen.print(
+            f"stopped after {live.done} of {len(plan.runs)} runs; the same command goes on from there", style="yellow"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    _report(results, {task.name for task in plan.tasks})
+    if outcome.failures:
+        for failed, reason in outcome.failures:
+            errors.print(f"[red]failed[/] {escape(failed.title)}: {escape(reason)}", highlight=False)
+        errors.print(f"tracebacks are in {store.root / '.failures'}", highlight=False)
+        raise typer.Exit(1)
+
+
+def _report(results: Path, tasks: set[str] | None) -> None:
+    from crystalbench.evaluation.leaderboard import leaderboards
+    from crystalbench.records import RecordStore
+    from crystalbench.reports.files import notes, write_leaderboards
+    from crystalbench.reports.screen import screen_table
+
+    store = RecordStore(results / "records")
+    if not store.root.is_dir():
+        raise ConfigError(f"{store.root}: there are no records; run a suite first, or give --results")
+    records, problems = store.read_all()
+    boards = leaderboards(records)
+    for board in boards:
+        if tasks is None or board.task in tasks:
+            screen.print()
+            screen.print(screen_table(board, screen.width))
+            for note in notes(board):
+                screen.print(escape(note), style="dim", highlight=False)
+    for problem in problems:
+        errors.print(f"[red]not counted[/] {escape(str(problem))}", highlight=False)
+    if records:
+        paths = write_leaderboards(boards, results)
+        screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _suite(name: str | None, selection: Any, inner_folds: int | None, ensemble: int | None) -> Any:
+    from crystalbench.runs.suite import Suite, load_suite
+
+    if name is None and selection.tasks:
+        suite = Suite(name="selection", tasks=tuple(selection.tasks))
+    else:
+        suite = load_suite(name or "demo")
+    changes = {"inner_folds": inner_folds, "ensemble": ensemble}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
+
+
+def _list(sources: DataSources) -> None:
+    from crystalbench.models import get_model, model_names
+    from crystalbench.runs.suite import load_suite, suite_names
+    from crystalbench.views import get_view, view_names
+
+    tasks = Table(title="Tasks", title_justify="left")
+    for column in ("task", "property", "unit", "kind", "sees", "rows", "rows here", "where"):
+        tasks.add_column(column, justify="right" if column.startswith("rows") else "left")
+    for spec in task_specs().values():
+        found = spec.availability(sources)
+        here = "" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
+        sees = "structures" if spec.has_structures else "compositions"
+        target = spec.target
+        row = [spec.name, target.name, target.unit, str(target.kind), sees, f"{spec.rows_total:,}", here, found.where]
+        tasks.add_row(*map(escape, row), style="" if found.here else "dim")
+    models = Table(title="Models", title_justify="left")
+    for column in ("model", "needs", "what it is"):
+        models.add_column(column)
+    for name in model_names():
+        model = get_model(name)
+        models.add_row(name, str(model.needs), escape((model.__doc__ or "").strip().splitlines()[0]))
+    views = Table(title="Views", title_justify="left")
+    for column in ("view", "removes"):
+        views.add_column(column)
+    for name in view_names():
+        views.add_row(name, get_view(name).removes)
+    suites = Table(title="Suites", title_justify="left")
+    for column in ("suite", "what it is", "tasks"):
+        suites.add_column(column)
+    for name in suite_names():
+        suite = load_suite(name)
+        suites.add_row(name, escape(suite.description), escape(", ".join(suite.tasks)))
+    for table in (tasks, models, views, suites):
+        screen.print(table)
+        screen.print()
+
+
+def _sources(data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool) -> DataSources:
+    if data_dir is not None and not data_dir.is_dir():
+        raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
+    return DataSources(data_dir, parse_data_options(data or []), limit, not offline, _download_progress())
+
+
+def _download_progress() -> Callable[[str, int, int | None], None]:
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=screen
+    )
+    known: dict[str, Any] = {}
+
+    def report(name: str, done: int, total: int | None) -> None:
+        if name not in known:
+            known[name] = bars.add_task(f"downloading {name}", total=total)
+            bars.start()
+        bars.update(known[name], completed=done, total=total)
+        if total is not None and done >= total:
+            bars.stop()
+
+    return report
+
+
+def _parameters(assignments: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"--set {text!r}: write it as name=value, e.g. --set epochs=50")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = {"True": True, "False": False, "None": None}.get(value, value)
+    return found
+
+
+@contextlib.contextmanager
+def _for_people(verbose: bool) -> Iterator[None]:
+    """Show errors that CrystalBench raises on purpose in one line, and others with their traceback."""
+    level = logging.DEBUG if verbose else logging.WARNING
+    handler = RichHandler(console=errors, show_path=verbose, show_time=verbose)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("crystalbench").setLevel(level)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    try:
+        yield
+    except CrystalBenchError as error:
+        errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from (error if verbose else None)
+    except KeyboardInterrupt:
+        errors.print("stopped", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        raise typer.Exit(1) from None

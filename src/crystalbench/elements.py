@@ -1,0 +1,22 @@
+"""Chemical symbols and atomic numbers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pymatgen.core import Element
+
+MAX_Z = 118
+
+SYMBOLS: tuple[str, ...] = ("", *(Element.from_Z(z).symbol for z in range(1, MAX_Z + 1)))
+"""Chemical symbols by atomic number; entry 0 is empty."""
+
+
+@lru_cache(maxsize=256)
+def atomic_number(symbol: str) -> int:
+    """Atomic number of an element symbol; ``D`` and ``T`` are hydrogen.
+
+    Raises:
+        ValueError: no element has this symbol.
+    """
+    return int(Element(symbol).Z)

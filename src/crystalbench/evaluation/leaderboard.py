@@ -1,0 +1,213 @@
+"""Leaderboards: records to scores per model and task, with published scores beside them. Nothing is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crystalbench.evaluation.metrics import METRICS, Metric, metrics_of
+from crystalbench.evaluation.published import FOLD_COLUMNS, published_scores
+from crystalbench.records import Record
+
+OURS, PUBLISHED = "ours", "published"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one entry.
+
+    Attributes:
+        mean: mean over the folds, each the mean over its seeds.
+        std: population standard deviation over the folds, as Matbench has it.
+    """
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a leaderboard: a model on a task.
+
+    Attributes:
+        model: name in tables.
+        protocol: ``default`` or ``tuned``.
+        view: what the model saw.
+        scores: by metric name; a metric that is not defined on every fold is left out.
+        folds: number of folds done.
+        seeds: number of repetitions of each fold.
+        rows: rows of the task that were at hand.
+        rows_total: rows of the complete task.
+        fit_seconds: mean seconds to fit a fold; None for published entries.
+        parameters: fitted parameters, largest over the folds; None where unknown.
+        source: ``ours`` or ``published``.
+        note: a reason for doubt, or empty.
+    """
+
+    model: str
+    protocol: str
+    view: str
+    scores: dict[str, Score]
+    folds: int
+    seeds: int
+    rows: int
+    rows_total: int
+    fit_seconds: float | None
+    parameters: int | None
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The entries of one task on the same rows, best first.
+
+    Attributes:
+        task: name of the task.
+        metric: name of the main metric.
+        kind: kind of the target.
+        unit: its unit.
+        rows: rows at hand.
+        rows_total: rows of the complete task.
+        folds_total: largest number of folds that an entry has.
+        entries: ours and the published ones; on a part of the rows, ours first, since published ones are of all rows.
+    """
+
+    task: str
+    metric: str
+    kind: str
+    unit: str
+    rows: int
+    rows_total: int
+    folds_total: int
+    entries: list[Entry]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a part of the task's rows was used."""
+        return self.rows < self.rows_total
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The main metric, then the others of the task's kind."""
+        rest = [m for m in metrics_of(self.kind) if m.name != self.metric]
+        return [METRICS[self.metric], *rest]
+
+
+def leaderboards(records: Iterable[Record]) -> list[Board]:
+    """Boards of all tasks that records tell of, by name of the task; partial ones after complete ones."""
+    by_board: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
+    for record in records:
+        by_board[(record.asked.task, -record.rows.task, record.asked.data)].append(record)
+    return [_board(by_board[key]) for key in sorted(by_board)]
+
+
+def _board(records: Sequence[Record]) -> Board:
+    first = records[0]
+    task, rows, rows_total = first.asked.task, first.rows.task, first.rows.task_total
+    ours = [_entry(name, group) for name, group in _named_groups(records)]
+    complete = rows == rows_total
+    published = _published_entries(task, rows_total)
+    better_last = METRICS[first.metric].higher_is_better
+
+    def order(entry: Entry) -> tuple[bool, float, str]:
+        score = entry.scores.get(first.metric)
+        value = float("inf") if score is None else (-score.mean if better_last else score.mean)
+        return (not complete and entry.source == PUBLISHED, value, entry.model)
+
+    folds = max(entry.folds for entry in ours)
+    entries = sorted(ours + published, key=order)
+    return Board(task, first.metric, first.kind, first.unit, rows, rows_total, folds, entries)
+
+
+def _named_groups(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Records that belong together (all but fold and seed are equal), named so that names differ."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda r: (r.label, r.asked.fold, r.asked.seed, r.key)):
+        asked = record.asked.model_dump(mode="json", exclude={"fold", "seed"})
+        groups[json.dumps([record.label, asked], sort_keys=True)].append(record)
+    alike: dict[tuple[str, str, bool], list[list[Record]]] = defaultdict(list)
+    for group in groups.values():
+        alike[(group[0].label, group[0].asked.view, group[0].asked.tuning is not None)].append(group)
+    named = []
+    for (label, _, _), same in alike.items():
+        named += [(label if len(same) == 1 else f"{label} ({_difference(g, same)})", g) for g in same]
+    return named
+
+
+def _difference(group: list[Record], same: list[list[Record]]) -> str:
+    """What sets a group of runs apart from others of the same label, e.g. ``layers=2``."""
+
+    def settings(records: list[Record]) -> dict[str, str]:
+        asked = records[0].asked
+        plain = {"model": asked.model, "version": asked.model_version, **asked.protocol.model_dump()}
+        return {name: str(value) for name, value in {**plain, **asked.parameters}.items()}
+
+    everyone = [settings(g) for g in same]
+    mine = settings(group)
+    names = [name for name in mine if len({s.get(name) for s in everyone}) > 1]
+    return ", ".join(f"{name}={mine[name]}" for name in names) or group[0].key[:8]
+
+
+def _entry(name: str, records: list[Record]) -> Entry:
+    first = records[0]
+    folds: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        folds[record.asked.fold].append(record)
+    scores: dict[str, Score] = {}
+    for metric in metrics_of(first.kind):
+        values = [[r.scores.get(metric.name) for r in group] for group in folds.values()]
+        if all(v is not None for group in values for v in group):
+            means = np.array([np.mean([v for v in group if v is not None]) for group in values])
+            scores[metric.name] = Score(float(means.mean()), float(means.std()))
+    parameters = [r.n_parameters for r in records if r.n_parameters is not None]
+    return Entry(
+        model=name,
+        protocol="default" if first.asked.tuning is None else "tuned",
+        view=first.asked.view,
+        scores=scores,
+        folds=len(folds),
+        seeds=len({r.asked.seed for r in records}),
+        rows=first.rows.task,
+        rows_total=first.rows.task_total,
+        fit_seconds=float(np.mean([r.seconds.fit for r in records])),
+        parameters=max(parameters) if parameters else None,
+        source=OURS,
+    )
+
+
+def _published_entries(task: str, rows_total: int) -> list[Entry]:
+    table = published_scores()
+    table = table[table["task"] == task]
+    # A submission kept in the repository's history as well as on the leaderboard is listed once.
+    listed = set(table.loc[table["leaderboard"], "algorithm"])
+    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(" [history]").isin(listed)]
+    entries = []
+    for algorithm, lines in table.groupby("algorithm", sort=True):
+        scores = {
+            str(metric): Score(float(mean), float(std))
+            for metric, mean, std in zip(lines["metric"], lines["mean"], lines["std"], strict=True)
+        }
+        notes = [note for note in lines["note"] if note]
+        folds = int(lines[list(FOLD_COLUMNS)].notna().iloc[0].sum())
+        entries.append(
+            Entry(
+                model=str(algorithm),
+                protocol="default",
+                view="full",
+                scores=scores,
+                folds=folds,
+                seeds=1,
+                rows=rows_total,
+                rows_total=rows_total,
+                fit_seconds=None,
+                parameters=None,
+                source=PUBLISHED,
+                note=notes[0] if notes else ("" if lines["leaderboard"].all() else "not on the leaderboard"),
+            )
+        )
+    return entries

@@ -1,0 +1,84 @@
+"""The published scores of Matbench v0.1, fold by fold.
+
+The table comes from github.com/materialsproject/matbench at commit 936176db18ca4cd7b38cbd957c017a5bac770c6b (MIT
+licence): the results files and, for the six submissions whose results file is missing there, the documentation's
+tables. ``benchmarks/make_published.py`` condenses it. ``rocauc`` is computed from thresholded labels; see
+`crystalbench.evaluation.metrics`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+
+import numpy as np
+import pandas as pd
+
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.metrics import METRICS
+
+FILE = "matbench_v0.1_published.csv"
+"""Name of the packaged table."""
+
+FOLD_COLUMNS = tuple(f"fold_{fold}" for fold in range(5))
+"""Columns with the score of each fold."""
+
+DOUBTS = {
+    ("matbench_mp_is_metal", "CGCNN v2019"): "stands out from all other entries of this task and could not be checked",
+}
+"""Published entries to be read with doubt, by task and algorithm, and why."""
+
+
+def published_scores() -> pd.DataFrame:
+    """Every published entry.
+
+    Returns:
+        One row per task, algorithm and metric, with the columns
+
+        * ``task``, for instance ``matbench_phonons``; ``algorithm``, the submission's own name; ``metric``: ``mae``,
+          ``rmse``, ``max_error`` in the task's unit, ``accuracy``, ``balanced_accuracy``, ``f1``, ``rocauc``
+        * ``mean`` and ``std`` (population) over the folds; ``fold_0`` to ``fold_4``
+        * ``source``: ``json`` (recorded in the results file, 7 digits here), ``docs`` (4 decimals) or ``history``
+          (a results file that is no longer, or never was, on the main branch)
+        * ``leaderboard``: whether the entry is on the leaderboard; false for those from history
+        * ``note``: a reason for doubt, or empty.
+    """
+    return _table().copy()
+
+
+def published(task: str, metric: str) -> pd.DataFrame:
+    """The published entries of one task under one metric, best first.
+
+    Args:
+        task: Matbench's name of the task, for instance ``matbench_phonons``.
+        metric: a metric of the table, for instance ``mae``.
+
+    Returns:
+        The rows of `published_scores`, sorted by ``mean``, numbered from 0.
+
+    Raises:
+        UnknownNameError: there is no such task or metric in the table.
+        ConfigError: the task has no such metric.
+    """
+    table = _table()
+    if task not in set(table["task"]):
+        raise UnknownNameError("published task", task, table["task"].unique())
+    if metric not in set(table["metric"]):
+        raise UnknownNameError("published metric", metric, table["metric"].unique())
+    rows = table[(table["task"] == task) & (table["metric"] == metric)]
+    if rows.empty:
+        known = ", ".join(table.loc[table["task"] == task, "metric"].unique())
+        raise ConfigError(f"The published scores of {task} have no {metric}; they have {known}.")
+    ascending = not METRICS[metric].higher_is_better
+    return rows.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
+
+
+@functools.cache
+def _table() -> pd.DataFrame:
+    file = importlib.resources.files("crystalbench.evaluation") / "data" / FILE
+    numbers = dict.fromkeys(("mean", "std", *FOLD_COLUMNS), np.float64)
+    with file.open("r", encoding="utf-8") as stream:
+        table = pd.read_csv(stream, comment="#", dtype={**numbers, "leaderboard": np.bool_})
+    keys = zip(table["task"], table["algorithm"], strict=True)
+    table["note"] = [DOUBTS.get(key, "") for key in keys]
+    return table

@@ -1,0 +1,109 @@
+"""Whole data sets as tensors on a device, and batches of them by index arithmetic: no per-crystal Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crystalbench.representations import CRYSTAL, Arrays
+
+_NARROW = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64, torch.float64: torch.float32}
+
+
+@dataclass
+class Batch:
+    """Some crystals' arrays, one after another; indices count from the batch's first row.
+
+    Attributes:
+        size: number of crystals, n.
+        values: tensor by name, with the rows of its level.
+        owners: (rows,) int64 by level: the crystal of each row, in [0, n).
+        counts: (n,) int64 by level: rows of each crystal.
+    """
+
+    size: int
+    values: dict[str, Tensor]
+    owners: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The tensor of this name."""
+        return self.values[name]
+
+    def sum(self, rows: Tensor, level: str) -> Tensor:
+        """Sum (rows, d) over each crystal: (n, d)."""
+        return rows.new_zeros((self.size, *rows.shape[1:])).index_add(0, self.owners[level], rows)
+
+    def mean(self, rows: Tensor, level: str) -> Tensor:
+        """Mean of (rows, d) over each crystal: (n, d)."""
+        counts = self.counts[level].to(rows.dtype).reshape(-1, *[1] * (rows.ndim - 1))
+        return self.sum(rows, level) / counts
+
+
+class DeviceArrays:
+    """All arrays of a data set on a device.
+
+    Args:
+        arrays: a representation of n crystals.
+        device: torch device.
+    """
+
+    def __init__(self, arrays: Arrays, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.length = len(arrays)
+        self._layouts = arrays.layouts
+        self._values = {name: torch.from_numpy(np.array(a)).to(self.device) for name, a in arrays.values.items()}
+        self._starts = {
+            level: torch.from_numpy(np.array(o[:-1])).to(self.device) for level, o in arrays.offsets.items()
+        }
+        self._counts = {level: torch.from_numpy(np.diff(o)).to(self.device) for level, o in arrays.offsets.items()}
+        # Sizes of batches must be known without asking the device.
+        self._host_counts = {level: np.diff(o) for level, o in arrays.offsets.items()}
+
+    def __len__(self) -> int:
+        """Number of crystals."""
+        return self.length
+
+    def batch(self, index: np.ndarray) -> Batch:
+        """The crystals at these row numbers, in this order."""
+        chosen = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device, non_blocking=True)
+        rows: dict[str, Tensor] = {CRYSTAL: chosen}
+        owners: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
+        new_starts: dict[str, Tensor] = {}
+        for level, starts in self._starts.items():
+            total = int(self._host_counts[level][index].sum())
+            count = self._counts[level][chosen]
+            new_start = torch.cumsum(count, 0) - count
+            owner = torch.repeat_interleave(count, output_size=total)
+            shift = starts[chosen] - new_start
+            rows[level] = torch.arange(total, device=self.device) + shift[owner]
+            owners[level], counts[level], new_starts[level] = owner, count, new_start
+        values = {}
+        for name, tensor in self._values.items():
+            layout = self._layouts[name]
+            value = tensor[rows[layout.level]]
+            value = value.to(_NARROW.get(value.dtype, value.dtype))
+            if layout.points_to is not None and layout.points_to != CRYSTAL:
+                start = new_starts[layout.points_to][owners[layout.level]]
+                value = value + start.reshape(-1, *[1] * (value.ndim - 1))
+            values[name] = value
+        return Batch(len(index), values, owners, counts)
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Batch]]:
+        """All crystals in batches of at most ``size``, as even as can be, so that none is tiny.
+
+        Args:
+            size: largest batch.
+            order: (n,) row numbers in the order wanted; as they are by default.
+
+        Yields:
+            Row numbers and batch.
+        """
+        order = np.arange(self.length) if order is None else order
+        for index in np.array_split(order, max(1, -(-len(order) // size))):
+            yield index, self.batch(index)

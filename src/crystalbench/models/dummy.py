@@ -1,0 +1,45 @@
+"""Dummy: what a model scores that looks at nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from crystalbench.models.model import Model, Needs
+from crystalbench.samples import Kind, Predictions
+
+if TYPE_CHECKING:
+    from crystalbench.samples import Samples
+
+
+@dataclass
+class Dummy(Model):
+    """Mean of the training targets, or the classes' shares in them.
+
+    Matbench's dummy predicts the training mean for regression, which this one reproduces digit for digit. For
+    classification Matbench's draws labels at random by the classes' shares (scikit-learn's ``stratified``); this one
+    predicts the shares themselves, which is the same knowledge without the dice.
+    """
+
+    needs: ClassVar[Needs] = Needs.COMPOSITION
+
+    def fit(self, train: Samples, valid: Samples) -> Self:
+        """Average the targets of both parts: there is nothing to validate."""
+        targets = np.concatenate([train.targets, valid.targets])
+        if train.target.kind is Kind.MULTICLASS:
+            counts = np.bincount(targets.astype(int), minlength=len(train.target.classes))
+            self._value = counts / counts.sum()
+        else:
+            self._value = np.asarray(targets.mean())
+        return self
+
+    def predict(self, samples: Samples) -> Predictions:
+        """The same value for every row."""
+        return Predictions(np.broadcast_to(self._value, (len(samples), *self._value.shape)).copy())
+
+    @property
+    def n_parameters(self) -> int:
+        """One number, or one for each class."""
+        return int(self._value.size)

@@ -1,0 +1,130 @@
+"""NetworkModel: what every network shares. A network adds only its representation and its encoder."""
+
+from __future__ import annotations
+
+import itertools
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor, nn
+
+from crystalbench.models.batches import Batch, DeviceArrays
+from crystalbench.models.model import Model, Needs
+from crystalbench.models.training import TrainingOptions, outputs, prepare_torch, train_network
+from crystalbench.samples import Kind, Predictions
+
+if TYPE_CHECKING:
+    from crystalbench.representations import Representation
+    from crystalbench.samples import Samples, Target
+
+
+@dataclass
+class NetworkModel(TrainingOptions, Model):
+    """A neural network: an encoder from batch to one embedding per crystal, and the head, loss and training of all.
+
+    Regression targets are standardised by the mean and standard deviation of the training part. The head is a
+    multilayer perceptron; binary and multiclass targets are fitted with cross entropy.
+
+    A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
+
+    Attributes:
+        head_width: width of the head's hidden layers.
+        head_layers: number of the head's hidden layers.
+        dropout: share of the head's hidden units dropped while training.
+    """
+
+    needs: ClassVar[Needs] = Needs.STRUCTURE
+
+    head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
+    head_layers: Annotated[int, IntDistribution(1, 3)] = 1
+    dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.0
+
+    @property
+    @abstractmethod
+    def representation(self) -> Representation:
+        """What the encoder reads."""
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """A module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
+
+    def network(self, target: Target) -> nn.Module:
+        """Encoder and head for a target; not trained."""
+        return _Network(self.encoder(), target.outputs, self.head_width, self.head_layers, self.dropout)
+
+    def fit(self, train: Samples, valid: Samples) -> Self:
+        """Train with early stopping on the validation part."""
+        device = prepare_torch(self.runtime)
+        target = train.target
+        self._target = target
+        self._mean, self._scale = _standard(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.runtime.seed)
+            self._network = self.network(target).to(device)
+            self.best_epoch = train_network(
+                self._network,
+                _loss(target.kind, self.loss),
+                DeviceArrays(train.represent(self.representation), device),
+                self._labels(train, device),
+                DeviceArrays(valid.represent(self.representation), device),
+                self._labels(valid, device),
+                self,
+                self.runtime,
+            )
+        return self
+
+    def predict(self, samples: Samples) -> Predictions:
+        """Predict with the weights of the best epoch."""
+        device = prepare_torch(self.runtime)
+        data = DeviceArrays(samples.represent(self.representation), device)
+        raw = torch.cat([output for _, output in outputs(self._network, data)]).double().cpu()
+        if self._target.kind is Kind.MULTICLASS:
+            return Predictions(torch.softmax(raw, 1).numpy())
+        if self._target.kind is Kind.BINARY:
+            return Predictions(torch.sigmoid(raw[:, 0]).numpy())
+        return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
+
+    @property
+    def n_parameters(self) -> int | None:
+        """Trainable parameters."""
+        if not hasattr(self, "_network"):
+            return None
+        return sum(p.numel() for p in self._network.parameters() if p.requires_grad)
+
+    def _labels(self, samples: Samples, device: torch.device) -> Tensor:
+        if self._target.kind is Kind.MULTICLASS:
+            return torch.from_numpy(samples.targets.astype(np.int64)).to(device)
+        standard = (samples.targets - self._mean) / self._scale
+        return torch.from_numpy(standard.astype(np.float32)[:, None]).to(device)
+
+
+class _Network(nn.Module):
+    def __init__(self, encoder: nn.Module, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        sizes = [int(encoder.width), *[width] * layers]  # type: ignore[arg-type]
+        hidden = [
+            module for a, b in itertools.pairwise(sizes) for module in (nn.Linear(a, b), nn.SiLU(), nn.Dropout(dropout))
+        ]
+        self.head = nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
+
+    def forward(self, batch: Batch) -> Tensor:
+        result: Tensor = self.head(self.encoder(batch))
+        return result
+
+
+def _standard(targets: np.ndarray) -> tuple[float, float]:
+    scale = float(targets.std())
+    return float(targets.mean()), scale if scale > 0 else 1.0
+
+
+def _loss(kind: Kind, regression: str) -> nn.Module:
+    if kind is Kind.MULTICLASS:
+        return nn.CrossEntropyLoss()
+    if kind is Kind.BINARY:
+        return nn.BCEWithLogitsLoss()
+    return nn.L1Loss() if regression == "l1" else nn.HuberLoss()

@@ -1,0 +1,198 @@
+"""The training loop that every network shares: optimiser, schedule, early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from torch import Tensor, nn
+
+from crystalbench.errors import ConfigError, CrystalBenchError
+
+if TYPE_CHECKING:
+    from crystalbench.models.batches import DeviceArrays
+    from crystalbench.models.model import Runtime
+
+# Gaussian expansions of distances yield subnormal floats, on which matrix products are an order of magnitude slower.
+# The flag is inherited by threads when they are made, so it is set before torch starts its pool.
+torch.set_flush_denormal(True)
+
+SCHEDULES = ("one_cycle", "cosine", "constant")
+LOSSES = ("l1", "huber")
+
+
+@dataclass
+class TrainingOptions:
+    """Hyperparameters that every network shares, declared once.
+
+    Attributes:
+        learning_rate: largest learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
+        weight_decay: AdamW's decoupled weight decay; not applied to biases and normalisations.
+        batch_size: crystals in a step, at most.
+        epochs: passes over the training part, at most.
+        patience: epochs without a better validation score after which training stops.
+        schedule: ``one_cycle`` (warm-up over the first tenth, then cosine to zero), ``cosine`` or ``constant``.
+        loss: of regression on standardised targets: ``l1`` or ``huber`` (transition at 1 standard deviation).
+        gradient_clip: largest norm of the gradient; 0 for none.
+        averaging: decay of an exponential moving average of the weights (per step) that is validated and used for
+            prediction; 0 for none.
+    """
+
+    learning_rate: Annotated[float, FloatDistribution(1e-4, 1e-2, log=True)] = 3e-3
+    weight_decay: Annotated[float, FloatDistribution(1e-6, 1e-1, log=True)] = 1e-2
+    batch_size: Annotated[int, CategoricalDistribution((32, 64, 128, 256))] = 64
+    epochs: int = 200
+    patience: int = 200
+    schedule: Annotated[str, CategoricalDistribution(("one_cycle", "cosine"))] = "one_cycle"
+    loss: Annotated[str, CategoricalDistribution(LOSSES)] = "l1"
+    gradient_clip: float = 5.0
+    averaging: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+        for name in ("learning_rate", "batch_size", "epochs", "patience"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+
+
+class DivergedError(CrystalBenchError):
+    """Training gave a loss that is not finite."""
+
+
+def prepare_torch(runtime: Runtime) -> torch.device:
+    """Set threads and determinism, and find the device.
+
+    Raises:
+        ConfigError: the device does not exist here.
+    """
+    torch.set_num_threads(max(1, runtime.threads))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        device = torch.device(runtime.device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {runtime.device!r} cannot be used here: {error}") from error
+    return device
+
+
+def train_network(
+    network: nn.Module,
+    loss: nn.Module,
+    data: DeviceArrays,
+    targets: Tensor,
+    valid: DeviceArrays,
+    valid_targets: Tensor,
+    options: TrainingOptions,
+    runtime: Runtime,
+) -> int:
+    """Train a network in place; it ends with the weights of its best epoch on the validation part.
+
+    Args:
+        network: batch to outputs (n, outputs).
+        loss: outputs and targets to a scalar; also the validation score.
+        data: training part.
+        targets: (n, ...) its targets, on the device.
+        valid: validation part.
+        valid_targets: its targets.
+        options: hyperparameters.
+        runtime: seed and progress.
+
+    Returns:
+        The epoch whose weights were kept, counted from 1.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    shuffle = np.random.default_rng(runtime.seed)
+    steps = max(1, -(-len(data) // options.batch_size))
+    optimiser = torch.optim.AdamW(_parameter_groups(network, options.weight_decay), lr=options.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _Schedule(options.schedule, steps * options.epochs))
+    averaged = _averaged(network, options.averaging)
+    best, best_epoch, best_state = math.inf, 0, {}
+    for epoch in range(1, options.epochs + 1):
+        network.train()
+        total = torch.zeros((), device=data.device)
+        for index, batch in data.batches(options.batch_size, shuffle.permutation(len(data))):
+            optimiser.zero_grad(set_to_none=True)
+            value = loss(network(batch), targets[torch.from_numpy(index).to(data.device)])
+            value.backward()
+            if options.gradient_clip:
+                nn.utils.clip_grad_norm_(network.parameters(), options.gradient_clip)
+            optimiser.step()
+            schedule.step()
+            if averaged is not None:
+                averaged.update_parameters(network)
+            total += value.detach() * len(index)
+        judged = network if averaged is None else averaged.module
+        score = validate(judged, loss, valid, valid_targets)
+        mean_loss = float(total) / len(data)
+        if not (math.isfinite(score) and math.isfinite(mean_loss)):
+            raise DivergedError(
+                f"training diverged in epoch {epoch} (loss {mean_loss}, validation {score}); "
+                f"try a smaller learning_rate than {options.learning_rate:g}"
+            )
+        if score < best:
+            best, best_epoch = score, epoch
+            best_state = {name: tensor.detach().clone() for name, tensor in judged.state_dict().items()}
+        runtime.progress(epoch, options.epochs, loss=mean_loss, valid=score, best=best)
+        if epoch - best_epoch >= options.patience:
+            break
+    network.load_state_dict(best_state)
+    network.eval()
+    return best_epoch
+
+
+@torch.no_grad()
+def validate(network: nn.Module, loss: nn.Module, data: DeviceArrays, targets: Tensor) -> float:
+    """Mean loss over a data set, with the network in evaluation mode."""
+    total = torch.zeros((), device=data.device)
+    for index, output in outputs(network, data):
+        total += loss(output, targets[torch.from_numpy(index).to(data.device)]) * len(index)
+    return float(total) / len(data)
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, data: DeviceArrays, batch_size: int = 512) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Row numbers and outputs (batch, outputs) over a data set, in evaluation mode."""
+    network.eval()
+    for index, batch in data.batches(batch_size):
+        yield index, network(batch)
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+class _Schedule:
+    """Factor on the learning rate at each step."""
+
+    def __init__(self, kind: str, steps: int) -> None:
+        self.kind, self.steps, self.warmup = kind, max(1, steps), max(1, steps // 10)
+
+    def __call__(self, step: int) -> float:
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "one_cycle":
+            if step < self.warmup:
+                return 0.04 + 0.96 * step / self.warmup
+            progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        else:
+            progress = step / self.steps
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _averaged(network: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel | None:
+    if not decay:
+        return None
+    average = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)

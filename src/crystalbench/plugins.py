@@ -1,0 +1,102 @@
+"""Finding what is registered: entry points by name, ``package.module:Name``, or ``path/to/file.py:Name``."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from crystalbench.errors import ConfigError, UnknownNameError
+
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def registered(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """Entry points of a group by name; nothing is imported.
+
+    Raises:
+        ConfigError: two packages register the same name.
+    """
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry in importlib.metadata.entry_points(group=group):
+        if entry.name in found and found[entry.name].value != entry.value:
+            raise ConfigError(
+                f"{group}: the name {entry.name!r} is registered twice, for {found[entry.name].value} and "
+                f"{entry.value}; uninstall one of the packages or rename its entry point"
+            )
+        found[entry.name] = entry
+    return found
+
+
+def load(group: str, what: str, name: str) -> Any:
+    """The object under a registered name, or at ``package.module:Name``, or at ``path/to/file.py:Name``.
+
+    Args:
+        group: entry-point group, e.g. ``crystalbench.models``.
+        what: the word for it in messages, e.g. ``model``.
+        name: name or place.
+
+    Raises:
+        UnknownNameError: nothing is registered under this name.
+        ConfigError: the place cannot be imported, or has no such attribute.
+    """
+    if ":" in name:
+        return _load_from_place(what, name)
+    entries = registered(group)
+    if name not in entries:
+        raise UnknownNameError(what, name, entries)
+    try:
+        return entries[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{what} {name!r} is registered as {entries[name].value} but cannot be loaded: {error}"
+        ) from error
+
+
+def _load_from_place(what: str, place: str) -> Any:
+    module_name, _, attribute = place.rpartition(":")
+    try:
+        module = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{what} {place!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise UnknownNameError(f"attribute of {module_name}", attribute, public)
+    return getattr(module, attribute)
+
+
+def _import(name: str) -> Any:
+    # A user's own package usually lies in the folder where the command is called.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    return importlib.import_module(name)
+
+
+def _import_file(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    name = f"crystalbench_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their own module up while it is executed
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,1 @@
+"""Reports: leaderboards as tables on screen, Markdown and CSV."""

@@ -1,0 +1,185 @@
+"""Leaderboards as files: CSV for programs, Markdown for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from crystalbench.errors import CrystalBenchError
+from crystalbench.evaluation.leaderboard import OURS, Board, Entry
+from crystalbench.evaluation.metrics import Metric
+
+COLUMNS = (
+    "task",
+    "model",
+    "protocol",
+    "view",
+    "metric",
+    "mean",
+    "std",
+    "folds",
+    "rows",
+    "rows_total",
+    "fit_seconds",
+    "parameters",
+    "source",
+)
+"""Columns of leaderboard.csv; programs read them, so they stay as they are."""
+
+
+def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
+    """Write ``leaderboard.csv`` and ``leaderboard.md``.
+
+    Raises:
+        CrystalBenchError: the folder cannot be written.
+    """
+    files = {"leaderboard.csv": to_csv(boards), "leaderboard.md": to_markdown(boards)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_text(folder / name, text)
+    except OSError as error:
+        raise CrystalBenchError(f"{folder}: the leaderboard cannot be written ({error.strerror or error})") from error
+    return [folder / name for name in files]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as file:
+        file.write(text)
+    scratch = Path(file.name)
+    scratch.chmod(0o644)
+    scratch.replace(path)
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """One row per task, entry and metric."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for board in boards:
+        for entry in board.entries:
+            for metric in board.metrics:
+                if metric.name in entry.scores:
+                    writer.writerow(_csv_row(board, entry, metric))
+    return text.getvalue()
+
+
+def _csv_row(board: Board, entry: Entry, metric: Metric) -> list[object]:
+    score = entry.scores[metric.name]
+    seconds = "" if entry.fit_seconds is None else f"{entry.fit_seconds:.2f}"
+    parameters = "" if entry.parameters is None else entry.parameters
+    return [
+        board.task,
+        entry.model,
+        entry.protocol,
+        entry.view,
+        metric.name,
+        f"{score.mean:.8g}",
+        f"{score.std:.8g}",
+        entry.folds,
+        entry.rows,
+        entry.rows_total,
+        seconds,
+        parameters,
+        entry.source,
+    ]
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """A table for each task."""
+    parts = [
+        "# Leaderboard",
+        "",
+        "Made from the records by `python -m benchmarks.report`; nothing here is typed by hand. Scores are mean ± "
+        "population standard deviation over the official folds, as Matbench reports them; rows in bold are runs of "
+        "CrystalBench, the others are published Matbench v0.1 entries (materialsproject/matbench, commit 936176d). "
+        "Seconds are those of fitting one fold on the machine named in each record.",
+    ]
+    for board in boards:
+        parts += ["", f"## {heading(board)}", ""]
+        parts += [part for note in notes(board) for part in (note, "")]
+        parts += _markdown_table(board)
+    return "\n".join(parts) + "\n"
+
+
+def heading(board: Board) -> str:
+    """Name and size of a board's task."""
+    return f"{board.task} ({rows_text(board)})"
+
+
+def rows_text(board: Board) -> str:
+    """Rows at hand, of how many."""
+    return f"{board.rows:,} of {board.rows_total:,} rows" if board.is_partial else f"{board.rows:,} rows"
+
+
+def notes(board: Board) -> list[str]:
+    """What a reader has to know about a board."""
+    found = []
+    if board.is_partial:
+        found.append(
+            f"Only {rows_text(board)} were at hand: scores are on the official folds restricted to these rows and "
+            "cannot be compared with published ones, which are of all rows and are listed below ours for orientation."
+        )
+    if board.metric == "rocauc":
+        found.append(
+            "Matbench's `rocauc` is computed on thresholded labels and equals the balanced accuracy; the true ROC-AUC "
+            "of our runs stands beside it."
+        )
+    incomplete = [e.model for e in board.entries if e.source == OURS and e.folds < board.folds_total]
+    if incomplete:
+        found.append(f"Not all folds done: {', '.join(incomplete)}.")
+    doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]
+    if doubtful:
+        found.append(f"Published entries to read with care: {'; '.join(doubtful)}.")
+    return found
+
+
+def header(board: Board) -> list[str]:
+    """Column titles of a board."""
+    titles = [m.label + (f" / {board.unit}" if m.has_unit and board.unit else "") for m in board.metrics]
+    return ["#", "model", *titles, "view", "folds", "fit / s", "parameters", "source"]
+
+
+def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
+    """One entry's cells, in the order of `header`."""
+    scores = [score_text(entry, metric) for metric in board.metrics]
+    seconds = "" if entry.fit_seconds is None else f"{entry.fit_seconds:.1f}"
+    parameters = "" if entry.parameters is None else f"{entry.parameters:,}"
+    name = entry.model if entry.protocol == "default" else f"{entry.model} ({entry.protocol})"
+    folds = str(entry.folds) if entry.seeds == 1 else f"{entry.folds} × {entry.seeds} seeds"
+    number = "" if place is None else str(place)
+    return [number, name, *scores, entry.view, folds, seconds, parameters, entry.source]
+
+
+def places(board: Board) -> list[int | None]:
+    """Rank of each entry among those that can be compared."""
+    if board.is_partial:
+        ours = sum(e.source == OURS for e in board.entries)
+        return [i + 1 if i < ours else None for i in range(len(board.entries))]
+    return [i + 1 if board.metric in e.scores else None for i, e in enumerate(board.entries)]
+
+
+def score_text(entry: Entry, metric: Metric) -> str:
+    """Mean ± std with as many decimals as four significant digits of the mean have."""
+    score = entry.scores.get(metric.name)
+    if score is None:
+        return ""
+    size = abs(score.mean)
+    decimals = 4 if size == 0 else min(4, max(0, 3 - math.floor(math.log10(size))))
+    return f"{score.mean:.{decimals}f} ± {score.std:.{decimals}f}"
+
+
+def _markdown_table(board: Board) -> list[str]:
+    titles = header(board)
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    for entry, place in zip(board.entries, places(board), strict=True):
+        row = [cell.replace("|", "\\|") for cell in cells(board, entry, place)]
+        if entry.source == OURS:
+            row[1] = f"**{row[1]}**"
+        lines.append("| " + " | ".join(row) + " |")
+    return lines

@@ -1,0 +1,70 @@
+"""Leaderboards on screen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich import box
+from rich.table import Table
+
+from crystalbench.evaluation.leaderboard import OURS, Board
+from crystalbench.reports.files import cells, header, heading, places
+from crystalbench.views import FULL
+
+SHOWN_PUBLISHED = 6
+_WIDTH_OF_A_METRIC = 22
+_ROOM_FOR_PARAMETERS = 96
+
+
+def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED) -> Table:
+    """A board as a table.
+
+    Args:
+        board: the board; all of its own entries are shown.
+        width: columns of the terminal: the wider, the more metrics are shown.
+        published: so many of the published entries are shown, evenly spread from best to worst.
+    """
+    metrics = max(1, min(len(board.metrics), 1 + (width - 96) // _WIDTH_OF_A_METRIC))
+    titles = header(board)
+    last = 2 + len(board.metrics)  # the column after the metrics: view
+    keep = [*range(2 + metrics), *range(last, len(titles))]
+    if all(entry.view == FULL for entry in board.entries):
+        keep.remove(last)
+    if width < _ROOM_FOR_PARAMETERS:
+        keep.remove(titles.index("parameters"))
+    foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
+    chosen = set(_spread(foreign, published))
+    hidden = len(foreign) - len(chosen)
+    caption = f"and {hidden} more published entries in leaderboard.md" if hidden else None
+    table = Table(
+        title=heading(board),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    ranked = zip(board.entries, places(board), strict=True)
+    rows = [
+        (entry, cells(board, entry, place))
+        for i, (entry, place) in enumerate(ranked)
+        if entry.source == OURS or i in chosen
+    ]
+    for i in keep:
+        widest = max(len(titles[i]), *(len(row[i]) for _, row in rows))
+        numeric = i == 0 or 1 < i < last or titles[i] in ("folds", "fit / s", "parameters")
+        # Only names may be cut short on a narrow terminal, never numbers.
+        most = 34 if i == 1 and width < _ROOM_FOR_PARAMETERS else None
+        least = None if i == 1 else widest
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        table.add_column(titles[i], justify=justify, no_wrap=True, min_width=least, max_width=most)
+    for entry, row in rows:
+        table.add_row(*[row[i] for i in keep], style="bold cyan" if entry.source == OURS else "dim")
+    return table
+
+
+def _spread(items: list[int], count: int) -> list[int]:
+    """At most ``count`` items, evenly spread, the first and the last among them."""
+    if len(items) <= count:
+        return items
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]

@@ -1,0 +1,10 @@
+"""Representations: crystals or compositions to arrays; stateless, row by row, cacheable."""
+
+from __future__ import annotations
+
+from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
+from crystalbench.representations.composition import MagpieFeatures
+from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.representation import Representation
+
+__all__ = ["CRYSTAL", "Arrays", "CrystalGraph", "Layout", "MagpieFeatures", "Representation"]

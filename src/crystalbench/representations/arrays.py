@@ -1,0 +1,87 @@
+"""Arrays: what a representation makes of n crystals, flat and named, ready to be cached and batched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench._flat import as_index, offsets_of, segment_rows
+
+CRYSTAL = "crystal"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one array is laid out.
+
+    Attributes:
+        level: what one row of it belongs to: ``"crystal"`` (n rows), or a level with a varying number of rows per
+            crystal, such as ``"atom"`` or ``"edge"``.
+        points_to: the level whose rows its integers number, counted from the crystal's own first row; None for values.
+    """
+
+    level: str
+    points_to: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Named flat arrays of n crystals.
+
+    Indices are counted within a crystal, so any selection of crystals is plain slicing, and a batch adds offsets.
+
+    Attributes:
+        values: array by name; the first axis has the rows of its level.
+        layouts: layout by name.
+        offsets: (n + 1,) by level other than ``crystal``.
+    """
+
+    values: dict[str, npt.NDArray[Any]]
+    layouts: dict[str, Layout]
+    offsets: dict[str, npt.NDArray[np.int64]]
+    length: int
+
+    def __post_init__(self) -> None:
+        for level, offsets in self.offsets.items():
+            if len(offsets) != self.length + 1:
+                raise ValueError(f"level {level!r} has offsets for {len(offsets) - 1} crystals, not {self.length}")
+        for name, array in self.values.items():
+            level = self.layouts[name].level
+            rows = self.length if level == CRYSTAL else int(self.offsets[level][-1])
+            if len(array) != rows:
+                raise ValueError(f"array {name!r} has {len(array)} rows; its level {level!r} has {rows}")
+
+    def __len__(self) -> int:
+        """Number of crystals."""
+        return self.length
+
+    def __getitem__(self, key: Any) -> Arrays:
+        """The rows of the chosen crystals, in the order chosen."""
+        index = as_index(key, self.length)
+        rows = {CRYSTAL: index} | {level: segment_rows(offsets, index) for level, offsets in self.offsets.items()}
+        offsets = {level: offsets_of(np.diff(o)[index]) for level, o in self.offsets.items()}
+        values = {name: array[rows[self.layouts[name].level]] for name, array in self.values.items()}
+        return Arrays(values, self.layouts, offsets, len(index))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(a.nbytes for a in self.values.values()) + sum(a.nbytes for a in self.offsets.values())
+
+    def to_storage(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and metadata to store; inverse of `from_storage`."""
+        stored = {f"value.{name}": array for name, array in self.values.items()}
+        stored |= {f"offsets.{level}": array for level, array in self.offsets.items()}
+        layouts = {name: [layout.level, layout.points_to] for name, layout in self.layouts.items()}
+        return stored, {"layouts": layouts, "length": self.length}
+
+    @classmethod
+    def from_storage(cls, stored: dict[str, npt.NDArray[Any]], meta: dict[str, Any]) -> Arrays:
+        """Inverse of `to_storage`."""
+        layouts = {name: Layout(*entry) for name, entry in meta["layouts"].items()}
+        values = {name: stored[f"value.{name}"] for name in layouts}
+        offsets = {key.removeprefix("offsets."): a for key, a in stored.items() if key.startswith("offsets.")}
+        return cls(values, layouts, offsets, meta["length"])

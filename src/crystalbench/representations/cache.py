@@ -1,0 +1,55 @@
+"""A cache of representations on disk, keyed by content: the crystals, the recipe, the code's version."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from crystalbench._flat import load_arrays, save_arrays
+from crystalbench.errors import DataError
+from crystalbench.representations.arrays import Arrays
+
+if TYPE_CHECKING:
+    from crystalbench.representations.representation import Representation
+    from crystalbench.samples import Inputs
+
+log = logging.getLogger(__name__)
+
+
+def cache_dir() -> Path:
+    """The cache's folder: ``CRYSTALBENCH_CACHE``, else the user's cache folder."""
+    given = os.environ.get("CRYSTALBENCH_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("crystalbench"))
+
+
+def represent(representation: Representation, inputs: Inputs) -> tuple[Arrays, float]:
+    """The arrays of all inputs, from the cache where it has them.
+
+    Returns:
+        The arrays (memory-mapped when cached) and the seconds that computing them took, also when they were read: the
+        cost of a representation is the same number in every record.
+    """
+    path = cache_dir() / "representations" / f"{representation.key[:16]}-{inputs.digest[:16]}"
+    if (path / "meta.json").exists():
+        try:
+            stored, meta = load_arrays(path)
+            log.debug("representation read from %s", path)
+            return Arrays.from_storage(stored, meta), float(meta["seconds"])
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
+            shutil.rmtree(path, ignore_errors=True)
+    start = time.perf_counter()
+    arrays = representation(inputs)
+    seconds = time.perf_counter() - start
+    stored, meta = arrays.to_storage()
+    try:
+        save_arrays(path, stored, meta | {"seconds": seconds, "recipe": repr(representation.recipe)})
+    except OSError as error:
+        log.warning("the representation could not be cached in %s (%s); going on without", path, error)
+    return arrays, seconds

@@ -1,0 +1,181 @@
+"""The engine: do the runs of a plan whose records are missing, one after another, beside other processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from crystalbench.errors import CrystalBenchError, RecordError
+from crystalbench.models.model import Progress, silent
+from crystalbench.records import Record, RecordStore
+from crystalbench.runs.execute import Machine, Shown, execute
+from crystalbench.runs.plan import Plan, Run
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 2.0
+
+
+class Watcher(Protocol):
+    """Told what happens to each run; the command line shows it."""
+
+    def started(self, run: Run) -> Progress:
+        """A run begins; returns where its progress goes."""
+
+    def finished(self, run: Run, record: Record, *, here: bool) -> None:
+        """A run's record exists: made here just now, or found."""
+
+    def waiting(self, runs: list[Run]) -> None:
+        """Only runs are left on which other processes are at work."""
+
+    def failed(self, run: Run, reason: str) -> None:
+        """A run failed; the others go on."""
+
+
+class Unwatched:
+    """Shows nothing."""
+
+    def started(self, run: Run) -> Progress:
+        """No progress."""
+        return silent
+
+    def finished(self, run: Run, record: Record, *, here: bool) -> None:
+        """Nothing."""
+
+    def waiting(self, runs: list[Run]) -> None:
+        """Nothing."""
+
+    def failed(self, run: Run, reason: str) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Outcome:
+    """What came of a plan: all records, those made now, and the reasons of failed runs."""
+
+    records: list[Record] = field(default_factory=list)
+    made: int = 0
+    failures: list[tuple[Run, str]] = field(default_factory=list)
+
+
+def run_plan(plan: Plan, store: RecordStore, machine: Machine, watcher: Watcher | None = None) -> Outcome:
+    """Do what is missing of a plan.
+
+    A run whose record exists is not done again. Processes that share the folder of records share the work: each run is
+    locked while it is done, and the lock of a killed process is free at once.
+
+    Raises:
+        RecordError: a record cannot be written.
+    """
+    watcher = watcher or Unwatched()
+    engine = _Engine(store, machine, watcher, Outcome())
+    todo = list(plan.runs)
+    while todo:
+        busy = [run for run in todo if not engine.settle(run)]
+        if len(busy) == len(todo):
+            watcher.waiting(busy)
+            time.sleep(WAIT_SECONDS)
+        todo = busy
+    return engine.outcome
+
+
+@dataclass
+class _Engine:
+    store: RecordStore
+    machine: Machine
+    watcher: Watcher
+    outcome: Outcome
+    _shown: dict[tuple[str, str, str], Shown] = field(default_factory=dict)
+
+    def settle(self, run: Run) -> bool:
+        """Do a run or find its record; False when another process is at work on it."""
+        if self._found(run):
+            return True
+        try:
+            with self._lock(run):
+                if not self._found(run):  # it may have been finished while the lock was taken
+                    self._do(run)
+        except Timeout:
+            return False
+        return True
+
+    def _found(self, run: Run) -> bool:
+        path = self.store.find(run.asked)
+        if path is None:
+            return False
+        try:
+            record = self.store.read(path)
+        except RecordError as error:
+            aside = path.with_suffix(".damaged")
+            log.warning("%s; moved aside to %s, the run is done again", error, aside.name)
+            path.replace(aside)
+            return False
+        self.outcome.records.append(record)
+        self.watcher.finished(run, record, here=False)
+        return True
+
+    def _do(self, run: Run) -> None:
+        progress = self.watcher.started(run)
+        try:
+            record = execute(run.asked, run.label, run.model, run.task, self.machine, progress, self._shown_to(run))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, CrystalBenchError):
+                reason = str(error)
+            log.debug("run failed", exc_info=True)
+            self._keep_traceback(run)
+            self.outcome.failures.append((run, reason))
+            self.watcher.failed(run, reason)
+            return
+        self.store.write(record)
+        self.outcome.records.append(record)
+        self.outcome.made += 1
+        self.watcher.finished(run, record, here=True)
+
+    def _shown_to(self, run: Run) -> Shown:
+        key = (run.asked.data, run.asked.view, str(run.model.needs))
+        if key not in self._shown:
+            # Runs come task by task: keep one task's representations in memory, not all.
+            self._shown = {k: v for k, v in self._shown.items() if k[0] == run.asked.data}
+            self._shown[key] = Shown.of(run.task, run.asked.view, run.model.needs)
+        return self._shown[key]
+
+    def _lock(self, run: Run) -> FileLock:
+        folder = self.store.root / ".locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return FileLock(folder / f"{run.asked.key}.lock", timeout=0)
+        except OSError as error:
+            raise _unwritable(self.store.root, error) from error
+
+    def _keep_traceback(self, run: Run) -> None:
+        path = self.store.root / ".failures" / f"{run.asked.key[:16]}.txt"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{run.title}\n{traceback.format_exc()}", encoding="utf-8")
+        except OSError as error:
+            log.warning("the traceback could not be kept (%s)", error)
+
+
+def check_writable(root: Path) -> None:
+    """Find out before any work whether records can be written.
+
+    Raises:
+        RecordError: the folder cannot be made or written.
+    """
+    probe = root / ".locks" / "probe"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(root, error) from error
+
+
+def _unwritable(root: Path, error: OSError) -> RecordError:
+    return RecordError(f"{root}: records cannot be written there ({error.strerror or error}); give another --results")

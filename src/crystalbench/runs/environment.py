@@ -1,0 +1,81 @@
+"""What a run ran on: versions, processor, git commit, peak memory."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import crystalbench
+
+PACKAGES = ("crystalbench", "lightgbm", "matminer", "numpy", "pymatgen", "scikit-learn", "scipy", "torch")
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Versions, processor and the git commit of CrystalBench's own checkout (None for an installed package)."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "git": _git(),
+    }
+
+
+def physical_cores() -> int:
+    """Cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def reset_peak_memory() -> None:
+    """Start measuring the peak anew, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory in MB (10^6 bytes) since `reset_peak_memory`; of the whole process off Linux."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        pass
+    return float(psutil.Process().memory_info().rss / 1e6)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _git() -> dict[str, Any] | None:
+    folder = Path(crystalbench.__file__).resolve().parent
+    if not (folder.parents[1] / ".git").exists():
+        return None
+    try:
+        commit = _run_git(folder, "rev-parse", "HEAD")
+        changed = bool(_run_git(folder, "status", "--porcelain", "--untracked-files=no", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "changed": changed}
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

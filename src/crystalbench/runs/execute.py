@@ -1,0 +1,206 @@
+"""Executing one run: fold, view, inner split, fit, predict, score, record."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import inspect
+import shlex
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import DataError
+from crystalbench.evaluation.metrics import score
+from crystalbench.models.model import Model, Needs, Progress, Runtime, silent
+from crystalbench.records import Asked, Record, Rows, Seconds, SourceOf, predicted, scores_for_json
+from crystalbench.representations import Arrays, Representation
+from crystalbench.representations.cache import represent
+from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
+from crystalbench.runs.protocol import inner_splits
+from crystalbench.samples import Inputs, Kind, Predictions, Samples
+from crystalbench.tasks.task import Task
+from crystalbench.views import get_view
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where runs run: torch device and threads."""
+
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass
+class Shown:
+    """A task's inputs as a model may see them, with representations computed once for all folds.
+
+    Attributes:
+        task: the task.
+        inputs: its inputs under a view; compositions alone for models that need no more.
+    """
+
+    task: Task
+    inputs: Inputs
+    _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task, view: str, needs: Needs) -> Shown:
+        """What a model with these needs may see of a task under a view.
+
+        Raises:
+            DataError: the model needs structures and the task has none.
+        """
+        inputs = task.inputs
+        if isinstance(inputs, Crystals):
+            inputs = get_view(view)(inputs)
+            return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs)
+        if needs is Needs.STRUCTURE:
+            raise DataError(f"{task.name}: has compositions only; this model needs structures")
+        return cls(task, inputs)
+
+    def samples(self, rows: npt.NDArray[np.int64], *, with_targets: bool) -> Samples:
+        """The rows of a part of a fold. Rows to predict carry no targets."""
+        targets = self.task.targets[rows] if with_targets else None
+        return Samples(self.inputs[rows], self.task.target, targets, represent=self._rows_of, rows=rows)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that computing the representations used so far took."""
+        return sum(seconds for _, seconds in self._memo.values())
+
+    def _rows_of(self, representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
+        if representation.key not in self._memo:
+            self._memo[representation.key] = represent(representation, self.inputs)
+        return self._memo[representation.key][0][rows]
+
+
+def execute(
+    asked: Asked,
+    label: str,
+    model: type[Model],
+    task: Task,
+    machine: Machine,
+    progress: Progress = silent,
+    shown: Shown | None = None,
+) -> Record:
+    """Do one run and return its record; nothing is written.
+
+    The test part reaches the model once, without targets, after it was fitted.
+
+    Args:
+        asked: what to do.
+        label: the model's name in tables.
+        model: the model class that ``asked.model`` names.
+        task: the task that ``asked.task`` names, with the same digest.
+        machine: device and threads.
+        progress: told of every epoch, members of an ensemble one after another.
+        shown: what the model may see of the task, to share representations between runs.
+    """
+    reset_peak_memory()
+    shown = shown or Shown.of(task, asked.view, model.needs)
+    train_rows, test_rows = task.split(asked.fold)
+    splits = inner_splits(task.name, asked.fold, task.targets[train_rows], task.target.kind, asked.protocol)
+    test = shown.samples(test_rows, with_targets=False)
+    fit_seconds, predict_seconds = 0.0, 0.0
+    members: list[Predictions] = []
+    parameters: int | None = None
+    for number, (inner_train, inner_valid) in enumerate(splits):
+        member = model.from_configuration(asked.parameters)
+        member.runtime = Runtime(
+            seed=asked.derived_seed("member", number),
+            device=machine.device,
+            threads=machine.threads,
+            progress=_member_progress(progress, number, len(splits)),
+        )
+        train = shown.samples(train_rows[inner_train], with_targets=True)
+        valid = shown.samples(train_rows[inner_valid], with_targets=True)
+        before, start = shown.seconds, time.perf_counter()
+        member.fit(train, valid)
+        fit_seconds += time.perf_counter() - start - (shown.seconds - before)
+        start = time.perf_counter()
+        members.append(member.predict(test).checked(task.target, test.ids))
+        predict_seconds += time.perf_counter() - start
+        if member.n_parameters is not None:
+            parameters = (parameters or 0) + member.n_parameters
+    combined = combine(members, task.target.kind)
+    targets = task.targets[test_rows]
+    return Record(
+        asked=asked,
+        label=label,
+        metric=task.metric,
+        kind=str(task.target.kind),
+        unit=task.target.unit,
+        scores=scores_for_json(score(task.target.kind, targets, combined.values)),
+        predictions=predicted(test.ids, targets, combined.values, combined.std),
+        rows=Rows(
+            train=len(splits[0][0]),
+            valid=len(splits[0][1]),
+            test=len(test_rows),
+            task=len(task),
+            task_total=task.rows_total,
+        ),
+        seconds=Seconds(
+            featurise=round(shown.seconds, 4), fit=round(max(0.0, fit_seconds), 4), predict=round(predict_seconds, 4)
+        ),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        n_parameters=parameters,
+        device=machine.device,
+        threads=machine.threads,
+        source=SourceOf(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
+        environment=environment(),
+        model_source=source_digest(model),
+        command=repeat_command(asked, task),
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def combine(members: list[Predictions], kind: Kind) -> Predictions:
+    """Mean of the members' predictions; for regression also their uncertainty.
+
+    The variance is that of the members' means plus the mean of their own variances, where they give one (the law of
+    total variance).
+    """
+    if len(members) == 1:
+        return members[0]
+    values = np.stack([m.values for m in members])
+    if kind is not Kind.REGRESSION:
+        return Predictions(values.mean(0))
+    own = [m.std**2 for m in members if m.std is not None]
+    variance = values.var(0) + (np.mean(own, axis=0) if len(own) == len(members) else 0.0)
+    return Predictions(values.mean(0), np.sqrt(variance))
+
+
+def source_digest(model: type[Model]) -> str:
+    """SHA-256 of the file that defines a model class; empty where there is none."""
+    try:
+        file = inspect.getsourcefile(model)
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    except (TypeError, OSError):
+        return ""
+
+
+def repeat_command(asked: Asked, task: Task) -> str:
+    """The command that repeats a run, given the data."""
+    words: list[Any] = ["python", "-m", "benchmarks.run", "--task", asked.task, "--model", asked.model]
+    words += ["--fold", asked.fold, "--seed", asked.seed, "--view", asked.view]
+    words += ["--inner-folds", asked.protocol.inner_folds, "--ensemble", asked.protocol.ensemble]
+    for name, value in asked.parameters.items():
+        words += ["--set", f"{name}={value}"]
+    if task.source.verified == "ids":
+        words += ["--data", f"{asked.task}={task.source.name}"]
+    elif task.is_partial:
+        words += ["--limit", len(task)]
+    return shlex.join(map(str, words))
+
+
+def _member_progress(progress: Progress, number: int, members: int) -> Progress:
+    def report(done: int, total: int, **numbers: float) -> None:
+        progress(number * total + done, members * total, **numbers)
+
+    return report

@@ -1,0 +1,169 @@
+"""Plans: a suite and a selection to the list of runs, in order, with notes on what cannot be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crystalbench.errors import ConfigError, CrystalBenchError, UnknownNameError
+from crystalbench.models import Model, Needs, get_model
+from crystalbench.models.model import hyperparameter_types
+from crystalbench.records import Asked
+from crystalbench.runs.suite import ModelEntry, Suite
+from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
+from crystalbench.tasks.task import Task
+from crystalbench.views import FULL, get_view
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to take of a suite; everything where empty. Models may also be ones that the suite does not name."""
+
+    tasks: Sequence[str] = ()
+    models: Sequence[str] = ()
+    folds: Sequence[int] = ()
+    seeds: Sequence[int] = ()
+    views: Sequence[str] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run to do: what is asked, of which class, on which loaded task."""
+
+    asked: Asked
+    label: str
+    model: type[Model]
+    task: Task
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        view = "" if self.asked.view == FULL else f", view {self.asked.view}"
+        seed = f", seed {self.asked.seed}" if self.asked.seed else ""
+        return f"{self.task.name} · {self.label} · fold {self.asked.fold}{view}{seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs in order, and notes on what was left out and why."""
+
+    runs: list[Run]
+    tasks: list[Task]
+    notes: list[str]
+
+
+def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
+    """All runs of a suite that a selection takes: task by task, fold by fold, model by model.
+
+    Raises:
+        UnknownNameError: a selected task, model, hyperparameter or view does not exist.
+        ConfigError: a selected fold does not exist, or no run is left.
+        DataError: data is missing or damaged.
+    """
+    notes: list[str] = []
+    entries = [(entry, get_model(entry.model)) for entry in _chosen_models(suite, selection)]
+    entries = [(_with_parameters(entry, model, selection.parameters, len(entries)), model) for entry, model in entries]
+    specs = _chosen_tasks(suite, selection)
+    if suite.optional_data:
+        specs = _at_hand(specs, sources, notes)
+    else:
+        require_data(specs, sources)
+    tasks = [spec.load(sources) for spec in specs]
+    runs: list[Run] = []
+    for task in tasks:
+        able = [(e, m) for e, m in entries if _can(task, e, m, notes)]
+        for fold in _chosen_folds(task, selection.folds or suite.protocol.folds):
+            for view in selection.views or suite.protocol.views:
+                if view != FULL and not task.has_structures:
+                    notes.append(f"{task.name}: has compositions only, so the view {view} does not apply")
+                    continue
+                get_view(view)
+                for seed in selection.seeds or suite.protocol.seeds:
+                    runs += [_run(task, entry, model, fold, view, seed, suite) for entry, model in able]
+    if not runs:
+        raise ConfigError("nothing to run: " + ("; ".join(dict.fromkeys(notes)) or "the selection is empty"))
+    return Plan(runs, tasks, list(dict.fromkeys(notes)))
+
+
+def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: str, seed: int, suite: Suite) -> Run:
+    asked = Asked(
+        task=task.name,
+        data=task.digest,
+        fold=fold,
+        model=entry.model if ":" not in entry.model else entry.model.replace("\\", "/").rpartition("/")[2],
+        model_version=model.version,
+        parameters=model.from_configuration(entry.parameters).configuration(),
+        view=view,
+        seed=seed,
+        protocol=suite.protocol.protocol(),
+    )
+    members = suite.protocol.ensemble
+    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task)
+
+
+def _chosen_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:
+    if not selection.tasks:
+        return resolve_tasks(suite.tasks)
+    listed = {spec.name for spec in resolve_tasks(suite.tasks)}
+    chosen = []
+    for name in selection.tasks:
+        spec = get_task_spec(name)
+        if spec.name not in listed:
+            raise UnknownNameError(f"task of the suite {suite.name}", name, listed)
+        chosen.append(spec)
+    return list(dict.fromkeys(chosen))
+
+
+def _chosen_models(suite: Suite, selection: Selection) -> list[ModelEntry]:
+    listed = {entry.name: entry for entry in suite.entries()}
+    if not selection.models:
+        return list(listed.values())
+    chosen: dict[str, ModelEntry] = {}
+    for name in selection.models:
+        if name not in listed:
+            get_model(name)  # tells what is wrong with the name
+        entry = listed.get(name) or ModelEntry(model=name)
+        chosen[entry.name] = entry
+    return list(chosen.values())
+
+
+def _with_parameters(entry: ModelEntry, model: type[Model], given: dict[str, Any], models: int) -> ModelEntry:
+    if not given:
+        return entry
+    known = hyperparameter_types(model)
+    for name in given:
+        if name not in known and models == 1:
+            raise UnknownNameError(f"hyperparameter of {entry.name}", name, known)
+    mine = {name: value for name, value in given.items() if name in known}
+    return entry.model_copy(update={"parameters": {**entry.parameters, **mine}})
+
+
+def _chosen_folds(task: Task, folds: Iterable[int] | None) -> list[int]:
+    chosen = list(dict.fromkeys(folds or task.fold_numbers))
+    for fold in chosen:
+        if fold not in task.fold_numbers:
+            raise ConfigError(f"{task.name}: has no fold {fold}; its folds are {task.fold_numbers}")
+    return chosen
+
+
+def _at_hand(specs: list[TaskSpec], sources: DataSources, notes: list[str]) -> list[TaskSpec]:
+    kept = []
+    for spec in specs:
+        try:
+            require_data([spec], sources)
+            kept.append(spec)
+        except CrystalBenchError:
+            notes.append(f"{spec.name}: left out, its data is not at hand")
+    return kept
+
+
+def _can(task: Task, entry: ModelEntry, model: type[Model], notes: list[str]) -> bool:
+    if model.needs is Needs.STRUCTURE and not task.has_structures:
+        notes.append(f"{task.name}: {entry.name} needs structures, the task has compositions only")
+        return False
+    if task.target.kind not in model.kinds:
+        notes.append(f"{task.name}: {entry.name} does not predict {task.target.kind} targets")
+        return False
+    return True

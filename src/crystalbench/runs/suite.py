@@ -1,0 +1,165 @@
+"""Suites: named lists of tasks, models and the protocol, in TOML files."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models import get_model, model_names
+from crystalbench.records import Protocol
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelEntry(_Strict):
+    """A model of a suite.
+
+    Attributes:
+        model: registered name, ``package.module:Class`` or ``path/to/file.py:Class``.
+        label: name in tables; by default the registered name, or the class's name.
+        parameters: hyperparameters other than the defaults.
+    """
+
+    model: str
+    label: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return self.label or self.model.rpartition(":")[2]
+
+
+class ProtocolEntry(_Strict):
+    """The protocol of a suite; see `crystalbench.records.Protocol` for the first two."""
+
+    inner_folds: int = Field(default=5, ge=2)
+    ensemble: int = Field(default=1, ge=1)
+    seeds: tuple[int, ...] = (0,)
+    folds: tuple[int, ...] | None = None
+    views: tuple[str, ...] = ("full",)
+
+    def protocol(self) -> Protocol:
+        """What determines results."""
+        return Protocol(inner_folds=self.inner_folds, ensemble=self.ensemble)
+
+
+class Suite(_Strict):
+    """A named list of tasks, models and the protocol.
+
+    Attributes:
+        name: name of the suite.
+        description: one line.
+        tasks: task names or patterns such as ``matbench_*``.
+        models: model names, patterns such as ``*``, or tables with parameters; a later entry replaces an earlier one
+            of the same name.
+        protocol: how folds are used.
+        results: folder of the results, relative to where the command is called.
+        limit: at most so many rows of each task.
+        optional_data: leave tasks out (saying so) whose data is not at hand, where the suite would otherwise stop.
+    """
+
+    name: str
+    description: str = ""
+    tasks: tuple[str, ...] = Field(min_length=1)
+    models: tuple[str | ModelEntry, ...] = ("*",)
+    protocol: ProtocolEntry = ProtocolEntry()
+    results: str = "results"
+    limit: int | None = Field(default=None, ge=1)
+    optional_data: bool = False
+
+    def entries(self) -> list[ModelEntry]:
+        """The models, patterns resolved.
+
+        Raises:
+            UnknownNameError: a name or pattern that matches no registered model.
+        """
+        found: dict[str, ModelEntry] = {}
+        for item in self.models:
+            for entry in _resolve(item):
+                found[entry.name] = entry
+        return list(found.values())
+
+
+def _resolve(item: str | ModelEntry) -> list[ModelEntry]:
+    if isinstance(item, ModelEntry):
+        return [item]
+    if any(c in item for c in "*?["):
+        matched = fnmatch.filter(model_names(), item)
+        if not matched:
+            raise UnknownNameError("model pattern", item, model_names())
+        return [ModelEntry(model=name) for name in matched]
+    get_model(item)
+    return [ModelEntry(model=item)]
+
+
+def suite_folders() -> list[Path]:
+    """Where suites are looked up by name: ``benchmarks/suites`` here, and that of the checkout."""
+    folders = [Path("benchmarks/suites"), Path(__file__).resolve().parents[3] / "benchmarks" / "suites"]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def suite_names() -> dict[str, Path]:
+    """Suites that can be named, with their files."""
+    return {file.stem: file for folder in reversed(suite_folders()) for file in sorted(folder.glob("*.toml"))}
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of a name, or in a file whose path ends in ``.toml``.
+
+    Raises:
+        UnknownNameError: there is no such suite.
+        ConfigError: the file is not a suite; names the file and the key.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such file")
+    else:
+        known = suite_names()
+        if name not in known:
+            raise UnknownNameError("suite", name, known)
+        path = known[name]
+    return parse_suite(path)
+
+
+def parse_suite(path: Path) -> Suite:
+    """Read a suite's file.
+
+    Raises:
+        ConfigError: the file is not a suite; names the file and the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error})") from error
+    try:
+        return Suite.model_validate({"name": path.stem, **content})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, content)}") from error
+
+
+def explain(error: ValidationError, content: dict[str, Any]) -> str:
+    """What is wrong with a suite, in words: the key, what it is, what it should be."""
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"])
+            lines.append(str(UnknownNameError("key", place.rpartition(".")[2] or place, known)))
+        else:
+            lines.append(f"{place}: {problem['msg']} (given: {problem['input']!r})")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def _known_keys(place: tuple[int | str, ...]) -> list[str]:
+    if place[0] == "protocol":
+        return list(ProtocolEntry.model_fields)
+    return list(ModelEntry.model_fields if place[0] == "models" else Suite.model_fields)

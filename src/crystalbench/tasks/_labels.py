@@ -1,0 +1,88 @@
+"""Targets as written in tables, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.errors import DataError
+
+_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+
+
+def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) -> npt.NDArray[np.float64]:
+    """Numbers, also where they are written as text.
+
+    Args:
+        values: n values; None, NaN and texts such as ``nan`` or ``NA`` are missing.
+        ids: (n,) ids of the rows.
+        column: name of the column, for messages.
+
+    Returns:
+        (n,) numbers, NaN where missing.
+
+    Raises:
+        DataError: a value is neither a number nor missing; names the id.
+    """
+    numbers = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
+            continue
+        try:
+            if isinstance(value, (bool, np.bool_)):
+                raise ValueError
+            numbers[row] = float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"{ids[row]}: its {column!r} is {value!r}, which is not a number") from None
+    return numbers
+
+
+def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
+    """Class numbers of labels: texts, whole numbers or booleans, also where the latter are written as text.
+
+    Args:
+        values: n labels.
+        ids: (n,) ids of the rows.
+
+    Returns:
+        The classes in order (numbers by value, ``false`` before ``true``, texts by alphabet), and (n,) class numbers.
+
+    Raises:
+        DataError: a label is something else, or labels are of different types; names the id.
+    """
+    labels = [_plain(value) for value in values]
+    texts = [label for label in labels if isinstance(label, str)]
+    if len(texts) == len(labels):
+        labels = _read_texts(texts)
+    kinds = {type(label) for label in labels}
+    for row, label in enumerate(labels):
+        if not isinstance(label, (bool, int, str)):
+            raise DataError(f"{ids[row]}: label {values[row]!r} is not a text, a whole number or a boolean")
+        if len(kinds) > 1 and type(label) is not type(labels[0]):
+            raise DataError(
+                f"{ids[row]}: label {values[row]!r} is of another type than {values[0]!r} of {ids[0]}; "
+                "write all labels alike"
+            )
+    order = {label: number for number, label in enumerate(sorted(set(labels)))}
+    classes = tuple(str(label).lower() if isinstance(label, bool) else str(label) for label in order)
+    return classes, np.array([order[label] for label in labels], np.float64)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _read_texts(texts: list[str]) -> list[Any]:
+    lowered = {text.strip().lower() for text in texts}
+    if lowered <= {"true", "false"}:
+        return [text.strip().lower() == "true" for text in texts]
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return list(texts)
+    return [int(number) for number in numbers] if all(n.is_integer() for n in numbers) else list(texts)

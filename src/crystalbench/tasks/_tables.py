@@ -1,0 +1,128 @@
+"""Read the columns of a Parquet, CSV or JSON table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
+
+Column = pa.ChunkedArray | list[Any]
+_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Some columns of a file.
+
+    Attributes:
+        file: where they come from.
+        rows: number of rows.
+        columns: Arrow columns (Parquet) or lists (CSV: of text; JSON: of anything), None for an empty place.
+    """
+
+    file: Path
+    rows: int
+    columns: dict[str, Any]
+
+    def values(self, name: str) -> list[Any]:
+        """A column as Python objects; None where a value is missing (also for a number that is NaN)."""
+        column = self.columns[name]
+        values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
+        return [None if isinstance(value, float) and value != value else value for value in values]
+
+    def present(self, name: str) -> npt.NDArray[np.bool_]:
+        """(rows,) whether a column has a value."""
+        column = self.columns[name]
+        if isinstance(column, pa.ChunkedArray):
+            return np.asarray(column.is_valid().to_numpy(), dtype=np.bool_)
+        return np.array([value is not None for value in self.values(name)], dtype=np.bool_)
+
+    def taken(self, index: npt.NDArray[np.int64]) -> Table:
+        """Some of the rows."""
+        columns = {
+            name: column.take(pa.array(index)) if isinstance(column, pa.ChunkedArray) else [column[i] for i in index]
+            for name, column in self.columns.items()
+        }
+        return Table(self.file, len(index), columns)
+
+
+def read_table(file: Path, columns: Sequence[str]) -> Table:
+    """Read columns of a table by the ending of its name.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+        ConfigError: the ending is unknown.
+        UnknownNameError: the table has no such column.
+    """
+    if not file.is_file():
+        raise DataError(f"{file}: there is no such table")
+    if not file.name.endswith(_SUFFIXES):
+        raise ConfigError(f"{file}: a table must end in {', '.join(_SUFFIXES)}")
+    try:
+        if file.suffix == ".parquet":
+            _check_columns(file, pq.read_schema(file).names, columns)
+            table = pq.read_table(file, columns=list(columns))
+            return Table(file, len(table), {name: table[name] for name in columns})
+        found = _read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file)
+    except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+    _check_columns(file, list(found), columns)
+    lengths = {len(values) for values in found.values()}
+    if len(lengths) > 1:
+        raise DataError(f"{file}: its columns have different lengths, from {min(lengths)} to {max(lengths)}")
+    return Table(file, lengths.pop() if lengths else 0, {name: found[name] for name in columns})
+
+
+def rows_of_table(file: Path) -> int | None:
+    """The number of rows, where it is known without reading the table."""
+    try:
+        return int(pq.read_metadata(file).num_rows) if file.suffix == ".parquet" else None
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in found:
+            raise UnknownNameError(f"column of {file.name}", name, found)
+
+
+def _read_csv(file: Path) -> dict[str, list[Any]]:
+    """All columns as text: only the user of a column knows whether ``NaN`` is no number or a formula."""
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its rows have more values than its header has names")
+    return {str(name): [value or None for value in frame[name].tolist()] for name in frame.columns}
+
+
+def _read_json(file: Path) -> dict[str, list[Any]]:
+    """Rows as objects, columns as lists or as objects by row, or pandas' ``split`` form (matminer's)."""
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
+        content = json.load(stream)
+    if isinstance(content, list) and all(isinstance(row, dict) for row in content):
+        names = list(dict.fromkeys(name for row in content for name in row))
+        return {name: [row.get(name) for row in content] for name in names}
+    if isinstance(content, dict) and isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        rows = content["data"]
+        if any(not isinstance(row, list) or len(row) != len(content["columns"]) for row in rows):
+            raise ValueError("a row of 'data' has not as many values as there are 'columns'")
+        return {str(name): [row[place] for row in rows] for place, name in enumerate(content["columns"])}
+    if isinstance(content, dict) and all(isinstance(column, list) for column in content.values()):
+        return dict(content)
+    if isinstance(content, dict) and all(isinstance(column, dict) for column in content.values()):
+        keys = {tuple(column) for column in content.values()}
+        if len(keys) <= 1:
+            return {name: list(column.values()) for name, column in content.items()}
+    raise ValueError("the JSON must be a list of rows (objects), an object of columns, or have 'columns' and 'data'")

@@ -1,0 +1,72 @@
+"""Views: what a model may see. A view removes one kind of information from crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crystalbench import plugins
+from crystalbench.crystals import Crystals
+from crystalbench.errors import ConfigError
+
+GROUP = "crystalbench.views"
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class View:
+    """A named function from crystals to crystals with the same ids and atom counts.
+
+    Attributes:
+        name: name in records and tables.
+        removes: what a model cannot see any more, in words.
+        apply: the function.
+    """
+
+    name: str
+    removes: str
+    apply: Callable[[Crystals], Crystals]
+
+    def __call__(self, crystals: Crystals) -> Crystals:
+        """The crystals as this view shows them."""
+        return self.apply(crystals)
+
+
+def _identity(crystals: Crystals) -> Crystals:
+    return crystals
+
+
+def _without_chemistry(crystals: Crystals) -> Crystals:
+    carbon = np.full_like(crystals.numbers, 6)
+    return Crystals(crystals.lattices, crystals.frac_coords, carbon, crystals.offsets, crystals.ids)
+
+
+def _without_density(crystals: Crystals) -> Crystals:
+    wanted = 20.0 * crystals.atom_counts  # Å^3
+    lattices = crystals.lattices * np.cbrt(wanted / crystals.volumes)[:, None, None]
+    return Crystals(lattices, crystals.frac_coords, crystals.numbers, crystals.offsets, crystals.ids)
+
+
+full = View(FULL, "nothing", _identity)
+no_chemistry = View("no_chemistry", "the elements: every atom is carbon", _without_chemistry)
+no_density = View("no_density", "the density: every cell is scaled to 20 Å³ per atom", _without_density)
+
+
+def view_names() -> list[str]:
+    """Names of all registered views."""
+    return sorted(plugins.registered(GROUP))
+
+
+def get_view(name: str) -> View:
+    """The view of a registered name or of ``package.module:name``.
+
+    Raises:
+        UnknownNameError: no view has this name.
+        ConfigError: it is not a view.
+    """
+    found = plugins.load(GROUP, "view", name)
+    if not isinstance(found, View):
+        raise ConfigError(f"view {name!r} is {found!r}; it must be a crystalbench.views.View")
+    return found

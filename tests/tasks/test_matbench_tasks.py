@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pymatgen.core import Structure
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import DataError
+from crystalbench.tasks import DataSources, Task, _matminer_json
+from crystalbench.tasks.folds import official_folds, official_labels
+from crystalbench.tasks.matbench import TASKS, MatbenchTaskSpec
+from crystalbench.tasks.official import OFFICIAL, OfficialTask, official_ids
+
+Rows = list[list[Any]]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "matbench_tiny.json.gz"
+
+
+def load(task: OfficialTask, file: Path, **more: Any) -> Task:
+    return MatbenchTaskSpec.of(task).load(DataSources(files={task.name: file}, download=False, **more))
+
+
+# ---------------------------------------------------------------------- matminer's file
+
+
+def test_the_official_file_gives_crystals_ids_targets_and_folds(
+    tiny: OfficialTask, tiny_rows: Rows, structures: list[Structure], file: Path, write_rows: Write
+) -> None:
+    task = load(tiny, write_rows(file, tiny_rows, "structure"))
+    assert task.source.verified == "sha256"
+    assert task.source.sha256 == tiny.sha256
+    assert task.source.name == "matbench_tiny.json.gz"
+    assert isinstance(task.inputs, Crystals)
+    assert task.inputs.digest == Crystals.from_pymatgen(structures).digest
+    assert task.inputs.ids.tolist() == official_ids(tiny.name).tolist()
+    assert task.targets.tolist() == [row[1] for row in tiny_rows]
+    assert np.array_equal(task.folds, official_folds(tiny.name))
+    assert task.fold_numbers == [0, 1, 2, 3, 4]
+    assert not task.is_partial
+
+
+def test_the_same_content_in_another_file_is_accepted(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
+) -> None:
+    for row in tiny_rows:
+        for site in row[0]["sites"]:
+            del site["xyz"]
+    assert load(tiny, write_rows(file, tiny_rows, "structure")).source.verified == "content"
+
+
+def test_compositions(tiny_formulas: OfficialTask, formula_rows: Rows, file: Path, write_rows: Write) -> None:
+    task = load(tiny_formulas, write_rows(file, formula_rows, "composition"))
+    assert task.source.verified == "sha256"
+    assert not task.has_structures
+    assert task.inputs.compositions if task.has_structures else task.inputs.chemical_systems()[0] == "Li-O"  # type: ignore[union-attr]
+    formula_rows[3][0] = "Rb4O7.0"
+    with pytest.raises(DataError, match="formulas or its targets"):
+        load(tiny_formulas, write_rows(file, formula_rows, "composition"))
+
+
+def test_the_text_may_be_cut_anywhere(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(file, tiny_rows, "structure")
+    whole = list(_matminer_json.read_rows(file, ("structure", "prop (x)")))
+    for chunk in (1, 2, 7, 100):
+        monkeypatch.setattr(_matminer_json, "CHUNK", chunk)
+        assert list(_matminer_json.read_rows(file, ("structure", "prop (x)"))) == whole
+
+
+def test_a_limit_takes_some_rows_always_the_same(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
+) -> None:
+    write_rows(file, tiny_rows, "structure")
+    some = load(tiny, file, limit=7)
+    assert (len(some), some.rows_total, some.is_partial) == (7, 12, True)
+    assert load(tiny, file, limit=7).digest == some.digest
+    assert load(tiny, file).digest != some.digest
+
+
+def test_changed_targets_are_refused(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+    tiny_rows[4][1] += 0.001
+    with pytest.raises(DataError) as caught:
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+    message = str(caught.value)
+    assert str(file) in message and "SHA-256" in message and "formulas or its targets" in message
+    assert "Delete it" in message and "TOML" in message
+
+
+def test_a_wrong_number_of_rows_is_refused(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+    with pytest.raises(DataError, match="11 rows instead of 12"):
+        load(tiny, write_rows(file, tiny_rows[:-1], "structure"))
+    with pytest.raises(DataError, match="13 rows instead of 12"):
+        load(tiny, write_rows(file, [*tiny_rows, tiny_rows[0]], "structure"))
+    with pytest.raises(DataError, match=r"has no rows.*12"):
+        load(tiny, write_rows(file, [], "structure"))
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_missing_target_is_refused_with_its_id(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, value: float | None
+) -> None:
+    tiny_rows[4][1] = value
+    with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz.*mb-tiny-05.*missing"):
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+
+
+@pytest.mark.parametrize("value", ["1.5", True, [1.0], float("inf")])
+def test_a_target_that_is_no_number_is_refused_with_its_id(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, value: object
+) -> None:
+    tiny_rows[4][1] = value
+    with pytest.raises(DataError, match=r"mb-tiny-05.*not a"):
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+
+
+def test_a_disordered_site_is_refused_with_its_id(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
+) -> None:
+    tiny_rows[2][0]["sites"][1]["species"] = [{"element": "O", "occu": 0.5}, {"element": "S", "occu": 0.5}]
+    with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz.*mb-tiny-03: site 1 is disordered"):
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+
+
+def test_what_is_no_structure_is_refused_with_its_id(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
+) -> None:
+    tiny_rows[2][0] = None
+    with pytest.raises(DataError, match="mb-tiny-03"):
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+
+
+def test_a_missing_column_is_named(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+    with pytest.raises(DataError, match=r"no column 'prop \(x\)'; its columns are structure, other"):
+        load(tiny, write_rows(file, tiny_rows, "structure", "other"))
+
+
+def test_a_file_that_is_cut_off_is_refused(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+    content = write_rows(file, tiny_rows, "structure").read_bytes()
+    for length in (0, 5, len(content) // 2, len(content) - 9, len(content) - 1):
+        file.write_bytes(content[:length])
+        with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz: (is cut off|cannot be read).*get it again"):
+            load(tiny, file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1, 2]',
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1, 2',
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1, 2]]} {}',
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1}]}',
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1, 2]',
+        '{"index": [0], "columns": ["structure", "prop (x)"], "data": [[1, 2, 3]]}',
+        '{"index": [0], "data": [[1, 2]], "columns": ["structure", "prop (x)"]}',
+        '{"index": [0], "columns": ["structure", "prop (x)"]}',
+        '{"index": "never closed}',
+        "[]",
+        "",
+        "<html>not here</html>",
+    ],
+)
+def test_text_that_is_no_table_is_refused(tiny: OfficialTask, file: Path, text: str) -> None:
+    file.parent.mkdir()
+    file.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz"):
+        list(_matminer_json.read_rows(file, ("structure", "prop (x)")))
+
+
+def test_what_is_not_compressed_is_refused(tiny: OfficialTask, file: Path) -> None:
+    file.parent.mkdir()
+    for content in (b"<html>404</html>", gzip.compress(b"\xff\xfe{")):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="gzip-compressed JSON"):
+            load(tiny, file)
+
+
+# ---------------------------------------------------------------------- tables with some of the rows
+
+
+def table_of(structures: list[Structure], ids: list[str | None], **columns: list[Any]) -> dict[str, Any]:
+    return {
+        "id": ids,
+        "lattice": [s.lattice.matrix.ravel().tolist() for s in structures],
+        "frac_coords": [s.frac_coords.ravel().tolist() for s in structures],
+        "numbers": [list(s.atomic_numbers) for s in structures],
+        **columns,
+    }
+
+
+def write(tmp_path: Path, table: dict[str, Any]) -> Path:
+    pq.write_table(pa.table(table), tmp_path / "part.parquet")
+    return tmp_path / "part.parquet"
+
+
+IDS = ["mb-tiny-09", "mb-tiny-02", "mb-tiny-04", "mb-tiny-01", "mb-tiny-12"]
+
+
+def test_some_of_the_rows_keep_their_official_folds(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    chosen = [structures[int(name[-2:]) - 1] for name in IDS]
+    task = load(tiny, write(tmp_path, table_of(chosen, list(IDS), prop_x=[9.0, 2.0, 4.0, 1.0, 12.0])))
+    rows = [0, 1, 3, 8, 11]
+    assert task.inputs.ids.tolist() == sorted(IDS)
+    assert task.targets.tolist() == [1, 2, 4, 9, 12]
+    assert isinstance(task.inputs, Crystals)
+    assert task.inputs.digest == Crystals.from_pymatgen([structures[row] for row in rows]).digest
+    assert np.array_equal(task.folds, official_folds(tiny.name)[rows])
+    assert (task.source.verified, task.rows_total, task.is_partial) == ("ids", 12, True)
+
+
+def test_the_columns_of_the_task_come_before_the_general_ones(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    table = table_of(structures[:3], ["mp-1", "mp-2", "mp-3"], target=[0.0] * 3, y_tiny=[1.0, 2.0, 3.0])
+    table["id_tiny"] = ["mb-tiny-03", None, "mb-tiny-01"]
+    spec, file = MatbenchTaskSpec.of(tiny), write(tmp_path, table)
+    task = load(tiny, file)
+    assert task.targets.tolist() == [3.0, 1.0]
+    available = spec.availability(DataSources(files={tiny.name: file}))
+    assert available.here and available.rows == 2
+    assert "2 of 12 rows" in available.where and "1 others" in available.where
+
+
+def test_rows_without_an_official_id_are_counted(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        load(tiny, write(tmp_path, table_of(structures[:3], ["mb-tiny-03", None, None], target=[1.0, 2.0, 3.0])))
+    assert "2 of 3 rows of part.parquet have no id and are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ids", "targets", "message"),
+    [
+        (["mb-tiny-03", "mb-tiny-03"], [1.0, 2.0], "mb-tiny-03.*2 times"),
+        (["mb-tiny-03", "mp-7"], [1.0, 2.0], "'mp-7'.*mb-tiny-01 to mb-tiny-12"),
+        (["mb-tiny-03", "mb-tiny-13"], [1.0, 2.0], "'mb-tiny-13'"),
+        ([None, None], [1.0, 2.0], "no row has an id"),
+        (["mb-tiny-03", "mb-tiny-05"], [1.0, None], "mb-tiny-05: its.*missing"),
+        (["mb-tiny-03", "mb-tiny-05"], [1.0, float("nan")], "mb-tiny-05: its.*missing"),
+    ],
+)
+def test_tables_with_mistakes_are_refused(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path, ids: list[str | None], targets: Any, message: str
+) -> None:
+    table = table_of(structures[:2], ids, target=targets)
+    table["id"] = pa.array(ids, pa.string())
+    with pytest.raises(DataError, match=r"part\.parquet.*" + message):
+        load(tiny, write(tmp_path, table))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("lattice", [1.0] * 8, "9 numbers"),
+        ("frac_coords", [0.0] * 5, "3 numbers for each"),
+        ("frac_coords", [0.0] * 5 + [float("nan")], "not finite"),
+        ("frac_coords", [0.0] * 5 + [None], "not finite"),
+        ("frac_coords", None, "has no frac_coords"),
+        ("numbers", [0, 8], "atomic number"),
+        ("numbers", [119, 8], "atomic number"),
+        ("lattice", [0.0] * 9, "volume"),
+    ],
+)
+def test_structures_with_mistakes_are_refused_with_their_id(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path, column: str, value: Any, message: str
+) -> None:
+    table = table_of(structures[:2], ["mb-tiny-03", "mb-tiny-05"], target=[1.0, 2.0])
+    table[column][1] = value
+    with pytest.raises(DataError, match=r"part\.parquet.*mb-tiny-05.*" + message):
+        load(tiny, write(tmp_path, table))
+
+
+def test_missing_columns_are_named(tiny: OfficialTask, structures: list[Structure], tmp_path: Path) -> None:
+    table = table_of(structures[:1], ["mb-tiny-03"], target=[1.0])
+    for column, what in (("id", "official ids"), ("target", "targets"), ("numbers", "structures")):
+        rest = {name: values for name, values in table.items() if name != column}
+        with pytest.raises(DataError, match=f"no column with the {what}"):
+            load(tiny, write(tmp_path, rest))
+
+
+def test_a_broken_table_is_refused(tiny: OfficialTask, tmp_path: Path) -> None:
+    file = tmp_path / "part.parquet"
+    file.write_bytes(b"PAR1 not really PAR1")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        load(tiny, file)
+    assert not MatbenchTaskSpec.of(tiny).availability(DataSources(files={tiny.name: file})).here
+
+
+def test_a_table_of_compositions(tiny_formulas: OfficialTask, tmp_path: Path) -> None:
+    table = {"id": ["mb-formulas-02", "mb-formulas-01"], "formula": ["NaCl", "Fe0.5Ni0.5"], "target": [1.0, 2.0]}
+    task = load(tiny_formulas, write(tmp_path, table))
+    assert task.inputs.ids.tolist() == ["mb-formulas-01", "mb-formulas-02"]
+    assert task.inputs.amounts.tolist() == [0.5, 0.5, 1.0, 1.0]  # type: ignore[union-attr]
+    table["formula"][1] = "Na(Cl"
+    with pytest.raises(DataError, match=r"mb-formulas-01.*not a chemical formula"):
+        load(tiny_formulas, write(tmp_path, table))
+
+
+def test_is_metal_takes_the_rows_of_gap_and_the_official_labels(structures: list[Structure], tmp_path: Path) -> None:
+    task = OFFICIAL["matbench_mp_is_metal"]
+    labels = official_labels(task.name)
+    table = table_of(structures[:3], ["mp-1", "mp-2", "mp-3"], y_mp_gap=[0.0, 1.0, 2.0])
+    table["id_mp_gap"] = ["mb-mp-gap-000002", "mb-mp-gap-106113", "mb-mp-gap-000001"]
+    loaded = load(task, write(tmp_path, table))
+    rows = [0, 1, 106112]
+    assert loaded.inputs.ids.tolist() == ["mb-mp-is-metal-000001", "mb-mp-is-metal-000002", "mb-mp-is-metal-106113"]
+    assert loaded.targets.tolist() == labels[rows].tolist()
+    assert np.array_equal(loaded.folds, official_folds(task.name)[rows])
+    table["is_metal"] = [bool(labels[1]), bool(labels[106112]), not labels[0]]
+    with pytest.raises(DataError, match="labels of mb-mp-is-metal-000001 are not the official ones"):
+        load(task, write(tmp_path, table))
+
+
+def test_there_are_thirteen_tasks() -> None:
+    assert [spec.name for spec in TASKS] == list(OFFICIAL)
+    for spec in TASKS:
+        assert spec.rows_total == OFFICIAL[spec.name].n_samples
+        assert spec.metric == ("rocauc" if spec.target.kind == "binary" else "mae")
+        assert not spec.availability(DataSources(Path("nowhere"), download=False)).here
+
+
+# ---------------------------------------------------------------------- real data, where there is some
+
+
+def real(name: str) -> Path:
+    folder = os.environ.get("CRYSTALBENCH_TEST_DATA")
+    if not folder:
+        pytest.skip("CRYSTALBENCH_TEST_DATA names no folder with real data")
+    found = sorted(Path(folder).rglob(name))
+    if not found:
+        pytest.skip(f"{name} is not in CRYSTALBENCH_TEST_DATA")
+    return found[0]
+
+
+@pytest.mark.parametrize("short", ["phonons", "jdft2d", "steels", "expt_gap", "expt_is_metal", "glass"])
+def test_real_official_files(short: str) -> None:
+    official = OFFICIAL[f"matbench_{short}"]
+    task = load(official, real(f"{official.name}.json.gz"))
+    assert len(task) == official.n_samples
+    assert task.source.verified in ("sha256", "content")
+
+
+def test_real_phonons_equal_pymatgens_structures() -> None:
+    file = real("matbench_phonons.json.gz")
+    task = load(OFFICIAL["matbench_phonons"], file)
+    rows = list(_matminer_json.read_rows(file, ("structure", "last phdos peak")))[:100]
+    structures = [Structure.from_dict(row[0]) for row in rows]
+    assert isinstance(task.inputs, Crystals)
+    assert task.inputs[:100].digest == Crystals.from_pymatgen(structures).digest
+
+
+@pytest.mark.parametrize(
+    ("short", "name", "fold", "target"),
+    [
+        ("log_gvrh", "matbench_log_gvrh_log_kvrh_mp2018.parquet", "fold_log_gvrh", "log10_G_VRH"),
+        ("log_kvrh", "matbench_log_gvrh_log_kvrh_mp2018.parquet", "fold_log_kvrh", "log10_K_VRH"),
+        ("mp_e_form", "mp2018.parquet", "fold_mp_e_form", "y_mp_e_form"),
+        ("mp_gap", "mp2018.parquet", "fold_mp_gap", "y_mp_gap"),
+        ("mp_is_metal", "mp2018.parquet", "fold_mp_is_metal", None),
+    ],
+)
+def test_real_tables_agree_with_their_own_folds(short: str, name: str, fold: str, target: str | None) -> None:
+    file = real(name)
+    task = load(OFFICIAL[f"matbench_{short}"], file)
+    frame = pq.read_table(file).to_pandas()
+    ids = f"id_{short}" if f"id_{short}" in frame else "id_mp_gap" if short == "mp_is_metal" else "id"
+    frame = frame[frame[ids].notna()].sort_values(ids)
+    assert task.inputs.ids.tolist() == frame[ids].str.replace("mp-gap", short.replace("_", "-")).tolist()
+    assert np.array_equal(task.folds, frame[fold].to_numpy())
+    if target:
+        assert np.array_equal(task.targets, frame[target].to_numpy())
+    assert isinstance(task.inputs, Crystals)
+    assert task.inputs.atom_counts.tolist() == [len(numbers) for numbers in frame["numbers"]]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crystalbench.tasks import DataSources, Task, store
+from crystalbench.tasks import matbench as module
+from crystalbench.tasks.matbench import MatbenchTaskSpec
+from crystalbench.tasks.official import OfficialTask
+
+Load = Callable[[], Task]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny: OfficialTask, tiny_rows: list[Any], write_rows: Callable[..., Path]) -> Path:
+    write_rows(tmp_path / "data" / "matbench_tiny.json.gz", tiny_rows, "structure")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def load(folder: Path, tiny: OfficialTask) -> Load:
+    return lambda: MatbenchTaskSpec.of(tiny).load(DataSources(folder, download=False))
+
+
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_decode_official", lambda *_: pytest.fail("must come from the store"))
+
+
+def test_the_second_load_is_mapped_from_the_store(load: Load, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load()
+    assert [p.name.split("-")[0] for p in (folder / ".crystalbench").iterdir()] == ["matbench_tiny"]
+    no_decoding(monkeypatch)
+    second = load()
+    assert second.digest == first.digest
+    assert second.source == first.source
+    assert (second.target, second.metric, second.rows_total) == (first.target, first.metric, first.rows_total)
+    assert np.array_equal(second.folds, first.folds)
+    assert isinstance(second.inputs.numbers, np.memmap)
+
+
+def test_a_changed_source_is_decoded_anew(
+    load: Load, folder: Path, tiny_rows: list[Any], write_rows: Callable[..., Path]
+) -> None:
+    assert load().source.verified == "sha256"
+    tiny_rows[0][0]["sites"][0]["properties"] = {"magmom": 0.0}
+    write_rows(folder / "matbench_tiny.json.gz", tiny_rows, "structure")
+    assert load().source.verified == "content"
+    assert len(list((folder / ".crystalbench").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["frac_coords.npy", "targets.npy", "meta.json", "folds.npy"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_a_damaged_store_is_made_again(
+    load: Load,
+    folder: Path,
+    name: str,
+    damage: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digest = load().digest
+    (file,) = (folder / ".crystalbench").glob(f"*/{name}")
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(content[:-5])
+    elif damage == "flip":
+        content[-3] ^= 0xFF
+        file.write_bytes(content)
+    else:
+        file.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert load().digest == digest
+    assert "damaged" in caplog.text
+    caplog.clear()
+    no_decoding(monkeypatch)
+    assert load().digest == digest
+    assert not caplog.text
+
+
+def test_beside_a_read_only_source_the_cache_folder_is_used(
+    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.chmod(0o555)
+    try:
+        digest = load().digest
+        assert not (folder / ".crystalbench").exists()
+        assert len(list((own_cache / "tasks").iterdir())) == 1
+        no_decoding(monkeypatch)
+        assert load().digest == digest
+        assert not caplog.text
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_store_that_cannot_be_written_is_only_a_warning(
+    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(store, "save_arrays", full)
+    assert len(load()) == 12
+    assert "No space left" in caplog.text
+    assert not own_cache.exists()
+
+
+def test_a_write_that_breaks_off_leaves_no_half_store(
+    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def save(file: Path, *_: object, **__: object) -> None:
+        calls.append(file)
+        Path(file).write_bytes(b"half")
+        if len(calls) > 2:
+            raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", save)
+        load()
+    assert len(calls) > 2
+    assert not [p for place in (folder / ".crystalbench", own_cache) for p in place.rglob("*") if p.is_file()]
+
+
+def test_remarks_are_told_on_every_load(tmp_path: Path, tiny: OfficialTask, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    source = folder / "matbench_tiny.json.gz"
+    source.touch()
+    task = Task(
+        "t",
+        MatbenchTaskSpec.of(tiny).target,
+        "mae",
+        store.Compositions.from_formulas(["NaCl", "KBr"]),
+        np.zeros(2),
+        np.arange(2, dtype=np.int16),
+        2,
+        store.Source("x", "0", "user"),
+    )
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            loaded = store.load_or_build("t", source, "0" * 64, lambda: store.Decoded(task, ("3 rows left out",)))
+            assert loaded.inputs.ids.tolist() == ["0", "1"]
+    assert caplog.text.count("3 rows left out") == 2
