@@ -44,7 +44,7 @@ class LiveProgress(Unwatched):
             disable=not console.is_terminal,
         )
         self.overall = self.bars.add_task("all runs", total=total, numbers="")
-        self.current: TaskID | None = None
+        self._bars_of: dict[str, TaskID] = {}
         self._said_waiting = False
 
     def __enter__(self) -> LiveProgress:
@@ -53,19 +53,21 @@ class LiveProgress(Unwatched):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are."""
-        self._drop()
+        """Take the bars of unfinished runs away and leave the overall one."""
+        for key in list(self._bars_of):
+            self._drop(key)
         self.bars.stop()
 
     def started(self, run: Run) -> _RunProgress:
         """A bar for the run."""
-        self._drop()
-        self.current = self.bars.add_task(run.title, total=None, numbers="")
-        return _RunProgress(self.bars, self.current)
+        key = run.asked.key
+        self._drop(key)  # another worker takes over from one that died
+        self._bars_of[key] = self.bars.add_task(run.title, total=None, numbers="")
+        return _RunProgress(self.bars, self._bars_of[key])
 
     def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        """One line for a run that was made here."""
-        self._advance()
+        """One line for a run that was made just now."""
+        self._advance(run)
         if here:
             metric = METRICS[record.metric]
             value = record.scores.get(record.metric)
@@ -75,6 +77,7 @@ class LiveProgress(Unwatched):
                 f"[green]✓[/] {run.title}  {metric.label} {shown}  [dim]({record.seconds.fit:.1f} s, "
                 f"{self.done} of {self.total})[/]",
                 highlight=False,
+                soft_wrap=True,
             )
 
     def waiting(self, runs: list[Run]) -> None:
@@ -85,18 +88,17 @@ class LiveProgress(Unwatched):
 
     def failed(self, run: Run, reason: str) -> None:
         """One line with the reason."""
-        self._advance()
+        self._advance(run)
         self.console.print(f"[red]✗[/] {run.title}  [red]failed[/]: ", reason, highlight=False, sep="")
 
-    def _advance(self) -> None:
+    def _advance(self, run: Run) -> None:
         self.done += 1
         self.bars.update(self.overall, completed=self.done)
-        self._drop()
+        self._drop(run.asked.key)
 
-    def _drop(self) -> None:
-        if self.current is not None:
-            self.bars.remove_task(self.current)
-            self.current = None
+    def _drop(self, key: str) -> None:
+        if key in self._bars_of:
+            self.bars.remove_task(self._bars_of.pop(key))
 
 
 class _RunProgress:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,6 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from crystalbench import __version__
@@ -65,6 +65,7 @@ def run(
     ensemble: Annotated[int | None, typer.Option(help="Members, one for each of so many inner folds.", min=1)] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the runs; threads are divided.", min=1)] = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never download data.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List tasks, models and suites, and stop.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
@@ -83,7 +84,7 @@ def run(
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), _parameters(set_ or []))
         chosen = _suite(suite, selection, inner_folds, ensemble)
-        _run(chosen, selection, sources, results or Path(chosen.results), device, threads)
+        _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers)
 
 
 @app.command("report")
@@ -122,18 +123,28 @@ def standalone(command: Callable[..., None]) -> None:
 # ---------------------------------------------------------------------- the work
 
 
-def _run(suite: Any, selection: Any, sources: DataSources, results: Path, device: str, threads: int | None) -> None:
+def _run(
+    suite: Any,
+    selection: Any,
+    sources: DataSources,
+    results: Path,
+    device: str,
+    threads: int | None,
+    workers: int,
+) -> None:
     from crystalbench._show import LiveProgress
     from crystalbench.records import RecordStore
     from crystalbench.runs.engine import check_writable, run_plan
     from crystalbench.runs.environment import physical_cores
     from crystalbench.runs.execute import Machine
     from crystalbench.runs.plan import make_plan
+    from crystalbench.runs.workers import Work, run_with_workers
+    from crystalbench.tasks.download import rich_progress
 
     store = RecordStore(results / "records")
-    if suite.limit and sources.limit is None:
-        sources = DataSources(sources.data_dir, sources.files, suite.limit, sources.download, sources.progress)
-    plan = make_plan(suite, selection, sources)
+    sources = replace(sources, limit=sources.limit or suite.limit)
+    with rich_progress() as downloads:
+        plan = make_plan(suite, selection, replace(sources, progress=downloads))
     for note in plan.notes:
         screen.print(f"[yellow]note[/] {escape(note)}", highlight=False)
     for task in plan.tasks:
@@ -145,11 +156,16 @@ def _run(suite: Any, selection: Any, sources: DataSources, results: Path, device
     )
     if missing:
         check_writable(store.root)
-    machine = Machine(device, threads or physical_cores())
+    workers = min(workers, max(1, len(missing)))
+    machine = Machine(device, threads or max(1, physical_cores() // workers))
     live = LiveProgress(screen, len(plan.runs))
     try:
         with live:
-            outcome = run_plan(plan, store, machine, live)
+            if workers == 1:
+                outcome = run_plan(plan, store, machine, live)
+            else:
+                work = Work(suite, selection, sources, store, machine)
+                outcome = run_with_workers(plan, work, workers, live)
     except KeyboardInterrupt:
         screen.print(
             f"stopped after {live.done} of {len(plan.runs)} runs; the same command goes on from there", style="yellow"
@@ -241,24 +257,7 @@ def _list(sources: DataSources) -> None:
 def _sources(data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool) -> DataSources:
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
-    return DataSources(data_dir, parse_data_options(data or []), limit, not offline, _download_progress())
-
-
-def _download_progress() -> Callable[[str, int, int | None], None]:
-    bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=screen
-    )
-    known: dict[str, Any] = {}
-
-    def report(name: str, done: int, total: int | None) -> None:
-        if name not in known:
-            known[name] = bars.add_task(f"downloading {name}", total=total)
-            bars.start()
-        bars.update(known[name], completed=done, total=total)
-        if total is not None and done >= total:
-            bars.stop()
-
-    return report
+    return DataSources(data_dir, parse_data_options(data or []), limit, not offline)
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pymatgen.core import Composition
 
 from crystalbench._flat import as_index, digest_of, named, offsets_of, segment_rows
-from crystalbench.elements import SYMBOLS
+from crystalbench.elements import MAX_Z, SYMBOLS
 from crystalbench.errors import DataError
 
 
@@ -115,6 +115,8 @@ def _parse(formula: str) -> tuple[tuple[int, float], ...]:
     amounts: dict[int, float] = {}
     for species, amount in Composition(formula).items():
         number = int(species.Z)
+        if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
+            raise ValueError(f"{species} is not an element")
         amounts[number] = amounts.get(number, 0.0) + float(amount)
     entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
     if not entries:

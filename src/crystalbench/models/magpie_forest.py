@@ -29,7 +29,7 @@ class MagpieForest(Model):
     need no validation part, so both parts are fitted; LightGBM uses it to choose the number of rounds.
 
     Attributes:
-        algorithm: ``random_forest``, ``extra_trees`` (scikit-learn) or ``lightgbm``.
+        algorithm: ``extra_trees``, ``random_forest`` (scikit-learn) or ``lightgbm``.
         trees: number of trees; for LightGBM the largest number of rounds.
         min_samples_leaf: fewest training rows in a leaf.
         max_features: share of features that a split may choose from.
@@ -39,7 +39,7 @@ class MagpieForest(Model):
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
 
-    algorithm: Annotated[str, CategoricalDistribution(ALGORITHMS)] = "random_forest"
+    algorithm: Annotated[str, CategoricalDistribution(ALGORITHMS)] = "extra_trees"
     trees: Annotated[int, IntDistribution(100, 1000, step=100)] = 500
     min_samples_leaf: Annotated[int, IntDistribution(1, 20, log=True)] = 1
     max_features: Annotated[float, FloatDistribution(0.1, 1.0)] = 0.33

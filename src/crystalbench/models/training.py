@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Gaussian expansions of distances yield subnormal floats, on which matrix products are an order of magnitude slower.
 # The flag is inherited by threads when they are made, so it is set before torch starts its pool.
 torch.set_flush_denormal(True)
+
+_Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LOSSES = ("l1", "huber")
@@ -47,11 +49,11 @@ class TrainingOptions:
     weight_decay: Annotated[float, FloatDistribution(1e-6, 1e-1, log=True)] = 1e-2
     batch_size: Annotated[int, CategoricalDistribution((32, 64, 128, 256))] = 64
     epochs: int = 200
-    patience: int = 200
+    patience: int = 60
     schedule: Annotated[str, CategoricalDistribution(("one_cycle", "cosine"))] = "one_cycle"
     loss: Annotated[str, CategoricalDistribution(LOSSES)] = "l1"
     gradient_clip: float = 5.0
-    averaging: float = 0.0
+    averaging: float = 0.99
 
     def __post_init__(self) -> None:
         for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
@@ -194,5 +196,13 @@ class _Schedule:
 def _averaged(network: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel | None:
     if not decay:
         return None
-    average = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def average(averages: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
+        # A short memory at first, or the untrained weights would linger.
+        weight = 1 - min(decay, (1 + float(updates)) / (10 + float(updates)))
+        if torch.is_floating_point(averages[0]):
+            torch._foreach_lerp_(averages, current, weight)
+        else:  # counters
+            torch._foreach_copy_(averages, current)
+
     return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)

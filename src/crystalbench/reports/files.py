@@ -122,8 +122,8 @@ def notes(board: Board) -> list[str]:
     found = []
     if board.is_partial:
         found.append(
-            f"Only {rows_text(board)} were at hand: scores are on the official folds restricted to these rows and "
-            "cannot be compared with published ones, which are of all rows and are listed below ours for orientation."
+            f"Only {rows_text(board)} were used: scores are on the task's folds restricted to these rows and cannot be "
+            "compared with published ones, which are of all rows; where there are any, they follow ours, unranked."
         )
     if board.metric == "rocauc":
         found.append(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from crystalbench._cache import cache_dir
 from crystalbench._flat import load_arrays, save_arrays
 from crystalbench.errors import DataError
 from crystalbench.representations.arrays import Arrays
@@ -20,12 +17,6 @@ if TYPE_CHECKING:
     from crystalbench.samples import Inputs
 
 log = logging.getLogger(__name__)
-
-
-def cache_dir() -> Path:
-    """The cache's folder: ``CRYSTALBENCH_CACHE``, else the user's cache folder."""
-    given = os.environ.get("CRYSTALBENCH_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("crystalbench"))
 
 
 def represent(representation: Representation, inputs: Inputs) -> tuple[Arrays, float]:

@@ -29,7 +29,7 @@ class Watcher(Protocol):
         """A run begins; returns where its progress goes."""
 
     def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        """A run's record exists: made here just now, or found."""
+        """A run's record exists: made just now, or found."""
 
     def waiting(self, runs: list[Run]) -> None:
         """Only runs are left on which other processes are at work."""
@@ -64,17 +64,27 @@ class Outcome:
     failures: list[tuple[Run, str]] = field(default_factory=list)
 
 
-def run_plan(plan: Plan, store: RecordStore, machine: Machine, watcher: Watcher | None = None) -> Outcome:
+def run_plan(
+    plan: Plan, store: RecordStore, machine: Machine, watcher: Watcher | None = None, since: float | None = None
+) -> Outcome:
     """Do what is missing of a plan.
 
     A run whose record exists is not done again. Processes that share the folder of records share the work: each run is
     locked while it is done, and the lock of a killed process is free at once.
 
+    Args:
+        plan: the runs.
+        store: where records are.
+        machine: device and threads.
+        watcher: told of everything.
+        since: when this call of the command began (seconds since the epoch): a run that failed later than that in
+            another process of the same call is not tried again.
+
     Raises:
         RecordError: a record cannot be written.
     """
     watcher = watcher or Unwatched()
-    engine = _Engine(store, machine, watcher, Outcome())
+    engine = _Engine(store, machine, watcher, time.time() if since is None else since, Outcome())
     todo = list(plan.runs)
     while todo:
         busy = [run for run in todo if not engine.settle(run)]
@@ -90,6 +100,7 @@ class _Engine:
     store: RecordStore
     machine: Machine
     watcher: Watcher
+    since: float
     outcome: Outcome
     _shown: dict[tuple[str, str, str], Shown] = field(default_factory=dict)
 
@@ -99,7 +110,8 @@ class _Engine:
             return True
         try:
             with self._lock(run):
-                if not self._found(run):  # it may have been finished while the lock was taken
+                # It may have been finished, or failed, while the lock was taken.
+                if not self._found(run) and not self._failed_elsewhere(run):
                     self._do(run)
         except Timeout:
             return False
@@ -129,9 +141,8 @@ class _Engine:
             if isinstance(error, CrystalBenchError):
                 reason = str(error)
             log.debug("run failed", exc_info=True)
-            self._keep_traceback(run)
-            self.outcome.failures.append((run, reason))
-            self.watcher.failed(run, reason)
+            self._keep_failure(run, reason)
+            self._fail(run, reason)
             return
         self.store.write(record)
         self.outcome.records.append(record)
@@ -154,13 +165,31 @@ class _Engine:
         except OSError as error:
             raise _unwritable(self.store.root, error) from error
 
-    def _keep_traceback(self, run: Run) -> None:
-        path = self.store.root / ".failures" / f"{run.asked.key[:16]}.txt"
+    def _fail(self, run: Run, reason: str) -> None:
+        self.outcome.failures.append((run, reason))
+        self.watcher.failed(run, reason)
+
+    def _failed_elsewhere(self, run: Run) -> bool:
+        path = self._failure_file(run)
+        try:
+            if path.stat().st_mtime < self.since:
+                return False
+            self._fail(run, path.read_text(encoding="utf-8").splitlines()[1])
+        except (OSError, IndexError):
+            return False
+        return True
+
+    def _keep_failure(self, run: Run, reason: str) -> None:
+        path = self._failure_file(run)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{run.title}\n{traceback.format_exc()}", encoding="utf-8")
+            text = f"{run.title}\n{' '.join(reason.split())}\n\n{traceback.format_exc()}"
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             log.warning("the traceback could not be kept (%s)", error)
+
+    def _failure_file(self, run: Run) -> Path:
+        return self.store.root / ".failures" / f"{run.asked.key[:16]}.txt"
 
 
 def check_writable(root: Path) -> None:

@@ -5,10 +5,12 @@ The format is pandas' "split" orientation: an object with ``index``, ``columns``
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,6 +47,18 @@ def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]
         raise DataError(
             f"{file}: cannot be read as gzip-compressed JSON ({error}); delete it and get it again"
         ) from error
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Pause Python's search for reference cycles, which JSON has none of and which takes half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _LayoutError(Exception):

@@ -16,16 +16,18 @@ import hashlib
 import heapq
 import importlib.resources
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.samples import Kind
 from crystalbench.tasks.official import official_task
+
+if TYPE_CHECKING:
+    from sklearn.model_selection._split import _BaseKFold
 
 OFFICIAL_N_FOLDS = 5
 """Number of folds of every official task."""
@@ -126,6 +128,8 @@ def kfold(n: int, k: int, seed: int) -> Folds:
         ConfigError: k is below 2 or above n.
     """
     _check_k(k, n, "rows")
+    from sklearn.model_selection import KFold  # here: scikit-learn takes a second to import
+
     return _test_folds(KFold(k, shuffle=True, random_state=seed), np.zeros(n))
 
 
@@ -154,6 +158,8 @@ def stratified_kfold(labels: ArrayLike, k: int, seed: int) -> Folds:
             f"Cannot make {k} stratified folds: the most frequent label has {most} rows. "
             "Use fewer folds, or kfold if these are numbers to predict."
         )
+    from sklearn.model_selection import StratifiedKFold
+
     return _test_folds(StratifiedKFold(k, shuffle=True, random_state=seed), codes)
 
 
@@ -239,7 +245,7 @@ def _codes(values: ArrayLike, what: str) -> tuple[NDArray[np.intp], int]:
     return codes.astype(np.intp), len(distinct)
 
 
-def _test_folds(splitter: KFold | StratifiedKFold, labels: NDArray[np.generic]) -> Folds:
+def _test_folds(splitter: _BaseKFold, labels: NDArray[np.generic]) -> Folds:
     folds = np.empty(len(labels), dtype=np.int16)
     for fold, (_, test) in enumerate(splitter.split(labels, labels)):
         folds[test] = fold

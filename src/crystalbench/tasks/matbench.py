@@ -27,7 +27,7 @@ from crystalbench.crystals import Crystals
 from crystalbench.errors import DataError
 from crystalbench.samples import Inputs, Kind, Target
 from crystalbench.tasks import _columns
-from crystalbench.tasks._matminer_json import read_rows
+from crystalbench.tasks._matminer_json import read_rows, without_garbage_collection
 from crystalbench.tasks.fingerprint import content_fingerprint
 from crystalbench.tasks.folds import official_folds, official_labels
 from crystalbench.tasks.official import OFFICIAL, OfficialTask, official_ids, rows_of_ids
@@ -35,7 +35,7 @@ from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.store import Decoded, file_sha256, load_or_build
 from crystalbench.tasks.task import Availability, Source, Task, TaskSpec
 
-_ROWS_AT_ONCE = 2000
+_ROWS_AT_ONCE = 250
 """Rows that are held as Python objects while a file is read."""
 
 
@@ -141,10 +141,11 @@ def _read_official(official: OfficialTask, file: Path) -> tuple[Inputs, npt.NDAr
     parts: list[Inputs] = []
     targets: list[float] = []
     try:
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            names = list(_names(official, len(targets), len(batch)))
-            targets.extend(_number(official, name, value) for name, (_, value) in zip(names, batch, strict=True))
-            parts.append(_inputs_of(official, [value for value, _ in batch], names))
+        with without_garbage_collection():
+            while batch := list(islice(rows, _ROWS_AT_ONCE)):
+                names = list(_names(official, len(targets), len(batch)))
+                targets.extend(_number(official, name, value) for name, (_, value) in zip(names, batch, strict=True))
+                parts.append(_inputs_of(official, [value for value, _ in batch], names))
     except DataError as error:
         raise error if str(error).startswith(str(file)) else DataError(f"{file}: {error}") from error
     if not parts:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
+from crystalbench._cache import cache_dir
 from crystalbench._flat import digest_of, load_arrays, save_arrays
 from crystalbench.compositions import Compositions
 from crystalbench.crystals import Crystals
@@ -40,13 +40,6 @@ class Decoded:
 
     task: Task
     remarks: tuple[str, ...] = ()
-
-
-def cache_dir() -> Path:
-    """Folder for what can be made again: ``CRYSTALBENCH_CACHE``, else the user's cache folder."""
-    if value := os.environ.get("CRYSTALBENCH_CACHE"):
-        return Path(value).expanduser()
-    return platformdirs.user_cache_path("crystalbench", appauthor=False)
 
 
 def is_read_only(directory: Path) -> bool:

@@ -1,0 +1,88 @@
+"""Passes over a data set, the same for both networks; and the peer's in the numbers of its own process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.loader import DataLoader
+
+from benchmarks.speed.phonons import phonons
+from benchmarks.speed.plain_cgcnn import PlainCGCNN, plain_graphs
+from benchmarks.speed.rows import Measurement, Settings
+from crystalbench.representations import Arrays, CrystalGraph
+
+BATCH = 256
+INFERENCE_PASSES = 3
+
+Batches = Callable[[], Iterable[tuple[Any, Tensor]]]
+"""Makes the pairs of batch and targets (n, 1) of one pass over the data."""
+
+
+def graphs_and_targets(settings: Settings) -> tuple[Arrays, np.ndarray]:
+    """Graphs of all crystals, and their standardised targets (n,)."""
+    task = phonons(settings)
+    targets = (task.targets - task.targets.mean()) / task.targets.std()
+    return CrystalGraph(neighbors=12)(task.inputs), targets.astype(np.float32)
+
+
+def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
+    """Crystals per second of a pass over the data with all steps of training: batch, forward, L1, backward, AdamW."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    loss = nn.L1Loss()
+
+    def measurement() -> float:
+        network.train()
+        start = time.perf_counter()
+        for batch, targets in batches():
+            optimiser.zero_grad(set_to_none=True)
+            loss(network(batch), targets).backward()
+            optimiser.step()
+        return count / (time.perf_counter() - start)
+
+    return measurement
+
+
+def inference(network: nn.Module, batches: Batches, count: int) -> Measurement:
+    """Crystals per second of some passes over the data in evaluation mode."""
+
+    @torch.no_grad()
+    def measurement() -> float:
+        network.eval()
+        start = time.perf_counter()
+        for _ in range(INFERENCE_PASSES):
+            for batch, _targets in batches():
+                network(batch)
+        return INFERENCE_PASSES * count / (time.perf_counter() - start)
+
+    return measurement
+
+
+def plain_measurement(arrays: Arrays, targets: np.ndarray, kind: str, *, stock: bool = False) -> Measurement:
+    """The peer's measurement.
+
+    Args:
+        arrays: graphs of n crystals.
+        targets: (n,) standardised.
+        kind: ``training`` or ``inference``.
+        stock: use `CGConv` without the original's norms.
+    """
+    graphs = plain_graphs(arrays, targets)
+    torch.manual_seed(0)
+    network = PlainCGCNN(graphs[0].x.shape[1], graphs[0].edge_attr.shape[1], stock=stock)
+    loader = DataLoader(graphs, batch_size=BATCH, shuffle=kind == "training")
+
+    def batches() -> Iterable[tuple[Any, Tensor]]:
+        return ((batch, batch.y) for batch in loader)
+
+    measure = {"training": training, "inference": inference}[kind](network, batches, len(graphs))
+
+    def measurement() -> float:
+        torch.use_deterministic_algorithms(False)  # torch's default; CrystalBench's trainer asks for determinism
+        return measure()
+
+    return measurement

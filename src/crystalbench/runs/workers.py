@@ -1,0 +1,151 @@
+"""Local workers: several processes of this machine share the runs of a plan through the locks of the engine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from crystalbench.models.model import Progress
+from crystalbench.records import Record, RecordStore
+from crystalbench.runs.engine import Outcome, Unwatched, Watcher, run_plan
+from crystalbench.runs.execute import Machine
+from crystalbench.runs.plan import Plan, Run, Selection, make_plan
+from crystalbench.runs.suite import Suite
+from crystalbench.tasks import DataSources
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each worker needs to make the plan again."""
+
+    suite: Suite
+    selection: Selection
+    sources: DataSources
+    store: RecordStore
+    machine: Machine
+    since: float = field(default_factory=time.time)
+
+
+def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> Outcome:
+    """Do what is missing of a plan in several processes; a worker that dies loses at most its run in flight.
+
+    Args:
+        plan: the plan.
+        work: what it was made of.
+        workers: number of processes.
+        watcher: told of everything, in this process.
+
+    Returns:
+        The outcome, complete: runs that no worker finished are done here in the end.
+    """
+    context = multiprocessing.get_context("spawn")
+    events: Any = context.Queue()
+    work = replace(work, sources=replace(work.sources, progress=None, download=False))
+    processes = [context.Process(target=_work, args=(work, events), daemon=True) for _ in range(workers)]
+    relay = _Relay({run.asked.key: run for run in plan.runs}, watcher)
+    for process in processes:
+        process.start()
+    try:
+        _listen(processes, events, relay)
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.join()
+    # Collects the records; does what is left if a worker died.
+    rest = run_plan(plan, work.store, work.machine, _Rest(watcher, relay.settled), work.since)
+    return replace(rest, made=rest.made + relay.made)
+
+
+def _listen(processes: list[SpawnProcess], events: Any, relay: _Relay) -> None:
+    while any(process.is_alive() for process in processes) or not events.empty():
+        try:
+            relay(*events.get(timeout=0.2))
+        except queue.Empty:
+            continue
+
+
+def _work(work: Work, events: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the whole group; only the parent speaks of it
+    plan = make_plan(work.suite, work.selection, work.sources)
+    run_plan(plan, work.store, work.machine, _Reporter(events.put), work.since)
+
+
+@dataclass
+class _Reporter:
+    """A worker's watcher: sends what happens to the parent."""
+
+    send: Callable[[tuple[Any, ...]], None]
+
+    def started(self, run: Run) -> Progress:
+        key = run.asked.key
+        self.send(("started", key))
+
+        def progress(done: int, total: int, **numbers: float) -> None:
+            self.send(("progress", key, done, total, numbers))
+
+        return progress
+
+    def finished(self, run: Run, record: Record, *, here: bool) -> None:
+        self.send(("finished", run.asked.key, record, here))
+
+    def waiting(self, runs: list[Run]) -> None:
+        return
+
+    def failed(self, run: Run, reason: str) -> None:
+        self.send(("failed", run.asked.key, reason))
+
+
+class _Relay:
+    """Passes workers' events to a watcher; a run that several workers tell of counts once."""
+
+    def __init__(self, runs: dict[str, Run], watcher: Watcher) -> None:
+        self.runs, self.watcher = runs, watcher
+        self.settled: set[str] = set()
+        self.made = 0
+        self._progress: dict[str, Progress] = {}
+
+    def __call__(self, event: str, key: str, *details: Any) -> None:
+        run = self.runs[key]
+        if event == "started":
+            self._progress[key] = self.watcher.started(run)
+        elif event == "progress":
+            done, total, numbers = details
+            self._progress[key](done, total, **numbers)
+        elif event == "finished" and key not in self.settled:
+            record, here = details
+            self.settled.add(key)
+            self.made += here
+            self.watcher.finished(run, record, here=here)
+        elif event == "failed" and key not in self.settled:
+            self.settled.add(key)
+            self.watcher.failed(run, *details)
+
+
+class _Rest(Unwatched):
+    """Tells only of runs that the workers left."""
+
+    def __init__(self, watcher: Watcher, settled: set[str]) -> None:
+        self.watcher, self.settled = watcher, settled
+
+    def started(self, run: Run) -> Progress:
+        return self.watcher.started(run)
+
+    def finished(self, run: Run, record: Record, *, here: bool) -> None:
+        if run.asked.key not in self.settled:
+            self.watcher.finished(run, record, here=here)
+
+    def waiting(self, runs: list[Run]) -> None:
+        self.watcher.waiting(runs)
+
+    def failed(self, run: Run, reason: str) -> None:
+        if run.asked.key not in self.settled:
+            self.watcher.failed(run, reason)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from benchmarks.speed import __main__ as command
+from benchmarks.speed import table
+from benchmarks.speed.graphs import check_distances, peer_graph
+from benchmarks.speed.registry import ROWS, by_name, chosen
+from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
+from crystalbench.crystals import Crystals
+from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.representations import CrystalGraph
+
+HEADER = "name,ours,peer,unit,ratio,against,machine"
+
+
+def _fake(name: str, ours: list[float], peer: list[float], calls: list[str], more_is_better: bool = False) -> Row:
+    """A row whose measurements are these numbers, one after another."""
+
+    @contextmanager
+    def prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
+        def side(who: str, numbers: list[float]) -> Measurement:
+            left = iter(numbers)
+
+            def measurement() -> float:
+                calls.append(who)
+                return next(left)
+
+            return measurement
+
+        yield side("ours", ours), side("peer", peer)
+        calls.append("closed")
+
+    return Row(name, "s", "a fake, against another", prepare, more_is_better)
+
+
+def _result(name: str, ours: float = 1.0, against: str = "this; that") -> Result:
+    return Result(name, ours, 2.0, "s", 2.0 / ours, against, "a machine, with a comma")
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = by_name([_fake("first", [9, 1, 2], [9, 4, 8], []), _fake("second", [9, 2, 2], [9, 1, 1], [], True)])
+    monkeypatch.setattr(command, "ROWS", rows)
+    monkeypatch.setattr(command, "chosen", lambda names: chosen(names, rows))
+    monkeypatch.setattr(command.machine, "prepare_threads", lambda threads, flush: None)
+
+
+def test_sides_alternate_and_the_first_of_each_does_not_count() -> None:
+    calls: list[str] = []
+    row = _fake("fake", [100, 3, 1, 2], [500, 8, 6, 4], calls)
+    result = measure(row, Settings(), 3, "here")
+    assert calls == ["ours", "peer"] * 4 + ["closed"]
+    assert result == Result("fake", 2, 6, "s", 3, "a fake, against another", "here")
+
+
+def test_the_ratio_says_how_many_times_faster_whatever_the_unit() -> None:
+    cost = measure(_fake("cost", [0, 2], [0, 10], []), Settings(), 1, "")
+    throughput = measure(_fake("throughput", [0, 10], [0, 2], [], more_is_better=True), Settings(), 1, "")
+    assert cost.ratio == throughput.ratio == 5
+
+
+def test_a_new_line_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    order = ["a", "b", "c"]
+    table.update(tmp_path, [_result("c"), _result("a"), _result("gone")], order)
+    results = table.update(tmp_path, [_result("b"), _result("a", ours=0.5)], order)
+    assert [r.name for r in results] == ["a", "b", "c", "gone"]
+    assert table.read_results(tmp_path / "speed.csv") == results
+    assert results[0].ours == 0.5
+    assert (tmp_path / "speed.csv").read_text().splitlines()[0] == HEADER
+    assert [file.name for file in tmp_path.iterdir()] == ["speed.csv"]
+
+
+def test_the_old_table_stays_if_the_new_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.update(tmp_path, [_result("a")], ["a"])
+    before = (tmp_path / "speed.csv").read_bytes()
+
+    def fails(self: Path, target: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="no space left"):
+        table.update(tmp_path, [_result("b")], ["a", "b"])
+    assert (tmp_path / "speed.csv").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["speed.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,ours\n", "first line"),
+        ("", "first line"),
+        (f"{HEADER}\na,b,c,d,e,f,g\n", "line 2"),
+        (HEADER + "\na\n", "2"),
+    ],
+)
+def test_another_file_is_not_overwritten(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "speed.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        table.update(tmp_path, [_result("a")], ["a"])
+    assert (tmp_path / "speed.csv").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.0025812, "0.00258"), (78.94, "78.9"), (2419.3, "2419"), (4.0, "4"), (1e-7, "0.0000001")]
+)
+def test_numbers_are_written_without_exponent(number: float, text: str, tmp_path: Path) -> None:
+    table.write_results(tmp_path / "speed.csv", [_result("a", ours=number)])
+    assert (tmp_path / "speed.csv").read_text().splitlines()[1].startswith(f"a,{text},2,s,")
+
+
+def test_rows_have_unique_names_and_one_line_of_explanation() -> None:
+    assert {"load_phonons_again", "graphs_phonons", "cgcnn_training_phonons"} <= set(ROWS)
+    for row in ROWS.values():
+        assert "\n" not in row.against
+        assert ";" in row.against
+    with pytest.raises(ValueError, match="two rows are named 'graphs_phonons'"):
+        by_name([*ROWS.values(), ROWS["graphs_phonons"]])
+
+
+def test_rows_are_chosen_by_name_or_pattern() -> None:
+    assert chosen([]) == list(ROWS.values())
+    assert [row.name for row in chosen(["graphs_phonons", "load_*"])] == [
+        "load_phonons_first",
+        "load_phonons_again",
+        "graphs_phonons",
+    ]
+    with pytest.raises(UnknownNameError, match="graphs_phonons"):
+        chosen(["graph_phonons"])
+
+
+def test_the_command_writes_only_the_rows_named(
+    fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["second", "--results", str(tmp_path), "--repeats", "2"]) == 0
+    assert [r.name for r in table.read_results(tmp_path / "speed.csv")] == ["second"]
+    assert command.main(["first", "--results", str(tmp_path), "--repeats", "2"]) == 0
+    assert [(r.name, r.ratio) for r in table.read_results(tmp_path / "speed.csv")] == [("first", 4), ("second", 2)]
+    assert "second" in capsys.readouterr().out
+
+
+def test_the_command_lists_rows_without_measuring(
+    fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--list", "--results", str(tmp_path)]) == 0
+    assert "first (s): a fake, against another" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_answers_a_wrong_name_with_a_line(
+    fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["frist", "--results", str(tmp_path)]) == 1
+    assert "first" in capsys.readouterr().err
+
+
+@pytest.fixture
+def structures() -> list[Structure]:
+    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    lone = Structure(Lattice.cubic(20), ["Ar"], [[0.1, 0.2, 0.3]])
+    return [salt, lone]
+
+
+def test_the_peer_finds_the_distances_that_we_find(structures: list[Structure]) -> None:
+    ours = CrystalGraph(neighbors=12)(Crystals.from_pymatgen(structures)).values["distances"]
+    peer = np.concatenate([peer_graph(structure)[1] for structure in structures])
+    assert check_distances(ours, peer) == len(structures[0])  # the lone atom has no neighbour within 8 Å
+    with pytest.raises(RuntimeError, match="differ"):
+        check_distances(ours + 1e-3, peer)
+
+
+def test_the_state_of_subnormals_is_checked() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    command.machine.prepare_threads(1, flush=True)
+    torch.set_num_threads(before)
+    assert "torch" in command.machine.describe(1)
