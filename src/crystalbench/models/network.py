@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.model import Model, Needs
-from crystalbench.models.training import TrainingOptions, outputs, prepare_torch, train_network
+from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
 from crystalbench.samples import Kind, Predictions
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class NetworkModel(TrainingOptions, Model):
         """Encoder and head for a target; not trained."""
         return _Network(self.encoder(), target.outputs, self.head_width, self.head_layers, self.dropout)
 
+    @flushed_subnormals()
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Train with early stopping on the validation part."""
         device = prepare_torch(self.runtime)
@@ -77,6 +78,7 @@ class NetworkModel(TrainingOptions, Model):
             )
         return self
 
+    @flushed_subnormals()
     def predict(self, samples: Samples) -> Predictions:
         """Predict with the weights of the best epoch."""
         device = prepare_torch(self.runtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +18,6 @@ from crystalbench.errors import ConfigError, CrystalBenchError
 if TYPE_CHECKING:
     from crystalbench.models.batches import DeviceArrays
     from crystalbench.models.model import Runtime
-
-# Gaussian expansions of distances yield subnormal floats, on which matrix products are an order of magnitude slower.
-# The flag is inherited by threads when they are made, so it is set before torch starts its pool.
-torch.set_flush_denormal(True)
 
 _Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
@@ -66,6 +63,22 @@ class TrainingOptions:
 
 class DivergedError(CrystalBenchError):
     """Training gave a loss that is not finite."""
+
+
+@contextlib.contextmanager
+def flushed_subnormals() -> Iterator[None]:
+    """Treat subnormal floats as zero within, in this thread and in the threads that torch starts meanwhile.
+
+    Gaussian expansions of distances yield subnormal floats, on which matrix products are an order of magnitude slower.
+    The mode is set here and not on import, since it changes the arithmetic of the whole process. A thread has the mode
+    of the one that started it: where torch has computed in parallel before, its threads keep theirs.
+    """
+    before = bool(np.float32(1e-40) * np.float32(1) == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def prepare_torch(runtime: Runtime) -> torch.device:
