@@ -146,7 +146,7 @@ def _run(
     with rich_progress() as downloads:
         plan = make_plan(suite, selection, replace(sources, progress=downloads))
     for note in plan.notes:
-        screen.print(f"[yellow]note[/] {escape(note)}", highlight=False)
+        screen.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
     for task in plan.tasks:
         if task.is_partial:
             screen.print(f"[yellow]note[/] {task.name}: {len(task):,} of {task.rows_total:,} rows", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,19 @@ class Plan:
     notes: list[str]
 
 
+class _Notes:
+    """Reasons for leaving tasks out, each with the tasks it is true of."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, dict[str, None]] = defaultdict(dict)
+
+    def add(self, reason: str, task: str) -> None:
+        self._tasks[reason][task] = None
+
+    def lines(self) -> list[str]:
+        return [f"{reason}, left out: {', '.join(tasks)}" for reason, tasks in self._tasks.items()]
+
+
 def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     """All runs of a suite that a selection takes: task by task, fold by fold, model by model.
 
@@ -62,7 +76,7 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
         ConfigError: a selected fold does not exist, or no run is left.
         DataError: data is missing or damaged.
     """
-    notes: list[str] = []
+    notes = _Notes()
     entries = [(entry, get_model(entry.model)) for entry in _chosen_models(suite, selection)]
     entries = [(_with_parameters(entry, model, selection.parameters, len(entries)), model) for entry, model in entries]
     specs = _chosen_tasks(suite, selection)
@@ -77,14 +91,14 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
         for fold in _chosen_folds(task, selection.folds or suite.protocol.folds):
             for view in selection.views or suite.protocol.views:
                 if view != FULL and not task.has_structures:
-                    notes.append(f"{task.name}: has compositions only, so the view {view} does not apply")
+                    notes.add(f"the view {view} needs structures", task.name)
                     continue
                 get_view(view)
                 for seed in selection.seeds or suite.protocol.seeds:
                     runs += [_run(task, entry, model, fold, view, seed, suite) for entry, model in able]
     if not runs:
-        raise ConfigError("nothing to run: " + ("; ".join(dict.fromkeys(notes)) or "the selection is empty"))
-    return Plan(runs, tasks, list(dict.fromkeys(notes)))
+        raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
+    return Plan(runs, tasks, notes.lines())
 
 
 def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: str, seed: int, suite: Suite) -> Run:
@@ -148,22 +162,22 @@ def _chosen_folds(task: Task, folds: Iterable[int] | None) -> list[int]:
     return chosen
 
 
-def _at_hand(specs: list[TaskSpec], sources: DataSources, notes: list[str]) -> list[TaskSpec]:
+def _at_hand(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> list[TaskSpec]:
     kept = []
     for spec in specs:
         try:
             require_data([spec], sources)
             kept.append(spec)
         except CrystalBenchError:
-            notes.append(f"{spec.name}: left out, its data is not at hand")
+            notes.add("data not at hand", spec.name)
     return kept
 
 
-def _can(task: Task, entry: ModelEntry, model: type[Model], notes: list[str]) -> bool:
+def _can(task: Task, entry: ModelEntry, model: type[Model], notes: _Notes) -> bool:
     if model.needs is Needs.STRUCTURE and not task.has_structures:
-        notes.append(f"{task.name}: {entry.name} needs structures, the task has compositions only")
+        notes.add(f"{entry.name} needs structures", task.name)
         return False
     if task.target.kind not in model.kinds:
-        notes.append(f"{task.name}: {entry.name} does not predict {task.target.kind} targets")
+        notes.add(f"{entry.name} does not predict {task.target.kind} targets", task.name)
         return False
     return True

@@ -1,0 +1,224 @@
+"""Directives that make tables from the code, so that no page can say something else.
+
+``{tasks} matbench``, ``{hyperparameters} cgcnn [without network]``, ``{metrics}``, ``{task-file-keys} [structure | folds]``
+and ``{suite-keys} [models | protocol]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from crystalbench.evaluation.metrics import KINDS, METRICS, main_metric
+from crystalbench.models import get_model, search_space
+from crystalbench.models.model import hyperparameter_types
+from crystalbench.models.network import NetworkModel
+from crystalbench.records import Protocol
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite
+from crystalbench.tasks import _table_config, task_specs
+
+TASK_FILE = {
+    "": _table_config.TableConfig,
+    "structure": _table_config.StructureColumns,
+    "folds": _table_config.FoldsConfig,
+}
+SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry}
+_ENTRY = re.compile(r"^(\w+): (.*)$")
+
+
+class TableFromCode(SphinxDirective):
+    """A directive whose content is a table of text cells in MyST markup."""
+
+    optional_arguments = 3
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """Header and rows."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the table as Markdown."""
+        header, rows = self.table()
+        lines = [_line(header), _line(["---"] * len(header)), *map(_line, rows)]
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), self.content_offset, parent)
+        return parent.children
+
+
+class Tasks(TableFromCode):
+    """Tasks whose name begins with the argument."""
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each task."""
+        header = ["task", "rows", "input", "target", "unit", "kind", "metric"]
+        rows = [
+            [
+                f"`{spec.name}`",
+                f"{spec.rows_total:,}",
+                "structure" if spec.has_structures else "composition",
+                spec.target.name,
+                spec.target.unit,
+                str(spec.target.kind),
+                f"`{spec.metric}`",
+            ]
+            for spec in task_specs().values()
+            if spec.name.startswith(self.arguments[0])
+        ]
+        return header, rows
+
+
+class Sources(TableFromCode):
+    """Reference and licence of the tasks whose name begins with the argument."""
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each task."""
+        chosen = [spec for spec in task_specs().values() if spec.name.startswith(self.arguments[0])]
+        return ["task", "source", "terms"], [[f"`{s.name}`", s.reference, s.license] for s in chosen]
+
+
+class Hyperparameters(TableFromCode):
+    """Hyperparameters of a model, of the ``network`` class, or of a model ``without network``."""
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each hyperparameter."""
+        model = NetworkModel if self.arguments[0] == "network" else get_model(self.arguments[0])
+        shared = hyperparameter_types(NetworkModel) if "without" in self.arguments else {}
+        defaults = {field.name: field.default for field in dataclasses.fields(typing.cast(Any, model))}
+        texts, space = attribute_texts(model), search_space(model)
+        return ["name", "default", "search space", "meaning"], [
+            [f"`{name}`", f"`{defaults[name]}`", _space(space.get(name)), texts[name]]
+            for name in hyperparameter_types(model)
+            if name not in shared
+        ]
+
+
+class Metrics(TableFromCode):
+    """Every metric."""
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each metric."""
+        header = ["name", "in tables", "kinds", "better", "has a unit", "default of"]
+        rows = [
+            [
+                f"`{m.name}`",
+                m.label,
+                ", ".join(m.kinds),
+                "higher" if m.higher_is_better else "lower",
+                "yes" if m.has_unit else "",
+                ", ".join(kind for kind in KINDS if main_metric(kind) is m),
+            ]
+            for m in METRICS.values()
+        ]
+        return header, rows
+
+
+class Keys(TableFromCode):
+    """Keys of a TOML file, or of one section of it."""
+
+    sections: dict[str, type[BaseModel]]
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each key."""
+        section = self.sections[self.arguments[0] if self.arguments else ""]
+        texts = attribute_texts(Protocol) | attribute_texts(section)
+        rows = [
+            [f"`{field.alias or name}`", _default(field), _values(field.annotation), texts.get(name, "")]
+            for name, field in section.model_fields.items()
+        ]
+        return ["key", "default", "value", "meaning"], rows
+
+
+class TaskFileKeys(Keys):
+    """Keys of a task file."""
+
+    sections = TASK_FILE
+
+
+class SuiteKeys(Keys):
+    """Keys of a suite file."""
+
+    sections = SUITE
+
+
+def attribute_texts(cls: type) -> dict[str, str]:
+    """What the docstrings of a class and its bases say under ``Attributes:``, by name."""
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, section = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")
+        name = ""
+        for line in section.splitlines():
+            if line and not line.startswith("    "):
+                break
+            entry = _ENTRY.match(line[4:])
+            if entry:
+                name, texts[entry[1]] = entry[1], entry[2]
+            elif name:
+                texts[name] = f"{texts[name]} {line.strip()}".rstrip()
+    return texts
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", r"\|") for cell in cells) + " |"
+
+
+def _space(distribution: BaseDistribution | None) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(f"`{choice}`" for choice in distribution.choices)
+    if isinstance(distribution, (IntDistribution, FloatDistribution)):
+        step = f", step {distribution.step}" if distribution.step not in (None, 1) else ""
+        log = ", logarithmic" if distribution.log else ""
+        return f"{distribution.low:g} to {distribution.high:g}{step}{log}"
+    return "not tuned"
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or isinstance(value, BaseModel) or value in ("", {}):
+        return ""
+    return f"`{list(value) if isinstance(value, tuple) else value}`"
+
+
+def _values(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _values(arguments[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_values(a) for a in arguments if a is not type(None)))
+    if origin is tuple:
+        return f"list of {_values(arguments[0])}"
+    if origin is dict:
+        return "table"
+    if inspect.isclass(annotation) and issubclass(annotation, enum.Enum):
+        return " or ".join(f"`{member.value}`" for member in annotation)
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return "table"
+    return {str: "text", int: "whole number", bool: "boolean", Path: "path"}.get(annotation, str(annotation))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("tasks", Tasks)
+    app.add_directive("sources", Sources)
+    app.add_directive("hyperparameters", Hyperparameters)
+    app.add_directive("metrics", Metrics)
+    app.add_directive("task-file-keys", TaskFileKeys)
+    app.add_directive("suite-keys", SuiteKeys)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

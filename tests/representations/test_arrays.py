@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import random_crystals, repeatable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crystalbench.representations import Arrays, CrystalGraph, Layout, MagpieFeatures, Representation
+
+REPRESENTATIONS = [CrystalGraph(neighbors=4), MagpieFeatures()]
+
+
+def assert_same(one: Arrays, other: Arrays) -> None:
+    assert len(one) == len(other)
+    assert one.layouts == other.layouts
+    assert one.values.keys() == other.values.keys()
+    assert one.offsets.keys() == other.offsets.keys()
+    for name in one.values:
+        assert one.values[name].dtype == other.values[name].dtype
+        np.testing.assert_allclose(one.values[name], other.values[name], rtol=1e-12, atol=0)
+    for level in one.offsets:
+        assert np.array_equal(one.offsets[level], other.offsets[level])
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS, ids=lambda r: type(r).__name__)
+@repeatable(15)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_slicing_is_computing_for_the_slice(representation: Representation, data: st.DataObject, seed: int) -> None:
+    crystals = random_crystals(seed, n=6, most_atoms=4)
+    index = data.draw(st.lists(st.integers(-6, 5), max_size=8))
+    arrays = representation(crystals)
+    if index:
+        assert_same(arrays[index], representation(crystals[index]))
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=6, max_size=6)))
+    if mask.any():
+        assert_same(arrays[mask], representation(crystals[mask]))
+    assert_same(arrays[1:5:2], representation(crystals[1:5:2]))
+
+
+def test_slicing_of_a_slice_and_of_nothing() -> None:
+    arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
+    assert_same(arrays[[7, 0, 3]][[2, 1]], arrays[[3, 0]])
+    assert len(arrays[[]]) == 0
+    assert arrays[[]].values["neighbors"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS, ids=lambda r: type(r).__name__)
+def test_storage_and_back(representation: Representation) -> None:
+    arrays = representation(random_crystals(4))
+    assert_same(Arrays.from_storage(*arrays.to_storage()), arrays)
+
+
+def test_arrays_with_rows_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="'x' has 3 rows; its level 'crystal' has 2"):
+        Arrays({"x": np.zeros(3)}, {"x": Layout("crystal")}, {}, 2)
+    with pytest.raises(ValueError, match="'atom' has offsets for 1 crystals, not 2"):
+        Arrays({}, {}, {"atom": np.array([0, 4])}, 2)
+    with pytest.raises(ValueError, match="'x' has 3 rows; its level 'atom' has 4"):
+        Arrays({"x": np.zeros(3)}, {"x": Layout("atom")}, {"atom": np.array([0, 2, 4])}, 2)
+
+
+def test_rows_outside_are_refused() -> None:
+    arrays = MagpieFeatures()(random_crystals(0, 4))
+    with pytest.raises(IndexError, match="row 4 is outside"):
+        arrays[[0, 4]]
+    with pytest.raises(IndexError, match="mask"):
+        arrays[np.array([True, False])]
+
+
+def test_nbytes_counts_every_array() -> None:
+    arrays = Arrays({"x": np.zeros((4, 2))}, {"x": Layout("atom")}, {"atom": np.array([0, 1, 4])}, 2)
+    assert arrays.nbytes == 4 * 2 * 8 + 3 * 8

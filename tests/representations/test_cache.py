@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from helpers import changed, random_crystals
+
+from crystalbench.crystals import Crystals
+from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation
+from crystalbench.representations.cache import cache_dir, represent
+from crystalbench.samples import Inputs
+
+
+@dataclass(frozen=True)
+class Volumes(Representation):
+    """Volumes, times a factor; counts how often it is computed."""
+
+    factor: float = 1.0
+    computed: ClassVar[list[int]] = []
+
+    def __call__(self, inputs: Inputs) -> Arrays:
+        assert isinstance(inputs, Crystals)
+        self.computed.append(len(inputs))
+        return Arrays({"volume": self.factor * inputs.volumes}, {"volume": Layout(CRYSTAL)}, {}, len(inputs))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of cached representations, empty."""
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path / "cache"))
+    Volumes.computed.clear()
+    return tmp_path / "cache" / "representations"
+
+
+@pytest.fixture
+def crystals() -> Crystals:
+    return random_crystals(1, 5)
+
+
+def entry(folder: Path) -> Path:
+    (only,) = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return only
+
+
+def test_the_second_call_reads(folder: Path, crystals: Crystals) -> None:
+    first, seconds = represent(Volumes(), crystals)
+    second, again = represent(Volumes(), crystals)
+    assert Volumes.computed == [5]
+    assert again == seconds > 0
+    assert np.array_equal(first.values["volume"], second.values["volume"])
+    assert isinstance(second.values["volume"], np.memmap)
+    assert not second.values["volume"].flags.writeable
+
+
+@pytest.mark.parametrize("representation", [CrystalGraph(neighbors=3), MagpieFeatures()])
+def test_what_is_read_is_what_was_computed(folder: Path, crystals: Crystals, representation: Representation) -> None:
+    computed, read = represent(representation, crystals)[0], represent(representation, crystals)[0]
+    assert computed.layouts == read.layouts
+    for name in computed.values:
+        assert computed.values[name].dtype == read.values[name].dtype
+        assert np.array_equal(computed.values[name], read.values[name])
+    for level in computed.offsets:
+        assert np.array_equal(computed.offsets[level], read.offsets[level])
+
+
+def test_ids_are_no_part_of_the_key_but_everything_else_is(
+    folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    represent(Volumes(), crystals)
+    represent(Volumes(), changed(crystals, ids=np.array(list("abcde"))))
+    assert len(Volumes.computed) == 1
+    represent(Volumes(2.0), crystals)
+    assert len(Volumes.computed) == 2
+    for other in (
+        changed(crystals, lattices=crystals.lattices * (1 + 1e-15)),
+        changed(crystals, frac_coords=crystals.frac_coords + 1e-12),
+        changed(crystals, numbers=crystals.numbers + np.uint8(1)),
+        crystals[[1, 0, 2, 3, 4]],
+        crystals[:4],
+    ):
+        before = len(Volumes.computed)
+        represent(Volumes(), other)
+        assert len(Volumes.computed) == before + 1
+    before = len(Volumes.computed)
+    monkeypatch.setattr(Volumes, "version", 2)
+    represent(Volumes(), crystals)
+    assert len(Volumes.computed) == before + 1
+
+
+def test_keys_tell_classes_options_and_versions_apart() -> None:
+    keys = [r.key for r in (Volumes(), Volumes(2.0), CrystalGraph(), CrystalGraph(neighbors=8), MagpieFeatures())]
+    assert len(set(keys)) == 5
+    assert CrystalGraph().key == CrystalGraph(neighbors=12).key
+
+
+def _cut(file: Path, size: int) -> None:
+    with file.open("r+b") as stream:
+        stream.truncate(size)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no array": lambda e: (e / "value.volume.npy").unlink(),
+    "cut array": lambda e: _cut(e / "value.volume.npy", 140),
+    "cut header": lambda e: _cut(e / "value.volume.npy", 20),
+    "empty array": lambda e: _cut(e / "value.volume.npy", 0),
+    "other rows": lambda e: np.save(e / "value.volume.npy", np.zeros(3)),
+    "no meta": lambda e: (e / "meta.json").unlink(),
+    "empty meta": lambda e: _cut(e / "meta.json", 0),
+    "cut meta": lambda e: _cut(e / "meta.json", 10),
+    "foreign meta": lambda e: (e / "meta.json").write_text('{"format": "crystals"}'),
+    "list as meta": lambda e: (e / "meta.json").write_text("[1, 2]"),
+    "meta of bytes": lambda e: (e / "meta.json").write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_computed_again_and_repaired(
+    folder: Path, crystals: Crystals, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected, _ = represent(Volumes(), crystals)
+    DAMAGES[damage](entry(folder))
+    with caplog.at_level(logging.WARNING, "crystalbench"):
+        arrays, _ = represent(Volumes(), crystals)
+    assert np.array_equal(arrays.values["volume"], expected.values["volume"])
+    assert len(Volumes.computed) == 2
+    assert "damaged" in caplog.text
+    represent(Volumes(), crystals)
+    assert len(Volumes.computed) == 2  # repaired
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/representations"])
+def test_a_cache_that_cannot_be_written_only_warns(
+    folder: Path, tmp_path: Path, crystals: Crystals, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / place
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING, "crystalbench"):
+        arrays, seconds = represent(Volumes(), crystals)
+    assert np.array_equal(arrays.values["volume"], crystals.volumes)
+    assert seconds > 0
+    assert "could not be cached" in caplog.text
+
+
+def test_nothing_is_left_of_an_entry_that_could_not_be_written(
+    folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    represent(Volumes(), crystals)
+    assert "No space left on device" in caplog.text
+    assert list(folder.iterdir()) == []
+
+
+def test_the_first_of_two_writers_wins(folder: Path, crystals: Crystals) -> None:
+    other = folder.parent / "elsewhere"
+
+    @dataclass(frozen=True)
+    class Slow(Volumes):
+        def __call__(self, inputs: Inputs) -> Arrays:
+            arrays = super().__call__(inputs)
+            if other.exists():  # another process finishes while this one computes
+                shutil.copytree(other, target)
+            return arrays
+
+    represent(Slow(), crystals)
+    target = entry(folder)
+    target.rename(other)
+    arrays, _ = represent(Slow(), crystals)
+    assert np.array_equal(arrays.values["volume"], crystals.volumes)
+    assert [path.name for path in folder.iterdir()] == [target.name]
+    represent(Slow(), crystals)
+    assert len(Volumes.computed) == 2
+
+
+def test_the_folder_is_the_one_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path / "here"))
+    assert cache_dir() == tmp_path / "here"
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", "")
+    assert cache_dir().name == "crystalbench"
