@@ -106,7 +106,7 @@ def load_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]
     try:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         arrays = {file.stem: _map(file) for file in sorted(path.glob("*.npy"))}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"{path}: cannot be read as stored arrays ({error}); delete this folder and run again"
         ) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -253,3 +253,7 @@ def _refuse(names: npt.NDArray[np.str_], bad: Any, what: str) -> None:
     if bad.any():
         more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
         raise DataError(f"{names[bad][0]}: {what}{more}")
+
+
+Inputs: TypeAlias = Crystals | Compositions
+"""What a task's rows are: crystals, or compositions where no structure is known."""

@@ -6,20 +6,17 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from crystalbench._flat import as_index
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
-
-if TYPE_CHECKING:
-    from crystalbench.representations import Arrays, Representation
-
-Inputs: TypeAlias = Crystals | Compositions
+from crystalbench.representations.arrays import Arrays
+from crystalbench.representations.representation import Representation
 
 
 class Kind(StrEnum):

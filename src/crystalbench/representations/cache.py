@@ -7,14 +7,14 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from crystalbench._cache import cache_dir
 from crystalbench._flat import load_arrays, save_arrays
+from crystalbench._folders import cache_dir
+from crystalbench.crystals import Inputs
 from crystalbench.errors import DataError
 from crystalbench.representations.arrays import Arrays
 
 if TYPE_CHECKING:
     from crystalbench.representations.representation import Representation
-    from crystalbench.samples import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def represent(representation: Representation, inputs: Inputs) -> tuple[Arrays, f
         cost of a representation is the same number in every record.
     """
     path = cache_dir() / "representations" / f"{representation.key[:16]}-{inputs.digest[:16]}"
-    if (path / "meta.json").exists():
+    if path.exists():
         try:
             stored, meta = load_arrays(path)
             log.debug("representation read from %s", path)

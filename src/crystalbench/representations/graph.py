@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.representation import Representation
-
-if TYPE_CHECKING:
-    from crystalbench.samples import Inputs
 
 _PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 _SAME = 1e-5  # Å; distances closer than this are one shell

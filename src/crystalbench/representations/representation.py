@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from crystalbench.crystals import Inputs
     from crystalbench.representations.arrays import Arrays
-    from crystalbench.samples import Inputs
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Needs, Progress, Runtime, silent
@@ -23,7 +23,7 @@ from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
 from crystalbench.runs.protocol import inner_splits
-from crystalbench.samples import Inputs, Kind, Predictions, Samples
+from crystalbench.samples import Kind, Predictions, Samples
 from crystalbench.tasks.task import Task
 from crystalbench.views import get_view
 

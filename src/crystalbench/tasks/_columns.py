@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystalbench._flat import offsets_of
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
-from crystalbench.samples import Inputs
 
 Ids = npt.NDArray[np.str_]
 Ragged = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]

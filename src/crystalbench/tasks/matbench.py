@@ -23,9 +23,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
-from crystalbench.samples import Inputs, Kind, Target
+from crystalbench.samples import Kind, Target
 from crystalbench.tasks import _columns
 from crystalbench.tasks._matminer_json import read_rows, without_garbage_collection
 from crystalbench.tasks.fingerprint import content_fingerprint

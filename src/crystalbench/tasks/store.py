@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from crystalbench._cache import cache_dir
 from crystalbench._flat import digest_of, load_arrays, save_arrays
+from crystalbench._folders import cache_dir, is_read_only
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
-from crystalbench.samples import Inputs, Kind, Target
+from crystalbench.samples import Kind, Target
 from crystalbench.tasks.task import Source, Task
 
 STORE_VERSION = 1
@@ -40,12 +38,6 @@ class Decoded:
 
     task: Task
     remarks: tuple[str, ...] = ()
-
-
-def is_read_only(directory: Path) -> bool:
-    """Whether a folder is not to be written to: by its mode (also for the superuser), its owner or its file system."""
-    mode = directory.stat().st_mode
-    return not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(directory, os.W_OK | os.X_OK)
 
 
 def file_sha256(file: Path) -> str:

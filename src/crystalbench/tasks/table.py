@@ -30,9 +30,9 @@ import numpy.typing as npt
 from pymatgen.core.structure import Structure
 
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.samples import Inputs, Kind, Target
+from crystalbench.samples import Kind, Target
 from crystalbench.tasks import _columns
 from crystalbench.tasks._labels import encode_labels, numbers_of
 from crystalbench.tasks._table_config import FoldsConfig, StructureColumns, TableConfig, read_config

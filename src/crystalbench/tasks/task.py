@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.samples import Inputs, Kind, Target
+from crystalbench.samples import Kind, Target
 
 if TYPE_CHECKING:
     from crystalbench.tasks.sources import DataSources
