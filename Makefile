@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ENV := $(VENV)/.complete
 
-.PHONY: demo test check format env clean
+.PHONY: demo test lint check format env clean
 
 demo: $(ENV)            ## the main job on the embedded demo suite
 	$(BIN)/python -m benchmarks.run
@@ -12,11 +12,12 @@ demo: $(ENV)            ## the main job on the embedded demo suite
 test: $(ENV)            ## the tests
 	$(BIN)/python -m pytest -n auto
 
-check: $(ENV)           ## format, lint, types, tests
+lint: $(ENV)            ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto
+
+check: lint test        ## format, lint, types, tests
 
 format: $(ENV)          ## mend format and what lint can mend
 	$(BIN)/ruff format .

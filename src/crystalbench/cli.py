@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from crystalbench import __version__
 from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.tasks import DataSources, parse_data_options, task_specs
+from crystalbench.tasks import DataSources, TaskSpec, parse_data_options, task_specs
 
 app = typer.Typer(
     name="crystalbench",
@@ -33,6 +34,7 @@ screen = Console()
 errors = Console(stderr=True)
 
 INTERRUPTED = 130
+WIDE = 130
 
 
 def main() -> None:
@@ -222,36 +224,46 @@ def _list(sources: DataSources) -> None:
     from crystalbench.runs.suite import load_suite, suite_names
     from crystalbench.views import get_view, view_names
 
-    tasks = Table(title="Tasks", title_justify="left")
-    for column in ("task", "property", "unit", "kind", "sees", "rows", "rows here", "where"):
-        tasks.add_column(column, justify="right" if column.startswith("rows") else "left")
-    for spec in task_specs().values():
-        found = spec.availability(sources)
-        here = "" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
-        sees = "structures" if spec.has_structures else "compositions"
-        target = spec.target
-        row = [spec.name, target.name, target.unit, str(target.kind), sees, f"{spec.rows_total:,}", here, found.where]
-        tasks.add_row(*map(escape, row), style="" if found.here else "dim")
-    models = Table(title="Models", title_justify="left")
-    for column in ("model", "needs", "what it is"):
-        models.add_column(column)
-    for name in model_names():
-        model = get_model(name)
-        models.add_row(name, str(model.needs), escape((model.__doc__ or "").strip().splitlines()[0]))
-    views = Table(title="Views", title_justify="left")
-    for column in ("view", "removes"):
-        views.add_column(column)
-    for name in view_names():
-        views.add_row(name, get_view(name).removes)
-    suites = Table(title="Suites", title_justify="left")
-    for column in ("suite", "what it is", "tasks"):
-        suites.add_column(column)
-    for name in suite_names():
-        suite = load_suite(name)
-        suites.add_row(name, escape(suite.description), escape(", ".join(suite.tasks)))
-    for table in (tasks, models, views, suites):
-        screen.print(table)
-        screen.print()
+    models = [(name, get_model(name)) for name in model_names()]
+    suites = [(name, load_suite(name)) for name in suite_names()]
+    _print_table(
+        "Tasks",
+        ("task", "rows", "here", "unit", "kind", "property", "sees", "where"),
+        [_task_row(spec, sources) for spec in task_specs().values()],
+    )
+    _print_table(
+        "Models",
+        ("model", "needs", "what it is"),
+        [(name, str(model.needs), (model.__doc__ or "").strip().splitlines()[0]) for name, model in models],
+    )
+    _print_table("Views", ("view", "removes"), [(name, get_view(name).removes) for name in view_names()])
+    _print_table(
+        "Suites", ("suite", "what it is", "tasks"), [(n, s.description, ", ".join(s.tasks)) for n, s in suites]
+    )
+
+
+def _task_row(spec: TaskSpec, sources: DataSources) -> tuple[str, ...]:
+    found = spec.availability(sources)
+    here = "–" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
+    sees = "structures" if spec.has_structures else "compositions"
+    target = spec.target
+    rows = f"{spec.rows_total:,}"
+    return (spec.name, rows, here, target.unit, str(target.kind), target.name, sees, found.where)
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose names are never cut; on a narrow terminal the last columns of a wide one are left out."""
+    shown = len(columns) if screen.width >= WIDE else min(len(columns), 5)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns[:shown]):
+        widest = max((len(row[i]) for row in rows), default=0)
+        numeric = column in ("rows", "here")
+        whole = widest if i == 0 or numeric else None
+        table.add_column(column, justify="right" if numeric else "left", min_width=whole, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row[:shown]), style="dim" if "–" in row[:shown] else "")
+    screen.print(table)
+    screen.print()
 
 
 def _sources(data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool) -> DataSources:
