@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, help="folder with matminer's files")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of speed.csv (default: results)")
     parser.add_argument("--repeats", type=_positive, default=5, help="measurements of each side (default: 5)")
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_argument("--threads", type=_positive, default=1, help="threads that torch may use (default: 1)")
     parser.add_argument("--list", action="store_true", help="list the rows and stop")
     return parser
 

@@ -12,7 +12,7 @@ def describe(threads: int) -> str:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}; {cores} cores; {threads} threads; torch {torch.__version__}"
+    return f"{_processor()}; {cores} cores; threads used: {threads}; torch {torch.__version__}"
 
 
 def prepare_threads(threads: int, *, flush: bool) -> None:

@@ -69,8 +69,8 @@ class DivergedError(CrystalBenchError):
 def flushed_subnormals() -> Iterator[None]:
     """Treat subnormal floats as zero within, in this thread and in the threads that torch starts meanwhile.
 
-    Gaussian expansions of distances yield subnormal floats, on which matrix products are an order of magnitude slower.
-    The mode is set here and not on import, since it changes the arithmetic of the whole process. A thread has the mode
+    Gaussian expansions of distances yield subnormal floats, on which some processors are several times slower. The
+    mode is set here and not on import, since it changes the arithmetic of the whole process. A thread has the mode
     of the one that started it: where torch has computed in parallel before, its threads keep theirs.
     """
     before = bool(np.float32(1e-40) * np.float32(1) == 0)
