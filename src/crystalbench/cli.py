@@ -35,6 +35,7 @@ errors = Console(stderr=True)
 
 INTERRUPTED = 130
 WIDE = 130
+SHOWN_PROBLEMS = 5
 
 
 def main() -> None:
@@ -198,8 +199,10 @@ def _report(results: Path, tasks: set[str] | None) -> None:
             screen.print(screen_table(board, screen.width))
             for note in notes(board):
                 screen.print(escape(note), style="dim", highlight=False)
-    for problem in problems:
-        errors.print(f"[red]not counted[/] {escape(str(problem))}", highlight=False)
+    for problem in problems[:SHOWN_PROBLEMS]:
+        errors.print(f"[red]not counted[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    if len(problems) > SHOWN_PROBLEMS:
+        errors.print(f"[red]not counted[/] {len(problems) - SHOWN_PROBLEMS} more files that are no whole records")
     if records:
         paths = write_leaderboards(boards, results)
         screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False)
@@ -208,12 +211,9 @@ def _report(results: Path, tasks: set[str] | None) -> None:
 
 
 def _suite(name: str | None, selection: Any, inner_folds: int | None, ensemble: int | None) -> Any:
-    from crystalbench.runs.suite import Suite, load_suite
+    from crystalbench.runs.suite import load_suite, suite_of_tasks
 
-    if name is None and selection.tasks:
-        suite = Suite(name="selection", tasks=tuple(selection.tasks))
-    else:
-        suite = load_suite(name or "demo")
+    suite = suite_of_tasks(selection.tasks) if name is None and selection.tasks else load_suite(name or "demo")
     changes = {"inner_folds": inner_folds, "ensemble": ensemble}
     changes = {key: value for key, value in changes.items() if value is not None}
     return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import logging
 import sys
 from pathlib import Path
@@ -58,6 +59,15 @@ def load(group: str, what: str, name: str) -> Any:
         raise ConfigError(
             f"{what} {name!r} is registered as {entries[name].value} but cannot be loaded: {error}"
         ) from error
+
+
+def source_digest(defined: type[Any]) -> str:
+    """SHA-256 of the file that defines a class; empty where there is none."""
+    try:
+        file = inspect.getsourcefile(defined)
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    except (TypeError, OSError):
+        return ""
 
 
 def _load_from_place(what: str, place: str) -> Any:

@@ -37,7 +37,7 @@ class Protocol(_Frozen):
         ensemble: members, each validated on another inner fold; their mean is the prediction.
     """
 
-    inner_folds: int = 5
+    inner_folds: int = 10
     ensemble: int = 1
 
 
@@ -50,8 +50,11 @@ class Asked(_Frozen):
         fold: outer fold.
         model: registered name, or ``module:Class``.
         model_version: the model class's version.
+        model_code: of a model that is not registered, the SHA-256 of its file, since its author changes it without
+            raising the version.
         parameters: all hyperparameters, defaults included.
         view: what the model may see.
+        view_version: the view's version.
         seed: number of the repetition.
         protocol: how the training part is used.
         tuning: how the hyperparameters were found; None for defaults or given ones.
@@ -63,7 +66,9 @@ class Asked(_Frozen):
     model: str
     model_version: int
     parameters: dict[str, Any]
+    model_code: str | None = None
     view: str = "full"
+    view_version: int = 1
     seed: int = 0
     protocol: Protocol = Protocol()
     tuning: dict[str, Any] | None = None
@@ -81,13 +86,14 @@ class Asked(_Frozen):
 
 
 class Rows(_Frozen):
-    """Numbers of rows: fitted, validated, predicted, at hand in the task, and in the complete task."""
+    """Numbers of rows: fitted, validated, predicted, at hand in the task, and in the complete task; and its folds."""
 
     train: int
     valid: int
     test: int
     task: int
     task_total: int
+    task_folds: int
 
 
 class Seconds(_Frozen):
@@ -182,8 +188,7 @@ class Record(_Frozen):
     @property
     def file_name(self) -> str:
         """Place of the record's file below the records folder."""
-        asked = self.asked
-        return f"{asked.task}/{_plain(self.label)}/{asked.view}-fold{asked.fold}-seed{asked.seed}-{self.key[:16]}.json"
+        return f"{_plain(self.asked.task)}/{_plain(self.label)}/{_file_name(self.asked)}"
 
     def to_json(self) -> str:
         """The file's text: the record and a digest of it, one line for each field."""
@@ -203,10 +208,11 @@ class Record(_Frozen):
             body = json.loads(text)
             digest = body.pop("digest")
             record = cls.model_validate(body)
+            unchanged = digest == _digest(body)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = _in_words(error)
             raise RecordError(f"{name}: is not a whole record ({reason}); delete it and run again") from error
-        if digest != _digest(body):
+        if not unchanged:
             raise RecordError(f"{name}: was changed after it was written (its digest differs); delete it and run again")
         return record
 
@@ -240,8 +246,7 @@ class RecordStore:
 
     def find(self, asked: Asked) -> Path | None:
         """The file of a run's record, if it is there."""
-        pattern = f"*/{asked.view}-fold{asked.fold}-seed{asked.seed}-{asked.key[:16]}.json"
-        return next(iter((self.root / asked.task).glob(pattern)), None)
+        return next((self.root / _plain(asked.task)).glob(f"*/{_file_name(asked)}"), None)
 
     def write(self, record: Record) -> Path:
         """Write a record; its file appears whole or not at all.
@@ -302,9 +307,20 @@ class RecordStore:
                 yield error
 
 
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _digest(body: dict[str, Any]) -> str:
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_name(asked: Asked) -> str:
+    return f"{_plain(asked.view)}-fold{asked.fold}-seed{asked.seed}-{asked.key[:16]}.json"
 
 
 def _plain(label: str) -> str:

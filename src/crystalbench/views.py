@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,15 +24,28 @@ class View:
         name: name in records and tables.
         removes: what a model cannot see any more, in words.
         apply: the function.
+        version: raise it when the function changes, so that runs are done again.
     """
 
     name: str
     removes: str
     apply: Callable[[Crystals], Crystals]
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.]+", self.name):
+            raise ConfigError(f"view {self.name!r}: a name has letters, digits, _ and . only")
 
     def __call__(self, crystals: Crystals) -> Crystals:
-        """The crystals as this view shows them."""
-        return self.apply(crystals)
+        """The crystals as this view shows them.
+
+        Raises:
+            ConfigError: the function changed ids or numbers of atoms, which no view may.
+        """
+        seen = self.apply(crystals)
+        if not (np.array_equal(seen.ids, crystals.ids) and np.array_equal(seen.offsets, crystals.offsets)):
+            raise ConfigError(f"view {self.name!r} changes ids or numbers of atoms; a view may only remove information")
+        return seen
 
 
 def _identity(crystals: Crystals) -> Crystals:

@@ -73,8 +73,9 @@ class Board:
         unit: its unit.
         rows: rows at hand.
         rows_total: rows of the complete task.
-        folds_total: largest number of folds that an entry has.
-        entries: ours and the published ones; on a part of the rows, ours first, since published ones are of all rows.
+        folds_total: number of folds of the task.
+        entries: ours and the published ones, best first, then those that lack folds; on a part of the rows the
+            published ones, which are of all rows, come last.
     """
 
     task: str
@@ -114,14 +115,14 @@ def _board(records: Sequence[Record]) -> Board:
     published = _published_entries(task, rows_total)
     better_last = METRICS[first.metric].higher_is_better
 
-    def order(entry: Entry) -> tuple[bool, float, str]:
+    def order(entry: Entry) -> tuple[bool, bool, float, str]:
         score = entry.scores.get(first.metric)
         value = float("inf") if score is None else (-score.mean if better_last else score.mean)
-        return (not complete and entry.source == PUBLISHED, value, entry.model)
+        foreign = not complete and entry.source == PUBLISHED
+        return (foreign, entry.folds < first.rows.task_folds, value, entry.model)
 
-    folds = max(entry.folds for entry in ours)
     entries = sorted(ours + published, key=order)
-    return Board(task, first.metric, first.kind, first.unit, rows, rows_total, folds, entries)
+    return Board(task, first.metric, first.kind, first.unit, rows, rows_total, first.rows.task_folds, entries)
 
 
 def _named_groups(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:

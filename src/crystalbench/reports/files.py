@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import tempfile
 from collections.abc import Sequence
@@ -132,7 +133,7 @@ def notes(board: Board) -> list[str]:
         )
     incomplete = [e.model for e in board.entries if e.source == OURS and e.folds < board.folds_total]
     if incomplete:
-        found.append(f"Not all folds done: {', '.join(incomplete)}.")
+        found.append(f"Not all folds done, so not ranked: {', '.join(incomplete)}.")
     doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]
     if doubtful:
         found.append(f"Published entries to read with care: {'; '.join(doubtful)}.")
@@ -157,11 +158,14 @@ def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
 
 
 def places(board: Board) -> list[int | None]:
-    """Rank of each entry among those that can be compared."""
-    if board.is_partial:
-        ours = sum(e.source == OURS for e in board.entries)
-        return [i + 1 if i < ours else None for i in range(len(board.entries))]
-    return [i + 1 if board.metric in e.scores else None for i, e in enumerate(board.entries)]
+    """Rank of each entry among those that can be compared: of the same rows, with all folds and the main metric."""
+
+    def comparable(entry: Entry) -> bool:
+        same_rows = not board.is_partial or entry.source == OURS
+        return same_rows and entry.folds == board.folds_total and board.metric in entry.scores
+
+    ranks = itertools.count(1)
+    return [next(ranks) if comparable(entry) else None for entry in board.entries]
 
 
 def score_text(entry: Entry, metric: Metric) -> str:

@@ -50,11 +50,13 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
         for i, (entry, place) in enumerate(ranked)
         if entry.source == OURS or i in chosen
     ]
+    widths = {i: max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in keep}
     for i in keep:
-        widest = max(len(titles[i]), *(len(row[i]) for _, row in rows))
+        widest = widths[i]
         numeric = i == 0 or 1 < i < last or titles[i] in ("folds", "fit / s", "parameters")
         # Only names may be cut short on a narrow terminal, never numbers.
-        most = 34 if i == 1 and width < _ROOM_FOR_PARAMETERS else None
+        room = width - 3 * len(keep) - sum(widths[k] for k in keep if k != 1)
+        most = max(12, room) if i == 1 else None
         least = None if i == 1 else widest
         justify: Literal["right", "left"] = "right" if numeric else "left"
         table.add_column(titles[i], justify=justify, no_wrap=True, min_width=least, max_width=most)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import inspect
 import shlex
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,7 @@ from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Needs, Progress, Runtime, silent
+from crystalbench.plugins import source_digest
 from crystalbench.records import Asked, Record, Rows, Seconds, SourceOf, predicted, scores_for_json
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
@@ -144,6 +142,7 @@ def execute(
             test=len(test_rows),
             task=len(task),
             task_total=task.rows_total,
+            task_folds=len(task.fold_numbers),
         ),
         seconds=Seconds(
             featurise=round(shown.seconds, 4), fit=round(max(0.0, fit_seconds), 4), predict=round(predict_seconds, 4)
@@ -176,18 +175,10 @@ def combine(members: list[Predictions], kind: Kind) -> Predictions:
     return Predictions(values.mean(0), np.sqrt(variance))
 
 
-def source_digest(model: type[Model]) -> str:
-    """SHA-256 of the file that defines a model class; empty where there is none."""
-    try:
-        file = inspect.getsourcefile(model)
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
-    except (TypeError, OSError):
-        return ""
-
-
 def repeat_command(asked: Asked, task: Task) -> str:
     """The command that repeats a run, given the data."""
-    words: list[Any] = ["python", "-m", "benchmarks.run", "--task", asked.task, "--model", asked.model]
+    words: list[Any] = ["python", "-m", "benchmarks.run", "--task", task.source.task_file or asked.task]
+    words += ["--model", asked.model]
     words += ["--fold", asked.fold, "--seed", asked.seed, "--view", asked.view]
     words += ["--inner-folds", asked.protocol.inner_folds, "--ensemble", asked.protocol.ensemble]
     for name, value in asked.parameters.items():

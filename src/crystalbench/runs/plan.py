@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crystalbench.errors import ConfigError, CrystalBenchError, UnknownNameError
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import hyperparameter_types
+from crystalbench.plugins import source_digest
 from crystalbench.records import Asked
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
-from crystalbench.views import FULL, get_view
+from crystalbench.views import FULL, View, get_view
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,15 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
                 if view != FULL and not task.has_structures:
                     notes.add(f"the view {view} needs structures", task.name)
                     continue
-                get_view(view)
+                seen = get_view(view)
                 for seed in selection.seeds or suite.protocol.seeds:
-                    runs += [_run(task, entry, model, fold, view, seed, suite) for entry, model in able]
+                    runs += [_run(task, entry, model, fold, seen, seed, suite) for entry, model in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     return Plan(runs, tasks, notes.lines())
 
 
-def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: str, seed: int, suite: Suite) -> Run:
+def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: View, seed: int, suite: Suite) -> Run:
     asked = Asked(
         task=task.name,
         data=task.digest,
@@ -109,7 +110,9 @@ def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: str
         model=entry.model if ":" not in entry.model else entry.model.replace("\\", "/").rpartition("/")[2],
         model_version=model.version,
         parameters=model.from_configuration(entry.parameters).configuration(),
-        view=view,
+        model_code=source_digest(model) if ":" in entry.model else None,
+        view=view.name,
+        view_version=view.version,
         seed=seed,
         protocol=suite.protocol.protocol(),
     )
@@ -168,8 +171,10 @@ def _at_hand(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> list
         try:
             require_data([spec], sources)
             kept.append(spec)
-        except CrystalBenchError:
+        except DataError:
             notes.add("data not at hand", spec.name)
+    if not kept:
+        require_data(specs, sources)  # says what is missing and how to get it
     return kept
 
 

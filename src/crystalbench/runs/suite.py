@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class ModelEntry(_Strict):
 class ProtocolEntry(_Strict):
     """The protocol of a suite; see `crystalbench.records.Protocol` for the first two."""
 
-    inner_folds: int = Field(default=5, ge=2)
+    inner_folds: int = Field(default=10, ge=2)
     ensemble: int = Field(default=1, ge=1)
     seeds: tuple[int, ...] = (0,)
     folds: tuple[int, ...] | None = None
@@ -128,6 +129,18 @@ def load_suite(name: str) -> Suite:
             raise UnknownNameError("suite", name, known)
         path = known[name]
     return parse_suite(path)
+
+
+def suite_of_tasks(tasks: Sequence[str]) -> Suite:
+    """The first suite by name that has all these tasks, so that runs named by task alone join those of its suite.
+
+    Tasks that no suite has, such as a user's own, get a suite of their own with the default protocol.
+    """
+    for name in suite_names():
+        suite = load_suite(name)
+        if all(any(fnmatch.fnmatchcase(task, pattern) for pattern in suite.tasks) for task in tasks):
+            return suite
+    return Suite(name="selection", tasks=tuple(tasks))
 
 
 def parse_suite(path: Path) -> Suite:

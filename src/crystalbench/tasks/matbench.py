@@ -209,7 +209,13 @@ def _decode_rows(spec: MatbenchTaskSpec, file: Path, sha256: str) -> Decoded:
     values = table[target_column].to_pylist() if target_column else None
     targets = _targets(official, ids, rows, values)
     folds = official_folds(spec.name)[rows].astype(np.int16)
-    source = Source(file.name, sha256, "ids")
+    verified = "ids"
+    if len(ids) == official.n_samples:
+        # All rows stand beside the published scores, so they must be what was published.
+        if reason := _difference(official, inputs, targets):
+            raise DataError(f"it has all rows of {spec.name}, but {reason}; describe own data in a task file (TOML)")
+        verified = "content"
+    source = Source(file.name, sha256, verified)
     task = Task(spec.name, spec.target, spec.metric, inputs, targets, folds, official.n_samples, source)
     left_out = total - len(task)
     remark = f"{left_out:,} of {total:,} rows of {file.name} have no {id_column} and are left out"

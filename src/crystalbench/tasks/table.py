@@ -128,7 +128,7 @@ class TableTaskSpec(TaskSpec):
         except ConfigError as error:
             raise ConfigError(f"{self.file}: {error}") from error
         target = Target(config.target, config.kind, config.unit, classes)
-        source = Source(self.table.name, sha256, "user")
+        source = Source(self.table.name, sha256, "user", self.file.name)
         return Decoded(Task(self.name, target, self.metric, inputs, targets, folds, len(ids), source), remarks)
 
 

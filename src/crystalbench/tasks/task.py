@@ -31,11 +31,13 @@ class Source:
         verified: how it was checked: ``"sha256"`` (the official file), ``"content"`` (the official targets and
             compositions in another file), ``"ids"`` (official ids, a part of the rows), ``"package"`` (ships with
             CrystalBench) or ``"user"`` (nothing to check against).
+        task_file: name of the file that describes a user's own task; empty for others.
     """
 
     name: str
     sha256: str
     verified: str
+    task_file: str = ""
 
 
 @dataclass(frozen=True, eq=False)
