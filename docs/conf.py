@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -23,6 +25,9 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {  # as the source writes them, not as numpy defines them
+    name: name for name in ("npt.ArrayLike", "npt.NDArray", "ArrayLike", "NDArray", "Inputs", "Folds")
+}
 autodoc_class_signature = "separated"
 autodoc_default_options = {"members": True, "exclude-members": "__new__, __init__"}
 python_use_unqualified_type_names = True
@@ -33,4 +38,24 @@ html_theme = "furo"
 html_title = f"CrystalBench {release}"
 html_show_sphinx = False
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["pages.css"]
+
+_ARRAY = re.compile(r"(?:numpy\.)?ndarray\[tuple\[Any, (?:\.\.\.|…)\], (?:numpy\.)?dtype\[(?:numpy\.)?(\w+?)_?\]\]")
+_ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+
+
+def _shorten_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = [_ARRAY.sub(r"array of \1", line) for line in lines]
+
+
+def _shorten_signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    short = [None if text is None else _ALIAS.sub(r"\1", text) for text in (signature, returns)]
+    return short[0], short[1]
+
+
+def setup(app: Any) -> None:
+    """Write array types as people do."""
+    app.connect("autodoc-process-docstring", _shorten_docstring, priority=900)  # after napoleon
+    app.connect("autodoc-process-signature", _shorten_signature)

@@ -1,7 +1,7 @@
 """Directives that make tables from the code, so that no page can say something else.
 
-``{tasks} matbench``, ``{hyperparameters} cgcnn [without network]``, ``{metrics}``, ``{task-file-keys} [structure | folds]``
-and ``{suite-keys} [models | protocol]``.
+``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``,
+``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol]``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import json
 import re
 import types
 import typing
@@ -53,7 +54,8 @@ class TableFromCode(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Parse the table as Markdown."""
         header, rows = self.table()
-        lines = [_line(header), _line(["---"] * len(header)), *map(_line, rows)]
+        rule = ["---:" if name == "rows" else "---" for name in header]
+        lines = [_line(header), _line(rule), *map(_line, rows)]
         parent = nodes.Element()
         self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), self.content_offset, parent)
         return parent.children
@@ -191,7 +193,7 @@ def _default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or isinstance(value, BaseModel) or value in ("", {}):
         return ""
-    return f"`{list(value) if isinstance(value, tuple) else value}`"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _values(annotation: Any) -> str:
