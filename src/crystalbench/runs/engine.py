@@ -150,11 +150,11 @@ class _Engine:
         self.watcher.finished(run, record, here=True)
 
     def _shown_to(self, run: Run) -> Shown:
-        key = (run.asked.data, run.asked.view, str(run.model.needs))
+        key = (run.asked.data, f"{run.view.name}:{run.view.version}", str(run.model.needs))
         if key not in self._shown:
             # Runs come task by task: keep one task's representations in memory, not all.
             self._shown = {k: v for k, v in self._shown.items() if k[0] == run.asked.data}
-            self._shown[key] = Shown.of(run.task, run.asked.view, run.model.needs)
+            self._shown[key] = Shown.of(run.task, run.view, run.model.needs)
         return self._shown[key]
 
     def _lock(self, run: Run) -> FileLock:

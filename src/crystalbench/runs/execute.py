@@ -23,7 +23,7 @@ from crystalbench.runs.environment import environment, peak_memory_mb, reset_pea
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.samples import Kind, Predictions, Samples
 from crystalbench.tasks.task import Task
-from crystalbench.views import get_view
+from crystalbench.views import View, get_view
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Shown:
     _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, task: Task, view: str, needs: Needs) -> Shown:
+    def of(cls, task: Task, view: View, needs: Needs) -> Shown:
         """What a model with these needs may see of a task under a view.
 
         Raises:
@@ -56,7 +56,7 @@ class Shown:
         """
         inputs = task.inputs
         if isinstance(inputs, Crystals):
-            inputs = get_view(view)(inputs)
+            inputs = view(inputs)
             return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs)
         if needs is Needs.STRUCTURE:
             raise DataError(f"{task.name}: has compositions only; this model needs structures")
@@ -101,7 +101,7 @@ def execute(
         shown: what the model may see of the task, to share representations between runs.
     """
     reset_peak_memory()
-    shown = shown or Shown.of(task, asked.view, model.needs)
+    shown = shown or Shown.of(task, get_view(asked.view), model.needs)
     train_rows, test_rows = task.split(asked.fold)
     splits = inner_splits(task.name, asked.fold, task.targets[train_rows], task.target.kind, asked.protocol)
     test = shown.samples(test_rows, with_targets=False)

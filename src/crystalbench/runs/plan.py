@@ -15,7 +15,7 @@ from crystalbench.records import Asked
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
-from crystalbench.views import FULL, View, get_view
+from crystalbench.views import FULL, View, full, get_view
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run to do: what is asked, of which class, on which loaded task."""
+    """One run to do: what is asked, of which class, on which loaded task, under which view."""
 
     asked: Asked
     label: str
     model: type[Model]
     task: Task
+    view: View = full
 
     @property
     def title(self) -> str:
@@ -117,7 +118,7 @@ def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: Vie
         protocol=suite.protocol.protocol(),
     )
     members = suite.protocol.ensemble
-    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task)
+    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task, view)
 
 
 def _chosen_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:
