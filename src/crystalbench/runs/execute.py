@@ -41,10 +41,14 @@ class Shown:
     Attributes:
         task: the task.
         inputs: its inputs under a view; compositions alone for models that need no more.
+        used: keys of the representations that were asked for since it was last emptied.
+        waited: seconds spent so far on getting representations, computed or read.
     """
 
     task: Task
     inputs: Inputs
+    used: set[str] = field(default_factory=set)
+    waited: float = 0.0
     _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
 
     @classmethod
@@ -69,12 +73,15 @@ class Shown:
 
     @property
     def seconds(self) -> float:
-        """Seconds that computing the representations used so far took."""
-        return sum(seconds for _, seconds in self._memo.values())
+        """Seconds that computing the used representations took."""
+        return sum(self._memo[key][1] for key in self.used)
 
     def _rows_of(self, representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
         if representation.key not in self._memo:
+            start = time.perf_counter()
             self._memo[representation.key] = represent(representation, self.inputs)
+            self.waited += time.perf_counter() - start
+        self.used.add(representation.key)
         return self._memo[representation.key][0][rows]
 
 
@@ -102,6 +109,7 @@ def execute(
     """
     reset_peak_memory()
     shown = shown or Shown.of(task, get_view(asked.view), model.needs)
+    shown.used.clear()
     train_rows, test_rows = task.split(asked.fold)
     splits = inner_splits(task.name, asked.fold, task.targets[train_rows], task.target.kind, asked.protocol)
     test = shown.samples(test_rows, with_targets=False)
@@ -118,9 +126,9 @@ def execute(
         )
         train = shown.samples(train_rows[inner_train], with_targets=True)
         valid = shown.samples(train_rows[inner_valid], with_targets=True)
-        before, start = shown.seconds, time.perf_counter()
+        waited, start = shown.waited, time.perf_counter()
         member.fit(train, valid)
-        fit_seconds += time.perf_counter() - start - (shown.seconds - before)
+        fit_seconds += time.perf_counter() - start - (shown.waited - waited)
         start = time.perf_counter()
         members.append(member.predict(test).checked(task.target, test.ids))
         predict_seconds += time.perf_counter() - start
@@ -145,7 +153,7 @@ def execute(
             task_folds=len(task.fold_numbers),
         ),
         seconds=Seconds(
-            featurise=round(shown.seconds, 4), fit=round(max(0.0, fit_seconds), 4), predict=round(predict_seconds, 4)
+            featurise=round(shown.seconds, 4), fit=round(fit_seconds, 4), predict=round(predict_seconds, 4)
         ),
         peak_memory_mb=round(peak_memory_mb(), 1),
         n_parameters=parameters,

@@ -80,7 +80,8 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     """
     notes = _Notes()
     entries = [(entry, get_model(entry.model)) for entry in _chosen_models(suite, selection)]
-    entries = [(_with_parameters(entry, model, selection.parameters, len(entries)), model) for entry, model in entries]
+    _check_parameters(entries, selection.parameters)
+    entries = [(_with_parameters(entry, model, selection.parameters), model) for entry, model in entries]
     specs = _chosen_tasks(suite, selection)
     if suite.optional_data:
         specs = _at_hand(specs, sources, notes)
@@ -91,12 +92,12 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     for task in tasks:
         able = [(e, m) for e, m in entries if _can(task, e, m, notes)]
         for fold in _chosen_folds(task, selection.folds or suite.protocol.folds):
-            for view in selection.views or suite.protocol.views:
+            for view in dict.fromkeys(selection.views or suite.protocol.views):
                 if view != FULL and not task.has_structures:
                     notes.add(f"the view {view} needs structures", task.name)
                     continue
                 seen = get_view(view)
-                for seed in selection.seeds or suite.protocol.seeds:
+                for seed in dict.fromkeys(selection.seeds or suite.protocol.seeds):
                     runs += [_run(task, entry, model, fold, seen, seed, suite) for entry, model in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
@@ -138,22 +139,23 @@ def _chosen_models(suite: Suite, selection: Selection) -> list[ModelEntry]:
     listed = {entry.name: entry for entry in suite.entries()}
     if not selection.models:
         return list(listed.values())
-    chosen: dict[str, ModelEntry] = {}
-    for name in selection.models:
+    chosen: list[ModelEntry] = []
+    for name in dict.fromkeys(selection.models):
         if name not in listed:
             get_model(name)  # tells what is wrong with the name
-        entry = listed.get(name) or ModelEntry(model=name)
-        chosen[entry.name] = entry
-    return list(chosen.values())
+        chosen.append(listed.get(name) or ModelEntry(model=name))
+    return chosen
 
 
-def _with_parameters(entry: ModelEntry, model: type[Model], given: dict[str, Any], models: int) -> ModelEntry:
-    if not given:
-        return entry
-    known = hyperparameter_types(model)
+def _check_parameters(entries: list[tuple[ModelEntry, type[Model]]], given: dict[str, Any]) -> None:
+    known = {name for _, model in entries for name in hyperparameter_types(model)}
     for name in given:
-        if name not in known and models == 1:
-            raise UnknownNameError(f"hyperparameter of {entry.name}", name, known)
+        if name not in known:
+            raise UnknownNameError(f"hyperparameter of {' or '.join(e.name for e, _ in entries)}", name, known)
+
+
+def _with_parameters(entry: ModelEntry, model: type[Model], given: dict[str, Any]) -> ModelEntry:
+    known = hyperparameter_types(model)
     mine = {name: value for name, value in given.items() if name in known}
     return entry.model_copy(update={"parameters": {**entry.parameters, **mine}})
 
