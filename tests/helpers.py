@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +176,7 @@ def tiny_task(
     """A task of n small crystals with folds by turns."""
     crystals = random_crystals(seed, n, most_atoms=3)
     return Task(
-        name=name,
+        name="tiny",
         target=TARGETS[kind],
         metric={Kind.REGRESSION: "mae", Kind.BINARY: "rocauc_true", Kind.MULTICLASS: "balanced_accuracy"}[kind],
         inputs=crystals,
@@ -205,7 +211,7 @@ def asked(**changes: Any) -> Asked:
         "parameters": {"width": 64, "rate": 0.01},
         "view": "full",
         "seed": 0,
-        "protocol": Protocol(),
+        "protocol": Protocol(inner_folds=5, ensemble=1),
         "tuning": None,
     }
     return Asked(**{**plain, **changes})
@@ -222,7 +228,7 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
         "unit": "cm⁻¹",
         "scores": scores or {"mae": mae, "rmse": 2.0, "r2": 0.5, "max_error": 3.0},
         "predictions": Predicted(ids=["a", "b"], targets=[1.0, 2.0], values=[1.5, 2.5]),
-        "rows": Rows(train=800, valid=212, test=253, task=1265, task_total=1265),
+        "rows": Rows(train=800, valid=212, test=253, task=1265, task_total=1265, task_folds=5),
         "seconds": Seconds(featurise=0.5, fit=2.0, predict=0.1),
         "peak_memory_mb": 100.0,
         "n_parameters": 1,
@@ -239,12 +245,13 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
 
 # ---------------------------------------------------------------------- toy models
 
-TOY_FILE = '''
+TOY_FILE = """
 from __future__ import annotations
 
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -254,18 +261,25 @@ from crystalbench.samples import Predictions
 
 @dataclass
 class Shifted(Model):
-    """The training mean, shifted. Notes every fit in a file; slow where it is told to be."""
+    '''The training mean, shifted; notes every fit as a line of a file.'''
 
     needs = Needs.COMPOSITION
     shift: float = 0.0
 
     def fit(self, train, valid):
-        with open(os.environ["TOY_LOG"], "a") as log:
-            log.write(f"{self.runtime.seed}\\n")
-        time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
-        noise = np.random.default_rng(self.runtime.seed).normal()
-        self.value = train.targets.mean() + self.shift + 0.01 * noise
+        log = Path(os.environ["TOY_LOG"])
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {self.runtime.seed}\\n")
+        begun = time.time()
+        while self.must_wait(log.read_text().split("\\n")[:-1]) and time.time() - begun < 60:
+            time.sleep(0.02)
+        self.value = train.targets.mean() + self.shift
+        self.value += 0.01 * np.random.default_rng(self.runtime.seed).normal()
         return self
+
+    def must_wait(self, lines):
+        too_few = len({line.split()[0] for line in lines}) < int(os.environ.get("TOY_PROCESSES", "1"))
+        return too_few or len(lines) >= int(os.environ.get("TOY_HANGS_AT", "1000"))
 
     def predict(self, samples):
         return Predictions(np.full(len(samples), self.value))
@@ -273,7 +287,7 @@ class Shifted(Model):
 
 @dataclass
 class Broken(Model):
-    """Fails."""
+    '''Fails.'''
 
     needs = Needs.COMPOSITION
 
@@ -282,11 +296,63 @@ class Broken(Model):
 
     def predict(self, samples):
         raise AssertionError
-'''
+"""
 
 
 def write_toys(folder: Path) -> Path:
-    """Write a file with toy models: ``Shifted`` and ``Broken``."""
+    """Write a file with toy models, ``Shifted`` and ``Broken``.
+
+    ``Shifted`` appends process and seed to the file in ``TOY_LOG``, waits until ``TOY_PROCESSES`` different processes
+    have done so, and hangs when the file has ``TOY_HANGS_AT`` lines.
+    """
     path = folder / "toys.py"
     path.write_text(TOY_FILE, encoding="utf-8")
     return path
+
+
+def write_toy_suite(folder: Path) -> Path:
+    """Write a suite of eight runs of toy models on 60 rows of a demo task."""
+    toys = write_toys(folder)
+    path = folder / "toys.toml"
+    path.write_text(
+        f"""
+        tasks = ["demo_formation_energy"]
+        limit = 60
+        models = [
+            {{ model = '{toys}:Shifted', label = "plain" }},
+            {{ model = '{toys}:Shifted', label = "shifted", parameters = {{ shift = 1 }} }},
+        ]
+        [protocol]
+        folds = [0, 1, 2, 3]
+        inner_folds = 3
+        """,
+        encoding="utf-8",
+    )
+    return path
+
+
+def started(suite: Path, results: Path, **environment: str) -> subprocess.Popen[str]:
+    """The command line at work on a suite in a process of its own."""
+    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "run", "--suite", str(suite)]
+    return subprocess.Popen(
+        [*command, "--results", str(results), "--threads", "1"],
+        cwd=suite.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so.
+
+    Raises:
+        TimeoutError: it is still not.
+    """
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > seconds:
+            raise TimeoutError
+        time.sleep(0.02)

@@ -93,11 +93,14 @@ def run(
 @app.command("report")
 def report(
     results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
+    readme: Annotated[
+        Path | None, typer.Option(help="Markdown file to fill with a summary, between its results markers.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
     """Make the leaderboard from the records and show it."""
     with _for_people(verbose):
-        _report(results, None)
+        _report(results, None, readme)
 
 
 @app.command("list")
@@ -182,11 +185,12 @@ def _run(
         raise typer.Exit(1)
 
 
-def _report(results: Path, tasks: set[str] | None) -> None:
+def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.records import RecordStore
     from crystalbench.reports.files import notes, write_leaderboards
     from crystalbench.reports.screen import screen_table
+    from crystalbench.reports.summary import fill_readme
 
     store = RecordStore(results / "records")
     if not store.root.is_dir():
@@ -205,6 +209,9 @@ def _report(results: Path, tasks: set[str] | None) -> None:
         errors.print(f"[red]not counted[/] {len(problems) - SHOWN_PROBLEMS} more files that are no whole records")
     if records:
         paths = write_leaderboards(boards, results)
+        if readme is not None:
+            fill_readme(readme, boards)
+            paths.append(readme)
         screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False)
     if problems:
         raise typer.Exit(1)

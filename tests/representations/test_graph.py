@@ -151,17 +151,19 @@ def test_every_copy_in_a_supercell_has_the_distances_of_the_cell(seed: int, time
         np.testing.assert_allclose(copies, np.broadcast_to(small, copies.shape), atol=3e-5)
 
 
-def test_a_cut_shell_prefers_light_elements_and_does_not_depend_on_noise() -> None:
-    # Rock salt turned and shifted: 6 unlike neighbours, then 12 like ones, of which 6 are chosen.
+# Half of the last two is in the middle between multiples of 1e-5 Å: rounding would split the shell at random.
+@pytest.mark.parametrize("edge", [5.6, 5.60001, 5.61237])
+def test_a_cut_shell_prefers_light_elements_and_does_not_depend_on_noise(edge: float) -> None:
+    # The sites of rock salt, each with an element of its own: one of the six nearest neighbours is left out.
     coords = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]])
     coords = np.concatenate([coords, [[0.5, 0.5, 0.5]]])
     numbers = np.array([11, 12, 13, 14, 17, 35, 53, 85])  # eight different elements on the sites
-    crystals = one_crystal(np.eye(3) * 5.6, coords, numbers)
+    crystals = one_crystal(np.eye(3) * edge, coords, numbers)
     chosen = numbers[CrystalGraph(neighbors=5)(crystals).values["neighbors"]]
     shells = CrystalGraph(neighbors=6)(crystals)
     for a in range(8):
         first_shell = np.sort(numbers[shells.values["neighbors"][a]])
-        assert np.allclose(shells.values["distances"][a], 2.8, atol=1e-5)
+        assert np.allclose(shells.values["distances"][a], edge / 2, atol=1e-5)
         assert np.array_equal(np.sort(chosen[a]), first_shell[:5])
     for seed in range(5):
         other = translated(rotated(crystals, seed), seed)
@@ -174,7 +176,6 @@ def test_the_heaviest_element_is_kept() -> None:
 
 
 def test_two_atoms_on_one_place_do_not_count_each_other() -> None:
-    # An atom's own image is the only thing at distance zero that is left out; the search must end all the same.
     graph = CrystalGraph()(one_crystal(np.eye(3) * 3, [[0, 0, 0], [1, 0, 0]], [3, 9]))
     assert graph.values["distances"].min() == pytest.approx(3.0)
 

@@ -145,7 +145,8 @@ def _difference(group: list[Record], same: list[list[Record]]) -> str:
 
     def settings(records: list[Record]) -> dict[str, str]:
         asked = records[0].asked
-        plain = {"model": asked.model, "version": asked.model_version, **asked.protocol.model_dump()}
+        plain = {"model": asked.model, "version": asked.model_version, "code": (asked.model_code or "")[:8]}
+        plain |= {"view_version": asked.view_version, **asked.protocol.model_dump()}
         return {name: str(value) for name, value in {**plain, **asked.parameters}.items()}
 
     everyone = [settings(g) for g in same]

@@ -89,7 +89,9 @@ class DeviceArrays:
             value = tensor[rows[layout.level]]
             value = value.to(_NARROW.get(value.dtype, value.dtype))
             if layout.points_to is not None and layout.points_to != CRYSTAL:
-                start = new_starts[layout.points_to][owners[layout.level]]
+                start = new_starts[layout.points_to]
+                if layout.level != CRYSTAL:
+                    start = start[owners[layout.level]]
                 value = value + start.reshape(-1, *[1] * (value.ndim - 1))
             values[name] = value
         return Batch(len(index), values, owners, counts)

@@ -48,6 +48,9 @@ class CGCNN(NetworkModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("width", "layers", "neighbors", "cutoff"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
         if self.readout not in READOUTS:
             raise ConfigError(f"readout = {self.readout!r}; it must be one of {', '.join(READOUTS)}")
 
@@ -135,7 +138,7 @@ class GatedConvolution(nn.Module):
         weight, bias = self._gate()
         own, other, edge = torch.split(weight, [width, width, edges.shape[-1]], dim=1)
         gates = functional.linear(atoms, other).index_select(0, neighbors.reshape(-1))
-        gates.addmm_(edges.view(count * degree, -1), edge.t())  # in place: nothing else needs the gathered rows
+        gates.addmm_(edges.flatten(0, 1), edge.t())  # in place: nothing else needs the gathered rows
         gates = gates.view(count, degree, 2 * width) + functional.linear(atoms, own, bias).unsqueeze(1)
         if self.training:
             gates = self.gate_norm(gates.view(-1, 2 * width)).view(count, degree, 2 * width)

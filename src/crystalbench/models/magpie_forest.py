@@ -3,121 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from crystalbench.errors import ConfigError
-from crystalbench.models.model import Model, Needs
+from crystalbench.models.forest import ALGORITHMS, Forest
+from crystalbench.models.model import Needs
 from crystalbench.representations import MagpieFeatures
-from crystalbench.samples import Kind, Predictions
 
 if TYPE_CHECKING:
     from crystalbench.samples import Samples
 
-STOPPING_ROUNDS = 50
-ALGORITHMS = ("random_forest", "extra_trees", "lightgbm")
+__all__ = ["ALGORITHMS", "MagpieForest"]
 
 
 @dataclass
-class MagpieForest(Model):
+class MagpieForest(Forest):
     """A forest on matminer's Magpie features: knows the composition and nothing else.
 
-    The published counterpart is Matbench's RF-SCM/Magpie, a random forest that sees a Coulomb matrix besides. Forests
-    need no validation part, so both parts are fitted; LightGBM uses it to choose the number of rounds.
-
-    Attributes:
-        algorithm: ``extra_trees``, ``random_forest`` (scikit-learn) or ``lightgbm``.
-        trees: number of trees; for LightGBM the largest number of rounds.
-        min_samples_leaf: fewest training rows in a leaf.
-        max_features: share of features that a split may choose from.
-        learning_rate: of LightGBM.
-        leaves: leaves of each LightGBM tree.
+    The published counterpart is Matbench's RF-SCM/Magpie, a random forest that sees a Coulomb matrix besides.
     """
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
 
-    algorithm: Annotated[str, CategoricalDistribution(ALGORITHMS)] = "extra_trees"
-    trees: Annotated[int, IntDistribution(100, 1000, step=100)] = 500
-    min_samples_leaf: Annotated[int, IntDistribution(1, 20, log=True)] = 1
-    max_features: Annotated[float, FloatDistribution(0.1, 1.0)] = 0.33
-    learning_rate: Annotated[float, FloatDistribution(0.01, 0.3, log=True)] = 0.05
-    leaves: Annotated[int, IntDistribution(7, 127, log=True)] = 31
-
-    def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise ConfigError(f"magpie_forest: algorithm {self.algorithm!r} is none of {', '.join(ALGORITHMS)}")
-
-    def fit(self, train: Samples, valid: Samples) -> Self:
-        """Grow the trees."""
-        self._kind, self._classes = train.target.kind, len(train.target.classes)
-        x, y = self._features(train), self._labels(train.targets)
-        x_valid, y_valid = self._features(valid), self._labels(valid.targets)
-        if self.algorithm == "lightgbm":
-            self._estimator = self._boosted(x, y, x_valid, y_valid)
-        else:
-            self._estimator = self._forest().fit(np.concatenate([x, x_valid]), np.concatenate([y, y_valid]))
-        self.runtime.progress(self.trees, self.trees)
-        return self
-
-    def predict(self, samples: Samples) -> Predictions:
-        """Mean over the trees, and for forests their spread as the predicted standard deviation."""
-        x = self._features(samples)
-        if self._kind is Kind.REGRESSION:
-            values = np.asarray(self._estimator.predict(x), dtype=np.float64)
-            return Predictions(values, self._spread(x))
-        if self.algorithm == "lightgbm":
-            return Predictions(np.asarray(self._estimator.predict(x)))
-        shares = np.zeros((len(x), max(self._classes, 2)))
-        shares[:, self._estimator.classes_.astype(int)] = self._estimator.predict_proba(x)
-        return Predictions(shares[:, 1] if self._kind is Kind.BINARY else shares)
-
-    def _spread(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-        if self.algorithm == "lightgbm":
-            return None
-        return np.asarray(np.std([tree.predict(x.astype(np.float32)) for tree in self._estimator.estimators_], axis=0))
-
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         return np.asarray(samples.represent(MagpieFeatures()).values["features"])
-
-    def _labels(self, targets: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-        return targets if self._kind is Kind.REGRESSION else targets.astype(int)
-
-    def _forest(self) -> Any:
-        from sklearn import ensemble
-
-        family = "RandomForest" if self.algorithm == "random_forest" else "ExtraTrees"
-        suffix = "Regressor" if self._kind is Kind.REGRESSION else "Classifier"
-        return getattr(ensemble, family + suffix)(
-            n_estimators=self.trees,
-            min_samples_leaf=self.min_samples_leaf,
-            max_features=self.max_features,
-            n_jobs=self.runtime.threads,
-            random_state=self.runtime.seed % 2**32,
-        )
-
-    def _boosted(
-        self, x: npt.NDArray[Any], y: npt.NDArray[Any], x_valid: npt.NDArray[Any], y_valid: npt.NDArray[Any]
-    ) -> Any:
-        import lightgbm
-
-        objective = {Kind.REGRESSION: "regression", Kind.BINARY: "binary", Kind.MULTICLASS: "multiclass"}[self._kind]
-        parameters = {
-            "objective": objective,
-            "metric": "l1" if self._kind is Kind.REGRESSION else objective.replace("binary", "binary_logloss"),
-            "num_class": self._classes if self._kind is Kind.MULTICLASS else 1,
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.leaves,
-            "min_data_in_leaf": self.min_samples_leaf,
-            "feature_fraction": self.max_features,
-            "num_threads": self.runtime.threads,
-            "seed": self.runtime.seed % 2**31,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-        fitted, judged = lightgbm.Dataset(x, y), lightgbm.Dataset(x_valid, y_valid)
-        stop = lightgbm.early_stopping(STOPPING_ROUNDS, verbose=False)
-        return lightgbm.train(parameters, fitted, self.trees, valid_sets=[judged], callbacks=[stop])

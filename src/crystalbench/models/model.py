@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import types as python_types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -112,6 +114,7 @@ class Model(ABC):
             if name not in types:
                 raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, types)
             _check_type(cls.__name__, name, value, types[name])
+            _check_finite(cls.__name__, name, value)
         return cls(**{name: _cast(value, types[name]) for name, value in parameters.items()})
 
 
@@ -134,13 +137,20 @@ def search_space(model: type[Model]) -> dict[str, BaseDistribution]:
 
 
 def _check_type(model: str, name: str, value: Any, declared: Any) -> None:
-    allowed = typing.get_args(declared) or (declared,)
+    union = typing.get_origin(declared) in (typing.Union, python_types.UnionType)
+    allowed = typing.get_args(declared) if union else (declared,)
     plain = tuple(t for t in (typing.get_origin(a) or a for a in allowed) if isinstance(t, type))
     if float in plain:
         plain = (*plain, int)
     if plain and (not isinstance(value, plain) or (isinstance(value, bool) and bool not in plain)):
         names = " or ".join(t.__name__ for t in plain)
         raise ConfigError(f"{model}: {name} = {value!r} is a {type(value).__name__}; it must be {names}")
+
+
+def _check_finite(model: str, name: str, value: Any) -> None:
+    # JSON has no infinity and no NaN: a record could not say what was asked.
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{model}: {name} = {value!r}; it must be a finite number")
 
 
 def _cast(value: Any, declared: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from crystalbench.errors import ConfigError
 from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.model import Model, Needs
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
@@ -42,6 +43,15 @@ class NetworkModel(TrainingOptions, Model):
     head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
     head_layers: Annotated[int, IntDistribution(1, 3)] = 1
     dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head_width <= 0 or self.head_layers < 0:
+            raise ConfigError(
+                f"head_width = {self.head_width} and head_layers = {self.head_layers}; they must be positive"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout = {self.dropout}; it must be in [0, 1)")
 
     @property
     @abstractmethod

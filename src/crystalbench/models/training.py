@@ -13,10 +13,10 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
-from crystalbench.errors import ConfigError, CrystalBenchError
+from crystalbench.errors import ConfigError, CrystalBenchError, DataError
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import DeviceArrays
+    from crystalbench.models.batches import Batch, DeviceArrays
     from crystalbench.models.model import Runtime
 
 _Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
@@ -57,8 +57,13 @@ class TrainingOptions:
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")
         for name in ("learning_rate", "batch_size", "epochs", "patience"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # refuses NaN, too
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+        for name in ("weight_decay", "gradient_clip"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; it must not be negative")
+        if not 0 <= self.averaging < 1:
+            raise ConfigError(f"averaging = {self.averaging}; it must be in [0, 1)")
 
 
 class DivergedError(CrystalBenchError):
@@ -137,7 +142,7 @@ def train_network(
         total = torch.zeros((), device=data.device)
         for index, batch in data.batches(options.batch_size, shuffle.permutation(len(data))):
             optimiser.zero_grad(set_to_none=True)
-            value = loss(network(batch), targets[torch.from_numpy(index).to(data.device)])
+            value = loss(_outputs_to_fit(network, batch), targets[torch.from_numpy(index).to(data.device)])
             value.backward()
             if options.gradient_clip:
                 nn.utils.clip_grad_norm_(network.parameters(), options.gradient_clip)
@@ -163,6 +168,18 @@ def train_network(
     network.load_state_dict(best_state)
     network.eval()
     return best_epoch
+
+
+def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
+    try:
+        result: Tensor = network(batch)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise DataError(
+            "a batch of a single atom cannot be normalised; give more training rows or a larger batch_size"
+        ) from error
+    return result
 
 
 @torch.no_grad()

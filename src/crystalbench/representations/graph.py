@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ class CrystalGraph(Representation):
     The construction of CGCNN (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018): 12 neighbours. Its 8 Å cutoff
     bounds the distance expansion of the network, not the search: an atom with fewer neighbours within it (isolated
     atoms, layers in vacuum) still has k edges, to the atoms that are nearest, where the original pads with edges to
-    an arbitrary atom. Where a shell of equal distances (to 1e-5 Å) is cut, the lower atomic numbers come first, then
+    an arbitrary atom. Where a shell of distances less than 1e-5 Å apart is cut, the lower atomic numbers come first, then
     the order of the atoms.
 
     Arrays: ``numbers`` (atoms,) uint8; ``neighbors`` (atoms, k) int32 atom indices; ``distances`` (atoms, k) float32
@@ -35,6 +35,8 @@ class CrystalGraph(Representation):
     Attributes:
         neighbors: neighbours of each atom, k.
     """
+
+    version: ClassVar[int] = 2
 
     neighbors: int = 12
 
@@ -89,7 +91,10 @@ def _nearest(
         counts = np.bincount(centers, minlength=atoms)
         # A shell must lie wholly inside the sphere, or the choice within it would depend on the radius.
         if counts.min() >= k:
-            order = np.lexsort((points, numbers[points], np.round(lengths / _SAME), centers))
+            order = np.lexsort((lengths, centers))
+            new_shell = (np.diff(centers[order]) > 0) | (np.diff(lengths[order]) > _SAME)
+            shells = np.concatenate([[0], np.cumsum(new_shell)])  # ascending by atom, then by distance
+            order = order[np.lexsort((points[order], numbers[points[order]], shells))]
             starts = np.zeros(atoms, dtype=np.int64)
             np.cumsum(counts[:-1], out=starts[1:])
             chosen = order[(starts[:, None] + np.arange(k)).ravel()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -126,7 +127,8 @@ class _Engine:
         except RecordError as error:
             aside = path.with_suffix(".damaged")
             log.warning("%s; moved aside to %s, the run is done again", error, aside.name)
-            path.replace(aside)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                path.replace(aside)
             return False
         self.outcome.records.append(record)
         self.watcher.finished(run, record, here=False)
@@ -145,6 +147,7 @@ class _Engine:
             self._fail(run, reason)
             return
         self.store.write(record)
+        self._failure_file(run).unlink(missing_ok=True)  # of an earlier try
         self.outcome.records.append(record)
         self.outcome.made += 1
         self.watcher.finished(run, record, here=True)

@@ -122,6 +122,8 @@ class _Relay:
             self._progress[key](done, total, **numbers)
         elif event == "finished" and key not in self.settled:
             record, here = details
+            if not here and key in self._progress:
+                return  # found by one worker before the one that made it tells of it
             self.settled.add(key)
             self.made += here
             self.watcher.finished(run, record, here=here)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import record
+
+from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
+from crystalbench.evaluation.published import published
+from crystalbench.records import Protocol, Record, Rows, Seconds
+
+MINE = "my_task"
+
+
+def folds(*maes: float | None, task: str = MINE, **changes: Any) -> list[Record]:
+    """Records of one configuration, one for each fold."""
+    return [record(mae, task=task, fold=fold, **changes) for fold, mae in enumerate(maes)]
+
+
+def only(records: list[Record]) -> Board:
+    (board,) = leaderboards(records)
+    return board
+
+
+def ours(board: Board) -> list[Entry]:
+    return [entry for entry in board.entries if entry.source == OURS]
+
+
+def partial(rows: int, total: int = 1265) -> Rows:
+    return Rows(train=rows // 2, valid=rows // 4, test=rows // 4, task=rows, task_total=total, task_folds=5)
+
+
+def test_mean_and_population_deviation_over_the_folds() -> None:
+    (entry,) = only(folds(1.0, 2.0, 4.0, 5.0, 8.0)).entries
+    assert entry.scores["mae"].mean == pytest.approx(4.0)
+    assert entry.scores["mae"].std == pytest.approx(np.sqrt((9 + 4 + 0 + 1 + 16) / 5))
+    assert (entry.folds, entry.seeds, entry.protocol, entry.view) == (5, 1, "default", "full")
+
+
+def test_seeds_are_averaged_before_folds() -> None:
+    # Fold 0 has three seeds and fold 1 has one: each fold counts once.
+    records = [*folds(1.0, 10.0), record(2.0, task=MINE, seed=1), record(6.0, task=MINE, seed=2)]
+    (entry,) = only(records).entries
+    assert entry.scores["mae"].mean == pytest.approx((3.0 + 10.0) / 2)
+    assert entry.scores["mae"].std == pytest.approx(3.5)
+    assert (entry.folds, entry.seeds) == (2, 3)
+
+
+def test_seconds_and_parameters() -> None:
+    records = [
+        record(1.0, task=MINE, fold=0, seconds=Seconds(featurise=9, fit=1.0, predict=9), n_parameters=10),
+        record(1.0, task=MINE, fold=1, seconds=Seconds(featurise=9, fit=4.0, predict=9), n_parameters=30),
+    ]
+    (entry,) = only(records).entries
+    assert (entry.fit_seconds, entry.parameters) == (2.5, 30)
+    assert only(folds(1.0, n_parameters=None)).entries[0].parameters is None
+
+
+def test_scores_that_are_not_defined_on_every_fold_are_left_out() -> None:
+    records = folds(1.0, 2.0)
+    records[1] = record(task=MINE, fold=1, scores={"mae": 2.0, "rmse": 2.0, "r2": None, "max_error": 3.0})
+    (entry,) = only(records).entries
+    assert set(entry.scores) == {"mae", "rmse", "max_error"}
+    assert "mae" not in only(folds(1.0, None)).entries[0].scores
+
+
+def test_the_best_comes_first_and_the_undefined_last() -> None:
+    records = [*folds(3.0, label="c"), *folds(1.0, label="a", seed=1), *folds(None, label="b"), *folds(2.0, label="d")]
+    records = [r.model_copy(update={"asked": r.asked.model_copy(update={"model": r.label})}) for r in records]
+    board = only(records)
+    assert [entry.model for entry in board.entries] == ["a", "d", "c", "b"]
+    higher = [
+        record(task=MINE, model=label, label=label, metric="rocauc_true", kind="binary", scores={"rocauc_true": value})
+        for label, value in (("low", 0.6), ("high", 0.9))
+    ]
+    assert [entry.model for entry in only(higher).entries] == ["high", "low"]
+
+
+def test_the_main_metric_is_the_first() -> None:
+    names = [m.name for m in only(folds(1.0, metric="rmse")).metrics]
+    assert names == ["rmse", "mae", "r2", "max_error"]
+
+
+def test_published_entries_stand_between_ours() -> None:
+    table = published("matbench_phonons", "mae")
+    better = float(table["mean"].iloc[0]) - 1
+    board = only(
+        [
+            *folds(*[better] * 5, task="matbench_phonons"),
+            *folds(1e4, task="matbench_phonons", seed=0, label="x", model="x"),
+        ]
+    )
+    assert (board.entries[0].source, board.entries[-1].source) == (OURS, OURS)
+    foreign = [entry for entry in board.entries if entry.source == PUBLISHED]
+    assert len(foreign) >= 10
+    assert {e.model for e in foreign} <= set(table["algorithm"])
+    assert len({e.model.removesuffix(" [history]") for e in foreign}) == len(foreign)
+    first = next(e for e in foreign if e.model == table["algorithm"].iloc[0])
+    assert first.scores["mae"].mean == pytest.approx(table["mean"].iloc[0])
+    assert first.scores["mae"].std == pytest.approx(table["std"].iloc[0])
+    assert (first.fit_seconds, first.parameters, first.folds) == (None, None, 5)
+
+
+def test_a_part_of_the_rows_has_a_board_of_its_own_without_rank_among_published_ones() -> None:
+    whole = folds(1e4, task="matbench_phonons")
+    part = folds(1e5, task="matbench_phonons", rows=partial(60), data="p" * 64)
+    boards = leaderboards([*part, *whole])
+    assert [(b.rows, b.is_partial) for b in boards] == [(1265, False), (60, True)]
+    assert [e.source for e in boards[1].entries[:2]] == [OURS, PUBLISHED]  # ours first, although it is the worst
+    assert boards[0].entries[-1].source == OURS
+    assert [len(ours(b)) for b in boards] == [1, 1]
+
+
+def test_other_rows_of_the_same_number_are_another_board() -> None:
+    boards = leaderboards([*folds(1.0, data="a" * 64), *folds(1.0, data="b" * 64)])
+    assert len(boards) == 2
+
+
+def test_tasks_come_by_name() -> None:
+    assert [b.task for b in leaderboards([*folds(1.0, task="b"), *folds(1.0, task="a")])] == ["a", "b"]
+    assert leaderboards([]) == []
+
+
+def test_one_label_with_different_settings_is_told_apart() -> None:
+    records = [
+        *folds(1.0, 1.0, parameters={"width": 64, "layers": 3}),
+        *folds(2.0, 2.0, parameters={"width": 64, "layers": 2}),
+        *folds(3.0, 3.0, parameters={"width": 32, "layers": 2}),
+        *folds(4.0, parameters={"width": 64, "layers": 3}, protocol=Protocol(inner_folds=7)),
+    ]
+    names = [entry.model for entry in only(records).entries]
+    assert len(set(names)) == 4
+    assert names[1] == "dummy (inner_folds=5, width=64, layers=2)"
+    assert names[3] == "dummy (inner_folds=7, width=64, layers=3)"
+
+
+def test_versions_and_models_of_one_label_are_told_apart() -> None:
+    records = [
+        *folds(1.0, model="a.py:Net"),
+        *folds(2.0, model="b.py:Net"),
+        *folds(3.0, model="b.py:Net", model_version=2),
+    ]
+    names = [entry.model for entry in only(records).entries]
+    assert names == [
+        "dummy (model=a.py:Net, version=1)",
+        "dummy (model=b.py:Net, version=1)",
+        "dummy (model=b.py:Net, version=2)",
+    ]
+
+
+def test_every_line_has_a_name_of_its_own() -> None:
+    # A model in a file was edited, and run with two widths: width alone does not tell the first two apart.
+    records = [
+        *folds(1.0, model_code="1" * 64, parameters={"width": 1}),
+        *folds(2.0, model_code="2" * 64, parameters={"width": 1}),
+        *folds(3.0, model_code="2" * 64, parameters={"width": 2}),
+        *folds(4.0, model_code="2" * 64, parameters={"width": 2}, view_version=2),
+    ]
+    names = [entry.model for entry in only(records).entries]
+    assert len(set(names)) == 4
+
+
+def test_views_and_tuning_have_lines_of_their_own_under_one_name() -> None:
+    records = [
+        *folds(1.0),
+        *folds(2.0, view="no_chemistry"),
+        *folds(3.0, tuning={"trials": 10}),
+    ]
+    lines = [(e.model, e.view, e.protocol) for e in only(records).entries]
+    assert lines == [("dummy", "full", "default"), ("dummy", "no_chemistry", "default"), ("dummy", "full", "tuned")]
+
+
+def test_the_board_does_not_depend_on_the_order_of_the_records() -> None:
+    records = [
+        *folds(1.0, 2.0, 3.0),
+        *folds(2.0, 2.0, label="other", model="other"),
+        *folds(1.5, parameters={"width": 1}),
+        *folds(9.0, rows=partial(60), data="p" * 64),
+    ]
+    expected = leaderboards(records)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        assert leaderboards([records[i] for i in rng.permutation(len(records))]) == expected
+
+
+def test_leaderboards_and_reports_do_without_torch() -> None:
+    program = (
+        "import sys, crystalbench.evaluation.leaderboard, crystalbench.reports.files, crystalbench.reports.screen\n"
+        "print([name for name in ('torch', 'lightgbm', 'matminer.featurizers') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import TARGETS, random_crystals, samples_of
+
+from crystalbench.errors import ConfigError
+from crystalbench.models.dummy import Dummy
+from crystalbench.models.magpie_forest import ALGORITHMS, MagpieForest
+from crystalbench.models.model import Runtime
+from crystalbench.samples import Kind, Samples
+
+
+def with_targets(kind: Kind, *targets: float) -> Samples:
+    return Samples(random_crystals(0, len(targets)), TARGETS[kind], np.array(targets))
+
+
+def test_dummy_predicts_the_mean_of_all_it_may_learn_from() -> None:
+    model = Dummy().fit(with_targets(Kind.REGRESSION, 1, 2, 3), with_targets(Kind.REGRESSION, 10))
+    assert model.predict(with_targets(Kind.REGRESSION, 0, 0)).values.tolist() == [4.0, 4.0]
+    assert model.n_parameters == 1
+
+
+def test_dummy_predicts_shares_of_classes() -> None:
+    binary = Dummy().fit(with_targets(Kind.BINARY, 1, 1, 0), with_targets(Kind.BINARY, 1))
+    assert binary.predict(with_targets(Kind.BINARY, 0)).values.tolist() == [0.75]
+    several = Dummy().fit(with_targets(Kind.MULTICLASS, 1, 1, 0), with_targets(Kind.MULTICLASS, 1))
+    assert several.predict(with_targets(Kind.MULTICLASS, 2, 0)).values.tolist() == [[0.25, 0.75, 0.0]] * 2
+    assert several.n_parameters == 3
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_forest_learns(algorithm: str, kind: Kind) -> None:
+    train, valid, test = (samples_of(random_crystals(s, 120, most_atoms=3), kind) for s in (1, 2, 3))
+    model = MagpieForest(algorithm=algorithm, trees=25, learning_rate=0.2).fit(train, valid)
+    predictions = model.predict(test).checked(test.target, test.ids)
+    values = predictions.values
+    if kind is Kind.REGRESSION:
+        errors = np.abs(values - test.targets).mean(), np.abs(test.targets - train.targets.mean()).mean()
+        assert errors[0] < 0.5 * errors[1]
+        assert (predictions.std is None) == (algorithm == "lightgbm")
+    else:
+        chosen = values.argmax(1) if kind is Kind.MULTICLASS else values > 0.5
+        assert (chosen == test.targets).mean() > 0.7
+
+
+@pytest.mark.parametrize("algorithm", ["random_forest", "extra_trees"])
+def test_the_spread_of_the_trees_is_the_standard_deviation(algorithm: str) -> None:
+    train, test = samples_of(random_crystals(1, 30)), samples_of(random_crystals(2, 10))
+    model = MagpieForest(algorithm=algorithm, trees=10).fit(train, train)
+    predictions = model.predict(test)
+    features = model._features(test)
+    trees = np.array([tree.predict(features) for tree in model._estimator.estimators_])
+    np.testing.assert_allclose(predictions.values, trees.mean(0))
+    np.testing.assert_allclose(predictions.std, trees.std(0))
+    assert (predictions.std > 0).any()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_classes_that_do_not_occur_while_fitting_get_a_probability_too(algorithm: str) -> None:
+    crystals = random_crystals(1, 20)
+    train = Samples(crystals, TARGETS[Kind.MULTICLASS], np.where(np.arange(20) % 2, 0.0, 2.0))
+    values = MagpieForest(algorithm=algorithm, trees=5).fit(train, train).predict(train)
+    checked = values.checked(train.target, train.ids).values
+    assert checked.shape == (20, 3)
+    assert checked[:, 1].max() < 0.05
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_one_class_only_is_no_error(algorithm: str) -> None:
+    train = Samples(random_crystals(1, 20), TARGETS[Kind.BINARY], np.ones(20))
+    values = MagpieForest(algorithm=algorithm, trees=5).fit(train, train).predict(train)
+    assert values.checked(train.target, train.ids).values.min() > 0.9
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_few_rows_are_enough(algorithm: str) -> None:
+    row = with_targets(Kind.REGRESSION, 3.5)
+    values = MagpieForest(algorithm=algorithm, trees=3).fit(row, row).predict(samples_of(random_crystals(2, 4))).values
+    np.testing.assert_allclose(values, 3.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["random_forest", "extra_trees"])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_threads_do_not_change_the_result(algorithm: str, kind: Kind) -> None:
+    train, test = samples_of(random_crystals(1, 60), kind), samples_of(random_crystals(2, 20), kind)
+    results = []
+    for threads in (1, 2, 2):
+        model = MagpieForest(algorithm=algorithm, trees=12)
+        model.runtime = Runtime(seed=4, threads=threads)
+        results.append(model.fit(train, train).predict(test).values)
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"algorithm": "forest"},
+        {"trees": 0},
+        {"min_samples_leaf": 0},
+        {"max_features": 0.0},
+        {"max_features": 1.5},
+        {"learning_rate": 0.0},
+        {"leaves": 1},
+    ],
+    ids=str,
+)
+def test_hyperparameters_that_make_no_sense_are_refused_before_any_work(parameters: dict[str, Any]) -> None:
+    (name,) = parameters
+    with pytest.raises(ConfigError, match=name):
+        MagpieForest.from_configuration(parameters)

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import record
+from rich.console import Console
+
+from crystalbench.errors import CrystalBenchError
+from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
+from crystalbench.evaluation.metrics import METRICS
+from crystalbench.records import Record, Rows
+from crystalbench.reports.files import notes, places, score_text, to_csv, to_markdown, write_leaderboards
+from crystalbench.reports.screen import screen_table
+
+PART = Rows(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=1)
+
+
+def folds(*maes: float | None, **changes: Any) -> list[Record]:
+    return [record(mae, fold=fold, **changes) for fold, mae in enumerate(maes)]
+
+
+def classification(task: str = "matbench_mp_is_metal", **changes: Any) -> list[Record]:
+    scores = {name: 0.9 for name, metric in METRICS.items() if "binary" in metric.kinds}
+    rows = Rows(train=60000, valid=24000, test=22113, task=106113, task_total=106113, task_folds=5)
+    plain = {"metric": "rocauc", "kind": "binary", "unit": "", "rows": rows, "scores": scores}
+    return [record(task=task, fold=fold, **{**plain, **changes}) for fold in range(5)]
+
+
+@pytest.fixture
+def boards() -> list[Board]:
+    """A complete board, a partial one, a classification, and names that need care."""
+    long_name = "a_model_with_quite_a_long_name_and_more (wide|deep)"
+    return leaderboards(
+        [
+            *folds(28.5, 30.25, 29.0, 31.0, 27.75),
+            *folds(40.0, 41.0, model="x", label=long_name),
+            *folds(35.0, view="no_chemistry"),
+            *folds(33.0, rows=PART, data="p" * 64),
+            *classification(),
+        ]
+    )
+
+
+# ---------------------------------------------------------------------- CSV
+
+
+def test_the_columns_of_the_csv_file() -> None:
+    header = "task,model,protocol,view,metric,mean,std,folds,rows,rows_total,fit_seconds,parameters,source"
+    assert to_csv([]) == header + "\n"
+
+
+def test_a_row_of_the_csv_file() -> None:
+    (board,) = leaderboards(folds(1.0, 2.0, 6.0, task="mine"))
+    lines = to_csv([board]).splitlines()
+    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours"
+    assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
+
+
+def test_every_defined_score_is_in_the_csv_file_and_no_other(boards: list[Board]) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(boards))))
+    expected = [
+        (board.task, str(board.rows if entry.source == "ours" else board.rows_total), entry.model, metric.name)
+        for board in boards
+        for entry in board.entries
+        for metric in board.metrics
+        if metric.name in entry.scores
+    ]
+    assert [(r["task"], r["rows"], r["model"], r["metric"]) for r in rows] == expected
+    for row in rows:
+        assert all(row[name] for name in row if name not in ("fit_seconds", "parameters"))
+        assert (row["fit_seconds"] == "") == (row["source"] == "published")
+        float(row["mean"]), float(row["std"])
+
+
+# ---------------------------------------------------------------------- Markdown
+
+
+def test_the_markdown_tables_are_well_formed(boards: list[Board]) -> None:
+    text = to_markdown(boards)
+    assert text.startswith("# Leaderboard\n")
+    headings = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    assert headings == [
+        "matbench_mp_is_metal (106,113 rows)",
+        "matbench_phonons (1,265 rows)",
+        "matbench_phonons (60 of 1,265 rows)",
+    ]
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(tables) == len(boards)
+    for board, table in zip(boards, tables, strict=True):
+        lines = table.splitlines()
+        widths = {len(re.split(r"(?<!\\)\|", line)) for line in lines}
+        assert len(widths) == 1
+        assert re.fullmatch(r"\|(---\|)+", lines[1])
+        assert len(lines) == 2 + len(board.entries)
+        before = text[: text.index(table)]
+        assert before.endswith("\n\n")  # a table needs an empty line before it
+    assert r"**a_model_with_quite_a_long_name_and_more (wide\|deep)**" in text
+    assert text.count("**dummy**") == 4
+    assert "| MAE / cm⁻¹ |" in text
+
+
+def test_ranks_are_given_to_what_can_be_compared(boards: list[Board]) -> None:
+    _, whole, part = boards
+    complete = [entry.folds == 5 for entry in whole.entries]
+    assert complete == sorted(complete, reverse=True)  # those that lack folds come last
+    assert complete.count(False) == 2
+    assert places(whole) == [*range(1, complete.count(True) + 1), None, None]
+    assert places(part) == [1, *[None] * (len(part.entries) - 1)]
+    (undefined,) = leaderboards(folds(None, task="mine"))
+    assert places(undefined) == [None]
+
+
+def test_what_a_reader_has_to_know_is_said(boards: list[Board]) -> None:
+    metal, whole, part = boards
+    assert any("balanced accuracy" in note for note in notes(metal))
+    assert any("60 of 1,265 rows" in note for note in notes(part))
+    assert not any("rows" in note and "Only" in note for note in notes(whole))
+    (incomplete,) = (note for note in notes(whole) if note.startswith("Not all folds done"))
+    assert "wide|deep" in incomplete
+    assert any("CGCNN v2019" in note for note in notes(metal))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "shown"),
+    [
+        (29.3, 1.25, "29.30 ± 1.25"),
+        (0.0, 0.0, "0.0000 ± 0.0000"),
+        (0.04216, 0.0011, "0.0422 ± 0.0011"),
+        (1234.56, 7.89, "1235 ± 8"),
+        (123456.7, 10.0, "123457 ± 10"),
+        (-0.5, 0.25, "-0.5000 ± 0.2500"),
+        (0.99996, 0.0, "1.0000 ± 0.0000"),
+        (9.99999, 0.5, "10.000 ± 0.500"),
+        (1e-9, 1e-10, "0.0000 ± 0.0000"),
+    ],
+)
+def test_scores_have_four_digits(mean: float, std: float, shown: str) -> None:
+    entry = Entry("m", "default", "full", {"mae": Score(mean, std)}, 5, 1, 9, 9, None, None, "ours")
+    assert score_text(entry, METRICS["mae"]) == shown
+    assert score_text(entry, METRICS["rmse"]) == ""
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_files_are_written_whole_and_replaced(tmp_path: Path, boards: list[Board]) -> None:
+    folder = tmp_path / "new" / "folder"
+    for made in (boards, boards[:1]):
+        paths = write_leaderboards(made, folder)
+        assert [path.name for path in paths] == ["leaderboard.csv", "leaderboard.md"]
+        assert paths[0].read_text(encoding="utf-8") == to_csv(made)
+        assert paths[1].read_text(encoding="utf-8") == to_markdown(made)
+        assert sorted(path.name for path in folder.iterdir()) == ["leaderboard.csv", "leaderboard.md"]
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(CrystalBenchError, match="the leaderboard cannot be written"):
+        write_leaderboards([], tmp_path / "results")
+
+
+# ---------------------------------------------------------------------- screen
+
+
+def rendered(board: Board, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(screen_table(board, width))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 220])
+def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: int) -> None:
+    large = leaderboards(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
+    for board in [*boards, *large]:
+        lines = rendered(board, width)
+        assert max(map(len, lines)) <= width
+        text = "\n".join(lines)
+        assert board.task in lines[0]
+        for entry in board.entries:
+            if entry.source == "ours":
+                assert score_text(entry, METRICS[board.metric]) in text
+        for line in lines:
+            if "…" in line:  # only a name may be cut
+                assert line.count("…") == 1
+                assert "long_name" in line or "published" in line or line.index("…") < 42
+
+
+def test_published_entries_are_thinned_out_from_best_to_worst(boards: list[Board]) -> None:
+    whole = boards[1]
+    foreign = [entry for entry in whole.entries if entry.source == "published"]
+    lines = rendered(whole, 120)
+    shown = [line for line in lines if line.rstrip().endswith("published")]
+    assert len(shown) == 6
+    assert foreign[0].model[:20] in shown[0]
+    assert foreign[-1].model[:20] in shown[-1]
+    assert f"and {len(foreign) - 6} more published entries in leaderboard.md" in "\n".join(lines)
+
+
+def test_the_view_is_shown_where_there_is_more_than_one(boards: list[Board]) -> None:
+    _, whole, part = boards
+    assert "no_chemistry" in "\n".join(rendered(whole, 120))
+    assert "view" not in "\n".join(rendered(part, 120))
+
+
+def test_wider_terminals_show_more_metrics(boards: list[Board]) -> None:
+    assert "RMSE" not in "\n".join(rendered(boards[1], 80))
+    assert "RMSE" in "\n".join(rendered(boards[1], 160))
+    assert "parameters" in "\n".join(rendered(boards[1], 120))

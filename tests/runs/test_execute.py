@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pytest
+from helpers import formulas_task, tiny_task
+
+from crystalbench.errors import ConfigError, DataError
+from crystalbench.evaluation.metrics import score
+from crystalbench.models import Model, Needs, get_model, model_names
+from crystalbench.models.model import hyperparameter_types
+from crystalbench.records import Asked, Protocol, Record
+from crystalbench.representations import MagpieFeatures
+from crystalbench.runs.execute import Machine, Shown, combine, execute
+from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.tasks import Task
+from crystalbench.views import get_view
+
+
+@dataclass
+class Memory(Model):
+    """Remembers everything that it is shown."""
+
+    needs: ClassVar[Needs] = Needs.STRUCTURE
+    fits: ClassVar[list[tuple[Samples, Samples]]] = []
+    asked: ClassVar[list[Samples]] = []
+    seeds: ClassVar[list[int]] = []
+    sigma: float = 0.0
+
+    def fit(self, train: Samples, valid: Samples) -> Self:
+        self.fits.append((train, valid))
+        self.seeds.append(self.runtime.seed)
+        self.runtime.progress(1, 2, loss=0.5)
+        self.runtime.progress(2, 2, loss=0.25)
+        self.mean = float(train.targets.mean())
+        return self
+
+    def predict(self, samples: Samples) -> Predictions:
+        self.asked.append(samples)
+        if samples.target.kind is Kind.REGRESSION:
+            std = np.full(len(samples), self.sigma) if self.sigma else None
+            return Predictions(np.full(len(samples), self.mean), std)
+        classes = len(samples.target.classes)
+        shape = (len(samples), classes) if samples.target.kind is Kind.MULTICLASS else (len(samples),)
+        return Predictions(np.full(shape, 1 / classes))
+
+    @property
+    def n_parameters(self) -> int:
+        return 7
+
+
+@dataclass
+class OtherMemory(Memory):
+    """The same under another name."""
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    for kept in (Memory.fits, Memory.asked, Memory.seeds):
+        kept.clear()
+
+
+def ask(task: Task, model: str = "memory", **changes: Any) -> Asked:
+    plain: dict[str, Any] = {"fold": 0, "parameters": {}, "protocol": Protocol(inner_folds=4)}
+    return Asked(task=task.name, data=task.digest, model=model, model_version=1, **{**plain, **changes})
+
+
+def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
+    return execute(ask(task, **changes), "Memory", model, task, Machine())
+
+
+# ---------------------------------------------------------------------- what a model is shown
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_no_test_row_is_shown_before_the_end_and_then_without_its_target(kind: Kind, fold: int) -> None:
+    task = tiny_task(kind)
+    run(task, fold=fold, protocol=Protocol(inner_folds=4, ensemble=2))
+    train_rows, test_rows = task.split(fold)
+    hidden = set(task.inputs.ids[test_rows])
+    assert len(Memory.fits) == len(Memory.asked) == 2
+    for train, valid in Memory.fits:
+        shown = [*train.ids, *valid.ids]
+        assert hidden.isdisjoint(shown)
+        assert sorted(shown) == sorted(task.inputs.ids[train_rows])
+        target_of = dict(zip(task.inputs.ids, task.targets, strict=True))
+        for part in (train, valid):
+            assert part.targets.tolist() == [target_of[i] for i in part.ids]
+    for samples in Memory.asked:
+        assert set(samples.ids) == hidden
+        assert not samples.has_targets
+        with pytest.raises(DataError, match="carry no targets"):
+            _ = samples.targets
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_predictions_do_not_depend_on_the_targets_of_the_test_part(name: str) -> None:
+    task = tiny_task()
+    secret = dataclasses.replace(task, targets=np.where(task.folds == 0, 1e3, task.targets))
+    model = get_model(name)
+    quick = {"epochs": 2, "trees": 5, "width": 8, "layers": 1, "head_width": 8}
+    parameters = {key: value for key, value in quick.items() if key in hyperparameter_types(model)}
+    asked = ask(task, name, parameters=parameters)
+    one, other = (execute(asked, name, model, t, Machine()) for t in (task, secret))
+    assert one.predictions.values == other.predictions.values
+    assert one.scores["mae"] != other.scores["mae"]
+
+
+def test_every_model_and_seed_gets_the_same_inner_split() -> None:
+    task = tiny_task()
+    run(task)
+    run(task, seed=1)
+    execute(ask(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Machine())
+    run(task, view="no_chemistry")
+    parts = [(train.ids.tolist(), valid.ids.tolist()) for train, valid in Memory.fits]
+    assert all(part == parts[0] for part in parts)
+    assert len(set(Memory.seeds)) == 4  # but every run has a seed of its own
+
+
+def test_the_view_is_all_that_a_model_sees() -> None:
+    run(tiny_task(), view="no_chemistry")
+    (train, valid), test = Memory.fits[0], Memory.asked[0]
+    for samples in (train, valid, test):
+        assert set(samples.crystals.numbers) == {6}
+        carbon = samples.represent(MagpieFeatures()).values["features"]
+        assert (carbon == carbon[0]).all()
+
+
+def test_models_that_need_compositions_see_nothing_else() -> None:
+    @dataclass
+    class Compositional(Memory):
+        needs: ClassVar[Needs] = Needs.COMPOSITION
+
+    run(tiny_task(), Compositional)
+    for samples in (*Memory.fits[0], Memory.asked[0]):
+        with pytest.raises(DataError, match="compositions only"):
+            _ = samples.crystals
+    run(formulas_task(), Compositional)
+
+
+def test_structures_that_are_not_there_are_asked_for() -> None:
+    with pytest.raises(DataError, match="formulas: has compositions only; this model needs structures"):
+        run(formulas_task())
+
+
+# ---------------------------------------------------------------------- the record
+
+
+def test_the_record_tells_everything() -> None:
+    task = tiny_task(n=32, total=100)
+    record = run(task, protocol=Protocol(inner_folds=4, ensemble=3))
+    train_rows, test_rows = task.split(0)
+    assert record.asked == ask(task, protocol=Protocol(inner_folds=4, ensemble=3))
+    assert record.predictions.ids == task.inputs.ids[test_rows].tolist()
+    assert record.predictions.targets == task.targets[test_rows].tolist()
+    assert record.scores == pytest.approx(
+        score("regression", task.targets[test_rows], np.array(record.predictions.values))
+    )
+    rows = record.rows
+    assert rows.train + rows.valid == len(train_rows)
+    assert (rows.test, rows.task, rows.task_total) == (11, 32, 100)
+    assert (record.metric, record.kind, record.unit, record.label) == ("mae", "regression", "eV", "Memory")
+    assert record.n_parameters == 3 * 7
+    assert (record.device, record.threads) == ("cpu", 1)
+    assert record.seconds.featurise == 0
+    assert 0 <= record.seconds.fit < 60
+    assert 0 <= record.seconds.predict < 60
+    assert record.peak_memory_mb > 10
+    assert record.source.name == "tiny.parquet"
+    assert {"python", "system", "processor", "packages", "git"} == set(record.environment)
+    assert record.environment["packages"]["numpy"] == np.__version__
+    assert record.model_source == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    finished = datetime.datetime.fromisoformat(record.finished)
+    assert abs(datetime.datetime.now(datetime.UTC) - finished) < datetime.timedelta(minutes=1)
+    words = shlex.split(record.command)
+    assert words[:3] == ["python", "-m", "benchmarks.run"]
+    for option, value in (("--task", "tiny"), ("--fold", "0"), ("--ensemble", "3"), ("--limit", "32")):
+        assert words[words.index(option) + 1] == value
+    assert Record.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_has_its_scores(kind: Kind) -> None:
+    record = run(tiny_task(kind))
+    assert record.kind == kind
+    assert record.metric in record.scores
+    values = np.array(record.predictions.values)
+    assert values.shape == ((10, 3) if kind is Kind.MULTICLASS else (10,))
+
+
+def test_undefined_scores_are_null() -> None:
+    task = tiny_task(Kind.BINARY)
+    task = dataclasses.replace(task, targets=np.where(task.folds == 0, 1.0, task.targets))
+    assert run(task).scores["rocauc_true"] is None
+
+
+def test_members_have_seeds_of_their_own_and_report_progress_one_after_another() -> None:
+    task, calls = tiny_task(), []
+    asked = ask(task, protocol=Protocol(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
+
+    def progress(done: int, total: int, **numbers: float) -> None:
+        calls.append((done, total, numbers["loss"]))
+
+    record = execute(asked, "Memory", Memory, task, Machine(), progress)
+    assert calls == [(1, 6, 0.5), (2, 6, 0.25), (3, 6, 0.5), (4, 6, 0.25), (5, 6, 0.5), (6, 6, 0.25)]
+    assert Memory.seeds == [asked.derived_seed("member", number) for number in range(3)]
+    means = [train.targets.mean() for train, _ in Memory.fits]
+    np.testing.assert_allclose(record.predictions.values, np.mean(means))
+    assert record.predictions.std is not None
+    np.testing.assert_allclose(record.predictions.std, np.sqrt(np.var(means) + 0.25))
+
+
+def test_a_run_can_be_repeated_bit_by_bit() -> None:
+    task = tiny_task()
+    parameters = {"trees": 5}
+    one, other = (run(task, get_model("magpie_forest"), parameters=parameters) for _ in range(2))
+    assert one.predictions == other.predictions
+    assert one.scores == other.scores
+    third = run(task, get_model("magpie_forest"), parameters=parameters, seed=1)
+    assert third.predictions.values != one.predictions.values
+
+
+def test_bad_predictions_stop_the_run_by_id() -> None:
+    @dataclass
+    class Lost(Memory):
+        def predict(self, samples: Samples) -> Predictions:
+            return Predictions(np.where(np.arange(len(samples)) == 2, np.nan, 1.0))
+
+    with pytest.raises(DataError, match=r"^crystal-6 is predicted a value that is not finite"):
+        run(tiny_task(), Lost)
+
+
+def test_a_fold_that_does_not_exist() -> None:
+    with pytest.raises(ConfigError, match=r"tiny: has no fold 3; its folds are \[0, 1, 2\]"):
+        run(tiny_task(), fold=3)
+
+
+# ---------------------------------------------------------------------- representations shared between runs
+
+
+def test_representations_are_computed_once_and_cost_every_run_that_uses_them() -> None:
+    task = tiny_task()
+    forest, dummy = get_model("magpie_forest"), get_model("dummy")
+    shown = Shown.of(task, get_view("full"), Needs.COMPOSITION)
+
+    def seconds(model: type[Model], fold: int, parameters: dict[str, Any]) -> float:
+        asked = ask(task, model.__name__, fold=fold, parameters=parameters)
+        return execute(asked, "x", model, task, Machine(), shown=shown).seconds.featurise
+
+    assert seconds(dummy, 0, {}) == 0
+    first = seconds(forest, 0, {"trees": 2})
+    assert first > 0
+    assert seconds(forest, 1, {"trees": 2}) == first
+    assert seconds(dummy, 1, {}) == 0  # it uses none, whatever was computed before
+
+
+def test_reading_from_the_cache_does_not_shorten_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path))
+
+    @dataclass
+    class Slow(Memory):
+        def fit(self, train: Samples, valid: Samples) -> Self:
+            train.represent(MagpieFeatures())
+            time.sleep(0.05)
+            return super().fit(train, valid)
+
+    assert run(tiny_task(), Slow).seconds.fit >= 0.05
+    (meta,) = tmp_path.glob("representations/*/meta.json")
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "seconds": 1000.0}))
+    seconds = run(tiny_task(), Slow).seconds
+    assert seconds.featurise == 1000
+    assert 0.05 <= seconds.fit < 60
+
+
+# ---------------------------------------------------------------------- ensembles
+
+
+def test_the_variance_of_an_ensemble_is_the_total_one() -> None:
+    members = [Predictions(np.array([1.0, 4.0]), np.array([0.5, 0.0])), Predictions(np.array([3.0, 4.0]), np.ones(2))]
+    combined = combine(members, Kind.REGRESSION)
+    assert combined.values.tolist() == [2.0, 4.0]
+    assert combined.std is not None
+    np.testing.assert_allclose(combined.std**2, [1 + (0.25 + 1) / 2, 0 + (0 + 1) / 2])
+
+
+def test_members_without_uncertainty_have_their_spread() -> None:
+    members = [Predictions(np.array([1.0])), Predictions(np.array([3.0]), np.array([9.0]))]
+    combined = combine(members, Kind.REGRESSION)
+    assert combined.std is not None
+    assert combined.std.tolist() == [1.0]
+
+
+def test_one_member_is_itself_and_classes_have_mean_probabilities() -> None:
+    one = Predictions(np.array([1.0]), np.array([2.0]))
+    assert combine([one], Kind.REGRESSION) is one
+    several = [Predictions(np.array([[1.0, 0.0]])), Predictions(np.array([[0.5, 0.5]]))]
+    combined = combine(several, Kind.MULTICLASS)
+    assert combined.values.tolist() == [[0.75, 0.25]]
+    assert combined.std is None

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import write_toys
+
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.runs.plan import Plan, Selection, make_plan
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite
+from crystalbench.tasks import DataSources
+
+ENERGY, STABLE = "demo_formation_energy", "demo_dynamically_stable"
+
+
+def plan(selection: Selection | None = None, **changes: Any) -> Plan:
+    plain: dict[str, Any] = {"name": "test", "tasks": (ENERGY, STABLE), "models": ("dummy", "magpie_forest")}
+    return make_plan(Suite(**{**plain, **changes}), selection or Selection(), DataSources(limit=60, download=False))
+
+
+@pytest.fixture
+def formulas(tmp_path: Path) -> str:
+    """A task file of compositions."""
+    (tmp_path / "alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 21)))
+    file = tmp_path / "alloys.toml"
+    file.write_text(
+        'name = "alloys"\ntable = "alloys.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    )
+    return str(file)
+
+
+def test_a_suite_is_all_its_runs_task_by_task_fold_by_fold() -> None:
+    made = plan()
+    expected = [(t, f, m) for t in (ENERGY, STABLE) for f in range(5) for m in ("dummy", "magpie_forest")]
+    assert [(r.asked.task, r.asked.fold, r.label) for r in made.runs] == expected
+    assert len({r.asked.key for r in made.runs}) == 20
+    assert [task.name for task in made.tasks] == [ENERGY, STABLE]
+    assert made.notes == []
+    assert made.runs[0].asked.data == made.tasks[0].digest
+    assert made.runs[1].asked.parameters["trees"] == 500  # defaults are part of what is asked
+
+
+def test_a_selection_takes_a_part() -> None:
+    selection = Selection([STABLE], ["dummy"], [3, 1], [0, 7], ["full", "no_density"])
+    runs = plan(selection).runs
+    assert [(r.asked.fold, r.asked.view, r.asked.seed) for r in runs] == [
+        (fold, view, seed) for fold in (3, 1) for view in ("full", "no_density") for seed in (0, 7)
+    ]
+    assert {(r.asked.task, r.label) for r in runs} == {(STABLE, "dummy")}
+    assert runs[0].title == f"{STABLE} · dummy · fold 3"
+    assert runs[3].title == f"{STABLE} · dummy · fold 3, view no_density, seed 7"
+
+
+def test_what_is_selected_twice_is_done_once() -> None:
+    runs = plan(Selection([ENERGY, ENERGY], ["dummy", "dummy"], [1, 1], [0, 0], ["full", "full"])).runs
+    assert len(runs) == 1
+
+
+def test_the_protocol_of_the_suite_is_asked_for() -> None:
+    protocol = ProtocolEntry(inner_folds=4, ensemble=2, seeds=(0, 1), folds=(2,), views=("no_chemistry",))
+    runs = plan(protocol=protocol).runs
+    assert {(r.asked.protocol.inner_folds, r.asked.protocol.ensemble) for r in runs} == {(4, 2)}
+    assert {(r.asked.fold, r.asked.view) for r in runs} == {(2, "no_chemistry")}
+    assert {r.label for r in runs} == {"dummy x2", "magpie_forest x2"}
+    assert {r.asked.seed for r in runs} == {0, 1}
+
+
+def test_parameters_come_from_the_suite_and_then_from_the_selection() -> None:
+    entry = ModelEntry(model="magpie_forest", label="small", parameters={"trees": 10, "leaves": 7})
+    (run,) = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20}), models=(entry,)).runs
+    assert run.label == "small"
+    assert run.asked.model == "magpie_forest"
+    assert (run.asked.parameters["trees"], run.asked.parameters["leaves"]) == (20, 7)
+
+
+def test_parameters_reach_the_models_that_have_them() -> None:
+    runs = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20})).runs
+    assert [r.asked.parameters.get("trees") for r in runs] == [None, 20]
+
+
+def test_a_model_that_the_suite_does_not_name_may_be_selected(tmp_path: Path) -> None:
+    toys = write_toys(tmp_path)
+    (run,) = plan(Selection([ENERGY], [f"{toys}:Shifted"], [0], parameters={"shift": 2})).runs
+    assert run.label == "Shifted"
+    assert run.asked.model == "toys.py:Shifted"  # no path of this machine gets into records
+    assert run.asked.parameters == {"shift": 2.0}
+
+
+def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None:
+    one = write_toys(tmp_path)
+    other = one.with_name("others.py")
+    other.write_text(one.read_text())
+    runs = plan(Selection([ENERGY], [f"{one}:Shifted", f"{other}:Shifted"], [0])).runs
+    assert [r.asked.model for r in runs] == ["toys.py:Shifted", "others.py:Shifted"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "says"),
+    [
+        (
+            Selection(["demo_formation_enery"]),
+            "Unknown task 'demo_formation_enery'. Did you mean 'demo_formation_energy'",
+        ),
+        (Selection(["demo_bulk_modulus"]), "Unknown task of the suite test 'demo_bulk_modulus'"),
+        (Selection(models=["dumy"]), "Unknown model 'dumy'. Did you mean 'dummy'"),
+        (Selection(views=["no_chemisty"]), "Unknown view 'no_chemisty'. Did you mean 'no_chemistry'"),
+        (
+            Selection(models=["magpie_forest"], parameters={"tree": 3}),
+            "Unknown hyperparameter of magpie_forest 'tree'. Did you mean 'trees'",
+        ),
+        (Selection(parameters={"tree": 3}), "Did you mean 'trees'"),
+    ],
+    ids=range(6),
+)
+def test_unknown_names_offer_the_nearest(selection: Selection, says: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        plan(selection)
+    assert says in str(caught.value)
+
+
+def test_mistakes_are_found_before_anything_runs() -> None:
+    with pytest.raises(ConfigError, match=r"demo_formation_energy: has no fold 5; its folds are \[0, 1, 2, 3, 4\]"):
+        plan(Selection(folds=[5]))
+    with pytest.raises(ConfigError, match="trees = 'many' is a str; it must be int"):
+        plan(Selection(models=["magpie_forest"], parameters={"trees": "many"}))
+    with pytest.raises(ConfigError, match="algorithm"):
+        plan(Selection(models=["magpie_forest"], parameters={"algorithm": "oak"}))
+
+
+def test_models_that_cannot_do_a_task_are_noted(formulas: str, tmp_path: Path) -> None:
+    only = tmp_path / "only.py"
+    only.write_text(
+        "from crystalbench.models.dummy import Dummy\n"
+        "from crystalbench.samples import Kind\n"
+        "class Ranker(Dummy):\n"
+        "    kinds = frozenset({Kind.BINARY})\n"
+    )
+    made = plan(tasks=(formulas,), models=("cgcnn", "dummy", f"{only}:Ranker"))
+    assert {r.label for r in made.runs} == {"dummy"}
+    notes = "\n".join(made.notes)
+    assert "cgcnn needs structures" in notes
+    assert "Ranker does not predict regression targets" in notes
+    assert "alloys" in notes
+
+
+def test_views_do_not_apply_to_compositions(formulas: str) -> None:
+    made = plan(Selection(views=["full", "no_chemistry"]), tasks=(formulas,), models=("dummy",))
+    assert {r.asked.view for r in made.runs} == {"full"}
+    assert any("no_chemistry" in note and "alloys" in note for note in made.notes)
+
+
+def test_nothing_to_run_says_why(formulas: str) -> None:
+    with pytest.raises(ConfigError, match=r"nothing to run: .*cgcnn needs structures"):
+        plan(tasks=(formulas,), models=("cgcnn",))
+
+
+def test_data_that_is_not_at_hand_stops_a_suite_unless_it_is_optional(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="matbench_phonons"):
+        plan(tasks=(ENERGY, "matbench_phonons"))
+    made = plan(tasks=(ENERGY, "matbench_phonons"), optional_data=True)
+    assert {r.asked.task for r in made.runs} == {ENERGY}
+    assert any("matbench_phonons" in note for note in made.notes)
+
+
+def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
+    whole = make_plan(Suite(name="x", tasks=(ENERGY,), models=("dummy",)), Selection(), DataSources(download=False))
+    part = plan(Selection([ENERGY], ["dummy"]))
+    assert {r.asked.key for r in whole.runs}.isdisjoint(r.asked.key for r in part.runs)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import repeatable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crystalbench.errors import ConfigError, DataError
+from crystalbench.records import Protocol
+from crystalbench.runs.protocol import inner_splits
+from crystalbench.samples import Kind
+
+VALUES = np.linspace(0, 1, 53)
+
+
+def splits(
+    task: str = "task", fold: int = 0, targets: np.ndarray = VALUES, kind: Kind = Kind.REGRESSION, **protocol: int
+):  # type: ignore[no-untyped-def]
+    return inner_splits(task, fold, targets, kind, Protocol(**{"inner_folds": 5, **protocol}))
+
+
+@repeatable(30)
+@given(n=st.integers(2, 90), parts=st.integers(2, 10), data=st.data())
+def test_every_member_validates_on_a_part_of_its_own(n: int, parts: int, data: st.DataObject) -> None:
+    parts = min(n, parts)
+    members = data.draw(st.integers(1, parts))
+    made = splits(targets=np.zeros(n), inner_folds=parts, ensemble=members)
+    assert len(made) == members
+    for train, valid in made:
+        assert sorted([*train, *valid]) == list(range(n))
+        assert n // parts <= len(valid) <= n // parts + 1
+        assert (np.diff(train) > 0).all()
+        assert (np.diff(valid) > 0).all()
+    validated = np.concatenate([valid for _, valid in made])
+    assert len(set(validated)) == len(validated)
+    if members == parts:
+        assert len(validated) == n
+
+
+def test_the_split_follows_from_task_and_fold_alone() -> None:
+    first = splits()[0][1]
+    assert np.array_equal(splits(targets=-3 * VALUES)[0][1], first)
+    assert np.array_equal(splits(ensemble=5)[0][1], first)
+    assert not np.array_equal(splits(fold=1)[0][1], first)
+    assert not np.array_equal(splits(task="other")[0][1], first)
+
+
+def test_the_split_stays_what_it_was() -> None:
+    # Records made with another split could not be compared with old ones.
+    assert splits()[0][1].tolist() == [1, 2, 5, 9, 13, 18, 29, 37, 40, 46, 52]
+
+
+@pytest.mark.parametrize("kind", [Kind.BINARY, Kind.MULTICLASS])
+def test_classes_are_stratified_where_each_has_enough_rows(kind: Kind) -> None:
+    targets = np.repeat([0.0, 1.0], [40, 10])
+    for _, valid in splits(targets=targets, kind=kind, ensemble=5):
+        assert np.bincount(targets[valid].astype(int)).tolist() == [8, 2]
+
+
+def test_a_rare_class_is_no_error() -> None:
+    targets = np.repeat([0.0, 1.0, 2.0], [30, 8, 2])
+    made = splits(targets=targets, kind=Kind.MULTICLASS, ensemble=5)
+    assert sorted(np.concatenate([valid for _, valid in made])) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    "protocol", [{"inner_folds": 1}, {"inner_folds": 0}, {"ensemble": 0}, {"ensemble": 6}, {"ensemble": -1}], ids=str
+)
+def test_impossible_protocols_are_refused(protocol: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="at least two inner folds, and between one member and as many"):
+        splits(**protocol)
+
+
+def test_too_few_rows_are_told_by_task_and_fold() -> None:
+    with pytest.raises(DataError, match="tiny: fold 3 has 4 training rows, too few for 5 inner folds"):
+        splits("tiny", 3, np.zeros(4))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from pydantic import ValidationError
+
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models import model_names
+from crystalbench.runs.suite import ModelEntry, Suite, load_suite, parse_suite, suite_names
+from crystalbench.tasks import resolve_tasks
+
+SHIPPED = sorted((ROOT / "benchmarks" / "suites").glob("*.toml"))
+
+
+def parse(folder: Path, text: str) -> Suite:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return parse_suite(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_suite_can_be_used(path: Path) -> None:
+    suite = parse_suite(path)
+    assert suite.name == path.stem
+    assert suite.description
+    assert resolve_tasks(suite.tasks)
+    assert suite.entries()
+    assert 1 <= suite.protocol.ensemble <= suite.protocol.inner_folds
+    assert load_suite(path.stem) == suite
+    assert suite_names()[path.stem].resolve() == path
+
+
+def test_the_demo_suite_is_shipped() -> None:
+    assert "demo" in {path.stem for path in SHIPPED}
+
+
+def test_everything_that_a_suite_can_say(tmp_path: Path) -> None:
+    suite = parse(
+        tmp_path,
+        """
+        description = "two models"
+        tasks = ["demo_*"]
+        models = ["dummy", { model = "magpie_forest", label = "small", parameters = { trees = 10 } }]
+        results = "elsewhere"
+        limit = 100
+        optional_data = true
+        [protocol]
+        inner_folds = 4
+        ensemble = 2
+        seeds = [0, 1]
+        folds = [2]
+        views = ["full", "no_chemistry"]
+        """,
+    )
+    assert [(e.name, e.model, e.parameters) for e in suite.entries()] == [
+        ("dummy", "dummy", {}),
+        ("small", "magpie_forest", {"trees": 10}),
+    ]
+    assert (suite.name, suite.results, suite.limit, suite.optional_data) == ("mine", "elsewhere", 100, True)
+    assert suite.protocol.protocol().model_dump() == {"inner_folds": 4, "ensemble": 2}
+    assert (suite.protocol.seeds, suite.protocol.folds, suite.protocol.views) == (
+        (0, 1),
+        (2,),
+        ("full", "no_chemistry"),
+    )
+
+
+def test_models_by_pattern_and_a_later_entry_in_place_of_an_earlier() -> None:
+    entry = ModelEntry(model="dummy", parameters={})
+    suite = Suite(name="x", tasks=("demo_*",), models=("*", entry))
+    assert [e.name for e in suite.entries()] == model_names()
+    assert Suite(name="x", tasks=("t",)).entries() == suite.entries()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tasks = [", "is not valid TOML"),
+        ("", "tasks: Field required"),
+        ("tasks = []", "tasks: "),
+        ('tasks = "demo_*"', "tasks: "),
+        ('task = ["demo_*"]', "Unknown key 'task'. Did you mean 'tasks'?"),
+        ('tasks = ["a"]\n[protocol]\nensembel = 3', "Unknown key 'ensembel'. Did you mean 'ensemble'?"),
+        ('tasks = ["a"]\n[protocol]\ninner_folds = 1', "protocol.inner_folds: "),
+        ('tasks = ["a"]\n[protocol]\nensemble = 0', "protocol.ensemble: "),
+        ('tasks = ["a"]\n[protocol]\nseeds = "all"', "protocol.seeds: "),
+        ('tasks = ["a"]\nmodels = [{ label = "x" }]', "model: Field required"),
+        ('tasks = ["a"]\nmodels = [{ model = "dummy", lable = "x" }]', "Unknown key 'lable'. Did you mean 'label'?"),
+        ('tasks = ["a"]\nmodels = [3]', "models.0"),
+        ('tasks = ["a"]\nlimit = 0', "limit: "),
+    ],
+    ids=range(13),
+)
+def test_mistakes_name_the_file_and_the_key(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'mine.toml'}: ")
+    assert says in str(caught.value)
+
+
+def test_a_file_of_bytes_is_no_suite(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        parse_suite(path)
+
+
+def test_unknown_names_offer_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"Unknown suite 'dmeo'\. Did you mean 'demo'"):
+        load_suite("dmeo")
+    with pytest.raises(UnknownNameError, match=r"Unknown model 'dumy'\. Did you mean 'dummy'"):
+        Suite(name="x", tasks=("t",), models=("dumy",)).entries()
+    with pytest.raises(UnknownNameError, match=r"Unknown model pattern 'forest_\*'"):
+        Suite(name="x", tasks=("t",), models=("forest_*",)).entries()
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: there is no such file"):
+        load_suite("nowhere.toml")
+
+
+def test_suites_of_this_folder_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "benchmarks" / "suites"
+    folder.mkdir(parents=True)
+    (folder / "demo.toml").write_text('tasks = ["demo_bulk_modulus"]\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_suite("demo").tasks == ("demo_bulk_modulus",)
+    assert "matbench" in suite_names()
+
+
+def test_a_suite_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Suite(name="x", tasks=("t",)).name = "y"  # type: ignore[misc]

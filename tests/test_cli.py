@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ROOT, wait_for, write_toy_suite, write_toys
+from typer.testing import CliRunner
+
+from crystalbench import __version__, cli
+from crystalbench.errors import ConfigError
+from crystalbench.models import model_names
+from crystalbench.records import Record, RecordStore
+from crystalbench.tasks import task_specs
+from crystalbench.views import view_names
+
+ENERGY = "demo_formation_energy"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command is called in an empty folder, on a wide terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "fits.txt"))
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def small(*arguments: object) -> Any:
+    """Dummy on one fold of 60 rows, and more options."""
+    return call("run", "--task", ENERGY, "--limit", 60, "--fold", 0, "--results", "results", "--threads", 1, *arguments)
+
+
+def only_record(folder: str = "results") -> Record:
+    records, problems = RecordStore(Path(folder) / "records").read_all()
+    assert problems == []
+    (record,) = records
+    return record
+
+
+def failed(result: Any, *says: str) -> None:
+    """The command ended with exit code 1 and told the reason without a traceback."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    for text in says:
+        assert text in result.output
+    assert "Traceback" not in result.output
+
+
+# ---------------------------------------------------------------------- lists
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["run", "--list"]])
+def test_the_lists_are_complete(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 0
+    for name in (*task_specs(), *model_names(), *view_names(), "demo", "matbench"):
+        assert name in result.output
+
+
+def test_the_version() -> None:
+    assert call("version").output.strip() == __version__ == importlib.metadata.version("crystalbench")
+
+
+def test_help_explains_every_option() -> None:
+    for command in ("run", "report", "list", "version"):
+        assert call(command, "--help").exit_code == 0
+    for option in ("--suite", "--task", "--model", "--fold", "--set", "--data-dir", "--results", "--offline"):
+        assert option in call("run", "--help").output
+
+
+# ---------------------------------------------------------------------- running
+
+
+def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
+    result = small("--model", "dummy", "--model", "magpie_forest", "--set", "trees=5")
+    assert result.exit_code == 0, result.output
+    assert "2 runs, 0 of them done" in result.output
+    assert "60 of 1,168 rows" in result.output
+    rows = list(csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text())))
+    assert {row["model"] for row in rows} == {"dummy", "magpie_forest"}
+    assert Path("results/leaderboard.md").read_text().count("**magpie_forest**") == 1
+    again = small("--model", "dummy", "--model", "magpie_forest", "--set", "trees=5")
+    assert "2 runs, 2 of them done" in again.output
+    assert len(RecordStore(Path("results/records")).paths()) == 2
+
+
+def test_a_record_tells_the_command_that_repeats_it() -> None:
+    first = small("--model", "magpie_forest", "--set", "trees=4", "--set", "algorithm=random_forest", "--seed", 3)
+    assert first.exit_code == 0, first.output
+    record = only_record()
+    words = shlex.split(record.command)
+    assert words[:3] == ["python", "-m", "benchmarks.run"]
+    again = call("run", *words[3:], "--results", "again", "--threads", 1)
+    assert again.exit_code == 0, again.output
+    repeated = only_record("again")
+    assert repeated.asked == record.asked
+    assert repeated.predictions == record.predictions
+
+
+def test_a_model_in_a_file_needs_no_registration(tmp_path: Path) -> None:
+    result = small("--model", f"{write_toys(tmp_path)}:Shifted", "--set", "shift=2")
+    assert result.exit_code == 0, result.output
+    record = only_record()
+    assert (record.label, record.asked.model, record.asked.parameters) == ("Shifted", "toys.py:Shifted", {"shift": 2.0})
+    assert str(tmp_path) not in record.to_json().replace(record.command, "")
+
+
+def test_a_failing_model_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
+    result = small("--model", f"{write_toys(tmp_path)}:Broken", "--model", "dummy")
+    failed(result, "RuntimeError: the oven is cold", "tracebacks are in results/records/.failures")
+    assert "dummy" in Path("results/leaderboard.csv").read_text()
+
+
+def test_a_task_of_ones_own() -> None:
+    Path("alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
+    Path("alloys.toml").write_text(
+        'name = "alloys"\ntable = "alloys.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    )
+    result = call("run", "--task", "alloys.toml", "--model", "dummy", "--results", "results")
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("results/records")).paths()) == 5
+
+
+def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
+    write_toy_suite(tmp_path)
+    text = Path("toys.toml").read_text()
+    Path("toys.toml").write_text('results = "elsewhere"\n' + text)
+    result = call("run", "--suite", "toys.toml", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("elsewhere/records")).paths()) == 2
+
+
+def test_options_change_the_protocol() -> None:
+    assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "no_density").exit_code == 0
+    asked = only_record().asked
+    assert (asked.protocol.inner_folds, asked.protocol.ensemble, asked.view) == (3, 2, "no_density")
+
+
+def test_a_view_in_a_file_needs_no_registration() -> None:
+    Path("my_views.py").write_text(
+        "import dataclasses\n"
+        "from crystalbench.views import View\n"
+        "large = View('large', 'nothing', lambda c: dataclasses.replace(c, lattices=2 * c.lattices))\n"
+    )
+    result = small("--model", "dummy", "--view", "my_views.py:large")
+    assert result.exit_code == 0, result.output
+    assert only_record().asked.view == "large"
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("shift=1", 1),
+        ("shift=1.5e-3", 1.5e-3),
+        ("name=cosine", "cosine"),
+        ("name=", ""),
+        ("on=true", True),
+        ("on=True", True),
+        ("on=False", False),
+        ("width=null", None),
+        ("width=None", None),
+        ("text=a=b", "a=b"),
+        ('text="3"', "3"),
+        ("sizes=[1, 2]", [1, 2]),
+    ],
+)
+def test_values_of_set(given: str, value: object) -> None:
+    (found,) = cli._parameters([given]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_set_needs_a_name_and_a_value() -> None:
+    for text in ("epochs", "=3", ""):
+        with pytest.raises(ConfigError, match="write it as name=value"):
+            cli._parameters([text])
+    failed(small("--model", "dummy", "--set", "epochs"), "--set 'epochs': write it as name=value")
+
+
+# ---------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--suite", "dmeo"], "Unknown suite 'dmeo'. Did you mean 'demo'"),
+        (["--suite", "nowhere.toml"], "nowhere.toml: there is no such file"),
+        (["--task", "demo_formation_enrgy"], "Did you mean 'demo_formation_energy'"),
+        (["--task", ENERGY, "--model", "cgcn"], "Unknown model 'cgcn'. Did you mean 'cgcnn'"),
+        (["--task", ENERGY, "--model", "toys.py:Net"], "toys.py: there is no such file"),
+        (["--task", ENERGY, "--fold", "7"], "has no fold 7"),
+        (["--task", ENERGY, "--view", "no_chem"], "Unknown view 'no_chem'. Did you mean 'no_chemistry'"),
+        (["--task", ENERGY, "--model", "cgcnn", "--set", "epoch=3"], "Did you mean 'epochs'"),
+        (["--task", ENERGY, "--model", "cgcnn", "--set", "epochs=many"], "epochs = 'many' is a str; it must be int"),
+        (["--task", ENERGY, "--model", "cgcnn", "--set", "schedule=linear"], "it must be one of one_cycle"),
+        (
+            ["--task", ENERGY, "--model", "dummy", "--fold", "0", "--set", "shift=3"],
+            "Unknown hyperparameter of dummy 'shift'",
+        ),
+        (["--task", ENERGY, "--model", "magpie_forest", "--fold", "0", "--set", "leaves=Infinity"], "leaves"),
+        (["--task", ENERGY, "--data-dir", "nowhere"], "--data-dir nowhere: there is no such folder"),
+        (["--task", ENERGY, "--data", "matbench_phonons"], "write TASK=PATH"),
+        (["--task", "matbench_phonons", "--offline"], "There are three ways to get it"),
+        (["--task", "nowhere.toml"], "nowhere.toml"),
+        (["--task", ENERGY, "--model", "dummy", "--inner-folds", "3", "--ensemble", "4", "--fold", "0"], "inner folds"),
+        (
+            ["--task", ENERGY, "--model", "cgcnn", "--fold", "0", "--device", "cuda:99"],
+            "device 'cuda:99' cannot be used",
+        ),
+    ],
+    ids=range(18),
+)
+def test_mistakes_are_told_in_one_line(arguments: list[str], says: str) -> None:
+    failed(call("run", "--results", "results", "--limit", 60, "--threads", 1, *arguments), says)
+
+
+def test_results_that_cannot_be_written_are_told_before_any_work() -> None:
+    Path("results").write_text("a file")
+    failed(small("--model", "dummy"), "records cannot be written there", "give another --results")
+
+
+def test_report_makes_the_leaderboard_anew() -> None:
+    small("--model", "dummy")
+    expected = Path("results/leaderboard.csv").read_text()
+    Path("results/leaderboard.csv").write_text("edited by hand")
+    result = call("report", "--results", "results")
+    assert result.exit_code == 0
+    assert "dummy" in result.output
+    assert Path("results/leaderboard.csv").read_text() == expected
+
+
+def test_report_counts_only_what_is_whole() -> None:
+    small("--model", "dummy")
+    small("--model", "magpie_forest", "--set", "trees=3")
+    (path,) = Path("results/records").glob("*/dummy/*.json")
+    path.write_text(path.read_text().replace('"test": ', '"test": 1'))
+    result = call("report", "--results", "results")
+    failed(result, "not counted", "was changed after it was written")
+    assert "dummy" not in Path("results/leaderboard.csv").read_text()
+    assert "magpie_forest" in Path("results/leaderboard.csv").read_text()
+
+
+def test_report_without_records_says_what_to_do() -> None:
+    failed(call("report", "--results", "nowhere"), "there are no records; run a suite first")
+
+
+# ---------------------------------------------------------------------- as programs
+
+
+def test_the_main_job_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--task", ENERGY, "--limit", "60", "--model", "dummy"]
+    result = subprocess.run(
+        [*command, "--fold", "0", "--fold", "1", "--workers", "2", "--results", str(tmp_path / "results")],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr.strip() == ""
+    assert "2 runs, 0 of them done" in result.stdout
+    assert len(RecordStore(tmp_path / "results" / "records").paths()) == 2
+    assert (tmp_path / "results" / "leaderboard.csv").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "list"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    wait_for(lambda: process.poll() is not None)
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
