@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.composition import MagpieFeatures
+from crystalbench.representations.descriptors import DescriptorBank
+from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.representation import Representation
 
-__all__ = ["CRYSTAL", "Arrays", "CrystalGraph", "Layout", "MagpieFeatures", "Representation"]
+__all__ = [
+    "CRYSTAL",
+    "Arrays",
+    "CrystalGraph",
+    "DescriptorBank",
+    "DiffractionPattern",
+    "DiffractionPowerSpectrum",
+    "Layout",
+    "MagpieFeatures",
+    "Representation",
+]

@@ -63,9 +63,11 @@ class MagpieFeatures(Representation):
     def __call__(self, inputs: Inputs) -> Arrays:
         """The features of n compositions, or of the compositions of n crystals."""
         compositions = inputs.compositions() if isinstance(inputs, Crystals) else inputs
-        features = np.concatenate(
-            [_element_statistics(compositions), _stoichiometry(compositions), _valence(compositions)], axis=1
-        )
+        if len(compositions):
+            parts = [_element_statistics(compositions), _stoichiometry(compositions), _valence(compositions)]
+            features = np.concatenate(parts, axis=1)
+        else:
+            features = np.zeros((0, len(self.labels)))
         return Arrays({"features": features}, {"features": Layout(CRYSTAL)}, {}, len(compositions))
 
     @property

@@ -26,8 +26,8 @@ class CrystalGraph(Representation):
     The construction of CGCNN (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018): 12 neighbours. Its 8 Å cutoff
     bounds the distance expansion of the network, not the search: an atom with fewer neighbours within it (isolated
     atoms, layers in vacuum) still has k edges, to the atoms that are nearest, where the original pads with edges to
-    an arbitrary atom. Where a shell of distances less than 1e-5 Å apart is cut, the lower atomic numbers come first, then
-    the order of the atoms.
+    an arbitrary atom. Where a shell of distances less than 1e-5 Å apart is cut, the lower atomic numbers come first,
+    then the order of the atoms.
 
     Arrays: ``numbers`` (atoms,) uint8; ``neighbors`` (atoms, k) int32 atom indices; ``distances`` (atoms, k) float32
     in Å, ascending.

@@ -1,0 +1,64 @@
+"""Tree ensembles on descriptors of whole crystals."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import CategoricalDistribution
+
+from crystalbench.models.forest import Forest
+from crystalbench.models.model import Needs
+from crystalbench.representations.composition import MagpieFeatures
+from crystalbench.representations.descriptors import BANKS, WITH_COMPOSITION, DescriptorBank
+
+if TYPE_CHECKING:
+    from crystalbench.samples import Samples
+
+log = logging.getLogger(__name__)
+
+_LARGEST = float(np.finfo(np.float32).max)  # scikit-learn's trees compare single precision
+
+
+@dataclass
+class DescriptorForest(Forest):
+    """A forest on a bank of descriptors: knows symmetry, neighbourhoods, density and the cell as numbers.
+
+    A descriptor that could not be computed for a crystal gets the median over the training rows.
+
+    Attributes:
+        bank: bank of descriptors, ``gong28`` or ``rich``.
+        with_composition: whether Magpie's composition features are added; ``rich`` holds them in any case.
+    """
+
+    needs: ClassVar[Needs] = Needs.STRUCTURE
+
+    bank: Annotated[str, CategoricalDistribution(tuple(BANKS))] = "rich"
+    with_composition: Annotated[bool, CategoricalDistribution((False, True))] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._bank = DescriptorBank(self.bank)
+
+    def _fit_features(self, train: Samples) -> None:
+        """Medians over the rows of the training part where a descriptor is known; 0 where it is known nowhere."""
+        values = self._as_computed(train)
+        self._medians = np.array([np.median(known) if len(known := v[~np.isnan(v)]) else 0.0 for v in values.T])
+
+    def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
+        values = self._as_computed(samples)
+        missing = np.isnan(values)
+        if missing.any():
+            log.info("%d of %d crystals lack descriptors; they get medians", missing.any(1).sum(), len(values))
+        return np.where(missing, self._medians, values)
+
+    def _as_computed(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Features of n crystals within the range of single precision; NaN where they are not known or not finite."""
+        values = np.array(samples.represent(self._bank).values["descriptors"], dtype=np.float64)
+        if self.with_composition and self.bank not in WITH_COMPOSITION:
+            values = np.concatenate([values, samples.represent(MagpieFeatures()).values["features"]], axis=1)
+        values[np.isinf(values)] = np.nan
+        return np.asarray(np.clip(values, -_LARGEST, _LARGEST))

@@ -1,0 +1,178 @@
+"""Banks of descriptors: symmetry, neighbourhoods, density and lattice of whole crystals."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.crystals import Crystals, Inputs
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
+from crystalbench.representations.composition import MagpieFeatures
+from crystalbench.representations.descriptors import cell, neighborhoods, radial, symmetry
+from crystalbench.representations.descriptors.one_crystal import FunctionPart, Part, each_crystal
+from crystalbench.representations.representation import Representation
+
+log = logging.getLogger(__name__)
+
+WORKERS = "CRYSTALBENCH_DESCRIPTOR_WORKERS"
+"""Environment variable: processes that compute descriptors; 1 by default."""
+_CHUNK = 64  # crystals that a process is given at once
+_NAMED = 5  # ids that a warning names
+
+GONG: tuple[Part, ...] = (
+    FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group),
+    FunctionPart("structural complexity", symmetry.COMPLEXITY_LABELS, symmetry.complexity),
+    FunctionPart("structural heterogeneity", neighborhoods.HETEROGENEITY_LABELS, neighborhoods.heterogeneity),
+    FunctionPart("sites", neighborhoods.SITE_LABELS, neighborhoods.sites),
+    FunctionPart("density", cell.DENSITY_LABELS, cell.density),
+    FunctionPart("packing fraction", cell.PACKING_LABELS, cell.packing),
+    FunctionPart("lattice", cell.LATTICE_LABELS, cell.lattice),
+)
+RICH: tuple[Part, ...] = (
+    *GONG,
+    FunctionPart("symmetry of sites", symmetry.DETAIL_LABELS, symmetry.details),
+    FunctionPart("reduced lattice", symmetry.PRIMITIVE_LABELS, symmetry.niggli),
+    FunctionPart("extremes of sites", neighborhoods.SITE_EXTREME_LABELS, neighborhoods.site_extremes),
+    FunctionPart("Voronoi cells", neighborhoods.CELL_LABELS, neighborhoods.cells),
+    FunctionPart("bond-orientational order", neighborhoods.ORIENTATION_LABELS, neighborhoods.orientation),
+    FunctionPart("local differences", neighborhoods.DIFFERENCE_LABELS, neighborhoods.differences),
+    FunctionPart("chemical ordering", neighborhoods.ORDERING_LABELS, neighborhoods.ordering),
+    FunctionPart("contacts", radial.CONTACT_LABELS, radial.contacts),
+    FunctionPart("radial distribution", radial.DISTRIBUTION_LABELS, radial.distribution),
+    FunctionPart("radial fingerprints", radial.FINGERPRINT_LABELS, radial.fingerprints),
+    FunctionPart("sine Coulomb matrix", cell.COULOMB_LABELS, cell.sine_coulomb),
+    FunctionPart("electron density", cell.ELECTRON_LABELS, cell.electrons),
+)
+BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH}
+WITH_COMPOSITION = frozenset(("rich",))
+"""Banks that hold Magpie's composition features besides."""
+
+
+@dataclass(frozen=True)
+class DescriptorBank(Representation):
+    """Descriptors of whole crystals, named and valued as matminer's.
+
+    ``gong28`` holds the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) ask what graph networks
+    learn of periodicity. ``rich`` holds these, the 146 composition features of `MagpieFeatures`, and more descriptors
+    of symmetry, neighbourhoods and radial order; its first 28 columns are those of ``gong28``.
+
+    What a part of the descriptors cannot be computed for stays empty (NaN): it is never left out and never guessed,
+    and a warning names the crystals and the reason. What to put there is a matter of fitting, thus of the models.
+
+    All descriptors that need it share one Voronoi tessellation of the crystal. Neighbours are defined with a tolerance
+    (`crystalbench.representations.descriptors.voronoi.FACE_TOLERANCE`), so values are those of matminer's featurizers
+    with ``VoronoiNN(tol=1e-5)``: with pymatgen's default the number of neighbours in a crystal of high symmetry is a
+    matter of round-off.
+
+    Arrays: ``descriptors`` (n, d) float64, NaN where not known; ``failed`` (n, parts) bool, by the names in `parts`.
+
+    The processes that compute are as many as the environment variable ``CRYSTALBENCH_DESCRIPTOR_WORKERS`` says.
+
+    Attributes:
+        bank: ``gong28`` or ``rich``.
+
+    Example:
+        >>> bank = DescriptorBank()
+        >>> len(bank.labels), bank.labels[:2]
+        (28, ['spacegroup_num', 'crystal_system_int'])
+    """
+
+    bank: str = "gong28"
+
+    def __post_init__(self) -> None:
+        if self.bank not in BANKS:
+            raise UnknownNameError("bank of descriptors", self.bank, BANKS)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the descriptors, as matminer labels them where it has them."""
+        structure = [label for part in BANKS[self.bank] for label in part.labels]
+        return structure + (MagpieFeatures().labels if self.bank in WITH_COMPOSITION else [])
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts that can fail, in the order of ``failed``."""
+        return [part.name for part in BANKS[self.bank]]
+
+    def __call__(self, inputs: Inputs) -> Arrays:
+        """The descriptors of n crystals.
+
+        Raises:
+            DataError: the rows are compositions.
+        """
+        if not isinstance(inputs, Crystals):
+            raise DataError("a bank of descriptors needs crystal structures; these rows are compositions")
+        values, failed, reasons = _join(self.bank, inputs)
+        _warn(inputs.ids, reasons)
+        if self.bank in WITH_COMPOSITION:
+            values = np.concatenate([values, MagpieFeatures()(inputs).values["features"]], axis=1)
+        layouts = {"descriptors": Layout(CRYSTAL), "failed": Layout(CRYSTAL)}
+        return Arrays({"descriptors": values, "failed": failed}, layouts, {}, len(inputs))
+
+
+_Reason = tuple[int, str, str]  # row, part, why it failed
+_Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], list[_Reason]]
+
+
+def _join(bank: str, crystals: Crystals) -> _Rows:
+    """Descriptors, failures and their reasons by row, computed by as many processes as are asked for."""
+    starts = range(0, len(crystals), _CHUNK)
+    workers = min(_workers(), len(starts))
+    if workers < 2:
+        return _rows(bank, crystals)
+    chunks = [crystals[start : start + _CHUNK] for start in starts]
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        found = list(pool.map(_rows, [bank] * len(chunks), chunks))
+    reasons = [(start + r[0], r[1], r[2]) for start, part in zip(starts, found, strict=True) for r in part[2]]
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]), reasons
+
+
+def _rows(bank: str, crystals: Crystals) -> _Rows:
+    parts = BANKS[bank]
+    values = np.full((len(crystals), sum(len(part.labels) for part in parts)), np.nan)
+    failed = np.zeros((len(crystals), len(parts)), dtype=bool)
+    reasons: list[_Reason] = []
+    for row, crystal in enumerate(each_crystal(crystals)):
+        column = 0
+        for number, part in enumerate(parts):
+            columns = slice(column, column := column + len(part.labels))
+            try:
+                found = np.asarray(part(crystal), dtype=np.float64)
+                if not np.isfinite(found).all():
+                    label = part.labels[int(np.argmin(np.isfinite(found)))]
+                    raise DataError(f"{label} is not finite")
+                values[row, columns] = found
+            except (DataError, np.linalg.LinAlgError) as error:
+                failed[row, number] = True
+                reasons.append((row, part.name, str(error)))
+    return values, failed, reasons
+
+
+def _warn(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
+    """One warning for each reason, with the parts and the ids that it concerns."""
+    parts: dict[tuple[int, str], list[str]] = {}
+    for row, part, why in reasons:
+        parts.setdefault((row, why), []).append(part)
+    rows: dict[tuple[str, str], list[int]] = {}
+    for (row, why), names in parts.items():
+        rows.setdefault((", ".join(names), why), []).append(row)
+    for (names_of_parts, why), concerned in rows.items():
+        named = ", ".join(str(ids[row]) for row in concerned[:_NAMED])
+        more = f" and {len(concerned) - _NAMED} more" if len(concerned) > _NAMED else ""
+        log.warning("%s%s: descriptors stay empty: %s (%s)", named, more, names_of_parts, why)
+
+
+def _workers() -> int:
+    value = os.environ.get(WORKERS, "1")
+    if not value.isdigit() or int(value) < 1:
+        raise ConfigError(f"{WORKERS} = {value!r} must be a whole number of processes, at least 1")
+    return int(value)

@@ -1,0 +1,142 @@
+"""Symmetry of a crystal: space group, equivalent atoms, and descriptors made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import spglib
+
+from crystalbench.errors import DataError
+
+if TYPE_CHECKING:
+    from crystalbench.representations.descriptors.one_crystal import OneCrystal
+
+FINE = 0.01
+"""Å; the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses."""
+COARSE = 0.1
+"""Å; the default of matminer's `StructuralComplexity`, and the tolerance of Materials Project."""
+
+_FIRST_OF_SYSTEM = (1, 3, 16, 75, 143, 168, 195)  # space groups where triclinic, monoclinic, ... cubic begin
+_CENTROSYMMETRIC = frozenset(("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m"))
+_ORDERS = {
+    "1": 1,
+    "-1": 2,
+    "2": 2,
+    "m": 2,
+    "2/m": 4,
+    "222": 4,
+    "mm2": 4,
+    "mmm": 8,
+    "4": 4,
+    "-4": 4,
+    "4/m": 8,
+    "422": 8,
+    "4mm": 8,
+    "-42m": 8,
+    "4/mmm": 16,
+    "3": 3,
+    "-3": 6,
+    "32": 6,
+    "3m": 6,
+    "-3m": 12,
+    "6": 6,
+    "-6": 6,
+    "6/m": 12,
+    "622": 12,
+    "6mm": 12,
+    "-6m2": 12,
+    "6/mmm": 24,
+    "23": 12,
+    "m-3": 24,
+    "432": 24,
+    "-43m": 24,
+    "m-3m": 48,
+}
+_LATTICE_POINTS = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}
+
+GROUP_LABELS = ("spacegroup_num", "crystal_system_int")
+COMPLEXITY_LABELS = ("structural complexity per atom", "structural complexity per cell")
+DETAIL_LABELS = (
+    "is_centrosymmetric",
+    "n_symmetry_ops",
+    "point group order",
+    "lattice points of the conventional cell",
+    "atoms of the primitive cell",
+    "distinct sites",
+    "distinct sites per atom of the primitive cell",
+    "distinct Wyckoff letters",
+    "minimum site multiplicity",
+    "maximum site multiplicity",
+    "mean site multiplicity",
+    "mean order of site symmetry",
+    "maximum order of site symmetry",
+)
+PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "beta", "gamma"))
+
+
+def group(crystal: OneCrystal) -> list[float]:
+    """Number of the space group and crystal system from cubic (1) to triclinic (7), to 0.01 Å."""
+    number = crystal.symmetry(FINE).number
+    return [number, 8 - int(np.searchsorted(_FIRST_OF_SYSTEM, number, side="right"))]
+
+
+def complexity(crystal: OneCrystal) -> list[float]:
+    """Information entropy of the distinct sites in bits per atom and per cell, to 0.1 Å.
+
+    Krivovichev, Mineral. Mag. 77, 275 (2013): -Σ p log₂ p over the symmetrically distinct sites, where p is the share
+    of the atoms that a site has; times the number of atoms of the cell.
+    """
+    _, counts = np.unique(crystal.symmetry(COARSE).orbits, return_counts=True)
+    shares = counts / len(crystal)
+    entropy = max(0.0, float(-(shares * np.log2(shares)).sum()))
+    return [entropy, entropy * len(crystal)]
+
+
+def details(crystal: OneCrystal) -> list[float]:
+    """Descriptors of the symmetry operations (to 0.01 Å) and of the distinct sites (to 0.1 Å).
+
+    Multiplicities are those in the primitive cell, so they do not depend on the choice of the cell; the order of the
+    symmetry of a site is that of the point group over its multiplicity.
+    """
+    fine, coarse = crystal.symmetry(FINE), crystal.symmetry(COARSE)
+    atoms = len(np.unique(coarse.primitive))
+    _, first, counts = np.unique(coarse.orbits, return_index=True, return_counts=True)
+    multiplicities = counts * atoms / len(crystal)
+    orders = _ORDERS[coarse.point_group] / multiplicities
+    return [
+        fine.point_group in _CENTROSYMMETRIC,
+        fine.operations,
+        _ORDERS[fine.point_group],
+        _LATTICE_POINTS[coarse.symbol[0]],
+        atoms,
+        len(counts),
+        len(counts) / atoms,
+        len({coarse.letters[k] for k in first}),
+        multiplicities.min(),
+        multiplicities.max(),
+        atoms / len(counts),
+        float((orders * multiplicities).sum() / atoms),
+        orders.max(),
+    ]
+
+
+def niggli(crystal: OneCrystal) -> list[float]:
+    """Lengths in Å and angles in degrees of the Niggli-reduced primitive lattice, to 0.1 Å."""
+    lattice = crystal.symmetry(COARSE).primitive_lattice
+    try:
+        reduced = spglib.niggli_reduce(lattice)
+    except Exception as error:
+        raise DataError(f"the lattice cannot be reduced: {error}") from error
+    if reduced is None:
+        raise DataError("the lattice cannot be reduced")
+    return [float(x) for x in lattice_parameters(np.asarray(reduced)[None])[0]]
+
+
+def lattice_parameters(lattices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, 6) a, b, c in Å and alpha, beta, gamma in degrees of (n, 3, 3) lattices."""
+    lengths = np.linalg.norm(lattices, axis=2)
+    units = lattices / lengths[:, :, None]
+    cosines = np.stack([(units[:, i] * units[:, j]).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
+    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))], axis=1)

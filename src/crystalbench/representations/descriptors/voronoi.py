@@ -1,0 +1,237 @@
+"""Voronoi cells of all atoms of a crystal by one tessellation that checks itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import spglib
+from pymatgen.optimization.neighbors import find_points_in_spheres
+from scipy.spatial import QhullError, Voronoi
+
+from crystalbench.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+FACE_TOLERANCE = 1e-5
+"""A face counts as a neighbour if its solid angle exceeds this share of the largest one of its atom."""
+VOLUME_TOLERANCE = 1e-6
+"""Largest relative difference between the sum of the Voronoi cells and the volume of the crystal."""
+_FIRST_RADIUS = 1.9  # times the cube root of the volume per atom; enough for most crystals
+_PERIODIC = np.array([1, 1, 1], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of the Voronoi cells of the n atoms of a crystal, grouped by atom.
+
+    Attributes:
+        atoms: number of atoms, n.
+        centers: (f,) the atom inside, ascending.
+        others: (f,) index of the atom on the other side (of the atom of which it is an image).
+        vectors: (f, 3) from the atom inside to the atom on the other side, in Å.
+        solid_angles: (f,) under which the atom inside sees the face, in sr.
+        volumes: (f,) of the pyramid from the atom inside to the face, in Å³.
+    """
+
+    atoms: int
+    centers: IntArray
+    others: IntArray
+    vectors: FloatArray
+    solid_angles: FloatArray
+    volumes: FloatArray
+
+    @cached_property
+    def distances(self) -> FloatArray:
+        """(f,) distances between the atoms on both sides in Å."""
+        return np.asarray(np.linalg.norm(self.vectors, axis=1))
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """(f,) areas in Å²: three times the pyramid's volume over its height."""
+        return 6 * self.volumes / self.distances
+
+    @cached_property
+    def cell_volumes(self) -> FloatArray:
+        """(n,) volumes of the Voronoi cells in Å³."""
+        return self.sums(self.volumes)
+
+    @cached_property
+    def neighbors(self) -> Faces:
+        """The faces of neighbours only: those above `FACE_TOLERANCE`.
+
+        Where four or more atoms are equally far from a vertex, as in every crystal of high symmetry, round-off leaves
+        faces of an area of nearly zero, and how many of them depends on the orientation: in rock salt an ion has six
+        neighbours, and up to twelve more with such faces, which pymatgen's `VoronoiNN` counts unless told otherwise.
+        This is its ``VoronoiNN(tol=1e-5)``: a fraction of the largest solid angle of the atom.
+        """
+        largest = np.zeros(self.atoms)
+        np.maximum.at(largest, self.centers, self.solid_angles)
+        kept = self.solid_angles > FACE_TOLERANCE * largest[self.centers]
+        return Faces(
+            self.atoms,
+            self.centers[kept],
+            self.others[kept],
+            self.vectors[kept],
+            self.solid_angles[kept],
+            self.volumes[kept],
+        )
+
+    @cached_property
+    def places(self) -> tuple[IntArray, IntArray]:
+        """(f,) place of each face among those of its atom, and (n,) number of faces of each atom."""
+        counts = np.bincount(self.centers, minlength=self.atoms)
+        return np.arange(len(self.centers)) - np.repeat(np.cumsum(counts) - counts, counts), counts
+
+    def cosines(self) -> FloatArray:
+        """(n, k, k) cosines of the angles between the directions of an atom's faces; NaN where it has fewer than k."""
+        places, counts = self.places
+        units = np.full((self.atoms, counts.max(), 3), np.nan)
+        units[self.centers, places] = self.vectors / self.distances[:, None]
+        return np.asarray(np.einsum("nix,njx->nij", units, units))
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """(n,) sums over the faces of each atom of (f,) values."""
+        return np.asarray(np.bincount(self.centers, values, minlength=self.atoms), dtype=np.float64)
+
+    def means(self, values: FloatArray, weights: FloatArray) -> FloatArray:
+        """(n,) weighted means over the faces of each atom of (f,) values."""
+        return self.sums(values * weights) / self.sums(weights)
+
+
+def tessellate(lattice: FloatArray, frac_coords: FloatArray) -> Faces:
+    """The Voronoi cells of all atoms of a crystal, each once for all periodic images.
+
+    The tessellation is of the atoms of the cell and of the images that are near. Leaving out atoms can only make cells
+    larger, so all cells are right if and only if their volumes sum to that of the crystal. Where they do not, more
+    images are taken: first those within a sphere around each atom, which do for nearly all dense crystals, then the 26
+    and 124 nearest copies of the reduced cell (for layers and molecules in vacuum), then a sphere that always does.
+
+    Args:
+        lattice: (3, 3) rows are the lattice vectors in Å.
+        frac_coords: (n, 3) fractional coordinates of the atoms.
+
+    Raises:
+        DataError: the volumes do not agree to `VOLUME_TOLERANCE`, or atoms coincide.
+    """
+    volume = float(abs(np.linalg.det(lattice)))
+    cell = _reduced(lattice)
+    coords = frac_coords @ lattice @ np.linalg.inv(cell)
+    reason = ""
+    for origins, points in _neighborhoods(cell, (coords - np.floor(coords)) @ cell):
+        faces = _faces(len(coords), origins, points)
+        if faces is None:
+            reason = "they are not closed"
+            continue
+        ratio = faces.cell_volumes.sum() / volume
+        if abs(ratio - 1) <= VOLUME_TOLERANCE:
+            if (faces.cell_volumes <= 0).any():
+                raise DataError("the Voronoi cell of an atom is empty: two atoms are at the same place")
+            return faces
+        reason = f"their volumes sum to {ratio:.9g} times that of the crystal"
+    raise DataError(f"the Voronoi cells cannot be found: {reason}")
+
+
+def _reduced(lattice: FloatArray) -> FloatArray:
+    """Short vectors of the same lattice; the lattice as it is where spglib cannot reduce it."""
+    try:
+        found = spglib.delaunay_reduce(lattice)
+    except Exception:  # the class of spglib's errors differs between its versions
+        found = None
+    return lattice if found is None else np.ascontiguousarray(found, dtype=np.float64)
+
+
+def _neighborhoods(lattice: FloatArray, carts: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Atoms and images that may be enough, more and more: atom indices and Cartesian coordinates, the cell's first."""
+    spacing = float(np.cbrt(abs(np.linalg.det(lattice)) / len(carts)))
+    yield _sphere(lattice, carts, _FIRST_RADIUS * spacing)
+    yield _box(lattice, carts, 1)
+    yield _box(lattice, carts, 2)
+    # No point is farther from a lattice point than half the longest diagonal, thus no vertex from its atom.
+    diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ lattice
+    yield _sphere(lattice, carts, 1.01 * float(np.linalg.norm(diagonals, axis=1).max()))
+
+
+def _sphere(lattice: FloatArray, carts: FloatArray, radius: float) -> tuple[IntArray, FloatArray]:
+    """The atoms of the cell and all images within a radius of any of them."""
+    atoms, carts = len(carts), np.ascontiguousarray(carts)
+    _, origins, images, _ = find_points_in_spheres(carts, carts, radius, _PERIODIC, lattice, 1e-8)
+    shifts = np.rint(images).astype(np.int64)
+    span = 2 * int(np.abs(shifts).max(initial=0)) + 1
+    keys = ((shifts[:, 0] * span + shifts[:, 1]) * span + shifts[:, 2]) * atoms + origins
+    _, first = np.unique(keys, return_index=True)
+    first = first[(shifts[first] != 0).any(axis=1)]
+    return _with_images(lattice, carts, origins[first], shifts[first])
+
+
+def _box(lattice: FloatArray, carts: FloatArray, copies: int) -> tuple[IntArray, FloatArray]:
+    """The atoms of the cell and those of as many copies of it on each side."""
+    steps = np.arange(-copies, copies + 1)
+    shifts = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    shifts = shifts[(shifts != 0).any(axis=1)]
+    atoms = len(carts)
+    return _with_images(lattice, carts, np.tile(np.arange(atoms), len(shifts)), np.repeat(shifts, atoms, axis=0))
+
+
+def _with_images(
+    lattice: FloatArray, carts: FloatArray, origins: IntArray, shifts: IntArray
+) -> tuple[IntArray, FloatArray]:
+    images = carts[origins] + shifts @ lattice
+    return np.concatenate([np.arange(len(carts)), origins]), np.concatenate([carts, images])
+
+
+def _faces(atoms: int, origins: IntArray, points: FloatArray) -> Faces | None:
+    """The cells of the first atoms among the points; None where one is not closed."""
+    if len(points) < 5:
+        return None
+    try:
+        diagram = Voronoi(points)
+    except (QhullError, ValueError):
+        return None
+    ridges = np.flatnonzero((diagram.ridge_points < atoms).any(axis=1))
+    corners = [diagram.ridge_vertices[k] for k in ridges]
+    lengths = np.fromiter(map(len, corners), dtype=np.int64, count=len(corners))
+    vertices = np.fromiter(itertools.chain.from_iterable(corners), dtype=np.int64, count=int(lengths.sum()))
+    if not len(ridges) or vertices.min() < 0:
+        return None
+    sides = diagram.ridge_points[ridges]
+    rows, side = np.nonzero(sides < atoms)  # a face between two atoms of the cell belongs to both
+    centers, others = sides[rows, side].astype(np.int64), sides[rows, 1 - side]
+    order = np.argsort(centers, kind="stable")
+    rows, centers, others = rows[order], centers[order], others[order]
+    starts = np.cumsum(lengths) - lengths
+    solid_angles, volumes = _pyramids(diagram.vertices[vertices], starts[rows], lengths[rows], points[centers])
+    return Faces(atoms, centers, origins[others], points[others] - points[centers], solid_angles, volumes)
+
+
+def _pyramids(
+    corners: FloatArray, starts: IntArray, lengths: IntArray, apices: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Solid angles and volumes of pyramids.
+
+    Each base is cut into triangles from its first corner; solid angles by A. Van Oosterom and J. Strackee,
+    IEEE Trans. Biomed. Eng. 30, 125 (1983).
+
+    Args:
+        corners: (c, 3) corners of all bases in turn.
+        starts: (f,) first corner of each base.
+        lengths: (f,) number of corners of each base.
+        apices: (f, 3).
+    """
+    triangles = np.maximum(lengths - 2, 0)
+    face = np.repeat(np.arange(len(starts)), triangles)
+    step = np.arange(len(face)) - np.repeat(np.cumsum(triangles) - triangles, triangles) + 1
+    first = starts[face]
+    a, b, c = (corners[k] - apices[face] for k in (first, first + step, first + step + 1))
+    la, lb, lc = (np.sqrt(np.einsum("ti,ti->t", v, v)) for v in (a, b, c))
+    product = np.abs(np.einsum("ti,ti->t", a, np.cross(b, c)))
+    ab, ac, bc = (np.einsum("ti,ti->t", u, v) for u, v in ((a, b), (a, c), (b, c)))
+    angles = 2 * np.arctan2(product, la * lb * lc + lc * ab + lb * ac + la * bc)
+    n = len(starts)
+    solid_angles, volumes = (np.bincount(face, v, minlength=n).astype(np.float64) for v in (angles, product / 6))
+    return solid_angles, volumes

@@ -1,0 +1,160 @@
+"""DiffractionPattern: reciprocal-lattice points with intensities, in a cube of Miller indices or in a sphere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench._flat import offsets_of
+from crystalbench.crystals import Crystals, Inputs
+from crystalbench.errors import ConfigError, DataError
+from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
+from crystalbench.representations.diffraction.cells import CELLS, standard_cells
+from crystalbench.representations.diffraction.intensities import intensity_boxes, mirrored, reciprocal_lattices
+from crystalbench.representations.diffraction.scattering import check_scattering
+from crystalbench.representations.representation import Representation
+
+POINTS = ("cube", "sphere")
+LARGEST_INDEX = 4
+REFLECTION = "reflection"
+"""The level of the points of a sphere, whose number varies."""
+
+_EDGE = 1e-8  # relative; points on the sphere are inside, whatever the rounding
+
+
+@dataclass(frozen=True)
+class DiffractionPattern(Representation):
+    """Points of the reciprocal lattice and the intensity that each would diffract.
+
+    The pattern of deepKNet ("Learning the Crystal Structure Genome", Phys. Rev. Research, 2022): the crystal in its
+    standard primitive cell, g = (h, k, l) B without 2π, and I = |F|² / V² without thermal motion, Lorentz and
+    polarisation factors, or a wavelength. See `standard_cells`, `form_factors` and `intensity_boxes` for the formulas.
+    Intensities are computed in double precision and kept in single.
+
+    Arrays, always: ``reciprocal`` (n, 3, 3) float32 in Å⁻¹, rows a*, b*, c*.
+    With ``points="cube"``: ``intensities`` (n, points) float32 in the order of `miller_indices`.
+    With ``points="sphere"``, level ``reflection``: ``intensities`` (rows,) float32 and ``miller`` (rows, 3) int16.
+
+    Attributes:
+        points: ``cube`` for all |h|, |k|, |l| ≤ max_index, ``sphere`` for all |g| ≤ q_max. The sphere does not depend
+            on the choice of the cell; where a lattice has more symmetry than the crystal on it, the standard cell is
+            one of several, and so is the cube.
+        max_index: 1 to 4; 0 for the three points 100, 010, 001 only; −1 for these and 000.
+        q_max: radius of the sphere in Å⁻¹.
+        scattering: ``xray`` or ``neutron``.
+        cell: ``primitive`` or ``conventional`` standard cell.
+        symprec: tolerance of the symmetry search in Å.
+    """
+
+    points: str = "cube"
+    max_index: int = 3
+    q_max: float = 1.0
+    scattering: str = "xray"
+    cell: str = "primitive"
+    symprec: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, known in (("points", POINTS), ("cell", CELLS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+        check_scattering(self.scattering)
+        if not -1 <= self.max_index <= LARGEST_INDEX:
+            raise ConfigError(f"max_index = {self.max_index}; it must be -1 to {LARGEST_INDEX}")
+        for name in ("q_max", "symprec"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+
+    def __call__(self, inputs: Inputs) -> Arrays:
+        """The patterns of n crystals.
+
+        Raises:
+            DataError: the inputs are compositions, or an element has no neutron scattering length.
+        """
+        if not isinstance(inputs, Crystals):
+            raise DataError("a diffraction pattern needs crystal structures; these rows are compositions")
+        crystals = standard_cells(inputs, self.cell, self.symprec)
+        reciprocal = reciprocal_lattices(crystals).astype(np.float32)
+        if self.points == "cube":
+            intensities = cube_intensities(crystals, self.max_index, self.scattering)
+            return Arrays(
+                values={"reciprocal": reciprocal, "intensities": intensities.astype(np.float32)},
+                layouts={"reciprocal": Layout(CRYSTAL), "intensities": Layout(CRYSTAL)},
+                offsets={},
+                length=len(crystals),
+            )
+        miller, intensities, counts = sphere_intensities(crystals, self.q_max, self.scattering)
+        return Arrays(
+            values={
+                "reciprocal": reciprocal,
+                "miller": miller.astype(np.int16),
+                "intensities": intensities.astype(np.float32),
+            },
+            layouts={
+                "reciprocal": Layout(CRYSTAL),
+                "miller": Layout(REFLECTION),
+                "intensities": Layout(REFLECTION),
+            },
+            offsets={REFLECTION: offsets_of(counts)},
+            length=len(crystals),
+        )
+
+
+def miller_indices(max_index: int) -> npt.NDArray[np.int64]:
+    """Miller indices (points, 3) of a cube, l fastest; see `DiffractionPattern` for 0 and −1."""
+    if max_index <= 0:
+        return np.concatenate([np.zeros((-max_index, 3), np.int64), np.eye(3, dtype=np.int64)])
+    indices = np.arange(-max_index, max_index + 1)
+    return np.stack(np.meshgrid(indices, indices, indices, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray") -> npt.NDArray[np.float64]:
+    """Intensities (n, points) at `miller_indices` of the cells as given.
+
+    Raises:
+        DataError: an element has no neutron scattering length; names the id.
+    """
+    reach = max(1, max_index)
+    whole = np.empty((len(crystals), *[2 * reach + 1] * 3))
+    for box in intensity_boxes(crystals, np.full((len(crystals), 3), reach), scattering):
+        whole[box.rows] = mirrored(box.intensities)
+    h, k, l = (miller_indices(max_index) + reach).T  # noqa: E741
+    return whole[:, h, k, l]
+
+
+def sphere_intensities(
+    crystals: Crystals, q_max: float, scattering: str = "xray"
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """All points with |g| ≤ q_max of the cells as given.
+
+    Returns:
+        Miller indices (rows, 3), intensities (rows,), crystal after crystal, and (n,) the rows of each.
+
+    Raises:
+        DataError: an element has no neutron scattering length; names the id.
+    """
+    owners, miller = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
+    values = [np.zeros(0)]
+    for box in intensity_boxes(crystals, sphere_bounds(crystals, q_max), scattering):
+        inside = mirrored(within(box.squares, q_max))
+        crystal, h, k, l = np.nonzero(inside)  # noqa: E741
+        owners.append(box.rows[crystal])
+        miller.append(np.stack([h, k, l], axis=-1) - np.array(inside.shape[1:]) // 2)
+        values.append(mirrored(box.intensities)[inside])
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    return np.concatenate(miller)[order], np.concatenate(values)[order], np.bincount(owner, minlength=len(crystals))
+
+
+def sphere_bounds(crystals: Crystals, q_max: float) -> npt.NDArray[np.int64]:
+    """Largest Miller indices (n, 3) within a sphere: |h| = |g · a| ≤ q_max |a|."""
+    bounds: npt.NDArray[np.int64] = np.floor(q_max * (1 + _EDGE) * np.linalg.norm(crystals.lattices, axis=2)).astype(
+        int
+    )
+    return bounds
+
+
+def within(squares: npt.NDArray[np.float64], q_max: float) -> npt.NDArray[np.bool_]:
+    """Whether points with these squares of |g| lie in the sphere."""
+    return np.asarray(squares <= (q_max * (1 + _EDGE)) ** 2)
