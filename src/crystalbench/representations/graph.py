@@ -30,7 +30,7 @@ class CrystalGraph(Representation):
     then the order of the atoms.
 
     Arrays: ``numbers`` (atoms,) uint8; ``neighbors`` (atoms, k) int32 atom indices; ``distances`` (atoms, k) float32
-    in Å, ascending.
+    in Å, ascending from shell to shell.
 
     Attributes:
         neighbors: neighbours of each atom, k.
