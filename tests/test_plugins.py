@@ -8,6 +8,7 @@ import pytest
 
 from crystalbench import plugins
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models import model_names
 
 GROUP = "crystalbench.models"
 
@@ -56,7 +57,7 @@ def test_unknown_names_list_what_is_known() -> None:
     with pytest.raises(UnknownNameError) as caught:
         plugins.load(GROUP, "model", "dumy")
     assert "Unknown model 'dumy'. Did you mean 'dummy'?" in str(caught.value)
-    assert "cgcnn, dummy, magpie_forest" in str(caught.value)
+    assert f"Known: {', '.join(model_names())}." in str(caught.value)
 
 
 def test_files_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pymatgen.core import Lattice, Structure
 
 from benchmarks.speed import __main__ as command
@@ -15,6 +16,7 @@ from benchmarks.speed.registry import ROWS, by_name, chosen
 from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
 from crystalbench.crystals import Crystals
 from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.models.training import flushed_subnormals
 from crystalbench.representations import CrystalGraph
 
 HEADER = "name,ours,peer,unit,ratio,against,machine"
@@ -176,8 +178,8 @@ def test_the_peer_finds_the_distances_that_we_find(structures: list[Structure]) 
 
 
 def test_the_state_of_subnormals_is_checked() -> None:
-    torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
-    command.machine.prepare_threads(1, flush=True)
+    with flushed_subnormals():  # sets the mode back for the tests that follow
+        command.machine.prepare_threads(1, flush=True)
     torch.set_num_threads(before)
     assert "torch" in command.machine.describe(1)
