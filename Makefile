@@ -7,7 +7,7 @@ ENV := $(VENV)/.complete
 .PHONY: demo test lint check format env clean
 
 demo: $(ENV)            ## the main job on the embedded demo suite
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run --workers 2
 
 test: $(ENV)            ## the tests
 	$(BIN)/python -m pytest -n auto
