@@ -140,7 +140,8 @@ def suite_of_tasks(tasks: Sequence[str]) -> Suite:
         suite = load_suite(name)
         if all(any(fnmatch.fnmatchcase(task, pattern) for pattern in suite.tasks) for task in tasks):
             return suite
-    return Suite(name="selection", tasks=tuple(tasks))
+    demo = all(task.startswith("demo_") for task in tasks)  # whose results are not for keeping
+    return Suite(name="selection", tasks=tuple(tasks), results="results/demo" if demo else "results")
 
 
 def parse_suite(path: Path) -> Suite:
