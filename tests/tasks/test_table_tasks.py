@@ -14,6 +14,7 @@ from pymatgen.core import Lattice, Structure
 
 from crystalbench.crystals import Crystals
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError, UnknownNameError
+from crystalbench.evaluation import metrics
 from crystalbench.samples import Kind
 from crystalbench.tasks import DataSources, TableTaskSpec, Task, _table_config
 
@@ -379,6 +380,5 @@ def test_all_mistakes_are_listed_at_once(tmp_path: Path) -> None:
 
 
 def test_main_metrics_are_those_of_the_evaluation() -> None:
-    metrics = pytest.importorskip("crystalbench.evaluation.metrics")
     for kind in Kind:
         assert set(_table_config.METRICS[kind]) == {metric.name for metric in metrics.metrics_of(str(kind))}
