@@ -112,9 +112,9 @@ def copy_weights(ours: nn.Module, plain: PlainCGCNN) -> None:
         ours: a network with an ``encoder`` and a ``head`` (`crystalbench.models.cgcnn.CGCNN.network`).
         plain: a network of the same sizes, not stock.
     """
-    width = ours.encoder.width
-    plain.embedding.load_state_dict(ours.encoder.embedding.state_dict())
-    for mine, theirs in zip(ours.encoder.convolutions, plain.convolutions, strict=True):
+    width = ours.body.width
+    plain.embedding.load_state_dict(ours.body.embedding.state_dict())
+    for mine, theirs in zip(ours.body.convolutions, plain.convolutions, strict=True):
         # Our gate gives the F sigmoid gates first, then the F softplus messages.
         halves = ((slice(0, width), theirs.lin_f, theirs.norm_f), (slice(width, None), theirs.lin_s, theirs.norm_s))
         for part, linear, norm in halves:

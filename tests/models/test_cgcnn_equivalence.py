@@ -87,7 +87,7 @@ def test_gradients_are_equal(
     plain.train(train)
     for loss in _losses(networks, graphs, targets):
         loss.backward()
-    encoder = ours.encoder
+    encoder = ours.body
     pairs = [(encoder.embedding.weight.grad, plain.embedding.weight.grad)]
     pairs += [(ours.head[0].weight.grad, plain.head[0].weight.grad)]
     for mine, theirs in zip(encoder.convolutions, plain.convolutions, strict=True):

@@ -210,17 +210,15 @@ def test_the_embedding_depends_on_elements_and_distances(model: CGCNN, unseen: C
 
 
 def test_sum_readout_doubles_with_the_cell_and_mean_readout_does_not(unseen: Crystals) -> None:
-    def pooled(crystals: Crystals, readout: str) -> Tensor:
+    def embedded(crystals: Crystals, readout: str) -> Tensor:
         torch.manual_seed(0)
-        encoder = CGCNNEncoder(8, 2, readout=readout).eval().double()
-        batch = DeviceArrays(CrystalGraph()(crystals), "cpu").batch(np.arange(len(crystals)))
-        batch.values["distances"] = batch.values["distances"].double()
-        after_softplus = encoder(batch)
-        return after_softplus + torch.log(-torch.expm1(-after_softplus))  # the inverse of softplus
+        model = CGCNN(width=8, layers=2, readout=readout)
+        data = DeviceArrays(model.inputs(Samples(crystals, TARGETS[Kind.REGRESSION])), "cpu")
+        return model.body().eval()(data.batch(np.arange(len(crystals))))
 
     double = supercells(unseen, (1, 2, 1))
     for readout, factor in (("sum", 2), ("mean", 1)):
-        torch.testing.assert_close(pooled(double, readout), factor * pooled(unseen, readout), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(embedded(double, readout), factor * embedded(unseen, readout), rtol=1e-4, atol=1e-4)
 
 
 # ---------------------------------------------------------------------- the shared training

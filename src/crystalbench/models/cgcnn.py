@@ -18,8 +18,6 @@ from crystalbench.representations.element_features import element_features
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
 
-READOUTS = ("mean", "sum")
-
 
 @dataclass
 class CGCNN(NetworkModel):
@@ -37,22 +35,18 @@ class CGCNN(NetworkModel):
         layers: number of convolutions.
         neighbors: neighbours of each atom.
         cutoff: largest distance of the Gaussian expansion in Å.
-        readout: ``mean`` over atoms, or ``sum`` for properties per cell.
     """
 
     width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
     layers: Annotated[int, IntDistribution(1, 6)] = 3
     neighbors: Annotated[int, IntDistribution(6, 24)] = 12
     cutoff: float = 8.0
-    readout: str = "mean"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("width", "layers", "neighbors", "cutoff"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
-        if self.readout not in READOUTS:
-            raise ConfigError(f"readout = {self.readout!r}; it must be one of {', '.join(READOUTS)}")
 
     @property
     def representation(self) -> CrystalGraph:
@@ -61,7 +55,7 @@ class CGCNN(NetworkModel):
 
     def encoder(self) -> nn.Module:
         """Embedding, convolutions and pooling."""
-        return CGCNNEncoder(self.width, self.layers, self.cutoff, self.readout)
+        return CGCNNEncoder(self.width, self.layers, self.cutoff)
 
 
 class CGCNNEncoder(nn.Module):
@@ -71,16 +65,15 @@ class CGCNNEncoder(nn.Module):
         width: features of an atom, and of the embedding.
         layers: number of convolutions.
         cutoff: last Gaussian centre in Å.
-        readout: ``mean`` or ``sum`` over atoms.
         step: spacing and width of the Gaussians in Å.
     """
 
     elements: Tensor
     centers: Tensor
 
-    def __init__(self, width: int, layers: int, cutoff: float = 8.0, readout: str = "mean", step: float = 0.2) -> None:
+    def __init__(self, width: int, layers: int, cutoff: float = 8.0, step: float = 0.2) -> None:
         super().__init__()
-        self.width, self.readout, self.step = width, readout, step
+        self.width, self.step = width, step
         self.register_buffer("elements", torch.from_numpy(element_features()), persistent=False)
         self.register_buffer("centers", torch.arange(0, cutoff + step / 2, step), persistent=False)
         self.embedding = nn.Linear(self.elements.shape[1], width)
@@ -92,8 +85,7 @@ class CGCNNEncoder(nn.Module):
         edges = expand_distances(batch["distances"], self.centers, self.step)
         for convolution in self.convolutions:
             atoms = convolution(atoms, edges, batch["neighbors"])
-        pooled = batch.mean(atoms, "atom") if self.readout == "mean" else batch.sum(atoms, "atom")
-        return functional.softplus(pooled)
+        return functional.softplus(batch.mean(atoms, "atom"))
 
 
 def expand_distances(distances: Tensor, centers: Tensor, width: float) -> Tensor:

@@ -19,8 +19,10 @@ from crystalbench.models.training import TrainingOptions, flushed_subnormals, ou
 from crystalbench.samples import Kind, Predictions
 
 if TYPE_CHECKING:
-    from crystalbench.representations import Representation
+    from crystalbench.representations import Arrays, Representation
     from crystalbench.samples import Samples, Target
+
+READOUTS = ("mean", "sum")
 
 
 @dataclass
@@ -32,7 +34,11 @@ class NetworkModel(TrainingOptions, Model):
 
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
 
+    Encoders give embeddings that do not grow with the cell, such as means over atoms. ``readout="sum"`` multiplies them
+    by the number of atoms in the cell, which turns means into sums, for properties per cell.
+
     Attributes:
+        readout: ``mean`` over atoms, or ``sum`` for properties per cell.
         head_width: width of the head's hidden layers.
         head_layers: number of the head's hidden layers.
         dropout: share of the head's hidden units dropped while training.
@@ -40,6 +46,7 @@ class NetworkModel(TrainingOptions, Model):
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
 
+    readout: str = "mean"
     head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
     head_layers: Annotated[int, IntDistribution(1, 3)] = 1
     dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.0
@@ -52,6 +59,8 @@ class NetworkModel(TrainingOptions, Model):
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}; it must be in [0, 1)")
+        if self.readout not in READOUTS:
+            raise ConfigError(f"readout = {self.readout!r}; it must be one of {', '.join(READOUTS)}")
 
     @property
     @abstractmethod
@@ -62,9 +71,25 @@ class NetworkModel(TrainingOptions, Model):
     def encoder(self) -> nn.Module:
         """A module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
 
+    def body(self) -> nn.Module:
+        """What stands before the head: the encoder, with the readout; a module like that of `encoder`."""
+        return Summed(self.encoder()) if self.readout == "sum" else self.encoder()
+
     def network(self, target: Target) -> nn.Module:
-        """Encoder and head for a target; not trained."""
-        return _Network(self.encoder(), target.outputs, self.head_width, self.head_layers, self.dropout)
+        """Body and head for a target; not trained."""
+        return _Network(self.body(), target.outputs, self.head_width, self.head_layers, self.dropout)
+
+    def fit_inputs(self, train: Samples) -> None:
+        """Learn from the rows to fit what `inputs` needs to know; nothing by default."""
+
+    def inputs(self, samples: Samples) -> Arrays:
+        """What the network reads of n rows: the representation, and the number of atoms where the readout needs it."""
+        arrays = samples.represent(self.representation)
+        if self.readout == "sum":
+            cells = samples.compositions
+            counts = np.add.reduceat(cells.amounts, cells.offsets[:-1]) if len(cells) else np.zeros(0)
+            arrays = arrays.with_rows(atom_counts=counts.astype(np.float32))
+        return arrays
 
     @flushed_subnormals()
     def fit(self, train: Samples, valid: Samples) -> Self:
@@ -73,15 +98,16 @@ class NetworkModel(TrainingOptions, Model):
         target = train.target
         self._target = target
         self._mean, self._scale = _standard(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
+        self.fit_inputs(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.runtime.seed)
             self._network = self.network(target).to(device)
             self.best_epoch = train_network(
                 self._network,
                 _loss(target.kind, self.loss),
-                DeviceArrays(train.represent(self.representation), device),
+                DeviceArrays(self.inputs(train), device),
                 self._labels(train, device),
-                DeviceArrays(valid.represent(self.representation), device),
+                DeviceArrays(self.inputs(valid), device),
                 self._labels(valid, device),
                 self,
                 self.runtime,
@@ -92,7 +118,7 @@ class NetworkModel(TrainingOptions, Model):
     def predict(self, samples: Samples) -> Predictions:
         """Predict with the weights of the best epoch."""
         device = prepare_torch(self.runtime)
-        data = DeviceArrays(samples.represent(self.representation), device)
+        data = DeviceArrays(self.inputs(samples), device)
         raw = torch.cat([output for _, output in outputs(self._network, data)]).double().cpu()
         if self._target.kind is Kind.MULTICLASS:
             return Predictions(torch.softmax(raw, 1).numpy())
@@ -114,18 +140,36 @@ class NetworkModel(TrainingOptions, Model):
         return torch.from_numpy(standard.astype(np.float32)[:, None]).to(device)
 
 
-class _Network(nn.Module):
-    def __init__(self, encoder: nn.Module, outputs: int, width: int, layers: int, dropout: float) -> None:
+class Summed(nn.Module):
+    """An encoder whose embeddings, which are means over atoms, are multiplied by the number of atoms.
+
+    Args:
+        encoder: batch to embeddings (n, width).
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        sizes = [int(encoder.width), *[width] * layers]  # type: ignore[arg-type]
+        self.width = encoder.width
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Embeddings (n, width)."""
+        summed: Tensor = self.encoder(batch) * batch["atom_counts"].unsqueeze(1)
+        return summed
+
+
+class _Network(nn.Module):
+    def __init__(self, body: nn.Module, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.body = body
+        sizes = [int(body.width), *[width] * layers]  # type: ignore[arg-type]
         hidden = [
             module for a, b in itertools.pairwise(sizes) for module in (nn.Linear(a, b), nn.SiLU(), nn.Dropout(dropout))
         ]
         self.head = nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
 
     def forward(self, batch: Batch) -> Tensor:
-        result: Tensor = self.head(self.encoder(batch))
+        result: Tensor = self.head(self.body(batch))
         return result
 
 

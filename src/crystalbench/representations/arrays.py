@@ -66,6 +66,18 @@ class Arrays:
         values = {name: array[rows[self.layouts[name].level]] for name, array in self.values.items()}
         return Arrays(values, self.layouts, offsets, len(index))
 
+    def with_rows(self, **rows: npt.NDArray[Any]) -> Arrays:
+        """These arrays and others beside them, with one row for each crystal.
+
+        Raises:
+            ValueError: a name is taken, or an array has more or fewer rows than there are crystals.
+        """
+        for name in rows:
+            if name in self.values:
+                raise ValueError(f"there is an array {name!r} already")
+        layouts = self.layouts | {name: Layout(CRYSTAL) for name in rows}
+        return Arrays(self.values | rows, layouts, self.offsets, self.length)
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""
