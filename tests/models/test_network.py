@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from crystalbench.crystals import Crystals
 from crystalbench.errors import ConfigError, CrystalBenchError, UnknownNameError
 from crystalbench.models.batches import Batch, DeviceArrays
-from crystalbench.models.cgcnn import CGCNN, CGCNNEncoder
+from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.dummy import Dummy
 from crystalbench.models.model import Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.training import DivergedError, _Schedule
-from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, Representation
+from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
 from crystalbench.samples import Inputs, Kind, Samples
 
 SMALL: dict[str, Any] = {"width": 12, "layers": 2, "neighbors": 6, "head_width": 16, "batch_size": 16, "epochs": 3}
