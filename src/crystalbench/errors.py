@@ -22,6 +22,10 @@ class RecordError(CrystalBenchError):
     """A record of a run cannot be read or written."""
 
 
+class SavingError(CrystalBenchError):
+    """A fitted model cannot be saved, or what was saved cannot be loaded."""
+
+
 class UnknownNameError(ConfigError, KeyError):
     """A name that nothing is registered under; the message offers the nearest known names."""
 

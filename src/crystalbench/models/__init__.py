@@ -1,36 +1,19 @@
-"""Models: the interface, the registry, and one file for each family."""
+"""Models: the interface, the registry, saving and loading, and one file for each family."""
 
 from __future__ import annotations
 
-import inspect
+from crystalbench.models.model import Invariance, Model, Needs, Runtime, search_space
+from crystalbench.models.registry import GROUP, get_model, model_names
+from crystalbench.models.saving import load_model
 
-from crystalbench import plugins
-from crystalbench.errors import ConfigError
-from crystalbench.models.model import Model, Needs, Runtime, search_space
-
-GROUP = "crystalbench.models"
-
-__all__ = ["Model", "Needs", "Runtime", "get_model", "model_names", "search_space"]
-
-
-def model_names() -> list[str]:
-    """Names of all registered models."""
-    return sorted(plugins.registered(GROUP))
-
-
-def get_model(name: str) -> type[Model]:
-    """The model class of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
-
-    Raises:
-        UnknownNameError: no model has this name.
-        ConfigError: it cannot be imported or is not a model.
-    """
-    found = plugins.load(GROUP, "model", name)
-    if not (inspect.isclass(found) and issubclass(found, Model)):
-        raise ConfigError(f"model {name!r} is {found!r}; it must be a subclass of crystalbench.models.Model")
-    if inspect.isabstract(found):
-        missing = ", ".join(sorted(found.__abstractmethods__))
-        raise ConfigError(f"model {name!r} does not define {missing}")
-    if not isinstance(getattr(found, "needs", None), Needs):
-        raise ConfigError(f"model {name!r} must say what it needs: needs = Needs.COMPOSITION or Needs.STRUCTURE")
-    return found
+__all__ = [
+    "GROUP",
+    "Invariance",
+    "Model",
+    "Needs",
+    "Runtime",
+    "get_model",
+    "load_model",
+    "model_names",
+    "search_space",
+]

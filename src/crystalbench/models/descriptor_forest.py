@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from crystalbench.models.forest import Forest
 from crystalbench.models.model import Needs
 from crystalbench.representations.composition import MagpieFeatures
-from crystalbench.representations.descriptors import BANKS, WITH_COMPOSITION, DescriptorBank
+from crystalbench.representations.descriptors import WITH_COMPOSITION, DescriptorBank
 
 if TYPE_CHECKING:
     from crystalbench.samples import Samples
@@ -30,13 +31,13 @@ class DescriptorForest(Forest):
     A descriptor that could not be computed for a crystal gets the median over the training rows.
 
     Attributes:
-        bank: bank of descriptors, ``gong28`` or ``rich``.
+        bank: bank of descriptors, ``gong28``, ``rich`` or ``atom_count``.
         with_composition: whether Magpie's composition features are added; ``rich`` holds them in any case.
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
 
-    bank: Annotated[str, CategoricalDistribution(tuple(BANKS))] = "rich"
+    bank: Annotated[str, CategoricalDistribution(("gong28", "rich"))] = "rich"
     with_composition: Annotated[bool, CategoricalDistribution((False, True))] = True
 
     def __post_init__(self) -> None:
@@ -54,6 +55,16 @@ class DescriptorForest(Forest):
         if missing.any():
             log.info("%d of %d crystals lack descriptors; they get medians", missing.any(1).sum(), len(values))
         return np.where(missing, self._medians, values)
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """The trees, and the medians."""
+        arrays, facts = super().state()
+        return arrays | {"medians": self._medians}, facts
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Take the trees, and the medians."""
+        super().restore(arrays, facts)
+        self._medians = arrays["medians"]
 
     def _as_computed(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Features of n crystals within the range of single precision; NaN where they are not known or not finite."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from crystalbench.models.model import Model, Needs
+from crystalbench.models.model import Invariance, Model, Needs
 from crystalbench.samples import Kind, Predictions
 
 if TYPE_CHECKING:
@@ -24,9 +26,11 @@ class Dummy(Model):
     """
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
+    invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Average the targets of both parts: there is nothing to validate."""
+        self.target = train.target
         targets = np.concatenate([train.targets, valid.targets])
         if train.target.kind is Kind.MULTICLASS:
             counts = np.bincount(targets.astype(int), minlength=len(train.target.classes))
@@ -38,6 +42,14 @@ class Dummy(Model):
     def predict(self, samples: Samples) -> Predictions:
         """The same value for every row."""
         return Predictions(np.broadcast_to(self._value, (len(samples), *self._value.shape)).copy())
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """The value."""
+        return {"value": self._value}, {}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Predict this value."""
+        self._value = arrays["value"]
 
     @property
     def n_parameters(self) -> int:

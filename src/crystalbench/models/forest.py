@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -12,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model
+from crystalbench.models.trees import Trees
 from crystalbench.samples import Kind, Predictions
 
 if TYPE_CHECKING:
@@ -63,15 +65,16 @@ class Forest(Model):
 
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Grow the trees."""
-        self._kind, self._classes = train.target.kind, len(train.target.classes)
+        self.target = train.target
         self._fit_features(train)
         x, y = self._features(train), self._labels(train.targets)
         x_valid, y_valid = self._features(valid), self._labels(valid.targets)
         if self.algorithm == "lightgbm":
-            self._estimator = self._boosted(x, y, x_valid, y_valid)
+            self._booster = self._boosted(x, y, x_valid, y_valid)
         else:
-            self._estimator = self._forest().fit(np.concatenate([x, x_valid]), np.concatenate([y, y_valid]))
-            self._estimator.set_params(n_jobs=1)  # threads would sum the trees' predictions in the order they finish
+            forest = self._forest().fit(np.concatenate([x, x_valid]), np.concatenate([y, y_valid]))
+            self._trees = Trees.of(forest)
+            self._seen = np.zeros(0) if self._regression else forest.classes_.astype(np.int64)
         self.runtime.progress(self.trees, self.trees)
         return self
 
@@ -79,24 +82,45 @@ class Forest(Model):
         """Mean over the trees, and for forests their spread as the predicted standard deviation."""
         x = self._features(samples)
         if self.algorithm == "lightgbm":
-            return Predictions(np.asarray(self._estimator.predict(x), dtype=np.float64))
-        # scikit-learn's threads add the trees up in the order in which they finish, which changes the last digits.
-        if self._kind is Kind.REGRESSION:
-            trees = np.array([tree.predict(x.astype(np.float32)) for tree in self._estimator.estimators_])
+            values = self._booster.predict(x, num_threads=self.runtime.threads)
+            return Predictions(np.asarray(values, dtype=np.float64))
+        leaves = self._trees.leaves(x)
+        if self._regression:
+            trees = self._trees.value[leaves, 0]
             return Predictions(trees.mean(0), trees.std(0))
-        self._estimator.n_jobs = 1
-        shares = np.zeros((len(x), max(self._classes, 2)))
-        shares[:, self._estimator.classes_.astype(int)] = self._estimator.predict_proba(x)
-        return Predictions(shares[:, 1] if self._kind is Kind.BINARY else shares)
+        shares = np.zeros((len(x), max(len(self.target.classes), 2)))
+        for ends in leaves:  # one by one: the order of a sum decides its last digits
+            shares[:, self._seen] += self._trees.value[ends]
+        shares /= len(leaves)
+        return Predictions(shares[:, 1] if self.target.kind is Kind.BINARY else shares)
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """The trees as arrays, or LightGBM's as its own text."""
+        if self.algorithm == "lightgbm":
+            return {}, {"lightgbm": self._booster.model_to_string()}
+        return self._trees.to_arrays() | {"classes": self._seen}, {}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Take the trees."""
+        if self.algorithm == "lightgbm":
+            import lightgbm
+
+            self._booster = lightgbm.Booster(model_str=facts["lightgbm"])
+        else:
+            self._trees, self._seen = Trees.from_arrays(arrays), arrays["classes"]
+
+    @property
+    def _regression(self) -> bool:
+        return self.target.kind is Kind.REGRESSION
 
     def _labels(self, targets: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-        return targets if self._kind is Kind.REGRESSION else targets.astype(int)
+        return targets if self._regression else targets.astype(int)
 
     def _forest(self) -> Any:
         from sklearn import ensemble
 
         family = "RandomForest" if self.algorithm == "random_forest" else "ExtraTrees"
-        suffix = "Regressor" if self._kind is Kind.REGRESSION else "Classifier"
+        suffix = "Regressor" if self._regression else "Classifier"
         return getattr(ensemble, family + suffix)(
             n_estimators=self.trees,
             min_samples_leaf=self.min_samples_leaf,
@@ -110,11 +134,13 @@ class Forest(Model):
     ) -> Any:
         import lightgbm
 
-        objective = {Kind.REGRESSION: "regression", Kind.BINARY: "binary", Kind.MULTICLASS: "multiclass"}[self._kind]
+        objective = {Kind.REGRESSION: "regression", Kind.BINARY: "binary", Kind.MULTICLASS: "multiclass"}[
+            self.target.kind
+        ]
         parameters = {
             "objective": objective,
-            "metric": "l1" if self._kind is Kind.REGRESSION else objective.replace("binary", "binary_logloss"),
-            "num_class": self._classes if self._kind is Kind.MULTICLASS else 1,
+            "metric": "l1" if self._regression else objective.replace("binary", "binary_logloss"),
+            "num_class": len(self.target.classes) if self.target.kind is Kind.MULTICLASS else 1,
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.min_samples_leaf,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.models.forest import ALGORITHMS, Forest
-from crystalbench.models.model import Needs
+from crystalbench.models.model import Invariance, Needs
 from crystalbench.representations import MagpieFeatures
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class MagpieForest(Forest):
     """
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
+    invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         return np.asarray(samples.represent(MagpieFeatures()).values["features"])

@@ -11,12 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 
-from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.samples import Kind
+from crystalbench.errors import ConfigError, SavingError, UnknownNameError
+from crystalbench.samples import Kind, Target
 
 if TYPE_CHECKING:
     from crystalbench.samples import Predictions, Samples
@@ -27,6 +29,23 @@ class Needs(StrEnum):
 
     COMPOSITION = "composition"
     STRUCTURE = "structure"
+
+
+class Invariance(StrEnum):
+    """A change to the description of a crystal under which a model may promise to predict the same.
+
+    The order of the atoms, which periodic image of an atom is given, and the origin of the cell are not listed here:
+    no model may depend on them.
+    """
+
+    ROTATION = "rotation"
+    """Every crystal is turned."""
+    REFLECTION = "reflection"
+    """Every crystal is inverted, which makes a left-handed one of a right-handed one."""
+    SUPERCELL = "supercell"
+    """Every cell is repeated; for properties per atom."""
+    CELL_CHOICE = "cell_choice"
+    """Every lattice is given by other basis vectors."""
 
 
 class Progress(typing.Protocol):
@@ -68,11 +87,16 @@ class Model(ABC):
         kinds: kinds of target it can predict.
         version: raise it when results change for the same hyperparameters; runs are then done again.
         runtime: seed, device, threads and progress, set by the runner before `fit`.
+        target: what a fitted model predicts; `fit` sets it to ``train.target``.
+
+    A fitted model can be saved once it defines `state` and `restore`. What the class promises besides is checked by
+    `crystalbench.testing.check_model`.
     """
 
     needs: ClassVar[Needs]
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     version: ClassVar[int] = 1
+    target: Target
 
     @abstractmethod
     def fit(self, train: Samples, valid: Samples) -> Self:
@@ -93,9 +117,46 @@ class Model(ABC):
         return Runtime()
 
     @property
+    def invariances(self) -> frozenset[Invariance]:
+        """What predictions do not depend on; nothing is promised by default.
+
+        A subclass says it as a class attribute, or as a property where it depends on hyperparameters.
+        """
+        return frozenset()
+
+    @property
     def n_parameters(self) -> int | None:
         """Number of fitted parameters where that means something, after `fit`."""
         return None
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """What `fit` has learned: arrays of numbers by name, and facts that JSON can hold.
+
+        Hyperparameters, target and runtime do not belong to it. A subclass that learns more adds to what its parent
+        gives, under names of its own.
+
+        Raises:
+            SavingError: the model does not say what it has learned.
+        """
+        raise SavingError(f"{type(self).__name__} cannot be saved until it defines state() and restore(arrays, facts)")
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Become what `state` described. Hyperparameters, `target` and `runtime` are set already.
+
+        Raises:
+            SavingError: the model cannot be restored.
+        """
+        raise SavingError(f"{type(self).__name__} cannot be loaded until it defines state() and restore(arrays, facts)")
+
+    def save(self, folder: Path | str) -> None:
+        """Write the fitted model to a new folder, to be read by `crystalbench.models.load_model`.
+
+        Raises:
+            SavingError: it is not fitted or cannot be saved, or there is such a folder already.
+        """
+        from crystalbench.models.saving import save_model  # which is built on this module
+
+        save_model(self, Path(folder))
 
     def configuration(self) -> dict[str, Any]:
         """The hyperparameters."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -95,8 +96,7 @@ class NetworkModel(TrainingOptions, Model):
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Train with early stopping on the validation part."""
         device = prepare_torch(self.runtime)
-        target = train.target
-        self._target = target
+        target = self.target = train.target
         self._mean, self._scale = _standard(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
         self.fit_inputs(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -114,17 +114,41 @@ class NetworkModel(TrainingOptions, Model):
             )
         return self
 
+    @property
+    def fitted_network(self) -> nn.Module | None:
+        """The network after `fit`; None before."""
+        return getattr(self, "_network", None)
+
     @flushed_subnormals()
     def predict(self, samples: Samples) -> Predictions:
         """Predict with the weights of the best epoch."""
         device = prepare_torch(self.runtime)
         data = DeviceArrays(self.inputs(samples), device)
         raw = torch.cat([output for _, output in outputs(self._network, data)]).double().cpu()
-        if self._target.kind is Kind.MULTICLASS:
+        if self.target.kind is Kind.MULTICLASS:
             return Predictions(torch.softmax(raw, 1).numpy())
-        if self._target.kind is Kind.BINARY:
+        if self.target.kind is Kind.BINARY:
             return Predictions(torch.sigmoid(raw[:, 0]).numpy())
         return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Weights, the scale of the target, and the best epoch. What `fit_inputs` learns is added by who defines it."""
+        weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
+        return weights, {"mean": self._mean, "scale": self._scale, "best_epoch": self.best_epoch}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Build the network and give it the weights. What `network` needs to know has to be restored before."""
+        device = prepare_torch(self.runtime)
+        self._mean, self._scale, self.best_epoch = facts["mean"], facts["scale"], facts["best_epoch"]
+        weights = {
+            name.removeprefix("network."): torch.from_numpy(np.array(array))
+            for name, array in arrays.items()
+            if name.startswith("network.")
+        }
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            self._network = self.network(self.target)
+        self._network.load_state_dict(weights)
+        self._network.to(device).eval()
 
     @property
     def n_parameters(self) -> int | None:
@@ -134,7 +158,7 @@ class NetworkModel(TrainingOptions, Model):
         return sum(p.numel() for p in self._network.parameters() if p.requires_grad)
 
     def _labels(self, samples: Samples, device: torch.device) -> Tensor:
-        if self._target.kind is Kind.MULTICLASS:
+        if self.target.kind is Kind.MULTICLASS:
             return torch.from_numpy(samples.targets.astype(np.int64)).to(device)
         standard = (samples.targets - self._mean) / self._scale
         return torch.from_numpy(standard.astype(np.float32)[:, None]).to(device)

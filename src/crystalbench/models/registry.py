@@ -1,0 +1,34 @@
+"""Finding models: by registered name or by place."""
+
+from __future__ import annotations
+
+import inspect
+
+from crystalbench import plugins
+from crystalbench.errors import ConfigError
+from crystalbench.models.model import Model, Needs
+
+GROUP = "crystalbench.models"
+
+
+def model_names() -> list[str]:
+    """Names of all registered models."""
+    return sorted(plugins.registered(GROUP))
+
+
+def get_model(name: str) -> type[Model]:
+    """The model class of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
+
+    Raises:
+        UnknownNameError: no model has this name.
+        ConfigError: it cannot be imported or is not a model.
+    """
+    found = plugins.load(GROUP, "model", name)
+    if not (inspect.isclass(found) and issubclass(found, Model)):
+        raise ConfigError(f"model {name!r} is {found!r}; it must be a subclass of crystalbench.models.Model")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise ConfigError(f"model {name!r} does not define {missing}")
+    if not isinstance(getattr(found, "needs", None), Needs):
+        raise ConfigError(f"model {name!r} must say what it needs: needs = Needs.COMPOSITION or Needs.STRUCTURE")
+    return found

@@ -1,0 +1,216 @@
+"""Saving fitted models and loading them: plain numbers and JSON, nothing that is executed when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as arrays_from_bytes
+from safetensors.numpy import save as arrays_to_bytes
+
+from crystalbench import plugins
+from crystalbench.errors import ConfigError, SavingError
+from crystalbench.models.model import Model, Runtime
+from crystalbench.models.registry import GROUP, get_model
+from crystalbench.samples import Kind, Target
+
+FORMAT = 1
+DESCRIPTION, ARRAYS = "model.json", "arrays.safetensors"
+
+
+class _Target(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: Kind
+    unit: str
+    classes: tuple[str, ...]
+
+
+class _Description(BaseModel):
+    """What ``model.json`` holds, beside a digest of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int
+    model: str
+    class_name: str
+    model_version: int
+    parameters: dict[str, Any]
+    target: _Target
+    facts: dict[str, Any]
+    arrays_sha256: str
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write a fitted model to a new folder; see `Model.save`.
+
+    The folder holds ``model.json`` (class, version, hyperparameters, target, facts) and ``arrays.safetensors``. It
+    appears whole or not at all.
+
+    Raises:
+        SavingError: the model is not fitted or cannot be saved, or there is such a folder already.
+    """
+    name = type(model).__name__
+    target = getattr(model, "target", None)
+    if target is None:
+        raise SavingError(f"{name} is not fitted, so there is nothing to save (fit has to set self.target)")
+    if folder.exists():
+        raise SavingError(f"{folder}: exists already; give the name of a new folder")
+    arrays, facts = model.state()
+    data = _to_bytes(name, arrays)
+    body = {
+        "format": FORMAT,
+        "model": name_of(type(model)),
+        "class_name": type(model).__qualname__,
+        "model_version": model.version,
+        "parameters": model.configuration(),
+        "target": {"name": target.name, "kind": target.kind, "unit": target.unit, "classes": target.classes},
+        "facts": facts,
+        "arrays_sha256": hashlib.sha256(data).hexdigest(),
+    }
+    try:
+        body = json.loads(json.dumps(body, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SavingError(f"{name}: its facts and hyperparameters must be what JSON can hold: {error}") from error
+    text = json.dumps(body | {"digest": _digest(body)}, indent=1, ensure_ascii=False) + "\n"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        (scratch / DESCRIPTION).write_text(text, encoding="utf-8")
+        (scratch / ARRAYS).write_bytes(data)
+        scratch.chmod(0o755)
+        scratch.rename(folder)
+    except OSError as error:
+        raise SavingError(f"{folder}: cannot be written ({error})") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def load_model(
+    folder: Path | str, *, device: str = "cpu", threads: int = 1, model: type[Model] | str | None = None
+) -> Model:
+    """The fitted model that `Model.save` wrote; it predicts what it predicted then.
+
+    Nothing is executed that a folder brings along: registered models are found by name, and other classes where they
+    are imported already. Else say which class it is.
+
+    Args:
+        folder: what was written.
+        device: torch device to predict on.
+        threads: threads to predict with.
+        model: the class, or its name or place, for a model that is neither registered nor imported.
+
+    Raises:
+        SavingError: there is no such folder, it is damaged, its class is not known, or it was fitted by another
+            version of the class.
+        ConfigError: ``model`` cannot be found.
+    """
+    folder = Path(folder)
+    description = _described(folder)
+    found = get_model(model) if isinstance(model, str) else model or _class_of(folder, description.model)
+    if found.__qualname__ != description.class_name:
+        raise SavingError(f"{folder}: holds a {description.class_name}, not a {found.__qualname__}")
+    if found.version != description.model_version:
+        raise SavingError(
+            f"{folder}: was fitted by version {description.model_version} of {found.__name__}, and this is version "
+            f"{found.version}, which would predict otherwise; fit it again"
+        )
+    arrays = _arrays_of(folder, description)
+    try:
+        loaded = found.from_configuration(description.parameters)
+    except ConfigError as error:
+        raise SavingError(f"{folder}: its hyperparameters do not suit {found.__name__} ({error})") from error
+    loaded.runtime = Runtime(device=device, threads=threads)
+    loaded.target = Target(**dict(description.target))
+    try:
+        loaded.restore(arrays, description.facts)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise SavingError(
+            f"{folder}: does not hold what {found.__name__} needs ({type(error).__name__}: {error})"
+        ) from error
+    return loaded
+
+
+def name_of(model: type[Model]) -> str:
+    """The registered name of a model class; ``module:Class`` where it has none."""
+    place = f"{model.__module__}:{model.__qualname__}"
+    for name, entry in plugins.registered(GROUP).items():
+        if entry.value == place or getattr(sys.modules.get(entry.module), entry.attr, None) is model:
+            return name
+    return place
+
+
+def _class_of(folder: Path, name: str) -> type[Model]:
+    module, _, attribute = name.rpartition(":")
+    if not module:
+        try:
+            return get_model(name)
+        except ConfigError as error:
+            raise SavingError(f"{folder}: holds the model {name!r}, which is not at hand: {error}") from error
+    found = getattr(sys.modules.get(module), attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, Model)):
+        raise SavingError(
+            f"{folder}: holds a {name}, which is neither registered nor imported; "
+            "say which class it is: load_model(folder, model=...)"
+        )
+    return found
+
+
+def _described(folder: Path) -> _Description:
+    file = folder / DESCRIPTION
+    if not file.is_file():
+        what = f"is not a saved model: it has no {DESCRIPTION}" if folder.is_dir() else "there is no such folder"
+        raise SavingError(f"{folder}: {what}")
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+        written_by = body["format"]
+        digest = body.pop("digest")
+        if written_by != FORMAT:
+            raise SavingError(f"{folder}: has format {written_by}; this version of CrystalBench reads {FORMAT}")
+        if digest != _digest(body):
+            raise SavingError(f"{file}: is damaged: it was changed after it was written")
+        return _Description.model_validate(body)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
+        raise SavingError(f"{file}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def _arrays_of(folder: Path, description: _Description) -> dict[str, npt.NDArray[Any]]:
+    file = folder / ARRAYS
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SavingError(f"{file}: cannot be read ({error})") from error
+    if hashlib.sha256(data).hexdigest() != description.arrays_sha256:
+        raise SavingError(f"{file}: is damaged, or belongs to another model")
+    try:
+        return arrays_from_bytes(data)
+    except (SafetensorError, KeyError) as error:
+        raise SavingError(f"{file}: cannot be read ({error})") from error
+
+
+def _to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+    # Rows that do not lie one after another would be written wrongly, without an error.
+    plain = {key: np.asarray(array, order="C") for key, array in arrays.items()}
+    for key, array in plain.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise SavingError(f"{name}: the array {key!r} of its state is of type {array.dtype}; give numbers")
+    try:
+        return arrays_to_bytes({key: array.astype(array.dtype.newbyteorder("=")) for key, array in plain.items()})
+    except SafetensorError as error:
+        raise SavingError(f"{name}: its arrays cannot be written ({error})") from error
+
+
+def _digest(body: dict[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
