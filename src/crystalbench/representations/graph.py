@@ -30,15 +30,18 @@ class CrystalGraph(Representation):
     then the order of the atoms.
 
     Arrays: ``numbers`` (atoms,) uint8; ``neighbors`` (atoms, k) int32 atom indices; ``distances`` (atoms, k) float32
-    in Å, ascending from shell to shell.
+    in Å, ascending from shell to shell; with ``vectors`` also ``vectors`` (atoms, k, 3) float32 in Å, from each atom to
+    its neighbours.
 
     Attributes:
         neighbors: neighbours of each atom, k.
+        vectors: whether the directions of neighbours are kept, for networks that look at them.
     """
 
     version: ClassVar[int] = 2
 
     neighbors: int = 12
+    vectors: bool = False
 
     def __post_init__(self) -> None:
         if self.neighbors < 1:
@@ -51,22 +54,25 @@ class CrystalGraph(Representation):
         k, atoms = self.neighbors, len(inputs.numbers)
         neighbors = np.empty((atoms, k), dtype=np.int32)
         distances = np.empty((atoms, k), dtype=np.float32)
+        vectors = np.empty((atoms if self.vectors else 0, k, 3), dtype=np.float32)
         carts = np.ascontiguousarray(inputs.wrapped().cart_coords)
         radii = _first_radii(inputs, k)
         for i in range(len(inputs)):
             rows = slice(inputs.offsets[i], inputs.offsets[i + 1])
             lattice = np.ascontiguousarray(inputs.lattices[i])
             try:
-                found = _nearest(carts[rows], inputs.numbers[rows], lattice, k, float(radii[i]))
+                points, images, lengths = _nearest(carts[rows], inputs.numbers[rows], lattice, k, float(radii[i]))
             except (ValueError, MemoryError) as error:
                 raise DataError(f"{inputs.ids[i]}: neighbours cannot be found ({error})") from error
-            neighbors[rows], distances[rows] = found
-        return Arrays(
-            values={"numbers": np.asarray(inputs.numbers), "neighbors": neighbors, "distances": distances},
-            layouts={"numbers": Layout("atom"), "neighbors": Layout("atom", "atom"), "distances": Layout("atom")},
-            offsets={"atom": np.asarray(inputs.offsets)},
-            length=len(inputs),
-        )
+            neighbors[rows], distances[rows] = points, lengths
+            if self.vectors:
+                vectors[rows] = carts[rows][points] + images @ lattice - carts[rows][:, None]
+        values: dict[str, npt.NDArray[Any]] = {"numbers": np.asarray(inputs.numbers)}
+        values |= {"neighbors": neighbors, "distances": distances}
+        layouts = {"numbers": Layout("atom"), "neighbors": Layout("atom", "atom"), "distances": Layout("atom")}
+        if self.vectors:
+            values["vectors"], layouts["vectors"] = vectors, Layout("atom")
+        return Arrays(values, layouts, {"atom": np.asarray(inputs.offsets)}, len(inputs))
 
 
 def _first_radii(crystals: Crystals, k: int) -> npt.NDArray[np.float64]:
@@ -81,13 +87,16 @@ def _nearest(
     lattice: npt.NDArray[np.float64],
     k: int,
     radius: float,
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Indices and distances (atoms, k) of the k nearest atoms, growing the sphere until every atom has them."""
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Indices (atoms, k), images (atoms, k, 3) and distances (atoms, k) of the k nearest atoms.
+
+    The sphere grows until every atom has them.
+    """
     atoms = len(carts)
     while True:
-        centers, points, _, lengths = find_points_in_spheres(carts, carts, radius, _PERIODIC, lattice, 1e-8)
+        centers, points, images, lengths = find_points_in_spheres(carts, carts, radius, _PERIODIC, lattice, 1e-8)
         other = lengths > 1e-8  # not the atom itself
-        centers, points, lengths = centers[other], points[other], lengths[other]
+        centers, points, images, lengths = centers[other], points[other], images[other], lengths[other]
         counts = np.bincount(centers, minlength=atoms)
         # A shell must lie wholly inside the sphere, or the choice within it would depend on the radius.
         if counts.min() >= k:
@@ -100,5 +109,6 @@ def _nearest(
             chosen = order[(starts[:, None] + np.arange(k)).ravel()]
             reach = lengths[chosen].max()
             if reach < radius - 2 * _SAME:
-                return points[chosen].reshape(atoms, k), lengths[chosen].reshape(atoms, k)
+                shape = (atoms, k)
+                return points[chosen].reshape(shape), images[chosen].reshape(*shape, 3), lengths[chosen].reshape(shape)
         radius *= _GROWTH

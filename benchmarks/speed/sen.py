@@ -1,0 +1,66 @@
+"""Throughput of SEN against a plain network of e3nn with features of the same irreps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.speed.phonons import NAME, phonons
+from benchmarks.speed.rows import Measurement, Row, Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHANNELS, LAYERS = 16, 2
+_BATCH = 64
+
+
+@contextmanager
+def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
+    import numpy as np
+    import torch
+
+    from benchmarks.speed.passes import training
+    from benchmarks.speed.plain_e3nn import PlainE3NN
+    from crystalbench.models.batches import DeviceArrays
+    from crystalbench.models.model import Runtime
+    from crystalbench.models.sen import SEN
+    from crystalbench.models.training import prepare_torch
+
+    task = phonons(settings)
+    targets = ((task.targets - task.targets.mean()) / task.targets.std()).astype(np.float32)
+    model = SEN(channels=CHANNELS, layers=LAYERS)
+    data = DeviceArrays(model.representation(task.inputs), "cpu")
+    labels = torch.from_numpy(targets[:, None])
+    shuffle = np.random.default_rng(0)
+
+    def batches() -> Iterable[tuple[Any, Tensor]]:
+        order = shuffle.permutation(len(data))
+        return ((batch, labels[torch.from_numpy(index)]) for index, batch in data.batches(_BATCH, order))
+
+    torch.manual_seed(0)
+    ours = training(model.network(task.target), batches, len(data))
+    plain = training(PlainE3NN(CHANNELS, LAYERS), batches, len(data))
+
+    def with_threads(measure: Measurement) -> Measurement:
+        def measurement() -> float:
+            prepare_torch(Runtime(threads=settings.threads))
+            return measure()
+
+        return measurement
+
+    yield with_threads(ours), with_threads(plain)
+
+
+ROWS = (
+    Row(
+        "sen_training_phonons",
+        "crystals/s",
+        f"training of SEN on {NAME} ({CHANNELS} channels of 0e, 1o and 2e, {LAYERS} layers, 16 neighbours, batch "
+        f"{_BATCH}); a plain gated network of e3nn (TensorProduct edge by edge) with the same irreps and graphs, "
+        "another function",
+        _prepare,
+        more_is_better=True,
+    ),
+)

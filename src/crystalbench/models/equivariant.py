@@ -1,0 +1,146 @@
+"""Parts of networks whose features turn with the crystal: spherical tensors of degree 0, 1 and 2.
+
+Features are (N, 9, C): nine components, one of degree 0, three of degree 1, five of degree 2, in e3nn's order, for each
+of C channels. Their parity is that of the spherical harmonics, (−1)^l (e3nn's ``0e + 1o + 2e``): no pseudo-tensors, so
+every scalar is also unchanged by a reflection. Channels come last, which makes products plain matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+DEGREES = (0, 1, 2)
+COMPONENTS = 9
+SLICES = tuple(slice(l**2, (l + 1) ** 2) for l in DEGREES)  # noqa: E741
+PATHS = tuple(
+    (first, second, out)
+    for out in DEGREES
+    for first in DEGREES
+    for second in DEGREES
+    if abs(first - second) <= out <= first + second and (first + second + out) % 2 == 0
+)
+"""Degrees of two factors and of their product, ordered by the product's."""
+
+_NOISE = 1e-4  # squared lengths below this are not told from zero: round-off of what vanishes by symmetry
+
+
+def harmonics(vectors: Tensor) -> Tensor:
+    """Real spherical harmonics of the directions of vectors (..., 3): (..., 9), each degree of squared norm 2l + 1."""
+    return cast(Tensor, o3.spherical_harmonics(list(DEGREES), vectors, normalize=True, normalization="component"))
+
+
+def lengths(features: Tensor) -> Tensor:
+    """Invariants (..., 3 C) of features (..., 9, C): the scalars, and the lengths of the vectors and tensors.
+
+    Lengths are √(|v|² / (2l + 1) + 10⁻⁴), which has a gradient at zero.
+    """
+    parts = [features[..., 0, :]]
+    parts += [torch.sqrt(features[..., rows, :].square().mean(-2) + _NOISE) for rows in SLICES[1:]]
+    return torch.cat(parts, dim=-1)
+
+
+class LinearByDegree(nn.Module):
+    """Mixes channels, with other weights for each degree; scalars get a bias.
+
+    Args:
+        width: channels of the input.
+        out_width: channels of the output.
+    """
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(torch.randn(width, out_width) / width**0.5 for _ in DEGREES)
+        self.bias = nn.Parameter(torch.zeros(out_width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., 9, width) to (..., 9, out_width)."""
+        scalars, *others = (features[..., s, :] @ w for s, w in zip(SLICES, self.weights, strict=True))
+        return torch.cat([scalars + self.bias, *others], dim=-2)
+
+
+class Product(nn.Module):
+    """The tensor product of two sets of features, channel by channel, mixed to new channels.
+
+    Every pair of degrees is coupled to every degree that the rules of angular momentum and parity allow (11 paths),
+    with Clebsch-Gordan (Wigner 3j) coefficients; then channels and paths of a degree are mixed. The same functions as
+    e3nn's `FullyConnectedTensorProduct` with ``uuu`` paths and a linear layer, as three matrix products.
+
+    Args:
+        width: channels of both factors.
+        out_width: channels of the product.
+    """
+
+    coefficients: Tensor
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        rows = []
+        for first, second, out in PATHS:
+            block = torch.zeros(2 * out + 1, COMPONENTS, COMPONENTS)
+            coupling = o3.wigner_3j(first, second, out) * (2 * out + 1) ** 0.5
+            block[:, SLICES[first], SLICES[second]] = coupling.permute(2, 0, 1).to(block.dtype)
+            rows.append(block.flatten(1))
+        self.register_buffer("coefficients", torch.cat(rows), persistent=False)
+        self.paths = [sum(path[2] == degree for path in PATHS) for degree in DEGREES]
+        self.weights = nn.ParameterList(
+            torch.randn(paths * width, out_width) / (paths * width) ** 0.5 for paths in self.paths
+        )
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(N, 9, width) and (N, 9, width) to (N, 9, out_width)."""
+        outer = first.unsqueeze(2) * second.unsqueeze(1)
+        coupled = torch.matmul(self.coefficients, outer.flatten(1, 2))
+        parts, start = [], 0
+        for degree, paths, weight in zip(DEGREES, self.paths, self.weights, strict=True):
+            size = 2 * degree + 1
+            block = coupled[:, start : start + paths * size].reshape(len(coupled), paths, size, -1)
+            parts.append(block.transpose(1, 2).flatten(2) @ weight)
+            start += paths * size
+        return torch.cat(parts, dim=1)
+
+
+class Gate(nn.Module):
+    """Scales each channel's vector and tensor by sigmoids of invariants, and passes scalars through SiLU.
+
+    Args:
+        width: channels.
+        invariants: invariants that decide.
+    """
+
+    def __init__(self, width: int, invariants: int) -> None:
+        super().__init__()
+        self.open = nn.Linear(invariants, 2 * width)
+
+    def forward(self, features: Tensor, invariants: Tensor) -> Tensor:
+        """(N, 9, width) features and (N, invariants) to (N, 9, width)."""
+        vectors, tensors = torch.sigmoid(self.open(invariants)).unsqueeze(1).chunk(2, dim=-1)
+        scalars = nn.functional.silu(features[:, SLICES[0]])
+        return torch.cat([scalars, features[:, SLICES[1]] * vectors, features[:, SLICES[2]] * tensors], dim=1)
+
+
+class Rescale(nn.Module):
+    """Divides vectors and tensors by their root mean square over the channels; scalars are normalised as by LayerNorm.
+
+    What vanishes by symmetry stays small: nothing below the noise is blown up.
+
+    Args:
+        width: channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scalars = nn.LayerNorm(width)
+        self.scales = nn.Parameter(torch.ones(2, width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., 9, width) to (..., 9, width)."""
+        parts = [self.scalars(features[..., SLICES[0], :])]
+        for rows, scale in zip(SLICES[1:], self.scales, strict=True):
+            part = features[..., rows, :]
+            square = part.square().mean((-2, -1), keepdim=True)
+            parts.append(part * torch.rsqrt(square + 0.1) * scale)
+        return torch.cat(parts, dim=-2)

@@ -1,0 +1,297 @@
+"""SEN: an equivariant capsule network on crystal graphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor, nn
+
+from crystalbench.errors import ConfigError
+from crystalbench.models.batches import DeviceArrays
+from crystalbench.models.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
+from crystalbench.models.cgcnn import expand_distances
+from crystalbench.models.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
+from crystalbench.models.model import Invariance
+from crystalbench.models.network import NetworkModel
+from crystalbench.models.training import prepare_torch
+from crystalbench.representations import CrystalGraph
+from crystalbench.representations.element_features import element_features
+
+if TYPE_CHECKING:
+    from crystalbench.models.batches import Batch
+    from crystalbench.samples import Samples
+
+RADIAL_WIDTH = 32
+BATCH = 512  # crystals read at once
+
+
+@dataclass
+class SEN(NetworkModel):
+    """Equivariant capsule network in the spirit of SEN (Liang et al., Nat. Commun. 14, 2023).
+
+    Atoms exchange messages that the composition gates; what they gather from the directions of their neighbours are
+    spherical tensors (scalars, vectors and tensors of degree 2), which turn with the crystal. Atoms are then pooled
+    into capsules, clusters of atoms that are alike in structure and chemistry, each with a presence, a feature and a
+    pose; capsules exchange by agreement, and the embedding is read from what no rotation changes. `explain` shows the
+    capsules.
+
+    The published network calls itself equivariant but sees distances only; see `sen_published` for its essence.
+
+    Attributes:
+        width: invariant features of an atom and of a capsule.
+        channels: channels of the spherical tensors.
+        layers: layers of message passing.
+        capsules: number of capsules.
+        exchanges: layers of the capsule transformer.
+        neighbors: neighbours of each atom.
+        cutoff: largest distance of the Gaussian expansion in Å.
+        atom_dropout: share of the hidden units dropped while training wherever atoms and capsules are updated.
+    """
+
+    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
+    channels: Annotated[int, CategoricalDistribution((8, 16, 32))] = 16
+    layers: Annotated[int, IntDistribution(1, 4)] = 2
+    capsules: Annotated[int, CategoricalDistribution((4, 8, 16))] = 8
+    exchanges: Annotated[int, IntDistribution(0, 2)] = 1
+    neighbors: Annotated[int, IntDistribution(12, 24)] = 16
+    cutoff: float = 8.0
+    atom_dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("width", "channels", "layers", "capsules", "neighbors", "cutoff"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+        if self.exchanges < 0:
+            raise ConfigError(f"exchanges = {self.exchanges}; it must not be negative")
+        if not 0 <= self.atom_dropout < 1:
+            raise ConfigError(f"atom_dropout = {self.atom_dropout}; it must be in [0, 1)")
+
+    @property
+    def representation(self) -> CrystalGraph:
+        """Nearest neighbours with directions, and one more that says where they end."""
+        return CrystalGraph(neighbors=self.neighbors + 1, vectors=True)
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """All; a sum over atoms grows with the cell."""
+        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
+
+    def encoder(self) -> nn.Module:
+        """Message passing, capsules and readout."""
+        return SENEncoder(
+            self.width,
+            self.channels,
+            self.layers,
+            self.capsules,
+            self.exchanges,
+            cutoff=self.cutoff,
+            dropout=self.atom_dropout,
+        )
+
+    def explain(self, samples: Samples) -> CapsuleReading:
+        """The capsules that a fitted network finds in n crystals.
+
+        Raises:
+            ConfigError: the model is not fitted.
+        """
+        if self.fitted_network is None:
+            raise ConfigError("a model has to be fitted before its capsules can be read")
+        encoder = next(m for m in self.fitted_network.eval().modules() if isinstance(m, SENEncoder))
+        data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
+        with torch.no_grad():
+            found = [encoder.capsules(batch)[0] for _, batch in data.batches(BATCH)]
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: torch.cat([getattr(f, name) for f in found]).cpu().numpy()
+            for name in ("memberships", "shares", "presences", "features", "poses")
+        }
+        return CapsuleReading(ids=samples.ids, offsets=np.asarray(samples.crystals.offsets), **arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class CapsuleReading:
+    """The K capsules of n crystals, as a network found them.
+
+    Attributes:
+        ids: (n,) the crystals.
+        offsets: (n + 1,) crystal i owns rows ``offsets[i]:offsets[i + 1]`` of the memberships.
+        memberships: (atoms, K) how much each atom belongs to each capsule; rows sum to 1.
+        shares: (n, K) share of a crystal's atoms that belong to each capsule; rows sum to 1.
+        presences: (n, K) in [0, 1]: how far the network takes each capsule to be there.
+        features: (n, K, F) invariant features.
+        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which turn with the crystal.
+    """
+
+    ids: npt.NDArray[np.str_]
+    offsets: npt.NDArray[np.int64]
+    memberships: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]
+    presences: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    poses: npt.NDArray[np.float32]
+
+    def atoms_of(self, i: int) -> npt.NDArray[np.float32]:
+        """Memberships (atoms of crystal i, K)."""
+        return self.memberships[self.offsets[i] : self.offsets[i + 1]]
+
+
+class SENEncoder(nn.Module):
+    """Crystal graph with directions to embedding, by way of capsules.
+
+    Args:
+        width: invariant features of an atom and of a capsule, F; the embedding has 2 F.
+        channels: channels of the spherical tensors, C.
+        layers: layers of message passing.
+        capsules: number of capsules, K.
+        exchanges: layers of the capsule transformer.
+        cutoff: last Gaussian centre in Å.
+        step: spacing and width of the Gaussians in Å.
+        dropout: share of hidden units dropped while training.
+    """
+
+    elements: Tensor
+    centers: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        layers: int,
+        capsules: int,
+        exchanges: int,
+        *,
+        cutoff: float = 8.0,
+        step: float = 0.2,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.width, self.step = 2 * width, step
+        self.register_buffer("elements", torch.from_numpy(element_features()), persistent=False)
+        self.register_buffer("centers", torch.arange(0, cutoff + step / 2, step), persistent=False)
+        self.embedding = nn.Linear(self.elements.shape[1], width)
+        self.composition = nn.Sequential(nn.Linear(width, width), nn.SiLU())
+        self.gate = nn.Linear(width, width)
+        self.layers = nn.ModuleList(
+            Interaction(width, channels, len(self.centers), first=k == 0, dropout=dropout) for k in range(layers)
+        )
+        self.primary = PrimaryCapsules(width, channels, capsules)
+        self.exchanges = nn.ModuleList(CapsuleTransformer(width, channels, dropout=dropout) for _ in range(exchanges))
+        self.readout = nn.Sequential(
+            nn.Linear(width + 3 * channels + 1, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Embeddings (n, 2 F): what the capsules tell, by presence and share, and the mean over the atoms."""
+        found, scalars = self.capsules(batch)
+        inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
+        told = (self.readout(inputs) * (found.presences * found.shares).unsqueeze(-1)).sum(1)
+        return torch.cat([told, batch.mean(scalars, "atom")], dim=1)
+
+    def capsules(self, batch: Batch) -> tuple[Capsules, Tensor]:
+        """Capsules of n crystals after their exchange, and invariant features of the atoms (N, F)."""
+        scalars, tensors = self.atoms(batch)
+        found = self.primary(scalars, tensors, batch)
+        for exchange in self.exchanges:
+            found = exchange(found)
+        return found, scalars
+
+    def atoms(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Invariant features (N, F) and spherical tensors (N, 9, C) of the atoms."""
+        scalars = self.embedding(self.elements)[batch["numbers"]]
+        composition = batch.mean(self.composition(scalars), "atom")
+        gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners["atom"]]
+        distances, reach = batch["distances"][:, :-1], batch["distances"][:, -1:]
+        edges = Edges(
+            batch["neighbors"][:, :-1],
+            expand_distances(distances, self.centers, self.step),
+            envelope(distances / reach).unsqueeze(-1),
+            harmonics(batch["vectors"][:, :-1]),
+        )
+        tensors: Tensor | None = None
+        for layer in self.layers:
+            scalars, tensors = layer(scalars, tensors, gate, edges)
+        assert tensors is not None  # there is a layer
+        return scalars, tensors
+
+
+@dataclass
+class Edges:
+    """The k neighbours of N atoms.
+
+    Attributes:
+        neighbors: (N, k) atom indices.
+        distances: (N, k, gaussians) expanded distances.
+        weights: (N, k, 1) envelope.
+        harmonics: (N, k, 9) spherical harmonics of the directions.
+    """
+
+    neighbors: Tensor
+    distances: Tensor
+    weights: Tensor
+    harmonics: Tensor
+
+
+def envelope(x: Tensor) -> Tensor:
+    """(1 − x²)² of distances over that of the first neighbour which is left out: 1 at 0, 0 from 1 on.
+
+    A shell that is cut has weight 0, so it does not matter which of its atoms are in, and nothing jumps when atoms
+    move. Of atoms that are no closer to each other than to one in their midst at most 12 can be equally near to it, so
+    among 12 neighbours or more there is one of positive weight.
+    """
+    return (1 - x.clamp(max=1).square()).square()
+
+
+class Interaction(nn.Module):
+    """A layer of message passing with spherical tensors.
+
+    a_i = Σ_j w_ij R_l(r_ij) ⊙ (W s_j ⊙ g) Y_l(r̂_ij): scalars s of the neighbours, gated by the composition, are spread
+    over directions. The tensors are a_i + P(L a_i, L' a_i) + K t_i with the tensor product P and the tensors t_i of the
+    layer before; their lengths update the scalars. Couplings happen once an atom, not once a neighbour.
+
+    Args:
+        width: invariant features of an atom, F.
+        channels: channels of the tensors, C.
+        gaussians: features of a distance.
+        first: whether no layer, and so no tensors, came before.
+        dropout: share of hidden units dropped while training.
+    """
+
+    def __init__(self, width: int, channels: int, gaussians: int, *, first: bool, dropout: float) -> None:
+        super().__init__()
+        self.send = nn.Linear(width, channels)
+        self.radial = nn.Sequential(
+            nn.Linear(gaussians, RADIAL_WIDTH), nn.SiLU(), nn.Linear(RADIAL_WIDTH, len(SLICES) * channels)
+        )
+        self.norm = Rescale(channels)
+        self.left, self.right = LinearByDegree(channels, channels), LinearByDegree(channels, channels)
+        self.product = Product(channels, channels)
+        self.keep = None if first else LinearByDegree(channels, channels)
+        self.gate = Gate(channels, width)
+        self.update = nn.Sequential(
+            nn.LayerNorm(width + 3 * channels),
+            nn.Linear(width + 3 * channels, 2 * width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+        )
+
+    def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        """Scalars (N, F) and tensors (N, 9, C), or None in the first layer, to the same of the next layer."""
+        count, degree = edges.neighbors.shape
+        sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)
+        sent = sent * edges.weights
+        radial = self.radial(edges.distances).chunk(len(SLICES), dim=-1)
+        gathered = [
+            edges.harmonics[..., rows].transpose(1, 2) @ (sent * r) for rows, r in zip(SLICES, radial, strict=True)
+        ]
+        around = self.norm(torch.cat(gathered, dim=1) / degree**0.5)
+        found = around + self.product(self.left(around), self.right(around))
+        if self.keep is not None:
+            found = found + self.keep(tensors)
+        updated = scalars + self.update(torch.cat([scalars, lengths(found)], dim=-1))
+        return updated, self.gate(found, scalars)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from e3nn import o3
+from helpers import (
+    TARGETS,
+    atom_order,
+    changed,
+    moved_by_lattice_vectors,
+    one_crystal,
+    random_crystals,
+    reordered,
+    rotated,
+    samples_of,
+    supercells,
+    translated,
+)
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import ConfigError
+from crystalbench.models.batches import Batch, DeviceArrays
+from crystalbench.models.capsules import Capsules, CapsuleTransformer
+from crystalbench.models.model import Runtime
+from crystalbench.models.sen import SEN, SENEncoder, envelope
+from crystalbench.samples import Kind, Samples
+
+SMALL: dict[str, Any] = {"width": 12, "channels": 4, "capsules": 3, "head_width": 16, "batch_size": 16, "epochs": 6}
+
+
+def rows(crystals: Crystals) -> Samples:
+    return Samples(crystals, TARGETS[Kind.REGRESSION])
+
+
+def inverted(crystals: Crystals) -> Crystals:
+    """Every crystal turned and inverted."""
+    turned = rotated(crystals, 3)
+    return changed(turned, lattices=-turned.lattices)
+
+
+def rock_salt(times: tuple[int, int, int] = (1, 1, 1)) -> Crystals:
+    """A crystal whose shells are large, so that the 16 nearest neighbours cut one."""
+    cell = 2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    return supercells(one_crystal(cell, [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17], "salt"), times)
+
+
+@pytest.fixture(scope="module")
+def model() -> SEN:
+    fitted = SEN(**SMALL)
+    fitted.runtime = Runtime(seed=1)
+    return fitted.fit(samples_of(random_crystals(1, 42, most_atoms=4)), samples_of(random_crystals(2, 14)))
+
+
+@pytest.fixture(scope="module")
+def unseen() -> Crystals:
+    return random_crystals(3, 14)
+
+
+def test_predictions_do_not_depend_on_how_a_crystal_is_described(model: SEN, unseen: Crystals) -> None:
+    expected = model.predict(rows(unseen)).values
+    assert np.ptp(expected) > 0.1
+    for other in (
+        rotated(unseen),
+        inverted(unseen),
+        translated(unseen),
+        moved_by_lattice_vectors(unseen),
+        reordered(unseen, atom_order(unseen)),
+        supercells(unseen, (2, 1, 1)),
+        supercells(unseen, (1, 2, 3)),
+    ):
+        found = model.predict(rows(other)).values
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.ptp(expected))
+
+
+def test_a_shell_that_is_cut_does_not_matter(model: SEN) -> None:
+    expected = model.predict(rows(rock_salt())).values
+    for other in (rock_salt((2, 2, 1)), rotated(rock_salt((1, 3, 1))), translated(rock_salt((2, 1, 1)))):
+        mixed = reordered(other, atom_order(other))
+        np.testing.assert_allclose(model.predict(rows(mixed)).values, expected, rtol=1e-4)
+
+
+def test_predictions_do_not_jump_when_an_atom_moves(model: SEN) -> None:
+    """Across the whole step of an atom no part of it changes the prediction by much more than its share."""
+    salt = rock_salt((2, 1, 1))
+    steps = np.linspace(0, 0.2, 201)
+    moved = [changed(salt, frac_coords=salt.frac_coords + np.outer([1, 0, 0, 0], [s, 0.5 * s, 0])) for s in steps]
+    values = np.concatenate([model.predict(rows(crystal)).values for crystal in moved])
+    assert np.ptp(values) > 1e-3
+    assert np.abs(np.diff(values)).max() < 0.1 * np.ptp(values)
+
+
+def test_angles_are_seen() -> None:
+    """Two neighbours at the same distances, opposite or at a right angle: distances alone cannot tell."""
+
+    def embedded(directions: list[list[float]]) -> torch.Tensor:
+        torch.manual_seed(0)
+        encoder = SENEncoder(8, 4, 1, 2, 1).eval()
+        vectors = torch.tensor([[*directions, [0.0, 0.0, 3.0]]])
+        batch = Batch(
+            1,
+            {
+                "numbers": torch.tensor([6]),
+                "neighbors": torch.zeros(1, 3, dtype=torch.int64),
+                "distances": torch.linalg.vector_norm(vectors, dim=-1),
+                "vectors": vectors,
+            },
+            {"atom": torch.tensor([0])},
+            {"atom": torch.tensor([1])},
+        )
+        embedding: torch.Tensor = encoder(batch)
+        return embedding
+
+    straight, bent = embedded([[2, 0, 0], [-2, 0, 0]]), embedded([[2, 0, 0], [0, 2, 0]])
+    turned = embedded([[0, 0, 2], [0, 0, -2]])
+    torch.testing.assert_close(straight, turned, atol=1e-5, rtol=1e-5)
+    assert (straight - bent).abs().max() > 1e-3
+
+
+def test_the_envelope_ends_at_the_first_neighbour_left_out() -> None:
+    x = torch.tensor([0.0, 0.5, 1.0, 1.5])
+    torch.testing.assert_close(envelope(x), torch.tensor([1.0, 0.5625, 0.0, 0.0]))
+
+
+# ---------------------------------------------------------------------- capsules
+
+
+def test_capsules_can_be_read_after_a_prediction(model: SEN, unseen: Crystals) -> None:
+    found = model.explain(rows(unseen))
+    n, atoms, k = len(unseen), len(unseen.numbers), SMALL["capsules"]
+    assert found.memberships.shape == (atoms, k)
+    assert found.poses.shape == (n, k, 9, SMALL["channels"])
+    np.testing.assert_allclose(found.memberships.sum(1), 1, atol=1e-5)
+    shares = [found.atoms_of(i).mean(0) for i in range(n)]
+    np.testing.assert_allclose(found.shares, shares, atol=1e-5)
+    assert ((found.presences >= 0) & (found.presences < 1)).all()
+    assert (found.presences <= -np.expm1(-found.shares * k) + 1e-6).all()  # no atoms, no presence
+    assert list(found.ids) == list(unseen.ids)
+
+
+def test_capsules_keep_while_poses_turn_with_the_crystal(model: SEN, unseen: Crystals) -> None:
+    torch.manual_seed(0)
+    turn = o3.rand_matrix()
+    for operation in (turn, -turn):
+        other = changed(unseen, lattices=unseen.lattices @ operation.numpy().astype(float).T)
+        before, after = model.explain(rows(unseen)), model.explain(rows(other))
+        np.testing.assert_allclose(after.memberships, before.memberships, atol=1e-4)
+        np.testing.assert_allclose(after.presences, before.presences, atol=1e-4)
+        np.testing.assert_allclose(after.features, before.features, atol=1e-3)
+        turned = o3.Irreps("0e + 1o + 2e").D_from_matrix(operation).numpy() @ before.poses
+        np.testing.assert_allclose(after.poses, turned, atol=1e-3)
+        assert np.abs(after.poses - before.poses).max() > 0.05
+
+
+def test_atoms_that_are_alike_belong_to_the_same_capsules(model: SEN) -> None:
+    salt = rock_salt((2, 2, 2))
+    memberships = model.explain(rows(salt)).memberships
+    for element in (11, 17):
+        same = memberships[salt.numbers == element]
+        np.testing.assert_allclose(same, same[:1].repeat(len(same), 0), atol=1e-4)
+
+
+def test_routing_listens_to_capsules_that_agree() -> None:
+    """Of two capsules that differ in the sign of their votes, one listens more to its like with every round."""
+    torch.manual_seed(0)
+
+    def attended(rounds: int, presence: float = 0.9) -> torch.Tensor:
+        exchange = CapsuleTransformer(4, 2, rounds=rounds)
+        with torch.no_grad():
+            exchange.queries_keys.weight.zero_()
+            exchange.queries_keys.bias.zero_()
+            exchange.agreement.fill_(3.0)
+            exchange.vote.weight.zero_()
+            exchange.vote.weight[:, :4] = torch.eye(4)
+            exchange.vote.bias.zero_()
+        seen: list[torch.Tensor] = []
+        exchange.norm.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
+        features = torch.tensor([[[2.0, 0, 0, 0], [2.0, 0, 0, 0], [-2.0, 0, 0, 0]]])
+        presences = torch.tensor([[0.9, 0.9, presence]])
+        exchange(Capsules(torch.ones(1, 3), torch.ones(1, 3) / 3, presences, features, torch.zeros(1, 3, 9, 2)))
+        return (seen[0] - features)[0, 0, 0].detach()  # what the first capsule gathered
+
+    assert attended(1) == pytest.approx(2 / 3, abs=1e-4)
+    assert attended(1) < attended(2) < attended(3) <= 2
+    assert attended(1, presence=1e-6) > 1.9  # what is not there is not heard
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"capsules": 0}, "capsules = 0; it must be positive"),
+        ({"exchanges": -1}, "exchanges = -1; it must not be negative"),
+        ({"atom_dropout": 1.0}, "atom_dropout = 1.0; it must be in"),
+    ],
+)
+def test_impossible_hyperparameters_are_refused(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SEN.from_configuration(parameters)
+
+
+def test_capsules_of_a_model_that_is_not_fitted_cannot_be_read(unseen: Crystals) -> None:
+    with pytest.raises(ConfigError, match="has to be fitted"):
+        SEN(**SMALL).explain(rows(unseen))
+
+
+def test_isolated_atoms_and_large_cells_are_predicted(model: SEN) -> None:
+    isolated = one_crystal(np.eye(3) * 100, [[0.2, 0.1, 0.4]], 99)
+    rng = np.random.default_rng(0)
+    large = one_crystal(np.eye(3) * 14, rng.random((200, 3)), rng.integers(1, 104, 200))
+    for crystal in (isolated, large):
+        assert np.isfinite(model.predict(rows(crystal)).values).all()
+    data = DeviceArrays(model.inputs(rows(isolated)), "cpu")
+    assert data.batch(np.array([0]))["distances"].min() > 99
