@@ -51,7 +51,8 @@ RICH: tuple[Part, ...] = (
     FunctionPart("sine Coulomb matrix", cell.COULOMB_LABELS, cell.sine_coulomb),
     FunctionPart("electron density", cell.ELECTRON_LABELS, cell.electrons),
 )
-BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH}
+COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
+BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH, "atom_count": COUNT}
 WITH_COMPOSITION = frozenset(("rich",))
 """Banks that hold Magpie's composition features besides."""
 
@@ -62,7 +63,8 @@ class DescriptorBank(Representation):
 
     ``gong28`` holds the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) ask what graph networks
     learn of periodicity. ``rich`` holds these, the 146 composition features of `MagpieFeatures`, and more descriptors
-    of symmetry, neighbourhoods and radial order; its first 28 columns are those of ``gong28``.
+    of symmetry, neighbourhoods and radial order; its first 28 columns are those of ``gong28``. ``atom_count`` is the
+    number of atoms in the cell alone, to tell what a model gains from the size of the cell and nothing else.
 
     What a part of the descriptors cannot be computed for stays empty (NaN): it is never left out and never guessed,
     and a warning names the crystals and the reason. What to put there is a matter of fitting, thus of the models.
@@ -77,7 +79,7 @@ class DescriptorBank(Representation):
     The processes that compute are as many as the environment variable ``CRYSTALBENCH_DESCRIPTOR_WORKERS`` says.
 
     Attributes:
-        bank: ``gong28`` or ``rich``.
+        bank: ``gong28``, ``rich`` or ``atom_count``.
 
     Example:
         >>> bank = DescriptorBank()

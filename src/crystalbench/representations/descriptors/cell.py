@@ -23,7 +23,8 @@ _BOHR = 0.529177210903  # Å (CODATA 2018)
 
 DENSITY_LABELS = ("density", "vpa")
 PACKING_LABELS = ("packing fraction",)
-LATTICE_LABELS = ("a", "b", "c", "alpha", "beta", "gamma", "natoms")
+COUNT_LABELS = ("natoms",)
+LATTICE_LABELS = ("a", "b", "c", "alpha", "beta", "gamma", *COUNT_LABELS)
 ELECTRON_LABELS = ("valence electrons per volume", "electrons per volume")
 COULOMB_LABELS = tuple(f"{name} sine coulomb matrix eig" for name in ("mean", "std_dev", "minimum", "maximum"))
 
@@ -50,6 +51,11 @@ def packing(crystal: OneCrystal) -> list[float]:
 def lattice(crystal: OneCrystal) -> list[float]:
     """a, b, c in Å, alpha, beta, gamma in degrees, and number of atoms of the cell as given."""
     return [*map(float, lattice_parameters(crystal.lattice[None])[0]), len(crystal)]
+
+
+def atom_count(crystal: OneCrystal) -> list[float]:
+    """Number of atoms of the cell as given."""
+    return [float(len(crystal))]
 
 
 def electrons(crystal: OneCrystal) -> list[float]:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import TARGETS, changed, one_crystal, random_crystals, samples_of, supercells
+from torch import Tensor, nn
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models import load_model
+from crystalbench.models.batches import Batch, DeviceArrays
+from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
+from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
+from crystalbench.models.network import NetworkModel
+from crystalbench.representations import Arrays, CrystalGraph, DescriptorBank
+from crystalbench.samples import Kind, Samples
+
+SMALL: dict[str, Any] = {"width": 8, "layers": 1, "head_width": 8, "descriptor_width": 4, "epochs": 3, "batch_size": 16}
+
+
+def rows(crystals: Crystals) -> Samples:
+    return Samples(crystals, TARGETS[Kind.REGRESSION])
+
+
+def fitted(model: NetworkModel, seed: int = 1) -> Any:
+    return model.fit(samples_of(random_crystals(seed, 28, most_atoms=3)), samples_of(random_crystals(2, 14)))
+
+
+@pytest.mark.parametrize("kind", [Hybrid, HybridSEN, HybridDiffraction])
+def test_descriptors_stand_beside_the_embedding_of_any_network(kind: type[WithDescriptors]) -> None:
+    torch.manual_seed(0)
+    model = kind.from_configuration({**SMALL, "bank": "gong28"})
+    fitted(model)
+    body = model.body()
+    crystals = random_crystals(3, 6)
+    batch = DeviceArrays(model.inputs(rows(crystals)), "cpu").batch(np.arange(6))
+    embedding = body.eval()(batch)
+    assert embedding.shape == (6, body.width)
+    batch.values["descriptors"] += 1
+    changed_part = (body(batch) != embedding).any(0)
+    assert not changed_part[: -SMALL["descriptor_width"]].any()
+    assert changed_part[-SMALL["descriptor_width"] :].any()
+
+
+def test_a_network_of_ones_own_becomes_a_hybrid_in_one_line() -> None:
+    @dataclass
+    class Mine(NetworkModel):
+        representation = CrystalGraph(neighbors=4)
+
+        def encoder(self) -> nn.Module:
+            return Elements()
+
+    @dataclass
+    class Both(WithDescriptors, Mine):
+        pass
+
+    model = fitted(Both(bank="atom_count", head_width=8, epochs=2))
+    assert np.isfinite(model.predict(rows(random_crystals(4, 5))).values).all()
+    assert {"bank", "head_width", "descriptor_dropout"} <= set(model.configuration())
+
+
+class Elements(nn.Module):
+    width = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(119, 3)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return batch.mean(self.embedding(batch["numbers"]), "atom")
+
+
+def test_the_atom_count_alone_tells_a_supercell_from_its_cell() -> None:
+    model = fitted(Hybrid(**SMALL, bank="atom_count"))
+    crystals = random_crystals(5, 8)
+    double = supercells(crystals, (2, 1, 1))
+    plain, larger = (model.inputs(rows(c)).values["descriptors"] for c in (crystals, double))
+    assert plain.shape == (8, 1)
+    assert (larger > plain).all()
+    assert np.abs(model.predict(rows(double)).values - model.predict(rows(crystals)).values).min() > 1e-4
+
+
+def test_filling_and_scaling_know_the_rows_to_fit_alone() -> None:
+    model = fitted(Hybrid(**SMALL, bank="gong28"))
+    values = DescriptorBank()(random_crystals(1, 28, most_atoms=3)).values["descriptors"]
+    np.testing.assert_array_equal(model._imputation.medians, np.nanmedian(values, axis=0))
+    np.testing.assert_allclose(model._scaling.means, model._imputation(values).mean(0))
+
+
+def test_a_descriptor_that_cannot_be_computed_is_filled() -> None:
+    model = fitted(Hybrid(**SMALL, bank="gong28"))
+    neon = one_crystal(np.eye(3) * 4, [[0, 0, 0]], 10)  # has no atomic radius
+    column = DescriptorBank().labels.index("packing fraction")
+    assert np.isnan(DescriptorBank()(neon).values["descriptors"][0, column])
+    filled = model.inputs(rows(neon)).values["descriptors"][0, column]
+    expected = (model._imputation.medians[column] - model._scaling.means[column]) / model._scaling.scales[column]
+    assert filled == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(model.predict(rows(neon)).values).all()
+
+
+def test_saving_keeps_how_descriptors_are_filled_and_scaled(tmp_path: Path) -> None:
+    model = fitted(Hybrid(**SMALL, bank="gong28"))
+    model.save(tmp_path / "model")
+    crystals = random_crystals(6, 7)
+    crystals = changed(crystals, numbers=np.where(np.arange(len(crystals.numbers)) == 0, 10, crystals.numbers))
+    again = load_model(tmp_path / "model")
+    assert np.array_equal(again.predict(rows(crystals)).values, model.predict(rows(crystals)).values)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"bank": "gong"}, UnknownNameError, "Did you mean 'gong28'"),
+        ({"descriptor_width": 0}, ConfigError, "descriptor_width = 0; it must be at least 1"),
+        ({"descriptor_dropout": 1.0}, ConfigError, "descriptor_dropout = 1.0; it must be in"),
+    ],
+)
+def test_impossible_hyperparameters_are_refused(
+    parameters: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Hybrid.from_configuration(parameters)
+
+
+# ---------------------------------------------------------------------- columns
+
+
+def test_columns_are_filled_with_the_median_and_scaled_to_standard_deviations() -> None:
+    train = np.array([[1.0, np.nan, 5.0], [3.0, np.nan, 5.0], [np.nan, np.nan, 5.0], [2.0, np.nan, 5.0]])
+    filled = Imputation.fitted(train)(train)
+    np.testing.assert_array_equal(filled[2], [2.0, 0.0, 5.0])
+    scaling = Scaling.fitted(filled)
+    scaled = scaling(filled)
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled.std(0), [1, 0, 0], atol=1e-12)
+    np.testing.assert_array_equal(scaling(np.array([[1e9, 9.0, 5.0]])), [[5.0, 5.0, 0.0]])  # far out is far out
+
+
+def test_what_single_precision_cannot_hold_is_missing_or_cut() -> None:
+    values = within_range(np.array([[np.inf, -np.inf, 1e300, -1e300, 2.0]]))
+    np.testing.assert_array_equal(values, [[np.nan, np.nan, LARGEST, -LARGEST, 2.0]])
+
+
+def test_arrays_take_rows_beside_them_and_no_name_twice() -> None:
+    arrays: Arrays = CrystalGraph()(random_crystals(0, 3)).with_rows(more=np.arange(3))
+    assert arrays[[2, 0]].values["more"].tolist() == [2, 0]
+    with pytest.raises(ValueError, match="an array 'more' already"):
+        arrays.with_rows(more=np.arange(3))
+    with pytest.raises(ValueError, match="has 2 rows"):
+        arrays.with_rows(other=np.arange(2))
