@@ -93,18 +93,21 @@ class Sources(TableFromCode):
 
 
 class Hyperparameters(TableFromCode):
-    """Hyperparameters of a model, of the ``network`` class, or of a model ``without network``."""
+    """Hyperparameters of a model, or of the ``network`` class.
+
+    ``without network`` leaves out what a model has from the network class, name and default.
+    """
 
     def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
         """One row for each hyperparameter."""
         model = NetworkModel if self.arguments[0] == "network" else get_model(self.arguments[0])
-        shared = hyperparameter_types(NetworkModel) if "without" in self.arguments else {}
-        defaults = {field.name: field.default for field in dataclasses.fields(typing.cast(Any, model))}
+        defaults = _defaults(model)
+        shared = _defaults(NetworkModel) if "without" in self.arguments else {}
         texts, space = attribute_texts(model), search_space(model)
         return ["name", "default", "search space", "meaning"], [
             [f"`{name}`", f"`{defaults[name]}`", _space(space.get(name)), texts[name]]
             for name in hyperparameter_types(model)
-            if name not in shared
+            if name not in shared or shared[name] != defaults[name]
         ]
 
 
@@ -171,6 +174,10 @@ def attribute_texts(cls: type) -> dict[str, str]:
             elif name:
                 texts[name] = f"{texts[name]} {line.strip()}".rstrip()
     return texts
+
+
+def _defaults(model: type) -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(typing.cast(Any, model))}
 
 
 def _line(cells: Sequence[str]) -> str:

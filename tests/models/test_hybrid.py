@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from crystalbench.crystals import Crystals
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models import load_model
+from crystalbench.models import load_model, search_space
 from crystalbench.models.batches import Batch, DeviceArrays
+from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
+from crystalbench.models.diffraction_cnn import DiffractionCNN
 from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
 from crystalbench.models.network import NetworkModel
+from crystalbench.models.sen import SEN
 from crystalbench.representations import Arrays, CrystalGraph, DescriptorBank
 from crystalbench.samples import Kind, Samples
 
@@ -45,6 +48,16 @@ def test_descriptors_stand_beside_the_embedding_of_any_network(kind: type[WithDe
     changed_part = (body(batch) != embedding).any(0)
     assert not changed_part[: -SMALL["descriptor_width"]].any()
     assert changed_part[-SMALL["descriptor_width"] :].any()
+
+
+@pytest.mark.parametrize(
+    ("hybrid", "network"), [(Hybrid, CGCNN), (HybridSEN, SEN), (HybridDiffraction, DiffractionCNN)]
+)
+def test_a_hybrid_has_the_hyperparameters_of_its_network(hybrid: type[Any], network: type[Any]) -> None:
+    own, plain = hybrid().configuration(), network().configuration()
+    assert plain.items() <= own.items()
+    assert set(own) - set(plain) == {"bank", "descriptor_width", "descriptor_dropout"}
+    assert search_space(network).items() <= search_space(hybrid).items()
 
 
 def test_a_network_of_ones_own_becomes_a_hybrid_in_one_line() -> None:

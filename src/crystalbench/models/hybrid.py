@@ -15,18 +15,25 @@ from crystalbench.errors import ConfigError
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import Imputation, Scaling, within_range
 from crystalbench.models.diffraction_cnn import DiffractionCNN
-from crystalbench.models.network import NetworkModel
+from crystalbench.models.model import Invariance
 from crystalbench.models.sen import SEN
 from crystalbench.representations.descriptors import DescriptorBank
 
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
+    from crystalbench.models.network import NetworkModel
     from crystalbench.representations import Arrays
     from crystalbench.samples import Samples
 
 
+if TYPE_CHECKING:
+    _Network = NetworkModel
+else:  # no base, whose defaults would come before those of the network
+    _Network = object
+
+
 @dataclass
-class WithDescriptors(NetworkModel):
+class WithDescriptors(_Network):
     """A network whose head reads a bank of descriptors beside the embedding of the crystal.
 
     Put before any network, it makes the hybrid of it: ``class Mine(WithDescriptors, MyNetwork)``. After S. Gong et
@@ -49,6 +56,11 @@ class WithDescriptors(NetworkModel):
         if not 0 <= self.descriptor_dropout < 1:
             raise ConfigError(f"descriptor_dropout = {self.descriptor_dropout}; it must be in [0, 1)")
         self._bank = DescriptorBank(self.bank)
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """Rotation at most: banks hold the number of the space group and the lattice of the cell as given."""
+        return super().invariances & {Invariance.ROTATION}
 
     def body(self) -> nn.Module:
         """The network's own body, and the descriptors beside it."""

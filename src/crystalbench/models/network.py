@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from crystalbench.samples import Samples, Target
 
 READOUTS = ("mean", "sum")
+DROPOUT = FloatDistribution(0.0, 0.3)
+"""Search space, for networks that change the default alone."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class NetworkModel(TrainingOptions, Model):
     readout: str = "mean"
     head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
     head_layers: Annotated[int, IntDistribution(1, 3)] = 1
-    dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.0
+    dropout: Annotated[float, DROPOUT] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
@@ -17,8 +17,8 @@ from crystalbench.models.capsules import Capsules, CapsuleTransformer, PrimaryCa
 from crystalbench.models.cgcnn import expand_distances
 from crystalbench.models.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
 from crystalbench.models.model import Invariance
-from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import prepare_torch
+from crystalbench.models.network import DROPOUT, NetworkModel
+from crystalbench.models.training import WEIGHT_DECAY, prepare_torch
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 
@@ -60,7 +60,10 @@ class SEN(NetworkModel):
     exchanges: Annotated[int, IntDistribution(0, 2)] = 1
     neighbors: Annotated[int, IntDistribution(12, 24)] = 16
     cutoff: float = 8.0
-    atom_dropout: Annotated[float, FloatDistribution(0.0, 0.3)] = 0.1
+    atom_dropout: Annotated[float, DROPOUT] = 0.1
+    dropout: Annotated[float, DROPOUT] = 0.1
+    weight_decay: Annotated[float, WEIGHT_DECAY] = 0.1
+    epochs: int = 150
 
     def __post_init__(self) -> None:
         super().__post_init__()

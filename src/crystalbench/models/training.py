@@ -23,6 +23,8 @@ _Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LOSSES = ("l1", "huber")
+WEIGHT_DECAY = FloatDistribution(1e-6, 1.0, log=True)
+"""Search space, for networks that change the default alone."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class TrainingOptions:
     """
 
     learning_rate: Annotated[float, FloatDistribution(1e-4, 1e-2, log=True)] = 3e-3
-    weight_decay: Annotated[float, FloatDistribution(1e-6, 1e-1, log=True)] = 1e-2
+    weight_decay: Annotated[float, WEIGHT_DECAY] = 1e-2
     batch_size: Annotated[int, CategoricalDistribution((32, 64, 128, 256))] = 64
     epochs: int = 200
     patience: int = 60
