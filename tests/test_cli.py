@@ -133,6 +133,32 @@ def test_a_task_of_ones_own() -> None:
     assert len(RecordStore(Path("results/records")).paths()) == 5
 
 
+def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> None:
+    for folder in ("suites", "tasks", "data"):
+        Path(folder).mkdir()
+    Path("data/alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
+    text = 'table = "table.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    for name in ("alloys_one", "alloys_two"):
+        Path(f"tasks/{name}.toml").write_text(f'name = "{name}"\n{text}')
+    Path("suites/alloys.toml").write_text(
+        'tasks = ["../tasks/alloys_one.toml", "../tasks/alloys_two.toml"]\nmodels = ["dummy"]\nresults = "results"\n'
+    )
+    suite = ["run", "--suite", "suites/alloys.toml", "--threads", 1]
+    failed(call(*suite), "alloys_one: its data is not at hand", "name the table with --data alloys_one=PATH")
+    failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
+    result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert only_record().asked.task == "alloys_two"
+    assert only_record().source.name == "alloys.csv"
+    result = call(*suite, "--data", "alloys_*=data/alloys.csv", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert "2 runs, 1 of them done" in result.output
+    alone = ["run", "--task", "tasks/alloys_one.toml", "--model", "dummy", "--results", "alone"]
+    result = call(*alone, "--data", "alloys_one=data/alloys.csv", "--workers", 2)
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("alone/records")).paths()) == 5
+
+
 def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
     write_toy_suite(tmp_path)
     text = Path("toys.toml").read_text()

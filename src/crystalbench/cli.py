@@ -21,7 +21,8 @@ from rich.table import Table
 
 from crystalbench import __version__
 from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.tasks import DataSources, TaskSpec, parse_data_options, task_specs
+from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, parse_data_options, task_specs
+from crystalbench.tasks.official import OFFICIAL
 
 app = typer.Typer(
     name="crystalbench",
@@ -79,14 +80,14 @@ def run(
     again: stop at any time and call the same command to go on.
     """
     with _for_people(verbose):
-        sources = _sources(data_dir, data, limit, offline)
         if list_:
-            _list(sources)
+            _list(_sources(data_dir, data, limit, offline))
             return
         from crystalbench.runs.plan import Selection
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), _parameters(set_ or []))
         chosen = _suite(suite, selection, inner_folds, ensemble)
+        sources = _sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
         _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers)
 
 
@@ -273,10 +274,13 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
     screen.print()
 
 
-def _sources(data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool) -> DataSources:
+def _sources(
+    data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool, tasks: Sequence[str] = ()
+) -> DataSources:
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
-    return DataSources(data_dir, parse_data_options(data or []), limit, not offline)
+    own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
+    return DataSources(data_dir, parse_data_options(data or [], (*OFFICIAL, *own)), limit, not offline)
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:

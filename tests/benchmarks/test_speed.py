@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import changed
 from pymatgen.core import Lattice, Structure
 
 from benchmarks.speed import __main__ as command
-from benchmarks.speed import table
+from benchmarks.speed import descriptors, diffraction, table
 from benchmarks.speed.graphs import check_distances, peer_graph
 from benchmarks.speed.registry import ROWS, by_name, chosen
 from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
@@ -18,6 +19,9 @@ from crystalbench.crystals import Crystals
 from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.models.training import flushed_subnormals
 from crystalbench.representations import CrystalGraph
+from crystalbench.representations.descriptors import DescriptorBank
+from crystalbench.representations.diffraction.cells import standard_cells
+from crystalbench.representations.diffraction.pattern import cube_intensities
 
 HEADER = "name,ours,peer,unit,ratio,against,machine"
 
@@ -175,6 +179,37 @@ def test_the_peer_finds_the_distances_that_we_find(structures: list[Structure]) 
     assert check_distances(ours, peer) == len(structures[0])  # the lone atom has no neighbour within 8 Å
     with pytest.raises(RuntimeError, match="differ"):
         check_distances(ours + 1e-3, peer)
+
+
+@pytest.mark.parametrize("pattern", [diffraction.plain_pattern, diffraction.vectorised_pattern])
+def test_the_peers_patterns_are_ours(structures: list[Structure], pattern: diffraction.Pattern) -> None:
+    ours = cube_intensities(Crystals.from_pymatgen(structures), 3)
+    peer = np.stack([pattern(structure) for structure in structures])
+    assert peer.shape == (2, 343)
+    diffraction.check_same_cells(ours, peer)
+    with pytest.raises(RuntimeError, match=r"differ from the peer's by up to 1e-06"):
+        diffraction.check_same_cells(ours + 1e-6 * ours.max(axis=1, keepdims=True), peer)
+
+
+def test_cells_found_in_two_ways_have_the_same_patterns(structures: list[Structure]) -> None:
+    found = standard_cells(Crystals.from_pymatgen(structures))
+    peer = Crystals.from_pymatgen([diffraction._primitive(structure) for structure in structures])
+    assert diffraction.check_found_cells(found, peer) == 1
+    with pytest.raises(RuntimeError, match="lengths of points differ"):
+        diffraction.check_found_cells(Crystals.from_pymatgen(structures), peer)
+    with pytest.raises(RuntimeError, match=r"only 50.0% of the crystals have the peer's intensities"):
+        diffraction.check_found_cells(changed(found, numbers=np.array([*found.numbers[:-1], 36], np.uint8)), peer)
+
+
+def test_the_peers_descriptors_are_ours(structures: list[Structure]) -> None:
+    salt = structures[0].get_primitive_structure()
+    bank = DescriptorBank("gong28")
+    ours = bank(Crystals.from_pymatgen([salt])).values["descriptors"]
+    peer = descriptors.peer_descriptors(salt, descriptors.featurizers())
+    assert set(peer) >= set(bank.labels)
+    descriptors.check_descriptors(bank.labels, ours, [peer])
+    with pytest.raises(RuntimeError, match=r"density differs from matminer's by up to 0.00[0-9]+"):
+        descriptors.check_descriptors(bank.labels, ours, [{**peer, "density": peer["density"] + 1e-3}])
 
 
 def test_the_state_of_subnormals_is_checked() -> None:

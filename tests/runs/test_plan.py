@@ -79,6 +79,12 @@ def test_parameters_reach_the_models_that_have_them() -> None:
     assert [r.asked.parameters.get("trees") for r in runs] == [None, 20]
 
 
+def test_task_files_of_the_suite_are_selected_by_name_or_by_path(formulas: str) -> None:
+    for name in ("alloys", formulas):
+        made = plan(Selection([name]), tasks=(ENERGY, formulas))
+        assert [task.name for task in made.tasks] == ["alloys"]
+
+
 def test_a_model_that_the_suite_does_not_name_may_be_selected(tmp_path: Path) -> None:
     toys = write_toys(tmp_path)
     (run,) = plan(Selection([ENERGY], [f"{toys}:Shifted"], [0], parameters={"shift": 2})).runs

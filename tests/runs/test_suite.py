@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import model_names
-from crystalbench.runs.suite import ModelEntry, Suite, load_suite, parse_suite, suite_names
+from crystalbench.runs.suite import ModelEntry, Suite, load_suite, parse_suite, suite_names, suite_of_tasks
 from crystalbench.tasks import resolve_tasks
 
 SHIPPED = sorted((ROOT / "benchmarks" / "suites").glob("*.toml"))
@@ -125,6 +125,53 @@ def test_suites_of_this_folder_come_first(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert load_suite("demo").tasks == ("demo_bulk_modulus",)
     assert "matbench" in suite_names()
+
+
+TASK_FILE = 'name = "{name}"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
+
+
+def test_task_files_are_found_from_the_suites_folder_wherever_the_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.toml").write_text(TASK_FILE.format(name="mine"))
+    text = 'tasks = ["demo_*", "../tasks/mine.toml"]'
+    shown = {".": "tasks/mine.toml", "tasks": "mine.toml", "suites": str(tmp_path / "tasks" / "mine.toml")}
+    for folder, place in shown.items():
+        monkeypatch.chdir(tmp_path / folder)
+        suite = parse(tmp_path / "suites", text)
+        assert suite.tasks == ("demo_*", place)
+        assert [spec.name for spec in resolve_tasks(suite.tasks)][-1] == "mine"
+    monkeypatch.chdir(tmp_path)
+    assert load_suite("suites/mine.toml") == parse(tmp_path / "suites", text)
+
+
+def test_task_files_may_also_be_where_the_command_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "here.toml").write_text(TASK_FILE.format(name="here"))
+    monkeypatch.chdir(tmp_path)
+    assert parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks == ("here.toml",)
+    (tmp_path / "suites" / "here.toml").write_text(TASK_FILE.format(name="beside"))
+    assert parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks == ("suites/here.toml",)
+    (tmp_path / "suites" / "here.toml").unlink()
+    (tmp_path / "here.toml").unlink()
+    with pytest.raises(ConfigError, match=r"suites/here\.toml: the task file cannot be read"):
+        resolve_tasks(parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks)
+
+
+def test_task_files_named_alone_run_as_in_the_suite_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "benchmarks" / "suites").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "suites" / "mine.toml").write_text(
+        'tasks = ["../../mine.toml"]\nresults = "elsewhere"\n'
+    )
+    (tmp_path / "mine.toml").write_text(TASK_FILE.format(name="mine"))
+    for name in ("mine.toml", "./mine.toml", str(tmp_path / "mine.toml")):
+        assert suite_of_tasks([name]).results == "elsewhere"
+    assert suite_of_tasks(["mine.toml", "demo_bulk_modulus"]).name == "selection"
 
 
 def test_a_suite_cannot_be_changed() -> None:

@@ -69,7 +69,12 @@ class Entry(SimpleNamespace):
 
 def register(monkeypatch: pytest.MonkeyPatch, *found: object) -> None:
     entries = [Entry(name=f"e{i}", value=f"package{i}:TASKS", found=tasks) for i, tasks in enumerate(found)]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
+    others = importlib.metadata.entry_points  # other packages look for theirs, and remember what they find
+
+    def entry_points(group: str) -> object:
+        return entries if group == registry.ENTRY_POINTS else others(group=group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     registry._registered.cache_clear()
 
 

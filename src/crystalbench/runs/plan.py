@@ -125,10 +125,10 @@ def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: Vie
 def _chosen_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:
     if not selection.tasks:
         return resolve_tasks(suite.tasks)
-    listed = {spec.name for spec in resolve_tasks(suite.tasks)}
+    listed = {spec.name: spec for spec in resolve_tasks(suite.tasks)}
     chosen = []
     for name in selection.tasks:
-        spec = get_task_spec(name)
+        spec = listed.get(name) or get_task_spec(name)
         if spec.name not in listed:
             raise UnknownNameError(f"task of the suite {suite.name}", name, listed)
         chosen.append(spec)

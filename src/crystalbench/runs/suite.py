@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,8 @@ class Suite(_Strict):
     Attributes:
         name: name of the suite.
         description: one line.
-        tasks: task names or patterns such as ``matbench_*``.
+        tasks: task names, patterns such as ``matbench_*``, or task files, relative to the suite's file or else to where
+            the command is called.
         models: model names, patterns such as ``*``, or tables with parameters; a later entry replaces an earlier one
             of the same name.
         protocol: how folds are used.
@@ -136,9 +138,10 @@ def suite_of_tasks(tasks: Sequence[str]) -> Suite:
 
     Tasks that no suite has, such as a user's own, get a suite of their own with the default protocol.
     """
+    wanted = [_task_file(task, Path()) for task in tasks]
     for name in suite_names():
         suite = load_suite(name)
-        if all(any(fnmatch.fnmatchcase(task, pattern) for pattern in suite.tasks) for task in tasks):
+        if all(any(task == entry or fnmatch.fnmatchcase(task, entry) for entry in suite.tasks) for task in wanted):
             return suite
     demo = all(task.startswith("demo_") for task in tasks)  # whose results are not for keeping
     return Suite(name="selection", tasks=tuple(tasks), results="results/demo" if demo else "results")
@@ -155,9 +158,20 @@ def parse_suite(path: Path) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML ({error})") from error
     try:
-        return Suite.model_validate({"name": path.stem, **content})
+        suite = Suite.model_validate({"name": path.stem, **content})
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, content)}") from error
+    return suite.model_copy(update={"tasks": tuple(_task_file(task, path.parent) for task in suite.tasks)})
+
+
+def _task_file(task: str, folder: Path) -> str:
+    """A task file's path, relative to where the command is called if it is below; names and patterns as they are."""
+    if not task.endswith(".toml"):
+        return task
+    here = Path.cwd()
+    places = [Path(os.path.normpath(here / start / Path(task).expanduser())) for start in (folder, here)]
+    place = next((place for place in places if place.is_file()), places[0])
+    return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 def explain(error: ValidationError, content: dict[str, Any]) -> str:

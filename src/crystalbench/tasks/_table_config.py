@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from crystalbench.errors import ConfigError
 from crystalbench.samples import Kind
@@ -90,11 +90,13 @@ class TableConfig(_Strict):
 
     Attributes:
         name: unique name of the task.
-        table: Parquet, CSV or JSON file, relative to the task file.
+        table: Parquet, CSV or JSON file, relative to the task file; ``--data NAME=PATH`` names another one.
         id: column with unique ids; row numbers where none is named.
         structure: columns with structures; or
         composition: column with chemical formulas.
         target: column with the property.
+        per_atom: divide the target by the number of atoms of the row: those of the structure's cell, or the sum of the
+            formula's amounts. For regression; ``unit`` is then that of the quotient.
         kind: regression, binary or multiclass.
         unit: unit of the property.
         metric: main metric; by default that of the kind.
@@ -111,6 +113,7 @@ class TableConfig(_Strict):
     structure: StructureColumns | None = None
     composition: str | None = None
     target: str
+    per_atom: StrictBool = False
     kind: Kind
     unit: str = ""
     metric: str | None = None
@@ -119,6 +122,11 @@ class TableConfig(_Strict):
     description: str = ""
     license: str = ""
     reference: str = ""
+
+    @property
+    def property_name(self) -> str:
+        """What is predicted: the target's column, and whether it is per atom."""
+        return f"{self.target} per atom" if self.per_atom else self.target
 
     @property
     def input_columns(self) -> list[str]:
@@ -137,6 +145,11 @@ class TableConfig(_Strict):
             raise ValueError("name either structure or composition")
         if self.name in OFFICIAL:
             raise ValueError(f"{self.name} is an official task; give your data set another name")
+        if self.per_atom and self.kind is not Kind.REGRESSION:
+            raise ValueError(
+                f"per_atom = true divides the target by the number of atoms, but the target of a {self.kind} task is "
+                "a class; leave it out"
+            )
         if self.metric is not None and self.metric not in METRICS[self.kind]:
             raise ValueError(
                 f"metric {self.metric!r} is not one of a {self.kind} task: {', '.join(METRICS[self.kind])}"

@@ -1,7 +1,8 @@
-"""Where the data of the official tasks is: on this machine, or downloaded."""
+"""Where the data of tasks is: on this machine, or downloaded."""
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ class DataSources:
     Attributes:
         data_dir: folder with matminer's files; by default that of the environment variables ``CRYSTALBENCH_DATA`` or
             ``MATMINER_DATA``, else the user's own data folder.
-        files: files named for single tasks; they come first.
+        files: files named for single tasks, official ones or a user's own; they come first.
         limit: use at most so many rows of each task.
         download: whether missing files may be downloaded.
         progress: told how far a download is.
@@ -112,7 +113,7 @@ class DataSources:
 
 
 def parse_data_options(options: Sequence[str], known: Iterable[str] = OFFICIAL) -> dict[str, Path]:
-    """Read options of the form ``TASK=PATH``.
+    """Read options of the form ``TASK=PATH``, where TASK may be a pattern such as ``my_*``.
 
     Args:
         options: for instance ``["matbench_dielectric=part.parquet"]``.
@@ -130,23 +131,25 @@ def parse_data_options(options: Sequence[str], known: Iterable[str] = OFFICIAL) 
         >>> parse_data_options([])
         {}
     """
-    names = list(known)
+    names = list(dict.fromkeys(known))
     files: dict[str, Path] = {}
     for option in options:
         name, equals, text = (part.strip() for part in option.partition("="))
         if not (name and equals and text):
             raise ConfigError(f"--data {option!r}: write TASK=PATH, for instance matbench_dielectric=part.parquet")
-        if name not in names:
+        matching = [task for task in names if task == name or fnmatch.fnmatchcase(task, name)]
+        if not matching:
             raise UnknownNameError("task in --data", name, names)
-        if name in files:
-            raise ConfigError(f"--data names two files for {name}: {files[name]} and {text}; keep one")
-        files[name] = Path(text).expanduser()
-        _check_file(name, files[name])
+        for task in matching:
+            if task in files:
+                raise ConfigError(f"--data names two files for {task}: {files[task]} and {text}; keep one")
+            files[task] = Path(text).expanduser()
+            _check_file(task, files[task])
     return files
 
 
 def _check_file(name: str, file: Path) -> None:
-    if not file.name.endswith(SUFFIXES):
+    if name in OFFICIAL and not file.name.endswith(SUFFIXES):
         raise ConfigError(f"--data {name}={file}: the file must end in {' or '.join(SUFFIXES)}")
     if not file.is_file():
         raise DataError(f"--data {name}={file}: there is no such file")

@@ -21,7 +21,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,11 @@ class TableTaskSpec(TaskSpec):
         config = read_config(file)
         return cls(
             name=config.name,
-            target=Target(config.target, config.kind, config.unit),
+            target=Target(config.property_name, config.kind, config.unit),
             metric=config.metric or default_metric(config.kind),
             has_structures=config.structure is not None,
             rows_total=rows_of_table(file.parent / Path(config.table).expanduser()) or 0,
-            description=config.description or f"{config.target} of {Path(config.table).name}",
+            description=config.description or f"{config.property_name} of {Path(config.table).name}",
             license=config.license,
             reference=config.reference,
             file=file,
@@ -83,8 +83,13 @@ class TableTaskSpec(TaskSpec):
 
     @property
     def table(self) -> Path:
-        """The file with the rows."""
+        """The file with the rows that the task file names."""
         return self.file.parent / Path(self._config.table).expanduser()
+
+    def table_of(self, sources: DataSources) -> Path:
+        """The file with the rows: the one given for this task (``--data``), else the one that the task file names."""
+        given = sources.files.get(self.name)
+        return self.table if given is None else Path(given).expanduser()
 
     @property
     def _config(self) -> TableConfig:
@@ -99,21 +104,29 @@ class TableTaskSpec(TaskSpec):
             DataError: the table is missing, damaged, or has rows that cannot be used; names them.
             ConfigError: the task file does not fit the table.
         """
-        table = self.table
+        table = self.table_of(sources)
         if not table.is_file():
-            raise DataError(f"{table}: there is no such table; {self.file} names it")
-        sha256 = file_sha256(table)
-        key = hashlib.sha256(f"{sha256} {file_sha256(self.file)}".encode()).hexdigest()
-        return load_or_build(self.name, table, key, lambda: self._decoded(sha256)).limited(sources.limit)
+            named = "--data" if self.name in sources.files else self.file
+            raise DataError(f"{table}: there is no such table; {named} names it{self._how_to_name(sources)}")
+        source = Source(table.name, file_sha256(table), "user", self.file.name)
+        key = hashlib.sha256(f"{source.sha256} {file_sha256(self.file)}".encode()).hexdigest()
+        task = load_or_build(self.name, table, key, lambda: self._decoded(table, source))
+        # A store does not know the name of the task file, nor under which name its table was given this time.
+        return replace(task, source=source).limited(sources.limit)
 
     def availability(self, sources: DataSources) -> Availability:
         """Whether the table is there."""
-        here = self.table.is_file()
-        return Availability(here, rows_of_table(self.table) if here else None, str(self.table))
+        table = self.table_of(sources)
+        if table.is_file():
+            return Availability(True, rows_of_table(table), str(table))
+        return Availability(False, None, f"there is no {table}{self._how_to_name(sources)}")
 
-    def _decoded(self, sha256: str) -> Decoded:
+    def _how_to_name(self, sources: DataSources) -> str:
+        return "" if self.name in sources.files else f"; put it there, or name the table with --data {self.name}=PATH"
+
+    def _decoded(self, file: Path, source: Source) -> Decoded:
         config = self._config
-        table = read_table(self.table, config.columns)
+        table = read_table(file, config.columns)
         try:
             ids = _ids_of(table, config.id)
             index, remarks = _usable(table, config, ids)
@@ -122,13 +135,14 @@ class TableTaskSpec(TaskSpec):
                 raise DataError("has no rows")
             inputs = _inputs_of(table, config, ids)
             classes, targets = _targets_of(table, config, ids)
+            if config.per_atom:
+                targets = targets / _atom_counts(inputs)
             folds = _folds_of(table, config.folds, inputs, None if config.kind is Kind.REGRESSION else targets)
         except DataError as error:
-            raise DataError(f"{self.table}: {error}") from error
+            raise DataError(f"{file}: {error}") from error
         except ConfigError as error:
             raise ConfigError(f"{self.file}: {error}") from error
-        target = Target(config.target, config.kind, config.unit, classes)
-        source = Source(self.table.name, sha256, "user", self.file.name)
+        target = Target(config.property_name, config.kind, config.unit, classes)
         return Decoded(Task(self.name, target, self.metric, inputs, targets, folds, len(ids), source), remarks)
 
 
@@ -217,6 +231,13 @@ def _targets_of(table: Table, config: TableConfig, ids: _Ids) -> tuple[tuple[str
     if len(classes) < 2:
         raise DataError(f"all rows have the same {config.target!r} ({classes[0]}); there is nothing to predict")
     return classes, targets
+
+
+def _atom_counts(inputs: Inputs) -> npt.NDArray[np.float64]:
+    """(n,) atoms of each cell, or the sum of each formula's amounts."""
+    if isinstance(inputs, Crystals):
+        return inputs.atom_counts.astype(np.float64)
+    return np.asarray(np.bincount(inputs.owners, inputs.amounts, minlength=len(inputs)), dtype=np.float64)
 
 
 def _folds_of(

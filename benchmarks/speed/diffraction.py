@@ -1,0 +1,176 @@
+"""Diffraction patterns: whole batches against crystal after crystal, with and without the search for the cell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS
+from pymatgen.core import Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from benchmarks.speed.phonons import NAME, phonons
+from benchmarks.speed.rows import Measurement, Row, Settings
+from crystalbench.crystals import Crystals
+from crystalbench.representations.diffraction import DiffractionPattern
+from crystalbench.representations.diffraction.cells import standard_cells
+from crystalbench.representations.diffraction.intensities import reciprocal_lattices
+from crystalbench.representations.diffraction.pattern import cube_intensities, miller_indices
+
+MAX_INDEX = 3
+SYMPREC = 0.1
+SAMPLE = 200
+TOLERANCE = 1e-9
+"""Largest difference of intensities in the same cell, relative to the strongest."""
+LENGTH_TOLERANCE = 1e-3
+"""Å⁻¹; largest difference of |g| in cells that were found by different searches."""
+CELL_TOLERANCE, CELL_SHARE = 1e-3, 0.95
+"""So many crystals must have the same intensities, relative to the strongest, whichever search found the cell: moyopy
+and spglib may move atoms to different places within the tolerance."""
+
+Pattern = Callable[[Structure], np.ndarray]
+
+
+def plain_pattern(structure: Structure) -> np.ndarray:
+    """Intensities (343,) at `miller_indices`, point after point over all atoms, as in pymatgen's `XRDCalculator`.
+
+    What is the same for all points is computed before, so this is faster than the original's loop.
+    """
+    numbers, parameters = _scattering(structure)
+    heights, decays = 41.78214 * parameters[:, :, 0], -parameters[:, :, 1]
+    turns = 2j * np.pi * structure.frac_coords
+    miller = miller_indices(MAX_INDEX)
+    intensities = np.empty(len(miller))
+    for place, (hkl, s_squared) in enumerate(zip(miller, _s_squared(structure, miller), strict=True)):
+        factors = numbers - s_squared * (heights * np.exp(decays * s_squared)).sum(1)
+        total = factors @ np.exp(turns @ hkl)
+        intensities[place] = total.real**2 + total.imag**2
+    return intensities / structure.volume**2
+
+
+def vectorised_pattern(structure: Structure) -> np.ndarray:
+    """The same, all points and atoms of a crystal at once."""
+    numbers, parameters = _scattering(structure)
+    miller = miller_indices(MAX_INDEX)
+    s_squared = _s_squared(structure, miller)[:, None]
+    terms = (parameters[:, :, 0] * np.exp(-parameters[:, :, 1] * s_squared[:, :, None])).sum(-1)
+    factors = numbers - 41.78214 * s_squared * terms
+    totals = (factors * np.exp(2j * np.pi * (miller @ structure.frac_coords.T))).sum(1)
+    return (totals.real**2 + totals.imag**2) / structure.volume**2
+
+
+def _s_squared(structure: Structure, miller: np.ndarray) -> np.ndarray:
+    """Squares (points,) of s = |g| / 2, in Å⁻²."""
+    return ((miller @ structure.lattice.reciprocal_lattice_crystallographic.matrix) ** 2).sum(1) / 4
+
+
+def _scattering(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
+    """Atomic numbers (atoms,) and parameters of the form factors (atoms, 4, 2)."""
+    elements = [site.specie for site in structure]
+    parameters = [ATOMIC_SCATTERING_PARAMS[element.symbol] for element in elements]
+    return np.array([element.Z for element in elements]), np.array(parameters)
+
+
+def check_same_cells(ours: np.ndarray, peer: np.ndarray) -> None:
+    """Compare intensities (n, 343) of the same cells.
+
+    Raises:
+        RuntimeError: some differ by more than 1e-9 of the strongest of their crystal.
+    """
+    difference = (np.abs(ours - peer) / peer.max(axis=1, keepdims=True)).max()
+    if difference > TOLERANCE:
+        raise RuntimeError(f"intensities differ from the peer's by up to {difference:.2g} of the strongest")
+
+
+def check_found_cells(cells: Crystals, peer: Crystals) -> float:
+    """Compare the patterns of cells that were found in two ways, up to orientation and order of the axes.
+
+    Returns:
+        The share of crystals with the same intensities.
+
+    Raises:
+        RuntimeError: the points are not the same, or the intensities of too many crystals are not.
+    """
+    lengths, values = zip(*(_sorted(c) for c in (cells, peer)), strict=True)
+    apart = np.abs(lengths[0] - lengths[1]).max()
+    if apart > LENGTH_TOLERANCE:
+        raise RuntimeError(f"lengths of points differ from the peer's by up to {apart:.2g} Å⁻¹")
+    differences = np.abs(values[0] - values[1]).max(axis=1) / values[1].max(axis=1)
+    same = float((differences < CELL_TOLERANCE).mean())
+    if same < CELL_SHARE:
+        raise RuntimeError(f"only {same:.1%} of the crystals have the peer's intensities")
+    return same
+
+
+def _sorted(cells: Crystals) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths in Å⁻¹ and intensities of the points of each cell but the origin, ascending; both (n, 342)."""
+    miller = miller_indices(MAX_INDEX)
+    kept = miller.any(axis=1)
+    lengths = np.linalg.norm(miller[kept] @ reciprocal_lattices(cells), axis=2)
+    return np.sort(lengths, axis=1), np.sort(cube_intensities(cells, MAX_INDEX)[:, kept], axis=1)
+
+
+def _primitive(structure: Structure) -> Structure:
+    return SpacegroupAnalyzer(structure, symprec=SYMPREC).get_primitive_standard_structure()
+
+
+@contextmanager
+def _prepare_intensities(settings: Settings, *, pattern: Pattern) -> Iterator[tuple[Measurement, Measurement]]:
+    cells = standard_cells(phonons(settings).limited(SAMPLE).inputs, symprec=SYMPREC)
+    assert isinstance(cells, Crystals)
+    structures: Sequence[Structure] = cells.to_pymatgen()
+    check_same_cells(cube_intensities(cells, MAX_INDEX), np.stack([pattern(s) for s in structures]))
+    yield (
+        _per_second(lambda: cube_intensities(cells, MAX_INDEX), len(cells)),
+        _per_second(lambda: [pattern(structure) for structure in structures], len(cells)),
+    )
+
+
+@contextmanager
+def _prepare_with_cells(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
+    crystals = phonons(settings).limited(SAMPLE).inputs
+    assert isinstance(crystals, Crystals)
+    structures: Sequence[Structure] = crystals.to_pymatgen()
+    found = Crystals.from_pymatgen([_primitive(structure) for structure in structures], crystals.ids)
+    check_found_cells(standard_cells(crystals, symprec=SYMPREC), found)
+    representation = DiffractionPattern(max_index=MAX_INDEX, symprec=SYMPREC)
+    yield (
+        _per_second(lambda: representation(crystals), len(crystals)),
+        _per_second(lambda: [plain_pattern(_primitive(structure)) for structure in structures], len(crystals)),
+    )
+
+
+def _per_second(work: Callable[[], object], count: int) -> Measurement:
+    def measurement() -> float:
+        start = time.perf_counter()
+        work()
+        return count / (time.perf_counter() - start)
+
+    return measurement
+
+
+def _row(name: str, prepare: Callable[..., object], what: str) -> Row:
+    against = f"{len(miller_indices(MAX_INDEX))}-point diffraction patterns of {SAMPLE} crystals of {NAME}{what}"
+    return Row(name, "patterns/s", against, prepare, more_is_better=True)  # type: ignore[arg-type]
+
+
+ROWS = (
+    _row(
+        "diffraction_patterns_phonons",
+        partial(_prepare_intensities, pattern=plain_pattern),
+        " in known cells; NumPy over the atoms, point after point, as in pymatgen's XRDCalculator",
+    ),
+    _row(
+        "diffraction_patterns_phonons_vectorised",
+        partial(_prepare_intensities, pattern=vectorised_pattern),
+        " in known cells; NumPy over points and atoms at once, crystal after crystal",
+    ),
+    _row(
+        "diffraction_patterns_phonons_with_cells",
+        _prepare_with_cells,
+        ", search of the primitive standard cell included; pymatgen's SpacegroupAnalyzer, then point after point",
+    ),
+)

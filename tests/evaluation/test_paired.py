@@ -1,0 +1,153 @@
+"""Paired comparisons: which records are taken, that rows are paired, and that intervals are what they claim to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import record
+
+from crystalbench.errors import DataError
+from crystalbench.evaluation import paired
+from crystalbench.evaluation.paired import PairedErrors, predicted_rows, reduction, share
+from crystalbench.records import Predicted, Record, Rows
+
+TASK = "lengths"
+TARGETS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0}
+
+
+def made(values: dict[str, float], *, task_rows: int = 4, total: int = 4, folds: int = 2, **changes: Any) -> Record:
+    """A record of a task with these predictions."""
+    predictions = Predicted(ids=list(values), targets=[TARGETS[i] for i in values], values=list(values.values()))
+    rows = Rows(train=2, valid=1, test=len(values), task=task_rows, task_total=total, task_folds=folds)
+    return record(**{"task": TASK, "label": "plain", "predictions": predictions, "rows": rows, "unit": "m", **changes})
+
+
+def both_folds(shift: float, **changes: Any) -> list[Record]:
+    first, second = {"d": 8.0 + shift, "b": 2.0 + shift}, {"c": 4.0 + shift, "a": 1.0 - shift}
+    return [made(first, fold=0, **changes), made(second, fold=1, **changes)]
+
+
+# ---------------------------------------------------------------------- which records are taken
+
+
+def test_folds_are_joined_and_sorted_by_id() -> None:
+    parts, notes = predicted_rows(both_folds(0.5), TASK)
+    assert notes == []
+    assert list(parts) == ["plain"]
+    part = parts["plain"]
+    assert part.ids.tolist() == ["a", "b", "c", "d"]
+    assert part.targets.tolist() == [1, 2, 4, 8]
+    assert part.values.tolist() == [[0.5, 2.5, 4.5, 8.5]]
+    assert (part.unit, part.seeds, part.parameters["width"]) == ("m", 1, 64)
+
+
+def test_errors_are_means_over_the_seeds_not_errors_of_the_mean() -> None:
+    parts, _ = predicted_rows([*both_folds(1.0, seed=0), *both_folds(-3.0, seed=5)], TASK)
+    assert parts["plain"].seeds == 2
+    assert parts["plain"].errors.tolist() == [2, 2, 2, 2]
+
+
+def test_other_tasks_views_and_kinds_do_not_count() -> None:
+    others = [made({"a": 0.0}, task="widths"), made({"a": 0.0}, view="no_chemistry"), made({"a": 0.0}, kind="binary")]
+    assert predicted_rows(others, TASK) == ({}, [])
+    parts, notes = predicted_rows([*both_folds(0.5), *others], TASK)
+    assert parts["plain"].errors.tolist() == [0.5] * 4
+    assert notes == []
+
+
+def test_a_tuned_model_has_a_name_of_its_own() -> None:
+    records = [*both_folds(0.5), *both_folds(0.25, tuning={"trials": 3})]
+    assert list(predicted_rows(records, TASK)[0]) == ["plain", "plain (tuned)"]
+
+
+def test_of_several_configurations_the_last_is_taken_and_it_is_said() -> None:
+    old = both_folds(0.5, parameters={"width": 8}, finished="2025-01-02T00:00:00+00:00")
+    new = both_folds(0.25, parameters={"width": 9}, finished="2025-01-03T00:00:00+00:00")
+    for records in (old + new, new + old):
+        parts, notes = predicted_rows(records, TASK)
+        assert parts["plain"].parameters == {"width": 9}
+        assert parts["plain"].errors.tolist() == [0.25] * 4
+        assert notes == ["lengths: plain has 2 configurations; the one finished last is taken"]
+
+
+def test_seeds_that_lack_folds_are_left_out() -> None:
+    records = [*both_folds(0.5, seed=0), both_folds(9.0, seed=1)[0]]
+    parts, notes = predicted_rows(records, TASK)
+    assert parts["plain"].seeds == 1
+    assert notes == ["lengths: plain lacks folds of 1 of 2 seeds, left out"]
+    parts, notes = predicted_rows(records[2:], TASK)
+    assert parts == {}
+    assert notes == ["lengths: plain lacks folds of 1 of 1 seeds, left out"]
+
+
+def test_of_different_rows_the_most_are_taken() -> None:
+    whole = both_folds(0.5, data="1" * 64)
+    part = [made({"a": 1.0}, data="2" * 64, task_rows=2, folds=1, finished="2026-01-01T00:00:00+00:00")]
+    parts, notes = predicted_rows(part + whole, TASK)
+    assert parts["plain"].ids.tolist() == ["a", "b", "c", "d"]
+    assert notes == ["lengths: 1 records of other rows or targets are left out, 2 of 4 rows are taken"]
+    parts, notes = predicted_rows(part, TASK)
+    assert parts["plain"].ids.tolist() == ["a"]
+    assert notes == ["lengths: only 2 of its 4 rows were used"]
+
+
+def test_records_that_contradict_each_other_are_refused() -> None:
+    other = made({"a": 1.0, "b": 2.0}, label="other", folds=1)
+    with pytest.raises(DataError, match="lengths: other and plain have different test rows or targets"):
+        predicted_rows([*both_folds(0.5), other], TASK)
+    with pytest.raises(DataError, match="lengths: plain: its seeds have different test rows"):
+        predicted_rows([made({"a": 1.0}, folds=1), made({"b": 2.0}, folds=1, seed=1)], TASK)
+
+
+# ---------------------------------------------------------------------- the bootstrap
+
+
+def test_a_constant_ratio_is_certain_although_the_errors_are_not() -> None:
+    plain = np.random.default_rng(0).exponential(size=50)
+    errors = PairedErrors({"plain": plain, "half": plain / 2}, draws=500)
+    found = errors.estimate(reduction("half", "plain"))
+    assert (found.low, found.value, found.high) == pytest.approx((0.5, 0.5, 0.5), abs=1e-12)
+    assert np.ptp(errors.resampled["plain"]) > 0.1
+
+
+def test_reduction_and_share() -> None:
+    errors = PairedErrors({"plain": np.full(3, 10.0), "whole": np.full(3, 2.0), "part": np.full(3, 4.0)}, draws=10)
+    assert errors.estimate(reduction("whole", "plain")).value == pytest.approx(0.8)
+    assert errors.estimate(share("part", "whole", "plain")).value == pytest.approx(0.75)
+    assert errors.estimate(share("whole", "whole", "plain")).value == pytest.approx(1)
+    assert errors.estimate(share("plain", "whole", "plain")).value == pytest.approx(0)
+
+
+def test_draws_are_the_same_each_time_and_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    errors = {"one": rng.random(40), "two": rng.random(40)}
+    first = PairedErrors(errors, draws=300).resampled
+    monkeypatch.setattr(paired, "_AT_ONCE", 1000)
+    for name, again in PairedErrors(errors, draws=300).resampled.items():
+        np.testing.assert_allclose(again, first[name], rtol=1e-12)
+    assert not np.array_equal(PairedErrors(errors, draws=300, seed=1).resampled["one"], first["one"])
+
+
+def test_the_spread_of_the_draws_is_the_standard_error_of_the_mean() -> None:
+    values = np.random.default_rng(2).normal(5, 1, 400)
+    spread = PairedErrors({"one": values}).resampled["one"].std()
+    assert spread == pytest.approx(values.std() / 20, rel=0.03)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        hard = rng.exponential(size=150)
+        errors = {"plain": 2 * hard + rng.exponential(size=150), "better": hard}
+        found = PairedErrors(errors, draws=400).estimate(reduction("better", "plain"))
+        held += found.low <= 1 - 1 / 3 <= found.high
+    assert 0.90 <= held / 200 <= 0.99
+
+
+@pytest.mark.parametrize("errors", [{}, {"a": np.zeros(0)}, {"a": np.zeros(2), "b": np.zeros(3)}])
+def test_errors_of_different_rows_or_of_none_are_refused(errors: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="same rows"):
+        PairedErrors(errors)

@@ -1,0 +1,82 @@
+"""One symmetry search does where a second cannot find anything else, and only there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import one_crystal
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import DataError
+from crystalbench.representations.descriptors import one_crystal as module
+from crystalbench.representations.descriptors.one_crystal import each_crystal
+from crystalbench.representations.descriptors.symmetry import COARSE, FINE, complexity
+from crystalbench.tasks import DataSources, get_task_spec
+
+CORNERS = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+SALT = np.concatenate([CORNERS, CORNERS + np.array([0.5, 0, 0])])
+
+
+def rock_salt(shift: float = 0.0, numbers: tuple[int, ...] = (11,) * 4 + (17,) * 4) -> Crystals:
+    """Rock salt with one cation moved by so many Å."""
+    coords = SALT.copy()
+    coords[0, 0] += shift / 5.64
+    return one_crystal(np.eye(3) * 5.64, coords, numbers)
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Tolerances of the searches that are made."""
+    made: list[float] = []
+    plain = module.find_symmetry
+
+    def counted(*cell: Any) -> Any:
+        made.append(cell[3])
+        return plain(*cell)
+
+    monkeypatch.setattr(module, "find_symmetry", counted)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("crystals", "expected", "tolerances"),
+    [
+        (rock_salt(), 1.0, [FINE]),
+        (rock_salt(0.05), 1.0, [FINE, COARSE]),  # several sites of sodium to 0.01 Å, one to 0.1 Å
+        (rock_salt(0.5), 2.5, [FINE, COARSE]),
+        (rock_salt(numbers=(11,) * 8), 0.0, [FINE]),
+    ],
+)
+def test_the_second_search_is_made_where_it_may_find_more(
+    crystals: Crystals, expected: float, tolerances: list[float], searches: list[float]
+) -> None:
+    [crystal] = each_crystal(crystals)
+    assert complexity(crystal) == pytest.approx([expected, 8 * expected])
+    assert searches == tolerances
+
+
+def test_where_the_first_search_fails_the_second_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = module.find_symmetry
+
+    def fails_when_fine(*cell: Any) -> Any:
+        if cell[3] == FINE:
+            raise DataError("no symmetry")
+        return plain(*cell)
+
+    monkeypatch.setattr(module, "find_symmetry", fails_when_fine)
+    [crystal] = each_crystal(rock_salt())
+    assert complexity(crystal)[0] == pytest.approx(1)
+
+
+def test_sites_are_those_of_a_search_of_their_own() -> None:
+    task = get_task_spec("demo_crystal_system").load(DataSources())
+    chosen = task.inputs[np.flatnonzero(task.inputs.atom_counts <= 12)[::4]]
+    spared = 0
+    for crystal in each_crystal(chosen):
+        _, counts = np.unique(crystal.symmetry(COARSE).orbits, return_counts=True)
+        entropy = -(counts / len(crystal) * np.log2(counts / len(crystal))).sum()
+        assert complexity(crystal)[0] == pytest.approx(entropy, abs=1e-12)
+        spared += len(np.unique(crystal.symmetry(FINE).orbits)) == len(np.unique(crystal.numbers))
+    assert 10 < spared < len(chosen) - 10
