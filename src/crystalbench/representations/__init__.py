@@ -8,6 +8,7 @@ from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.representation import Representation
+from crystalbench.representations.sphere_graph import SphereGraph
 
 __all__ = [
     "CRYSTAL",
@@ -19,4 +20,5 @@ __all__ = [
     "Layout",
     "MagpieFeatures",
     "Representation",
+    "SphereGraph",
 ]
