@@ -1,4 +1,4 @@
-"""Small builders that many tests share: crystals of every crystal system, tiny tasks, records, toy models."""
+"""Small builders that many tests share: tiny tasks, records, toy models, and the crystals of `crystalbench.testing`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,33 @@ from typing import Any
 
 import numpy as np
 from hypothesis import settings
-from scipy.spatial.transform import Rotation
 
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
 from crystalbench.records import Asked, Predicted, Protocol, Record, Rows, Seconds, SourceOf
-from crystalbench.samples import Inputs, Kind, Samples, Target
+from crystalbench.samples import Kind
 from crystalbench.tasks import Source, Task
+from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
+    CRYSTAL_SYSTEMS,
+    atom_order,
+    cell_from_parameters,
+    cell_of,
+    changed,
+    isolated_atom,
+    known_structures,
+    large_cell,
+    moved_by_lattice_vectors,
+    one_crystal,
+    random_crystals,
+    read_only,
+    reordered,
+    rotated,
+    single_atoms,
+    supercells,
+    translated,
+)
+from crystalbench.testing.samples import TARGETS, samples_of, targets_for  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
-
-CRYSTAL_SYSTEMS = ("cubic", "tetragonal", "orthorhombic", "hexagonal", "trigonal", "monoclinic", "triclinic")
-
-TARGETS = {
-    Kind.REGRESSION: Target("energy", Kind.REGRESSION, "eV"),
-    Kind.BINARY: Target("metal", Kind.BINARY, classes=("false", "true")),
-    Kind.MULTICLASS: Target("system", Kind.MULTICLASS, classes=("cubic", "hexagonal", "other")),
-}
 
 
 def repeatable(examples: int) -> settings:
@@ -37,132 +47,7 @@ def repeatable(examples: int) -> settings:
     return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
 
 
-# ---------------------------------------------------------------------- crystals
-
-
-def cell_of(system: str, rng: np.random.Generator) -> np.ndarray:
-    """A random cell of a crystal system: rows are lattice vectors in Å."""
-    a, b, c = rng.uniform(2.5, 7.0, 3)
-    alpha, beta, gamma = 90.0, 90.0, 90.0
-    if system in ("cubic", "trigonal"):
-        b = c = a
-    if system in ("tetragonal", "hexagonal"):
-        b = a
-    if system == "hexagonal":
-        gamma = 120.0
-    if system == "trigonal":
-        alpha = beta = gamma = rng.uniform(50, 110)
-    if system == "monoclinic":
-        beta = rng.uniform(95, 130)
-    if system == "triclinic":
-        alpha, beta, gamma = rng.uniform(60, 115, 3)
-    return cell_from_parameters(a, b, c, alpha, beta, gamma)
-
-
-def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float, gamma: float) -> np.ndarray:
-    """The cell with these lengths in Å and angles in degrees."""
-    cos_a, cos_b, cos_g = np.cos(np.radians([alpha, beta, gamma]))
-    sin_g = np.sin(np.radians(gamma))
-    y = (cos_a - cos_b * cos_g) / sin_g
-    z = np.sqrt(1 - cos_b**2 - y**2)
-    return np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [c * cos_b, c * y, c * z]])
-
-
-def random_crystals(seed: int, n: int = 7, most_atoms: int = 6, largest_z: int = 94) -> Crystals:
-    """n crystals, system by system, turned at random, with atoms up to two cells outside the cell."""
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(1, most_atoms + 1, n)
-    cells = [cell_of(CRYSTAL_SYSTEMS[i % 7], rng) @ Rotation.random(rng=rng).as_matrix() for i in range(n)]
-    return Crystals.from_flat(
-        np.array(cells),
-        rng.uniform(-2, 2, (counts.sum(), 3)),
-        rng.integers(1, largest_z + 1, counts.sum()),
-        counts,
-        [f"crystal-{i}" for i in range(n)],
-    )
-
-
-def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crystals:
-    """A single crystal."""
-    numbers = np.atleast_1d(numbers)
-    return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
-
-
-def rotated(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal turned by its own rotation."""
-    turns = Rotation.random(len(crystals), rng=np.random.default_rng(seed)).as_matrix()
-    return changed(crystals, lattices=np.einsum("nij,njk->nik", crystals.lattices, turns))
-
-
-def translated(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal shifted by its own vector."""
-    shifts = np.random.default_rng(seed).uniform(-1, 1, (len(crystals), 3))
-    return changed(crystals, frac_coords=crystals.frac_coords + shifts[crystals.owners])
-
-
-def moved_by_lattice_vectors(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every atom replaced by one of its periodic images."""
-    shifts = np.random.default_rng(seed).integers(-3, 4, crystals.frac_coords.shape)
-    return changed(crystals, frac_coords=crystals.frac_coords + shifts)
-
-
-def atom_order(crystals: Crystals, seed: int = 0) -> np.ndarray:
-    """A random order of the atoms within each crystal."""
-    keys = np.random.default_rng(seed).random(len(crystals.numbers))
-    return np.lexsort((keys, crystals.owners))
-
-
-def reordered(crystals: Crystals, order: np.ndarray) -> Crystals:
-    """The atoms in another order."""
-    return changed(crystals, frac_coords=crystals.frac_coords[order], numbers=crystals.numbers[order])
-
-
-def supercells(crystals: Crystals, times: tuple[int, int, int]) -> Crystals:
-    """Every crystal repeated along its lattice vectors, copy after copy."""
-    cells = np.stack(np.meshgrid(*map(np.arange, times), indexing="ij"), -1).reshape(-1, 3)
-    coords, numbers = [], []
-    for i in range(len(crystals)):
-        atoms = slice(crystals.offsets[i], crystals.offsets[i + 1])
-        coords.append(((crystals.frac_coords[atoms][None] + cells[:, None]) / np.array(times)).reshape(-1, 3))
-        numbers.append(np.tile(crystals.numbers[atoms], len(cells)))
-    return Crystals.from_flat(
-        crystals.lattices * np.array(times)[None, :, None],
-        np.concatenate(coords),
-        np.concatenate(numbers),
-        crystals.atom_counts * len(cells),
-        crystals.ids,
-    )
-
-
-def changed(crystals: Crystals, **arrays: np.ndarray) -> Crystals:
-    """The crystals with some arrays replaced."""
-    return Crystals(**{**crystals.to_arrays(), **arrays})
-
-
-def read_only(crystals: Crystals) -> Crystals:
-    """A copy whose arrays cannot be written, like memory-mapped ones."""
-    arrays = {name: array.copy() for name, array in crystals.to_arrays().items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    return Crystals.from_arrays(arrays)
-
-
-# ---------------------------------------------------------------------- samples and tasks
-
-
-def targets_for(inputs: Inputs, kind: Kind) -> np.ndarray:
-    """Targets that follow from the composition: the mean atomic number, or classes of it."""
-    cells = inputs.compositions() if isinstance(inputs, Crystals) else inputs
-    means = np.bincount(cells.owners, cells.fractions * cells.numbers, minlength=len(cells))
-    if kind is Kind.REGRESSION:
-        return means / 10
-    ranks = np.argsort(np.argsort(means, kind="stable"), kind="stable")
-    return (ranks * (2 if kind is Kind.BINARY else 3) // len(means)).astype(np.float64)
-
-
-def samples_of(inputs: Inputs, kind: Kind = Kind.REGRESSION) -> Samples:
-    """Samples with targets that can be learned."""
-    return Samples(inputs, TARGETS[kind], targets_for(inputs, kind))
+# ---------------------------------------------------------------------- tasks
 
 
 def tiny_task(

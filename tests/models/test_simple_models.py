@@ -52,10 +52,11 @@ def test_the_spread_of_the_trees_is_the_standard_deviation(algorithm: str) -> No
     train, test = samples_of(random_crystals(1, 30)), samples_of(random_crystals(2, 10))
     model = MagpieForest(algorithm=algorithm, trees=10).fit(train, train)
     predictions = model.predict(test)
-    features = model._features(test)
-    trees = np.array([tree.predict(features) for tree in model._estimator.estimators_])
-    np.testing.assert_allclose(predictions.values, trees.mean(0))
-    np.testing.assert_allclose(predictions.std, trees.std(0))
+    x, y = model._features(train), train.targets
+    forest = model._forest().fit(np.concatenate([x, x]), np.concatenate([y, y]))
+    trees = np.array([tree.predict(model._features(test)) for tree in forest.estimators_])
+    assert np.array_equal(predictions.values, trees.mean(0))
+    assert np.array_equal(predictions.std, trees.std(0))  # type: ignore[arg-type]
     assert (predictions.std > 0).any()  # type: ignore[operator]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crystalbench.errors import ConfigError
+from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
@@ -47,6 +48,11 @@ class CGCNN(NetworkModel):
         for name in ("width", "layers", "neighbors", "cutoff"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """All: it sees elements and distances only. A sum over the atoms grows with the cell."""
+        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
 
     @property
     def representation(self) -> CrystalGraph:

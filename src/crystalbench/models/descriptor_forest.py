@@ -12,7 +12,7 @@ import numpy.typing as npt
 from optuna.distributions import CategoricalDistribution
 
 from crystalbench.models.forest import Forest
-from crystalbench.models.model import Needs
+from crystalbench.models.model import Invariance, Needs
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import WITH_COMPOSITION, DescriptorBank
 
@@ -36,6 +36,8 @@ class DescriptorForest(Forest):
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
+    # The number of the space group tells mirror images apart, and the lattice and counts per cell tell cells apart.
+    invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION})
 
     bank: Annotated[str, CategoricalDistribution(("gong28", "rich"))] = "rich"
     with_composition: Annotated[bool, CategoricalDistribution((False, True))] = True

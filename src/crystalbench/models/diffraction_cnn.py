@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.batches import Batch
+from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.diffraction.pattern import REFLECTION, miller_indices
@@ -94,6 +95,13 @@ class DiffractionCNN(NetworkModel):
         if self.network_kind == "grid" and self.max_index < 1:
             raise ConfigError(f"max_index = {self.max_index}; a grid needs at least 1")
         _ = self.representation  # which checks its own options
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """All of the power spectrum; mirror images diffract alike, and patterns depend on the standard cell."""
+        if self.network_kind != "power":
+            return frozenset({Invariance.REFLECTION})
+        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
 
     @property
     def representation(self) -> Representation:

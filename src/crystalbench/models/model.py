@@ -181,20 +181,25 @@ class Model(ABC):
 
 def hyperparameter_types(model: type[Model]) -> dict[str, Any]:
     """Declared types of a model's hyperparameters by name, without their search space."""
-    hints = typing.get_type_hints(model)
+    hints = _type_hints(model)
     fields = dataclasses.fields(typing.cast(Any, model)) if hasattr(model, "__dataclass_fields__") else ()
     return {f.name: hints[f.name] for f in fields if f.init}
 
 
 def search_space(model: type[Model]) -> dict[str, BaseDistribution]:
     """The Optuna distributions of a model's tunable hyperparameters, by name."""
-    hints = typing.get_type_hints(model, include_extras=True)
+    hints = _type_hints(model, extras=True)
     space: dict[str, BaseDistribution] = {}
     for name in hyperparameter_types(model):
         for extra in getattr(hints[name], "__metadata__", ()):
             if isinstance(extra, BaseDistribution):
                 space[name] = extra
     return space
+
+
+@functools.cache  # reading them compiles every annotation
+def _type_hints(model: type[Model], *, extras: bool = False) -> dict[str, Any]:
+    return typing.get_type_hints(model, include_extras=extras)
 
 
 def _check_type(model: str, name: str, value: Any, declared: Any) -> None:

@@ -164,8 +164,9 @@ def train_network(
         if score < best:
             best, best_epoch = score, epoch
             best_state = {name: tensor.detach().clone() for name, tensor in judged.state_dict().items()}
-        runtime.progress(epoch, options.epochs, loss=mean_loss, valid=score, best=best)
-        if epoch - best_epoch >= options.patience:
+        stops = epoch - best_epoch >= options.patience
+        runtime.progress(options.epochs if stops else epoch, options.epochs, loss=mean_loss, valid=score, best=best)
+        if stops:
             break
     network.load_state_dict(best_state)
     network.eval()

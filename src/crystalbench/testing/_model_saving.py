@@ -1,0 +1,86 @@
+"""Saving a model and loading it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import pickletools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from crystalbench.models.saving import ARRAYS, DESCRIPTION, load_model
+from crystalbench.testing._model_case import ModelCase, asked_crystals, same
+from crystalbench.testing.report import Broken
+
+
+def can_be_saved(case: ModelCase) -> None:
+    """Saved and loaded, it predicts the same to the last digit."""
+    for kind in case.kinds:
+        expected = case.expected(kind)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            case.fitted(kind).save(folder)
+            loaded = load_model(folder, model=case.model)
+            same(expected, case.predictions(loaded, asked_crystals(), kind), f"{kind}: saved and loaded")
+            loaded.save(again := Path(scratch) / "again")
+            for name in (ARRAYS, DESCRIPTION):
+                if (folder / name).read_bytes() != (again / name).read_bytes():
+                    raise Broken(f"{kind}: loaded and saved again, its {name} is another")
+
+
+def is_saved_plainly(case: ModelCase) -> None:
+    """What it saves are numbers and JSON, with no pickled objects among them."""
+    for kind in case.kinds:
+        case.expected(kind)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            case.fitted(kind).save(folder)
+            if more := {file.name for file in folder.rglob("*")} - {DESCRIPTION, ARRAYS}:
+                raise Broken(f"{kind}: it writes {', '.join(sorted(more))} besides {DESCRIPTION} and {ARRAYS}")
+            for name, data in _bytes_in(folder):
+                if _is_pickled(data):
+                    raise Broken(f"{kind}: {name} is a pickled object, which is executed when it is read")
+
+
+def _bytes_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Arrays of bytes and strings that a saved model holds, by name."""
+    for name, array in load_file(folder / ARRAYS).items():
+        if array.dtype in (np.uint8, np.int8):
+            yield f"the array {name!r}", array.tobytes()
+    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["facts"]
+    for text in _strings(facts):
+        yield "a string in its facts", text.encode("latin-1", errors="ignore")
+        try:
+            yield "a string in its facts", base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+
+
+def _strings(facts: Any) -> Iterator[str]:
+    if isinstance(facts, str):
+        yield facts
+    elif isinstance(facts, dict):
+        for key, value in facts.items():
+            yield key
+            yield from _strings(value)
+    elif isinstance(facts, list):
+        for value in facts:
+            yield from _strings(value)
+
+
+def _is_pickled(data: bytes) -> bool:
+    if not data.startswith(b"\x80"):  # protocol 2 or later
+        return False
+    try:
+        return [op.name for op, _, _ in pickletools.genops(data)][-1] == "STOP"
+    except (ValueError, IndexError):
+        return False
+
+
+PROMISES = (can_be_saved, is_saved_plainly)

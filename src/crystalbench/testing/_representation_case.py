@@ -1,0 +1,90 @@
+"""A representation under test, and the crystals that it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import CrystalBenchError
+from crystalbench.representations import Arrays, Representation
+from crystalbench.testing.crystals import joined, known_structures, random_crystals
+from crystalbench.testing.report import Attempts, Broken
+
+COMMON_Z = 42
+"""Heavier elements, of which tables may know nothing, are left to the strange crystals."""
+_RELATIVE = 1e-5
+"""Largest difference between equal rows, relative to the largest value of an array: sums may be rounded otherwise."""
+
+
+@dataclass
+class RepresentationCase:
+    """A representation, and what its checks share."""
+
+    representation: Representation
+    _attempts: Attempts = field(default_factory=Attempts)
+
+    def expected(self) -> Arrays:
+        """The arrays of `asked_crystals`."""
+        return self._attempts.get("expected", lambda: self.representation(asked_crystals()))
+
+    @property
+    def may_be_nan(self) -> bool:
+        """Whether the docstring says that values can be NaN."""
+        return "NaN" in (inspect.getdoc(type(self.representation)) or "")
+
+    def with_other_options(self) -> Iterator[tuple[str, Representation]]:
+        """This representation with one option changed at a time, where another value of it is taken."""
+        for option in dataclasses.fields(self.representation):
+            for value in _other_values(getattr(self.representation, option.name)):
+                try:
+                    yield option.name, dataclasses.replace(self.representation, **{option.name: value})
+                except (CrystalBenchError, ValueError, TypeError):
+                    continue
+                break
+
+
+@lru_cache(maxsize=1)
+def asked_crystals() -> Crystals:
+    """Crystals without symmetry in cells of every system, and with the symmetry of real ones; of common elements."""
+    return joined([random_crystals(3, 7, largest_z=COMMON_Z), known_structures()])
+
+
+def same_arrays(one: Arrays, other: Arrays, what: str, *, exactly: bool = False) -> None:
+    """Compare arrays of the same crystals.
+
+    Raises:
+        Broken: they differ in names, layouts, types, shapes or values.
+    """
+    if len(one) != len(other) or one.layouts != other.layouts or set(one.offsets) != set(other.offsets):
+        raise Broken(f"{what}, the arrays have other names or layouts")
+    pairs = {name: (array, other.values[name]) for name, array in one.values.items()}
+    pairs |= {f"offsets of {level}": (offsets, other.offsets[level]) for level, offsets in one.offsets.items()}
+    for name, (a, b) in pairs.items():
+        if a.dtype != b.dtype or a.shape != b.shape:
+            raise Broken(f"{what}, {name!r} is {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+        if not _equal(a, b, exactly):
+            raise Broken(f"{what}, the values of {name!r} differ")
+
+
+def _equal(a: npt.NDArray[Any], b: npt.NDArray[Any], exactly: bool) -> bool:
+    if exactly or a.dtype.kind != "f":
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    size = np.abs(a[np.isfinite(a)]).max(initial=0.0)
+    return np.allclose(a, b, rtol=_RELATIVE, atol=_RELATIVE * float(size), equal_nan=True)
+
+
+def _other_values(value: Any) -> Iterator[Any]:
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        yield from (value + 1, value - 1, value + 2, value - 2)
+    elif isinstance(value, float):
+        yield from (value * 1.5, value / 1.5)

@@ -1,0 +1,223 @@
+"""Small crystals to test with: every crystal system, known structures, strange ones, and the same in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymatgen.core import Lattice, Structure
+from scipy.spatial.transform import Rotation
+
+from crystalbench.crystals import Crystals
+
+CRYSTAL_SYSTEMS = ("cubic", "tetragonal", "orthorhombic", "hexagonal", "trigonal", "monoclinic", "triclinic")
+
+_Floats = npt.NDArray[np.float64]
+
+_KNOWN: tuple[tuple[str, str, tuple[float, ...], tuple[str, ...], tuple[tuple[float, ...], ...]], ...] = (
+    ("copper", "Fm-3m", (3.61, 3.61, 3.61, 90, 90, 90), ("Cu",), ((0, 0, 0),)),
+    ("halite", "Fm-3m", (5.64, 5.64, 5.64, 90, 90, 90), ("Na", "Cl"), ((0, 0, 0), (0.5, 0.5, 0.5))),
+    ("perovskite", "Pm-3m", (3.9, 3.9, 3.9, 90, 90, 90), ("Sr", "Ti", "O"), ((0, 0, 0), (0.5,) * 3, (0.5, 0.5, 0))),
+    ("zinc", "P6_3/mmc", (2.66, 2.66, 4.95, 90, 90, 120), ("Zn",), ((1 / 3, 2 / 3, 0.25),)),
+    ("wurtzite", "P6_3mc", (3.25, 3.25, 5.21, 90, 90, 120), ("Zn", "O"), ((1 / 3, 2 / 3, 0), (1 / 3, 2 / 3, 0.382))),
+    ("rutile", "P4_2/mnm", (4.59, 4.59, 2.96, 90, 90, 90), ("Ti", "O"), ((0, 0, 0), (0.305, 0.305, 0))),
+    ("quartz", "P3_121", (4.91, 4.91, 5.4, 90, 90, 120), ("Si", "O"), ((0.4697, 0, 1 / 3), (0.413, 0.266, 0.2144))),
+    ("boride", "Pnma", (5.5, 2.95, 4.06, 90, 90, 90), ("Fe", "B"), ((0.18, 0.25, 0.125), (0.036, 0.25, 0.61))),
+    (
+        "zirconia",
+        "P2_1/c",
+        (5.15, 5.21, 5.32, 90, 99.2, 90),
+        ("Zr", "O", "O"),
+        ((0.275, 0.04, 0.208), (0.07, 0.332, 0.345), (0.45, 0.757, 0.479)),
+    ),
+)
+"""Names, space groups, cells in Å and degrees, elements and sites of known structures."""
+
+
+# ---------------------------------------------------------------------- making
+
+
+def cell_of(system: str, rng: np.random.Generator) -> _Floats:
+    """A random cell of a crystal system: rows are lattice vectors in Å."""
+    a, b, c = rng.uniform(2.5, 7.0, 3)
+    alpha, beta, gamma = 90.0, 90.0, 90.0
+    if system in ("cubic", "trigonal"):
+        b = c = a
+    if system in ("tetragonal", "hexagonal"):
+        b = a
+    if system == "hexagonal":
+        gamma = 120.0
+    if system == "trigonal":
+        alpha = beta = gamma = rng.uniform(50, 110)
+    if system == "monoclinic":
+        beta = rng.uniform(95, 130)
+    if system == "triclinic":
+        alpha, beta, gamma = rng.uniform(60, 115, 3)
+    return cell_from_parameters(a, b, c, alpha, beta, gamma)
+
+
+def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float, gamma: float) -> _Floats:
+    """The cell with these lengths in Å and angles in degrees."""
+    cos_a, cos_b, cos_g = np.cos(np.radians([alpha, beta, gamma]))
+    sin_g = np.sin(np.radians(gamma))
+    y = (cos_a - cos_b * cos_g) / sin_g
+    z = np.sqrt(1 - cos_b**2 - y**2)
+    return np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [c * cos_b, c * y, c * z]])
+
+
+def random_crystals(seed: int, n: int = 7, most_atoms: int = 6, largest_z: int = 94) -> Crystals:
+    """N crystals, system by system, turned at random, with atoms up to two cells outside the cell."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, most_atoms + 1, n)
+    cells = [cell_of(CRYSTAL_SYSTEMS[i % 7], rng) @ Rotation.random(rng=rng).as_matrix() for i in range(n)]
+    return Crystals.from_flat(
+        np.array(cells),
+        rng.uniform(-2, 2, (counts.sum(), 3)),
+        rng.integers(1, largest_z + 1, counts.sum()),
+        counts,
+        [f"crystal-{i}" for i in range(n)],
+    )
+
+
+@lru_cache(maxsize=1)
+def known_structures() -> Crystals:
+    """Structures with the symmetry that real crystals have, in their conventional cells; one of them is chiral."""
+    structures = [
+        Structure.from_spacegroup(group, Lattice.from_parameters(*cell), elements, sites)
+        for _, group, cell, elements, sites in _KNOWN
+    ]
+    return Crystals.from_pymatgen(structures, [entry[0] for entry in _KNOWN])
+
+
+def single_atoms(largest_z: int = 103) -> Crystals:
+    """One atom of every element up to an atomic number in a cube of 4 Å, up to three cells outside of it."""
+    return Crystals.from_flat(
+        np.tile(np.eye(3) * 4.0, (largest_z, 1, 1)),
+        np.random.default_rng(0).uniform(-3, 3, (largest_z, 3)),
+        np.arange(1, largest_z + 1),
+        np.ones(largest_z, int),
+        [f"atom-{z:03d}" for z in range(1, largest_z + 1)],
+    )
+
+
+def isolated_atom(edge: float = 100.0, number: int = 99) -> Crystals:
+    """One atom in a large cube, whose edge is given in Å."""
+    return one_crystal(np.eye(3) * edge, [[0.1, 0.2, 0.3]], [number], "isolated-atom")
+
+
+def large_cell(atoms: int = 200, largest_z: int = 103) -> Crystals:
+    """Atoms at random in one cube, at the density of ordinary crystals."""
+    rng = np.random.default_rng(0)
+    edge = 2.4 * np.cbrt(atoms)
+    return one_crystal(
+        np.eye(3) * edge, rng.random((atoms, 3)), rng.integers(1, largest_z + 1, atoms), f"{atoms}-atoms"
+    )
+
+
+def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crystals:
+    """A single crystal."""
+    numbers = np.atleast_1d(numbers)
+    return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
+
+
+def joined(parts: Iterable[Crystals]) -> Crystals:
+    """Crystals one after another."""
+    parts = list(parts)
+    return Crystals.from_flat(
+        np.concatenate([p.lattices for p in parts]),
+        np.concatenate([p.frac_coords for p in parts]),
+        np.concatenate([p.numbers for p in parts]),
+        np.concatenate([p.atom_counts for p in parts]),
+        np.concatenate([p.ids for p in parts]),
+    )
+
+
+# ---------------------------------------------------------------------- the same crystals in other words
+
+
+def rotated(crystals: Crystals, seed: int = 0) -> Crystals:
+    """Every crystal turned by its own rotation."""
+    turns = Rotation.random(len(crystals), rng=np.random.default_rng(seed)).as_matrix()
+    return changed(crystals, lattices=np.einsum("nij,njk->nik", crystals.lattices, turns))
+
+
+def inverted(crystals: Crystals) -> Crystals:
+    """Every crystal's mirror image: atoms at x go to −x."""
+    return changed(crystals, frac_coords=-crystals.frac_coords)
+
+
+def translated(crystals: Crystals, seed: int = 0) -> Crystals:
+    """Every crystal shifted by its own vector."""
+    shifts = np.random.default_rng(seed).uniform(-1, 1, (len(crystals), 3))
+    return changed(crystals, frac_coords=crystals.frac_coords + shifts[crystals.owners])
+
+
+def moved_by_lattice_vectors(crystals: Crystals, seed: int = 0) -> Crystals:
+    """Every atom replaced by one of its periodic images."""
+    shifts = np.random.default_rng(seed).integers(-3, 4, crystals.frac_coords.shape)
+    return changed(crystals, frac_coords=crystals.frac_coords + shifts)
+
+
+def atom_order(crystals: Crystals, seed: int = 0) -> npt.NDArray[np.int64]:
+    """A random order of the atoms within each crystal."""
+    keys = np.random.default_rng(seed).random(len(crystals.numbers))
+    return np.lexsort((keys, crystals.owners))
+
+
+def reordered(crystals: Crystals, order: npt.NDArray[np.int64]) -> Crystals:
+    """The atoms in another order."""
+    return changed(crystals, frac_coords=crystals.frac_coords[order], numbers=crystals.numbers[order])
+
+
+def supercells(crystals: Crystals, times: tuple[int, int, int]) -> Crystals:
+    """Every crystal repeated along its lattice vectors, copy after copy."""
+    cells = np.stack(np.meshgrid(*map(np.arange, times), indexing="ij"), -1).reshape(-1, 3)
+    coords, numbers = [], []
+    for i in range(len(crystals)):
+        atoms = slice(crystals.offsets[i], crystals.offsets[i + 1])
+        coords.append(((crystals.frac_coords[atoms][None] + cells[:, None]) / np.array(times)).reshape(-1, 3))
+        numbers.append(np.tile(crystals.numbers[atoms], len(cells)))
+    return Crystals.from_flat(
+        crystals.lattices * np.array(times)[None, :, None],
+        np.concatenate(coords),
+        np.concatenate(numbers),
+        crystals.atom_counts * len(cells),
+        crystals.ids,
+    )
+
+
+def other_cells(crystals: Crystals, seed: int = 0) -> Crystals:
+    """Every lattice given by other basis vectors: axes exchanged, and multiples of one added to another."""
+    rng = np.random.default_rng(seed)
+    bases = np.array([_unimodular(rng) for _ in range(len(crystals))])
+    inverses = np.rint(np.linalg.inv(bases))
+    return changed(
+        crystals,
+        lattices=bases @ crystals.lattices,
+        frac_coords=np.einsum("ai,aij->aj", crystals.frac_coords, inverses[crystals.owners]),
+    )
+
+
+def _unimodular(rng: np.random.Generator) -> _Floats:
+    """An integer matrix with determinant 1: an exchange of axes in a circle and two shears."""
+    basis = np.eye(3)[np.roll(np.arange(3), rng.integers(3))]
+    for _ in range(2):
+        one, other = rng.permutation(3)[:2]
+        basis[one] += rng.choice([-1, 1]) * basis[other]
+    return basis
+
+
+def changed(crystals: Crystals, **arrays: npt.NDArray[Any]) -> Crystals:
+    """The crystals with some arrays replaced."""
+    return Crystals(**{**crystals.to_arrays(), **arrays})
+
+
+def read_only(crystals: Crystals) -> Crystals:
+    """A copy whose arrays cannot be written, like memory-mapped ones."""
+    arrays = {name: array.copy() for name, array in crystals.to_arrays().items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Crystals.from_arrays(arrays)
