@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import CategoricalDistribution
 
+from crystalbench.models.columns import Imputation, within_range
 from crystalbench.models.forest import Forest
 from crystalbench.models.model import Invariance, Needs
 from crystalbench.representations.composition import MagpieFeatures
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from crystalbench.samples import Samples
 
 log = logging.getLogger(__name__)
-
-_LARGEST = float(np.finfo(np.float32).max)  # scikit-learn's trees compare single precision
 
 
 @dataclass
@@ -48,30 +47,28 @@ class DescriptorForest(Forest):
 
     def _fit_features(self, train: Samples) -> None:
         """Medians over the rows of the training part where a descriptor is known; 0 where it is known nowhere."""
-        values = self._as_computed(train)
-        self._medians = np.array([np.median(known) if len(known := v[~np.isnan(v)]) else 0.0 for v in values.T])
+        self._imputation = Imputation.fitted(self._as_computed(train))
 
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         values = self._as_computed(samples)
-        missing = np.isnan(values)
-        if missing.any():
-            log.info("%d of %d crystals lack descriptors; they get medians", missing.any(1).sum(), len(values))
-        return np.where(missing, self._medians, values)
+        lacking = int(np.isnan(values).any(1).sum())
+        if lacking:
+            log.info("%d of %d crystals lack descriptors; they get medians", lacking, len(values))
+        return self._imputation(values)
 
     def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """The trees, and the medians."""
         arrays, facts = super().state()
-        return arrays | {"medians": self._medians}, facts
+        return arrays | {"medians": self._imputation.medians}, facts
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
         """Take the trees, and the medians."""
         super().restore(arrays, facts)
-        self._medians = arrays["medians"]
+        self._imputation = Imputation(arrays["medians"])
 
     def _as_computed(self, samples: Samples) -> npt.NDArray[np.float64]:
-        """Features of n crystals within the range of single precision; NaN where they are not known or not finite."""
-        values = np.array(samples.represent(self._bank).values["descriptors"], dtype=np.float64)
+        """Features of n crystals within the range of single precision; NaN where they are not known."""
+        values = samples.represent(self._bank).values["descriptors"]
         if self.with_composition and self.bank not in WITH_COMPOSITION:
             values = np.concatenate([values, samples.represent(MagpieFeatures()).values["features"]], axis=1)
-        values[np.isinf(values)] = np.nan
-        return np.asarray(np.clip(values, -_LARGEST, _LARGEST))
+        return within_range(values)
