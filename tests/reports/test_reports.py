@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -143,6 +144,8 @@ def test_scores_have_four_digits(mean: float, std: float, shown: str) -> None:
     entry = Entry("m", "default", "full", {"mae": Score(mean, std)}, 5, 1, 9, 9, None, None, "ours")
     assert score_text(entry, METRICS["mae"]) == shown
     assert score_text(entry, METRICS["rmse"]) == ""
+    single = dataclasses.replace(entry, folds=1)
+    assert score_text(single, METRICS["mae"]) == shown.split(" ")[0]  # one fold has no spread
 
 
 # ---------------------------------------------------------------------- files

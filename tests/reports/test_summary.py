@@ -16,15 +16,20 @@ PART = Rows(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=5)
 
 def test_summary_sets_our_models_beside_published_ones_of_the_same_rows() -> None:
     whole = [record(mae=40.0 + fold, fold=fold) for fold in range(5)]
+    whole += [record(mae=50.0, fold=fold, label="worse") for fold in range(5)]
+    whole += [record(mae=30.0, fold=3, label="begun")]
     part = [record(mae=1.0, fold=fold, data="p" * 64, rows=PART) for fold in range(5)]
     lines = to_summary(leaderboards(whole + part)).splitlines()
-    assert lines[0].split(" | ")[2] == "**dummy**"
-    complete, partial = lines[2], lines[3]
-    assert "42.00 ± 1.41" in complete
-    assert "28.76 ± 2.58 (MegNet (kgcnn v2.1.0))" in complete
-    assert "57.76 ± 12.31" in complete
-    assert "60 of 1,265 rows" in partial
-    assert partial.count("–") == 3  # nothing published is of these rows
+    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in lines}
+    assert cells["model"] == [
+        "matbench_phonons<br>MAE, cm⁻¹",
+        "matbench_phonons<br>60 of 1,265 rows<br>MAE, cm⁻¹",
+    ]
+    assert cells["`dummy`"] == ["**42.00 ± 1.41**", "**1.000 ± 0.000**"]
+    assert cells["`worse`"] == ["50.00 ± 0.00", "–"]
+    assert cells["`begun`"] == ["30.00<br>(1 of 5 folds)", "–"]  # not the best, since it is not of the same folds
+    assert cells["CGCNN v2019"] == ["57.76 ± 12.31", "–"]  # nothing published is of these rows
+    assert cells["best published"] == ["28.76 ± 2.58<br>MegNet (kgcnn v2.1.0)", "–"]
 
 
 def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path) -> None:

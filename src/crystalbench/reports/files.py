@@ -169,13 +169,14 @@ def places(board: Board) -> list[int | None]:
 
 
 def score_text(entry: Entry, metric: Metric) -> str:
-    """Mean ± std with as many decimals as four significant digits of the mean have."""
+    """Mean ± std with as many decimals as four significant digits of the mean have; no std of a single fold."""
     score = entry.scores.get(metric.name)
     if score is None:
         return ""
     size = abs(score.mean)
     decimals = 4 if size == 0 else min(4, max(0, 3 - math.floor(math.log10(size))))
-    return f"{score.mean:.{decimals}f} ± {score.std:.{decimals}f}"
+    mean = f"{score.mean:.{decimals}f}"
+    return mean if entry.folds == 1 else f"{mean} ± {score.std:.{decimals}f}"
 
 
 def _markdown_table(board: Board) -> list[str]:

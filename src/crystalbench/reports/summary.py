@@ -17,22 +17,16 @@ REFERENCES = ("RF-SCM/Magpie", "CGCNN v2019")
 
 
 def to_summary(boards: Sequence[Board]) -> str:
-    """A Markdown table: a row for each task, the main metric of each of our models, and published entries.
+    """A Markdown table: a column for each task, a row for each of our models, and published entries below.
 
-    Of boards with a part of the rows, published entries are left out: they are of all rows.
+    The best of our complete scores is bold. Of boards with a part of the rows, published entries are left out: they are
+    of all rows.
     """
     ours = sorted({e.model for board in boards for e in board.entries if _is_plain(e)})
-    titles = ["task", "metric", *(f"**{name}**" for name in ours), *REFERENCES, "best published"]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    for board in boards:
-        metric = METRICS[board.metric]
-        unit = f", {board.unit}" if metric.has_unit and board.unit else ""
-        task = f"{board.task}, {rows_text(board)}" if board.is_partial else board.task
-        cells = [_cell(board, [e for e in board.entries if _is_plain(e) and e.model == name]) for name in ours]
-        published = [] if board.is_partial else [e for e in board.entries if e.source == PUBLISHED and not e.note]
-        cells += [_cell(board, [e for e in published if e.model == name]) for name in REFERENCES]
-        best = f"{_cell(board, published[:1])} ({published[0].model})" if published else "–"
-        lines.append("| " + " | ".join([task, f"{metric.label}{unit}", *cells, best]) + " |")
+    lines = ["| " + " | ".join(["model", *map(_title, boards)]) + " |", "|" + "---|" * (len(boards) + 1)]
+    lines += [_line(f"`{name}`", [_our_cell(board, name) for board in boards]) for name in ours]
+    lines += [_line(name, [_published_cell(board, name) for board in boards]) for name in REFERENCES]
+    lines.append(_line("best published", [_best_cell(board) for board in boards]))
     return "\n".join(lines)
 
 
@@ -50,9 +44,45 @@ def fill_readme(path: Path, boards: Sequence[Board]) -> None:
     write_text(path, f"{before}{START}\n{to_summary(boards)}\n{END}{after}")
 
 
+def _line(name: str, cells: Sequence[str]) -> str:
+    return "| " + " | ".join([name, *cells]) + " |"
+
+
+def _title(board: Board) -> str:
+    metric = METRICS[board.metric]
+    unit = f", {board.unit}" if metric.has_unit and board.unit else ""
+    rows = f"{rows_text(board)}<br>" if board.is_partial else ""
+    return f"{board.task}<br>{rows}{metric.label}{unit}"
+
+
 def _is_plain(entry: Entry) -> bool:
     return entry.source == OURS and entry.protocol == "default" and entry.view == FULL
 
 
+def _published(board: Board) -> list[Entry]:
+    return [] if board.is_partial else [e for e in board.entries if e.source == PUBLISHED and not e.note]
+
+
+def _our_cell(board: Board, name: str) -> str:
+    plain = [e for e in board.entries if _is_plain(e)]  # best first, then those that lack folds
+    cell = _cell(board, [e for e in plain if e.model == name])
+    is_best = plain and plain[0].model == name and plain[0].folds == board.folds_total
+    return f"**{cell}**" if is_best else cell
+
+
+def _published_cell(board: Board, name: str) -> str:
+    return _cell(board, [e for e in _published(board) if e.model == name])
+
+
+def _best_cell(board: Board) -> str:
+    published = _published(board)
+    return f"{_cell(board, published[:1])}<br>{published[0].model}" if published else "–"
+
+
 def _cell(board: Board, entries: list[Entry]) -> str:
-    return score_text(entries[0], METRICS[board.metric]) if entries else "–"
+    """The score of the first entry, with the number of its folds where some are missing."""
+    if not entries:
+        return "–"
+    text = score_text(entries[0], METRICS[board.metric])
+    done = entries[0].folds
+    return text if done >= board.folds_total else f"{text}<br>({done} of {board.folds_total} folds)"
