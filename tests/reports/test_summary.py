@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, record
 
+from benchmarks import periodicity
 from crystalbench.errors import ConfigError
-from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.evaluation.leaderboard import Board, leaderboards
 from crystalbench.records import RecordStore, Rows
 from crystalbench.reports.files import to_csv, to_markdown
 from crystalbench.reports.summary import END, START, fill_readme, to_summary
@@ -40,12 +41,24 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path) -> None
     assert page.read_text(encoding="utf-8") == "no markers"
 
 
-def test_what_is_committed_follows_from_the_committed_records() -> None:
-    """README and leaderboards hold what the records say, and every record is whole and unchanged."""
-    records, problems = RecordStore(ROOT / "results" / "records").read_all()
+def committed(folder: Path) -> list[Board]:
+    """The boards of the committed records of a folder, after a look at its files."""
+    records, problems = RecordStore(folder / "records").read_all()
     assert not problems
     boards = leaderboards(records)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"{START}\n{to_summary(boards)}\n{END}" in readme
-    assert (ROOT / "results" / "leaderboard.csv").read_text(encoding="utf-8") == to_csv(boards)
-    assert (ROOT / "results" / "leaderboard.md").read_text(encoding="utf-8") == to_markdown(boards)
+    assert (folder / "leaderboard.csv").read_text(encoding="utf-8") == to_csv(boards)
+    assert (folder / "leaderboard.md").read_text(encoding="utf-8") == to_markdown(boards)
+    return boards
+
+
+def test_what_is_committed_follows_from_the_committed_records() -> None:
+    """README and leaderboards hold what the records say, and every record is whole and unchanged."""
+    boards = committed(ROOT / "results")
+    assert f"{START}\n{to_summary(boards)}\n{END}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_committed_page_on_periodicity_follows_from_its_records() -> None:
+    folder = ROOT / "results" / "periodicity"
+    committed(folder)
+    records, _ = RecordStore(folder / "records").read_all()
+    assert (folder / periodicity.FILE_NAME).read_text(encoding="utf-8") == periodicity.page(records)
