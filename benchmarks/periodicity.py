@@ -108,8 +108,11 @@ def findings(records: Sequence[Record], wanted: Property) -> Findings:
     cell, notes = predicted_rows(records, wanted.per_cell)
     atom, more = predicted_rows(records, wanted.per_atom)
     found = Findings(cell, atom, notes=notes + more)
-    for task, parts in ((wanted.per_cell, cell), (wanted.per_atom, atom)):
-        missing = [name for name in (DUMMY, PLAIN, SUM, HYBRID, COUNT) if name not in parts]
+    for task, parts, names in (
+        (wanted.per_cell, cell, (DUMMY, PLAIN, SUM, HYBRID, COUNT)),
+        (wanted.per_atom, atom, (DUMMY, PLAIN, HYBRID)),  # where the size of the cell is no matter
+    ):
+        missing = [name for name in names if name not in parts]
         if not parts:
             found.notes.append(f"{task}: no records")
         elif missing:
