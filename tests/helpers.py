@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import settings
 
 from crystalbench.compositions import Compositions
+from crystalbench.crystals import Crystals
+from crystalbench.models.model import Model, Runtime
 from crystalbench.records import Asked, Predicted, Protocol, Record, Rows, Seconds, SourceOf
-from crystalbench.samples import Kind
+from crystalbench.samples import Kind, Samples
 from crystalbench.tasks import Source, Task
 from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
     CRYSTAL_SYSTEMS,
@@ -80,6 +83,32 @@ def formulas_task(n: int = 20) -> Task:
     return Task(
         "formulas", TARGETS[Kind.REGRESSION], "mae", inputs, targets, folds, n, Source("f.csv", "1" * 64, "user")
     )
+
+
+# ---------------------------------------------------------------------- networks
+
+SMALL_CGCNN: dict[str, Any] = {
+    "width": 12,
+    "layers": 2,
+    "neighbors": 6,
+    "head_width": 16,
+    "batch_size": 16,
+    "epochs": 3,
+}
+
+
+def fitted_cgcnn(train: Samples, valid: Samples, seed: int = 0, **parameters: Any) -> Any:
+    """A small CGCNN, fitted."""
+    from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
+
+    model = CGCNN(**{**SMALL_CGCNN, **parameters})
+    model.runtime = Runtime(seed=seed)
+    return model.fit(train, valid)
+
+
+def predicted(model: Model, crystals: Crystals) -> np.ndarray:
+    """What a model for regression predicts of crystals."""
+    return model.predict(Samples(crystals, TARGETS[Kind.REGRESSION])).values
 
 
 # ---------------------------------------------------------------------- records
@@ -241,3 +270,17 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         if time.monotonic() - begun > seconds:
             raise TimeoutError
         time.sleep(0.02)
+
+
+# ---------------------------------------------------------------------- real data, where there is some
+
+
+def real_file(name: str) -> Path:
+    """A file of the folder that CRYSTALBENCH_TEST_DATA names; without one, the test is skipped."""
+    folder = os.environ.get("CRYSTALBENCH_TEST_DATA")
+    if not folder:
+        pytest.skip("CRYSTALBENCH_TEST_DATA names no folder with real data")
+    found = sorted(Path(folder).rglob(name))
+    if not found:
+        pytest.skip(f"{name} is not in CRYSTALBENCH_TEST_DATA")
+    return found[0]

@@ -72,10 +72,14 @@ class Compositions:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
+    def totals(self) -> npt.NDArray[np.float64]:
+        """(n,) sum of the amounts of each; of crystals, the atoms of the cell."""
+        return np.asarray(np.bincount(self.owners, self.amounts, minlength=len(self)), dtype=np.float64)
+
+    @property
     def fractions(self) -> npt.NDArray[np.float64]:
         """(m,) atomic fractions: amounts divided by their sum within each composition."""
-        totals = np.bincount(self.owners, self.amounts, minlength=len(self))
-        return self.amounts / totals[self.owners]
+        return self.amounts / self.totals[self.owners]
 
     @cached_property
     def digest(self) -> str:

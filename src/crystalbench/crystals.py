@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -257,3 +257,13 @@ def _refuse(names: npt.NDArray[np.str_], bad: Any, what: str) -> None:
 
 Inputs: TypeAlias = Crystals | Compositions
 """What a task's rows are: crystals, or compositions where no structure is known."""
+
+InputsT = TypeVar("InputsT", bound=Crystals | Compositions)
+
+
+def joined(parts: Sequence[InputsT]) -> InputsT:
+    """Crystals, or compositions, one after another."""
+    arrays = [part.to_arrays() for part in parts]
+    flat = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0] if name != "offsets"}
+    counts = np.concatenate([np.diff(a["offsets"]) for a in arrays])
+    return cast(InputsT, type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)}))

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Batch
 
+from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
 from crystalbench.crystals import Crystals
 from crystalbench.models.batches import DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.representations import Arrays, CrystalGraph
 from crystalbench.samples import Kind, Target
-
-pytest.importorskip("torch_geometric")
-
-from torch_geometric.data import Batch
-
-from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data

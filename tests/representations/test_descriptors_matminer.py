@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import one_crystal
+from helpers import changed, one_crystal, real_file
 from pymatgen.analysis.local_env import VoronoiNN
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
 from crystalbench.representations.composition import MAGPIE_PROPERTIES
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.tasks import DataSources, get_task_spec
@@ -64,18 +64,8 @@ def demo_crystals() -> Crystals:
         for label in np.unique(labels):
             rows = np.flatnonzero((labels == label) & (task.inputs.atom_counts <= 4))
             chosen += [task.inputs[[row]] for row in rows[:: max(1, len(rows) // each)][:each]]
-    return joined(chosen)
-
-
-def joined(parts: list[Crystals]) -> Crystals:
-    """Crystals one after another."""
-    return Crystals.from_flat(
-        np.concatenate([p.lattices for p in parts]),
-        np.concatenate([p.frac_coords for p in parts]),
-        np.concatenate([p.numbers for p in parts]),
-        np.concatenate([p.atom_counts for p in parts]),
-        [f"{p.ids[0]}-{i}" for i, p in enumerate(parts)],
-    )
+    crystals = joined(chosen)
+    return changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))  # some are in both tasks
 
 
 def featurized(featurizers: list[Any], crystals: Crystals) -> dict[str, np.ndarray]:
@@ -104,9 +94,8 @@ def compare(bank: str, crystals: Crystals, expected: dict[str, np.ndarray], tole
     return names
 
 
-def test_the_28_descriptors_are_those_of_matminer() -> None:
-    crystals = demo_crystals()
-    assert len(crystals) >= 35
+def the_28_of_matminer(crystals: Crystals) -> dict[str, np.ndarray]:
+    """The 28 descriptors by label, from matminer's featurizers and pymatgen's lattices."""
     neighbors = Tolerant()
     expected = featurized(
         [
@@ -122,12 +111,29 @@ def test_the_28_descriptors_are_those_of_matminer() -> None:
         crystals,
     )
     expected = {label.replace("CN_Tolerant", "CN_VoronoiNN"): values for label, values in expected.items()}
-    assert len(np.unique(expected["crystal_system_int"])) == 7
     lattices = [s.lattice for s in crystals.to_pymatgen()]
-    expected |= {name: np.array([getattr(x, name) for x in lattices]) for name in ("a", "b", "c")}
-    expected |= {name: np.array([getattr(x, name) for x in lattices]) for name in ("alpha", "beta", "gamma")}
-    expected["natoms"] = crystals.atom_counts
+    names = ("a", "b", "c", "alpha", "beta", "gamma")
+    expected |= {name: np.array([getattr(x, name) for x in lattices]) for name in names}
+    return expected | {"natoms": crystals.atom_counts}
+
+
+def test_the_28_descriptors_are_those_of_matminer() -> None:
+    crystals = demo_crystals()
+    assert len(crystals) >= 35
+    expected = the_28_of_matminer(crystals)
+    assert len(np.unique(expected["crystal_system_int"])) == 7
     assert set(compare("gong28", crystals, expected)) == set(DescriptorBank().labels)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_28_descriptors_of_200_phonon_crystals_are_those_of_matminer() -> None:
+    """Takes minutes, nearly all of them matminer's."""
+    file = real_file("matbench_phonons.json.gz")
+    phonons = get_task_spec("matbench_phonons").load(DataSources(file.parent, download=False)).inputs
+    chosen = np.random.default_rng(0).choice(len(phonons), 200, replace=False)
+    crystals = phonons[np.sort(chosen)]
+    assert isinstance(crystals, Crystals)
+    assert set(compare("gong28", crystals, the_28_of_matminer(crystals))) == set(DescriptorBank().labels)
 
 
 @pytest.mark.filterwarnings("ignore")

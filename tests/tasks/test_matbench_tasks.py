@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers import real_file
 from pymatgen.core import Structure
 
 from crystalbench.crystals import Crystals
@@ -337,26 +337,16 @@ def test_there_are_thirteen_tasks() -> None:
 # ---------------------------------------------------------------------- real data, where there is some
 
 
-def real(name: str) -> Path:
-    folder = os.environ.get("CRYSTALBENCH_TEST_DATA")
-    if not folder:
-        pytest.skip("CRYSTALBENCH_TEST_DATA names no folder with real data")
-    found = sorted(Path(folder).rglob(name))
-    if not found:
-        pytest.skip(f"{name} is not in CRYSTALBENCH_TEST_DATA")
-    return found[0]
-
-
 @pytest.mark.parametrize("short", ["phonons", "jdft2d", "steels", "expt_gap", "expt_is_metal", "glass"])
 def test_real_official_files(short: str) -> None:
     official = OFFICIAL[f"matbench_{short}"]
-    task = load(official, real(f"{official.name}.json.gz"))
+    task = load(official, real_file(f"{official.name}.json.gz"))
     assert len(task) == official.n_samples
     assert task.source.verified in ("sha256", "content")
 
 
 def test_real_phonons_equal_pymatgens_structures() -> None:
-    file = real("matbench_phonons.json.gz")
+    file = real_file("matbench_phonons.json.gz")
     task = load(OFFICIAL["matbench_phonons"], file)
     rows = list(_matminer_json.read_rows(file, ("structure", "last phdos peak")))[:100]
     structures = [Structure.from_dict(row[0]) for row in rows]
@@ -375,7 +365,7 @@ def test_real_phonons_equal_pymatgens_structures() -> None:
     ],
 )
 def test_real_tables_agree_with_their_own_folds(short: str, name: str, fold: str, target: str | None) -> None:
-    file = real(name)
+    file = real_file(name)
     task = load(OFFICIAL[f"matbench_{short}"], file)
     frame = pq.read_table(file).to_pandas()
     ids = f"id_{short}" if f"id_{short}" in frame else "id_mp_gap" if short == "mp_is_metal" else "id"

@@ -11,11 +11,10 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 
 import crystalbench.testing.models
 import crystalbench.testing.representations
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
 from crystalbench.testing.crystals import (
     inverted,
     isolated_atom,
-    joined,
     known_structures,
     large_cell,
     other_cells,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -38,6 +38,9 @@ class CGCNN(NetworkModel):
         cutoff: largest distance of the Gaussian expansion in Å.
     """
 
+    # Not supercells and other cells: they list atoms otherwise, which decides where a shell of alike atoms is cut.
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION, Invariance.REFLECTION})
+
     width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
     layers: Annotated[int, IntDistribution(1, 6)] = 3
     neighbors: Annotated[int, IntDistribution(6, 24)] = 12
@@ -48,11 +51,6 @@ class CGCNN(NetworkModel):
         for name in ("width", "layers", "neighbors", "cutoff"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        """All: it sees elements and distances only. A sum over the atoms grows with the cell."""
-        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
 
     @property
     def representation(self) -> CrystalGraph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -68,6 +68,8 @@ class DiffractionCNN(NetworkModel):
         orientations: orientations averaged at prediction; only in ``points``, where patterns are turned.
     """
 
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+
     network_kind: str = "power"
     width: Annotated[int, CategoricalDistribution((64, 128, 256, 512))] = 128
     layers: Annotated[int, IntDistribution(1, 4)] = 2
@@ -99,9 +101,7 @@ class DiffractionCNN(NetworkModel):
     @property
     def invariances(self) -> frozenset[Invariance]:
         """All of the power spectrum; mirror images diffract alike, and patterns depend on the standard cell."""
-        if self.network_kind != "power":
-            return frozenset({Invariance.REFLECTION})
-        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
+        return super().invariances if self.network_kind == "power" else frozenset({Invariance.REFLECTION})
 
     @property
     def representation(self) -> Representation:

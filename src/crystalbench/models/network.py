@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.batches import Batch, DeviceArrays
-from crystalbench.models.model import Model, Needs
+from crystalbench.models.model import Invariance, Model, Needs
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
 from crystalbench.samples import Kind, Predictions
 
@@ -41,6 +41,7 @@ class NetworkModel(TrainingOptions, Model):
     by the number of atoms in the cell, which turns means into sums, for properties per cell.
 
     Attributes:
+        embedding_invariances: what the encoder's embeddings do not depend on; not a hyperparameter.
         readout: ``mean`` over atoms, or ``sum`` for properties per cell.
         head_width: width of the head's hidden layers.
         head_layers: number of the head's hidden layers.
@@ -48,6 +49,8 @@ class NetworkModel(TrainingOptions, Model):
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
+
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
     readout: str = "mean"
     head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
@@ -64,6 +67,11 @@ class NetworkModel(TrainingOptions, Model):
             raise ConfigError(f"dropout = {self.dropout}; it must be in [0, 1)")
         if self.readout not in READOUTS:
             raise ConfigError(f"readout = {self.readout!r}; it must be one of {', '.join(READOUTS)}")
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """Those of the embedding; a sum over atoms grows with the cell."""
+        return self.embedding_invariances - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
 
     @property
     @abstractmethod
@@ -89,9 +97,7 @@ class NetworkModel(TrainingOptions, Model):
         """What the network reads of n rows: the representation, and the number of atoms where the readout needs it."""
         arrays = samples.represent(self.representation)
         if self.readout == "sum":
-            cells = samples.compositions
-            counts = np.add.reduceat(cells.amounts, cells.offsets[:-1]) if len(cells) else np.zeros(0)
-            arrays = arrays.with_rows(atom_counts=counts.astype(np.float32))
+            arrays = arrays.with_rows(atom_counts=samples.compositions.totals.astype(np.float32))
         return arrays
 
     @flushed_subnormals()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from crystalbench.models.cgcnn import expand_distances
 from crystalbench.models.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import DROPOUT, NetworkModel
-from crystalbench.models.training import WEIGHT_DECAY, prepare_torch
+from crystalbench.models.training import WEIGHT_DECAY, flushed_subnormals, prepare_torch
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 
@@ -53,6 +53,8 @@ class SEN(NetworkModel):
         atom_dropout: share of the hidden units dropped while training wherever atoms and capsules are updated.
     """
 
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+
     width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
     channels: Annotated[int, CategoricalDistribution((8, 16, 32))] = 16
     layers: Annotated[int, IntDistribution(1, 4)] = 2
@@ -80,11 +82,6 @@ class SEN(NetworkModel):
         """Nearest neighbours with directions, and one more that says where they end."""
         return CrystalGraph(neighbors=self.neighbors + 1, vectors=True)
 
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        """All; a sum over atoms grows with the cell."""
-        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
-
     def encoder(self) -> nn.Module:
         """Message passing, capsules and readout."""
         return SENEncoder(
@@ -97,6 +94,7 @@ class SEN(NetworkModel):
             dropout=self.atom_dropout,
         )
 
+    @flushed_subnormals()
     def explain(self, samples: Samples) -> CapsuleReading:
         """The capsules that a fitted network finds in n crystals.
 

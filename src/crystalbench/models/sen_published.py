@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -58,6 +58,8 @@ class SENPublished(NetworkModel):
             this.
     """
 
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+
     width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
     layers: Annotated[int, IntDistribution(1, 4)] = 3
     cutoff: float = 5.0
@@ -74,11 +76,6 @@ class SENPublished(NetworkModel):
             raise ConfigError(f"softening = {self.softening}; it must not be larger than the cutoff, {self.cutoff}")
         if not self.presence_noise >= 0:
             raise ConfigError(f"presence_noise = {self.presence_noise}; it must not be negative")
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        """Everything; with ``readout="sum"`` it grows with the cell."""
-        return frozenset(Invariance) - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
 
     @property
     def representation(self) -> SphereGraph:

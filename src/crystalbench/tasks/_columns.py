@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystalbench._flat import offsets_of
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.crystals import Crystals
 from crystalbench.errors import DataError
 
 Ids = npt.NDArray[np.str_]
@@ -87,14 +87,6 @@ def _ragged_arrow(column: pa.ChunkedArray, ids: Ids, what: str) -> Ragged:
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def joined(parts: Sequence[Inputs]) -> Inputs:
-    """Crystals, or compositions, one after another."""
-    arrays = [part.to_arrays() for part in parts]
-    flat = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0] if name != "offsets"}
-    counts = np.concatenate([np.diff(a["offsets"]) for a in arrays])
-    return type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)})
 
 
 def first_ids(ids: Sequence[str] | Ids, most: int = 10) -> str:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.crystals import Crystals, Inputs, joined
 from crystalbench.errors import DataError
 from crystalbench.samples import Kind, Target
 from crystalbench.tasks import _columns
@@ -150,7 +150,7 @@ def _read_official(official: OfficialTask, file: Path) -> tuple[Inputs, npt.NDAr
         raise error if str(error).startswith(str(file)) else DataError(f"{file}: {error}") from error
     if not parts:
         raise DataError(f"{file}: has no rows; {official.name} has {official.n_samples:,}")
-    return _columns.joined(parts), np.array(targets, np.float64)
+    return joined(parts), np.array(targets, np.float64)
 
 
 def _names(official: OfficialTask, start: int, count: int) -> Iterator[str]:

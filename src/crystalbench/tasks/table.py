@@ -30,7 +30,7 @@ import numpy.typing as npt
 from pymatgen.core.structure import Structure
 
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.crystals import Crystals, Inputs, joined
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.samples import Kind, Target
 from crystalbench.tasks import _columns
@@ -136,7 +136,7 @@ class TableTaskSpec(TaskSpec):
             inputs = _inputs_of(table, config, ids)
             classes, targets = _targets_of(table, config, ids)
             if config.per_atom:
-                targets = targets / _atom_counts(inputs)
+                targets = targets / (inputs.compositions() if isinstance(inputs, Crystals) else inputs).totals
             folds = _folds_of(table, config.folds, inputs, None if config.kind is Kind.REGRESSION else targets)
         except DataError as error:
             raise DataError(f"{file}: {error}") from error
@@ -194,7 +194,7 @@ def _inputs_of(table: Table, config: TableConfig, ids: _Ids) -> Inputs:
 
 def _in_batches(values: Sequence[Any], ids: _Ids, convert: Callable[[Sequence[Any], _Ids], Crystals]) -> Inputs:
     starts = range(0, len(ids), _ROWS_AT_ONCE)
-    return _columns.joined([convert(values[i : i + _ROWS_AT_ONCE], ids[i : i + _ROWS_AT_ONCE]) for i in starts])
+    return joined([convert(values[i : i + _ROWS_AT_ONCE], ids[i : i + _ROWS_AT_ONCE]) for i in starts])
 
 
 def _crystals_of_cif(texts: Sequence[Any], ids: _Ids) -> Crystals:
@@ -231,13 +231,6 @@ def _targets_of(table: Table, config: TableConfig, ids: _Ids) -> tuple[tuple[str
     if len(classes) < 2:
         raise DataError(f"all rows have the same {config.target!r} ({classes[0]}); there is nothing to predict")
     return classes, targets
-
-
-def _atom_counts(inputs: Inputs) -> npt.NDArray[np.float64]:
-    """(n,) atoms of each cell, or the sum of each formula's amounts."""
-    if isinstance(inputs, Crystals):
-        return inputs.atom_counts.astype(np.float64)
-    return np.asarray(np.bincount(inputs.owners, inputs.amounts, minlength=len(inputs)), dtype=np.float64)
 
 
 def _folds_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crystalbench._flat import digest_of
+from crystalbench.crystals import joined
 from crystalbench.errors import DataError
 from crystalbench.models.model import Needs
 from crystalbench.samples import Samples
@@ -17,7 +18,7 @@ from crystalbench.testing._model_case import (
     training_crystals,
 )
 from crystalbench.testing._randomness import random_state, seed_all
-from crystalbench.testing.crystals import isolated_atom, joined, large_cell, single_atoms
+from crystalbench.testing.crystals import isolated_atom, large_cell, single_atoms
 from crystalbench.testing.report import Broken
 from crystalbench.testing.samples import TARGETS, targets_for
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
 from crystalbench.errors import CrystalBenchError
 from crystalbench.representations import Arrays, Representation
-from crystalbench.testing.crystals import joined, known_structures, random_crystals
+from crystalbench.testing.crystals import known_structures, random_crystals
 from crystalbench.testing.report import Attempts, Broken
 
 COMMON_Z = 42

@@ -14,12 +14,12 @@ import numpy as np
 
 from crystalbench._flat import digest_of, load_arrays, save_arrays
 from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
 from crystalbench.errors import DataError
 from crystalbench.representations import CRYSTAL, Arrays
 from crystalbench.testing._randomness import random_state, seed_all
 from crystalbench.testing._representation_case import COMMON_Z, RepresentationCase, asked_crystals, same_arrays
-from crystalbench.testing.crystals import isolated_atom, joined, large_cell, read_only, single_atoms
+from crystalbench.testing.crystals import isolated_atom, large_cell, read_only, single_atoms
 from crystalbench.testing.report import Broken
 
 

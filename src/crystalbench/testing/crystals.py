@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -121,18 +120,6 @@ def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crys
     """A single crystal."""
     numbers = np.atleast_1d(numbers)
     return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
-
-
-def joined(parts: Iterable[Crystals]) -> Crystals:
-    """Crystals one after another."""
-    parts = list(parts)
-    return Crystals.from_flat(
-        np.concatenate([p.lattices for p in parts]),
-        np.concatenate([p.frac_coords for p in parts]),
-        np.concatenate([p.numbers for p in parts]),
-        np.concatenate([p.atom_counts for p in parts]),
-        np.concatenate([p.ids for p in parts]),
-    )
 
 
 # ---------------------------------------------------------------------- the same crystals in other words

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from helpers import (
+    SMALL_CGCNN,
+    TARGETS,
+    fitted_cgcnn,
+    predicted,
+)
+from torch import Tensor, nn
+
+from crystalbench.crystals import Crystals
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models.batches import Batch
+from crystalbench.models.cgcnn import CGCNN
+from crystalbench.models.model import Runtime
+from crystalbench.models.network import NetworkModel
+from crystalbench.models.training import DivergedError, _Schedule
+from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
+from crystalbench.samples import Inputs, Kind, Samples
+
+
+class Note:
+    """Keeps what a model reports."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.valid: list[float] = []
+
+    def __call__(self, done: int, total: int, **numbers: float) -> None:
+        self.epochs.append(done)
+        self.valid.append(numbers["valid"])
+        assert numbers["best"] == min(self.valid)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_early_stopping_keeps_the_best_epoch(train: Samples, valid: Samples, averaging: float) -> None:
+    rng = np.random.default_rng(0)
+    noise = Samples(valid.inputs, valid.target, rng.permutation(valid.targets))  # cannot be learned
+    model = CGCNN(**{**SMALL_CGCNN, "epochs": 60, "patience": 4, "learning_rate": 1e-2, "averaging": averaging})
+    model.runtime = Runtime(progress=(note := Note()))
+    model.fit(train, noise)
+    best = int(np.argmin(note.valid)) + 1
+    assert model.best_epoch == best
+    assert len(note.epochs) == min(best + 4, 60) < 60
+    scale = train.targets.std()
+    error = np.abs(model.predict(noise).values - noise.targets).mean() / scale
+    assert error == pytest.approx(min(note.valid), rel=1e-4)
+    assert error < note.valid[-1]
+
+
+def test_averaged_weights_are_other_weights(train: Samples, valid: Samples, unseen: Crystals) -> None:
+    plain, averaged = (predicted(fitted_cgcnn(train, valid, averaging=a), unseen) for a in (0.0, 0.9))
+    assert np.isfinite(averaged).all()
+    assert not np.allclose(plain, averaged)
+
+
+@pytest.mark.parametrize("changes", [{"weight_decay": 10.0}, {"gradient_clip": 1e-3}, {"batch_size": 40}], ids=str)
+def test_every_option_reaches_the_training(
+    train: Samples, valid: Samples, unseen: Crystals, model: CGCNN, changes: dict[str, Any]
+) -> None:
+    assert not np.allclose(
+        predicted(fitted_cgcnn(train, valid, **changes), unseen), predicted(model, unseen), atol=1e-6
+    )
+
+
+def test_schedules_rise_and_fall_as_they_say() -> None:
+    one_cycle = [_Schedule("one_cycle", 100)(step) for step in range(101)]
+    assert one_cycle[0] == pytest.approx(0.04)
+    assert max(one_cycle) == one_cycle[10] == 1.0
+    assert one_cycle[-1] == pytest.approx(0, abs=1e-12)
+    cosine = [_Schedule("cosine", 100)(step) for step in range(101)]
+    assert cosine[0] == 1.0
+    assert cosine[50] == pytest.approx(0.5)
+    assert all(np.diff(cosine) < 0)
+    assert {_Schedule("constant", 100)(step) for step in range(101)} == {1.0}
+    assert all(0 <= _Schedule("one_cycle", steps)(step) <= 1 for steps in (1, 2, 3) for step in range(6))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes(Representation):
+    """The number of atoms."""
+
+    def __call__(self, inputs: Inputs) -> Arrays:
+        assert isinstance(inputs, Crystals)
+        return Arrays({"size": inputs.atom_counts[:, None].astype(float)}, {"size": Layout(CRYSTAL)}, {}, len(inputs))
+
+
+class SizeEncoder(nn.Module):
+    """One number to four; not a number where it is told so."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.width, self.factor = 4, factor
+        self.linear = nn.Linear(1, 4)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.linear(batch["size"]) * self.factor
+
+
+@dataclasses.dataclass
+class SizeNetwork(NetworkModel):
+    """All that a network has to say of its own."""
+
+    representation: ClassVar[Sizes] = Sizes()  # type: ignore[misc]
+    factor: float = 1.0
+
+    def encoder(self) -> nn.Module:
+        return SizeEncoder(self.factor)
+
+
+def test_a_network_needs_a_representation_and_an_encoder_only(train: Samples, valid: Samples) -> None:
+    model = SizeNetwork(epochs=2).fit(train, valid)
+    assert model.predict(valid).checked(valid.target, valid.ids).values.shape == (12,)
+    assert model.n_parameters == (4 + 4) + (4 * 128 + 128) + (128 + 1)
+    assert SizeNetwork().n_parameters is None
+
+
+def test_a_loss_that_is_not_finite_says_so(train: Samples, valid: Samples) -> None:
+    with pytest.raises(DivergedError, match=r"diverged in epoch 1 .* try a smaller learning_rate than 0.003"):
+        SizeNetwork(factor=float("nan")).fit(train, valid)
+    with pytest.raises(DivergedError):
+        SizeNetwork(factor=1e38, learning_rate=1.0).fit(train, valid)
+
+
+def test_head_layers_and_width_count(train: Samples) -> None:
+    plain = SizeNetwork().network(train.target)
+    deep = SizeNetwork(head_layers=3, head_width=10).network(train.target)
+    assert sum(isinstance(m, nn.Linear) for m in plain.modules()) == 1 + 2
+    assert [m.out_features for m in deep.modules() if isinstance(m, nn.Linear)] == [4, 10, 10, 10, 1]
+    assert SizeNetwork().network(TARGETS[Kind.MULTICLASS]).head[-1].out_features == 3
+
+
+def test_a_device_that_is_not_here_says_so(train: Samples, valid: Samples) -> None:
+    model = SizeNetwork()
+    model.runtime = Runtime(device="cuda:99")
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used here"):
+        model.fit(train, valid)
+    model.runtime = Runtime(device="quantum")
+    with pytest.raises(ConfigError, match="device 'quantum' cannot be used here"):
+        model.fit(train, valid)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate = 0.0"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"epochs": 0}, "epochs = 0"),
+        ({"patience": -3}, "patience = -3"),
+        ({"schedule": "linear"}, "schedule = 'linear'; it must be one of one_cycle, cosine, constant"),
+        ({"loss": "mse"}, "loss = 'mse'; it must be one of l1, huber"),
+        ({"gradient_clip": -1.0}, "gradient_clip"),
+        ({"averaging": 1.5}, "averaging"),
+        ({"averaging": -0.5}, "averaging"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
+        ({"head_width": 0}, "head_width"),
+        ({"head_layers": -1}, "head_layers"),
+        ({"width": 0}, "width"),
+        ({"layers": -2}, "layers"),
+        ({"neighbors": 0}, "neighbo"),
+        ({"cutoff": -1.0}, "cutoff"),
+        ({"readout": "max"}, "readout = 'max'; it must be one of mean, sum"),
+        ({"gradient_clip": float("inf")}, "gradient_clip"),
+        ({"epochs": 1.5}, "epochs = 1.5 is a float; it must be int"),
+        ({"epochs": True}, "epochs = True is a bool; it must be int"),
+        ({"schedule": 3}, "schedule = 3 is a int; it must be str"),
+    ],
+    ids=str,
+)
+def test_hyperparameters_that_make_no_sense_are_refused_before_any_work(parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        CGCNN.from_configuration(parameters)
+    assert says in str(caught.value)
+
+
+def test_unknown_hyperparameters_offer_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"hyperparameter of CGCNN 'lerning_rate'\. Did you mean 'learning_rate'"
+    ):
+        CGCNN.from_configuration({"lerning_rate": 0.1})
+
+
+def flushed() -> bool:
+    return float(torch.tensor(1e-40) * 1) == 0.0
+
+
+def test_subnormal_numbers_are_flushed_while_networks_compute_and_only_then(
+    train: Samples, valid: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[bool, bool]] = set()
+    forward = SizeEncoder.forward
+
+    def watched(self: SizeEncoder, batch: Batch) -> Tensor:
+        seen.add((self.training, flushed()))
+        return forward(self, batch)
+
+    monkeypatch.setattr(SizeEncoder, "forward", watched)
+    assert not flushed()
+    model = SizeNetwork(epochs=1).fit(train, valid)
+    assert seen == {(True, True), (False, True)}
+    assert not flushed()
+    seen.clear()
+    model.predict(valid)
+    assert seen == {(False, True)}
+    assert not flushed()
+    with pytest.raises(DivergedError):
+        SizeNetwork(factor=float("nan")).fit(train, valid)
+    assert not flushed()
+
+
+def test_configuration_and_back() -> None:
+    model = CGCNN(width=32, learning_rate=0.01)
+    assert CGCNN.from_configuration(model.configuration()) == model
+    assert model.configuration()["width"] == 32
+    assert type(CGCNN.from_configuration({"cutoff": 6}).cutoff) is float  # 6 and 6.0 are one configuration
