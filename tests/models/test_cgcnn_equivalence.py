@@ -1,47 +1,68 @@
-"""CGCNN in its dense, factorised form is the same function as a plain network of PyTorch Geometric."""
+"""CGCNN over quotient graphs is the same function as a plain network of PyTorch Geometric over all atoms and edges."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from helpers import known_structures, random_crystals, supercells
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
 from crystalbench.models.batches import DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
-from crystalbench.representations import Arrays, CrystalGraph
+from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph
 from crystalbench.samples import Kind, Target
+from crystalbench.views import get_view
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-N = 24
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def graphs() -> Arrays:
-    random = np.random.default_rng(0)
-    counts = random.integers(1, 9, N)
-    lattices = np.eye(3) * random.uniform(3, 6, (N, 1, 1)) + random.normal(0, 0.3, (N, 3, 3))
-    numbers = random.integers(1, 95, counts.sum())
-    crystals = Crystals.from_flat(lattices, random.random((counts.sum(), 3)), numbers, counts)
-    return CrystalGraph(neighbors=12)(crystals)
+def _crystals(name: str) -> Crystals:
+    if name == "asymmetric":  # no two atoms of a crystal are equal
+        return random_crystals(0, 24, most_atoms=8)
+    if name == "symmetric":  # of every crystal system
+        return joined([known_structures(), random_crystals(1, 14, most_atoms=2)])
+    if name == "supercells":
+        return supercells(known_structures()[:6], (2, 1, 2))
+    return get_view("no_chemistry")(known_structures())
 
 
-@pytest.fixture(scope="module")
-def targets() -> Tensor:
-    return torch.from_numpy(np.random.default_rng(1).normal(size=(N, 1)).astype(np.float32))
+@dataclass(frozen=True)
+class Case:
+    """The same crystals as ours and the plain network read them, and targets."""
+
+    ours: Arrays
+    whole: Arrays
+    targets: Tensor
+
+    @property
+    def batch(self) -> Batch:
+        """Ours."""
+        return DeviceArrays(self.ours, "cpu").batch(np.arange(len(self.ours)))
+
+
+@pytest.fixture(scope="module", params=["asymmetric", "symmetric", "supercells", "no chemistry", "not merged"])
+def case(request: pytest.FixtureRequest) -> Case:
+    crystals = _crystals("symmetric" if request.param == "not merged" else request.param)
+    ours, whole = QuotientGraph(merged=request.param != "not merged")(crystals), CrystalGraph()(crystals)
+    gain = len(whole.values["numbers"]) / len(ours.values["numbers"])
+    assert gain == 1 if request.param in ("asymmetric", "not merged") else gain > 1.5
+    targets = np.random.default_rng(1).normal(size=(len(crystals), 1)).astype(np.float32)
+    return Case(ours, whole, torch.from_numpy(targets))
 
 
 @pytest.fixture
-def networks(graphs: Arrays, targets: Tensor) -> tuple[nn.Module, PlainCGCNN, Data]:
-    """Ours, and the plain network with the same weights and running statistics; its batch."""
+def networks(case: Case) -> tuple[nn.Module, PlainCGCNN, Data]:
+    """Ours, and the plain network with the same weights and running statistics in double precision; its batch."""
     torch.manual_seed(0)
     ours = CGCNN(width=64, layers=3, neighbors=12).network(Target("y", Kind.REGRESSION))
     for module in ours.modules():
@@ -50,38 +71,36 @@ def networks(graphs: Arrays, targets: Tensor) -> tuple[nn.Module, PlainCGCNN, Da
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    data = Batch.from_data_list(plain_graphs(graphs, targets[:, 0].numpy()))
+    data = Batch.from_data_list(plain_graphs(case.whole, case.targets[:, 0].numpy()))
     plain = PlainCGCNN(data.x.shape[1], data.edge_attr.shape[1])
     copy_weights(ours, plain)
-    return ours, plain, data
+    data.x, data.edge_attr = data.x.double(), data.edge_attr.double()
+    return ours, plain.double(), data
 
 
-def _losses(networks: tuple[nn.Module, PlainCGCNN, Data], graphs: Arrays, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _losses(networks: tuple[nn.Module, PlainCGCNN, Data], case: Case) -> tuple[Tensor, Tensor]:
     ours, plain, data = networks
-    batch = DeviceArrays(graphs, "cpu").batch(np.arange(N))
-    return nn.functional.l1_loss(ours(batch), targets), nn.functional.l1_loss(plain(data), targets)
+    return nn.functional.l1_loss(ours(case.batch), case.targets), nn.functional.l1_loss(plain(data), case.targets)
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_outputs_are_equal(train: bool, networks: tuple[nn.Module, PlainCGCNN, Data], graphs: Arrays) -> None:
+def test_outputs_are_equal(train: bool, networks: tuple[nn.Module, PlainCGCNN, Data], case: Case) -> None:
     ours, plain, data = networks
     ours.train(train)
     plain.train(train)
-    index = np.random.default_rng(2).permutation(N)  # our batches need not keep the order of the data
+    index = np.random.default_rng(2).permutation(len(case.ours))  # our batches need not keep the order of the data
     with torch.no_grad():
-        mine, theirs = ours(DeviceArrays(graphs, "cpu").batch(index)), plain(data)[index]
+        mine, theirs = ours(DeviceArrays(case.ours, "cpu").batch(index)), plain(data)[index]
     assert theirs.std() > 0.01
-    torch.testing.assert_close(mine, theirs, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(mine.double(), theirs, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_gradients_are_equal(
-    train: bool, networks: tuple[nn.Module, PlainCGCNN, Data], graphs: Arrays, targets: Tensor
-) -> None:
+def test_gradients_are_equal(train: bool, networks: tuple[nn.Module, PlainCGCNN, Data], case: Case) -> None:
     ours, plain, _ = networks
     ours.train(train)
     plain.train(train)
-    for loss in _losses(networks, graphs, targets):
+    for loss in _losses(networks, case):
         loss.backward()
     encoder = ours.body
     pairs = [(encoder.embedding.weight.grad, plain.embedding.weight.grad)]
@@ -98,21 +117,19 @@ def test_gradients_are_equal(
     for mine, theirs in pairs:
         largest = float(theirs.abs().max())
         assert largest > 1e-4
-        torch.testing.assert_close(mine, theirs, atol=TOLERANCE * max(1.0, largest), rtol=0)
+        torch.testing.assert_close(mine.double(), theirs, atol=TOLERANCE * max(1.0, largest), rtol=0)
 
 
-def test_steps_of_training_stay_equal(
-    networks: tuple[nn.Module, PlainCGCNN, Data], graphs: Arrays, targets: Tensor
-) -> None:
+def test_steps_of_training_stay_equal(networks: tuple[nn.Module, PlainCGCNN, Data], case: Case) -> None:
     ours, plain, data = networks
     optimisers = [torch.optim.SGD(network.parameters(), lr=0.01) for network in (ours, plain)]
     for _ in range(5):
-        for optimiser, loss in zip(optimisers, _losses(networks, graphs, targets), strict=True):
+        for optimiser, loss in zip(optimisers, _losses(networks, case), strict=True):
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     ours.eval()
     plain.eval()  # compares the running statistics, too
     with torch.no_grad():
-        mine, theirs = ours(DeviceArrays(graphs, "cpu").batch(np.arange(N))), plain(data)
-    torch.testing.assert_close(mine, theirs, atol=TOLERANCE, rtol=0)
+        mine, theirs = ours(case.batch), plain(data)
+    torch.testing.assert_close(mine.double(), theirs, atol=TOLERANCE, rtol=0)

@@ -38,10 +38,14 @@ class Batch:
         """Sum (rows, d) over each crystal: (n, d)."""
         return rows.new_zeros((self.size, *rows.shape[1:])).index_add(0, self.owners[level], rows)
 
-    def mean(self, rows: Tensor, level: str) -> Tensor:
-        """Mean of (rows, d) over each crystal: (n, d)."""
-        counts = self.counts[level].to(rows.dtype).reshape(-1, *[1] * (rows.ndim - 1))
-        return self.sum(rows, level) / counts
+    def mean(self, rows: Tensor, level: str, weights: Tensor | None = None) -> Tensor:
+        """Mean of (rows, d) over each crystal: (n, d); of rows that stand for several, with their weights (rows,)."""
+        if weights is None:
+            counts = self.counts[level].to(rows.dtype)
+        else:
+            counts = self.sum(weights, level)
+            rows = rows * weights.reshape(-1, *[1] * (rows.ndim - 1))
+        return self.sum(rows, level) / counts.reshape(-1, *[1] * (rows.ndim - 1))
 
 
 class DeviceArrays:

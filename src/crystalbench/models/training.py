@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from crystalbench.models.batches import Batch, DeviceArrays
     from crystalbench.models.model import Runtime
 
-_Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LOSSES = ("l1", "huber")
@@ -119,7 +119,8 @@ def train_network(
 
     Args:
         network: batch to outputs (n, outputs).
-        loss: outputs and targets to a scalar; also the validation score.
+        loss: outputs and targets to a scalar; also the validation score, but for regression, which is always judged
+            by the mean absolute error, so that the scores of different losses can be compared.
         data: training part.
         targets: (n, ...) its targets, on the device.
         valid: validation part.
@@ -135,9 +136,11 @@ def train_network(
     """
     shuffle = np.random.default_rng(runtime.seed)
     steps = max(1, -(-len(data) // options.batch_size))
-    optimiser = torch.optim.AdamW(_parameter_groups(network, options.weight_decay), lr=options.learning_rate)
+    groups = _parameter_groups(network, options.weight_decay)
+    optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _Schedule(options.schedule, steps * options.epochs))
-    averaged = _averaged(network, options.averaging)
+    averaged = _Average(network, options.averaging) if options.averaging else None
+    judge = nn.L1Loss() if isinstance(loss, nn.HuberLoss) else loss
     best, best_epoch, best_state = math.inf, 0, {}
     for epoch in range(1, options.epochs + 1):
         network.train()
@@ -151,10 +154,10 @@ def train_network(
             optimiser.step()
             schedule.step()
             if averaged is not None:
-                averaged.update_parameters(network)
+                averaged.update()
             total += value.detach() * len(index)
-        judged = network if averaged is None else averaged.module
-        score = validate(judged, loss, valid, valid_targets)
+        judged = network if averaged is None else averaged.network
+        score = validate(judged, judge, valid, valid_targets)
         mean_loss = float(total) / len(data)
         if not (math.isfinite(score) and math.isfinite(mean_loss)):
             raise DivergedError(
@@ -226,16 +229,35 @@ class _Schedule:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _averaged(network: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel | None:
-    if not decay:
-        return None
+class _Average:
+    """A network whose weights and statistics are moving averages of those of another.
 
-    def average(averages: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
+    Unlike `torch.optim.swa_utils.AveragedModel` it counts its steps here, and not on the device, which it would have to
+    wait for.
+
+    Args:
+        network: the other.
+        decay: of the averages.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self._decay, self._steps = decay, 0
+        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
+        self._moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the present weights of the other network."""
         # A short memory at first, or the untrained weights would linger.
-        weight = 1 - min(decay, (1 + float(updates)) / (10 + float(updates)))
-        if torch.is_floating_point(averages[0]):
-            torch._foreach_lerp_(averages, current, weight)
-        else:  # counters
-            torch._foreach_copy_(averages, current)
+        weight = 1 - min(self._decay, (1 + self._steps) / (10 + self._steps)) if self._steps else 1.0
+        averages, current = zip(*self._moving, strict=True)
+        torch._foreach_lerp_(averages, current, weight)
+        for average, counter in self._counters:
+            average.copy_(counter)
+        self._steps += 1
 
-    return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

@@ -7,6 +7,7 @@ from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import SphereGraph
 
@@ -19,6 +20,7 @@ __all__ = [
     "DiffractionPowerSpectrum",
     "Layout",
     "MagpieFeatures",
+    "QuotientGraph",
     "Representation",
     "SphereGraph",
 ]

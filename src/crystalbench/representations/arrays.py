@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,15 @@ class Arrays:
                 raise ValueError(f"there is an array {name!r} already")
         layouts = self.layouts | {name: Layout(CRYSTAL) for name in rows}
         return Arrays(self.values | rows, layouts, self.offsets, self.length)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Arrays]) -> Arrays:
+        """The crystals of several arrays, all of one representation, one after another."""
+        first = parts[0]
+        values = {name: np.concatenate([part.values[name] for part in parts]) for name in first.values}
+        counts = {level: np.concatenate([np.diff(part.offsets[level]) for part in parts]) for level in first.offsets}
+        offsets = {level: offsets_of(count) for level, count in counts.items()}
+        return cls(values, first.layouts, offsets, sum(map(len, parts)))
 
     @property
     def nbytes(self) -> int:

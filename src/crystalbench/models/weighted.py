@@ -1,0 +1,114 @@
+"""Parts of networks over quotient graphs: each row counts as often as it occurs in the whole graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class WeightedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of rows that stand for several equal ones: `nn.BatchNorm1d` of all of them."""
+
+    def forward(self, rows: Tensor, weights: Tensor, factors: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """Normalise.
+
+        Args:
+            rows: (n, d).
+            weights: (n,) float, how many rows each stands for.
+            factors: (d,) factors of the result.
+
+        Raises:
+            ValueError: there is a single row to train on.
+        """
+        if not self.training:
+            scale, shift = self.folded(factors)
+            return torch.addcmul(shift, rows, scale)
+        if len(rows) == 1 and weights.item() == 1:
+            raise ValueError("expected more than 1 value per channel when training")
+        weight, bias = (self.weight, self.bias) if factors is None else (self.weight * factors, self.bias * factors)
+        total = weights.sum()
+        result: Tensor
+        arguments = (rows, weights / total, weight, bias, self.eps)
+        result, mean, variance = _Normalised.apply(*arguments)  # type: ignore[no-untyped-call]
+        self._update(mean, variance, total)
+        return result
+
+    def folded(self, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scale and shift (d,) by which rows are normalised in evaluation mode."""
+        assert self.running_mean is not None and self.running_var is not None  # they are tracked
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        return (scale, shift) if factors is None else (scale * factors, shift * factors)
+
+    @torch.no_grad()
+    def _update(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        assert self.running_mean is not None and self.running_var is not None  # they are tracked
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
+        self.num_batches_tracked += 1
+
+
+class _Normalised(torch.autograd.Function):
+    """Normalisation by the weighted mean and variance of the rows, in few passes over them.
+
+    With shares p (sum 1), μ = Σ p z, σ² = Σ p (z − μ)² and y = γ (z − μ) / σ + β:
+    ∂L/∂z = γ / σ (g − p (Σ g + (z − μ) / σ² Σ g (z − μ))) for g = ∂L/∂y. Ioffe and Szegedy, ICML 2015, has p = 1/n.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, shares: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean = shares @ rows
+        centred = rows - mean
+        result = centred * centred
+        variance = shares @ result
+        inverse = torch.rsqrt(variance + eps)
+        torch.addcmul(bias, centred, weight * inverse, out=result)
+        ctx.save_for_backward(centred, shares, weight, inverse)
+        ctx.mark_non_differentiable(mean, variance)
+        return result, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        centred, shares, weight, inverse = ctx.saved_tensors
+        total = gradient.sum(0)
+        scratch = gradient * centred
+        slope = scratch.sum(0) * inverse
+        scale = weight * inverse
+        torch.addcmul(scale * total, centred, scale * inverse * slope, out=scratch)
+        d_rows = gradient * scale
+        d_rows.addcmul_(shares.unsqueeze(1), scratch, value=-1)
+        return d_rows, None, slope, total, None
+
+
+class _Softplus(torch.autograd.Function):
+    """softplus(x) = −log σ(−x): faster than by log1p, with an absolute error of the same size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        closed = torch.sigmoid(-x)
+        ctx.save_for_backward(closed)
+        return torch.maximum(x, logarithm(closed).neg_())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (closed,) = ctx.saved_tensors
+        return torch.addcmul(gradient, gradient, closed, value=-1)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Log(1 + e^x), to an absolute error of about 1e-7 in single precision."""
+    result: Tensor = _Softplus.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+def logarithm(opened: Tensor) -> Tensor:
+    """The logarithm of σ(u), finite where σ(u) underflows: there it is above u, and the minimum of both is log σ(u)."""
+    return opened.clamp(min=torch.finfo(opened.dtype).tiny).log_()

@@ -1,0 +1,208 @@
+"""Quotient graphs: atoms of a crystal that no distance can tell apart are one site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench._flat import offsets_of
+from crystalbench.crystals import Inputs
+from crystalbench.errors import ConfigError
+from crystalbench.representations.arrays import Arrays, Layout
+from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.representation import Representation
+from crystalbench.representations.sphere_graph import EDGE, SphereGraph
+
+SITE, SHELL = "site", "shell"
+"""Levels: sites, each of which stands for equal atoms; and the distances that occur in a crystal."""
+
+_AT_ONCE = 1 << 16  # atoms that are compared in one go
+_Ints = npt.NDArray[np.int64]
+_Colors = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class QuotientGraph(Representation):
+    """A graph with equal atoms merged: the same graph to any network that sees elements and distances alone.
+
+    Atoms are equal if colour refinement (Weisfeiler and Leman, 1968) gives them one colour: at first an atom's colour
+    is its element, then its colour and the colours and distances of its neighbours, until the colours divide the atoms
+    no further. In a network that sees elements and distances alone, equal atoms have equal features in every layer. So
+    a site stands for all equal atoms of the cell, and an edge for all neighbours of an atom at one distance that are of
+    one site. Sums, means and statistics of normalisations that count a site by its multiplicity and an edge by its
+    count are those of the whole graph. This is true of the graph as it is, also where a shell of neighbours was cut.
+
+    It is not true of networks that see directions, or that treat equal atoms unequally (noise or dropout of atoms).
+
+    Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32, the atoms
+    of the cell that it stands for. On level ``edge``, ascending by source, then by distance: ``sources`` and
+    ``neighbors`` (edges,) int32 sites; ``shells`` (edges,) int32; ``counts`` (edges,) int32, the neighbours of one atom
+    that it stands for. On level ``shell``, ascending: ``distances`` (shells,) float32 in Å.
+
+    Attributes:
+        graph: the graph of all atoms.
+        merged: whether equal atoms are merged; otherwise every atom is a site.
+        tolerance: distances of a crystal that are no farther apart than this, in Å, are one shell, with their mean.
+    """
+
+    version: ClassVar[int] = 1
+
+    graph: CrystalGraph | SphereGraph = field(default_factory=CrystalGraph)
+    merged: bool = True
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < np.inf:
+            raise ConfigError(f"a quotient graph's tolerance is a distance in Å; {self.tolerance} is none")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything that determines the result: also the recipe of the whole graph."""
+        recipe = super().recipe
+        return recipe | {"options": recipe["options"] | {"graph": self.graph.recipe}}
+
+    def __call__(self, inputs: Inputs) -> Arrays:
+        """The quotient graphs of n crystals."""
+        whole = self.graph(inputs)
+        chunks = np.array_split(np.arange(len(whole)), max(1, -(-int(whole.offsets["atom"][-1]) // _AT_ONCE)))
+        return Arrays.concatenated([self._quotient(whole[chunk]) for chunk in chunks])
+
+    def _quotient(self, whole: Arrays) -> Arrays:
+        atoms = _Atoms.of(whole, self.tolerance)
+        classes = atoms.classes() if self.merged else np.arange(len(atoms.numbers))
+        first = np.unique(classes, return_index=True)[1]  # the atom that stands for each site
+        sources, shells, neighbors, counts = atoms.edges_between(classes, first)
+        owners = atoms.owners[first]
+        offsets = {
+            SITE: offsets_of(np.bincount(owners, minlength=len(whole))),
+            EDGE: offsets_of(np.bincount(owners[sources], minlength=len(whole))),
+            SHELL: offsets_of(np.bincount(atoms.shell_owners, minlength=len(whole))),
+        }
+        crystals = owners[sources]
+        values: dict[str, npt.NDArray[Any]] = {
+            "numbers": atoms.numbers[first],
+            "multiplicities": np.bincount(classes).astype(np.int32),
+            "sources": (sources - offsets[SITE][crystals]).astype(np.int32),
+            "neighbors": (neighbors - offsets[SITE][crystals]).astype(np.int32),
+            "shells": (shells - offsets[SHELL][crystals]).astype(np.int32),
+            "counts": counts.astype(np.int32),
+            "distances": atoms.shell_distances.astype(np.float32),
+        }
+        return Arrays(values, _LAYOUTS, offsets, len(whole))
+
+
+_LAYOUTS = {
+    "numbers": Layout(SITE),
+    "multiplicities": Layout(SITE),
+    "sources": Layout(EDGE, SITE),
+    "neighbors": Layout(EDGE, SITE),
+    "shells": Layout(EDGE, SHELL),
+    "counts": Layout(EDGE),
+    "distances": Layout(SHELL),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Atoms:
+    """The whole graphs of some crystals, atoms and shells numbered throughout.
+
+    Attributes:
+        numbers: (atoms,) atomic numbers.
+        owners: (atoms,) the crystal of each.
+        starts: (atoms,) the first edge of each.
+        sources, neighbors, shells: (edges,) ascending by source.
+        shell_owners, shell_distances: (shells,) the crystal of each shell, and its mean distance.
+    """
+
+    numbers: npt.NDArray[np.uint8]
+    owners: _Ints
+    starts: _Ints
+    sources: _Ints
+    neighbors: _Ints
+    shells: _Ints
+    shell_owners: _Ints
+    shell_distances: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, whole: Arrays, tolerance: float) -> _Atoms:
+        offsets = whole.offsets["atom"]
+        owners = np.repeat(np.arange(len(whole)), np.diff(offsets))
+        neighbors, distances = whole.values["neighbors"], whole.values["distances"]
+        if "sources" in whole.values:
+            crystals = np.repeat(np.arange(len(whole)), np.diff(whole.offsets[EDGE]))
+            sources = whole.values["sources"] + offsets[crystals]
+        else:  # the same number of neighbours for each atom
+            sources = np.repeat(np.arange(len(neighbors)), neighbors.shape[1])
+            crystals = owners[sources]
+        distances = distances.reshape(-1).astype(np.float64)
+        order = np.lexsort((distances, crystals))
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (np.diff(crystals[order]) > 0) | (np.diff(distances[order]) > tolerance)
+        shells = np.empty(len(order), dtype=np.int64)
+        shells[order] = np.cumsum(new) - 1
+        return cls(
+            whole.values["numbers"],
+            owners,
+            np.searchsorted(sources, np.arange(len(owners))),
+            sources,
+            neighbors.reshape(-1) + offsets[crystals],
+            shells,
+            crystals[order][new],
+            np.bincount(shells, distances) / np.bincount(shells),
+        )
+
+    def classes(self) -> _Ints:
+        """(atoms,) the number of each atom's class, by first atom; equal atoms are of one class."""
+        colors = _mixed(_mixed(self.owners) + self.numbers)
+        shells = _mixed(self.shells)
+        found = 0
+        while True:
+            _, first, classes = np.unique(colors, return_index=True, return_inverse=True)
+            if len(first) == found:  # no class was divided
+                return np.argsort(np.argsort(first))[classes]
+            found = len(first)
+            # A sum does not depend on the order of the neighbours.
+            around = np.add.reduceat(_mixed(shells + colors[self.neighbors]), self.starts)
+            colors = _mixed(_mixed(colors) + around)
+
+    def edges_between(self, classes: _Ints, first: _Ints) -> tuple[_Ints, _Ints, _Ints, _Ints]:
+        """Source, shell, neighbour (numbers of classes) and count of the distinct edges.
+
+        Args:
+            classes: (atoms,) the class of each atom.
+            first: (classes,) the first atom of each class.
+
+        Raises:
+            RuntimeError: atoms of a class differ in their edges.
+        """
+        neighbors = classes[self.neighbors]
+        order = np.lexsort((neighbors, self.shells, self.sources))
+        ends = np.append(self.starts[1:], len(order))
+        twin = first[classes]
+        lengths = ends - self.starts
+        shells, neighbors = self.shells[order], neighbors[order]
+        like = np.arange(len(order)) + np.repeat(self.starts[twin] - self.starts, lengths)
+        equal = (lengths == lengths[twin]).all()
+        if not equal or (shells != shells[like]).any() or (neighbors != neighbors[like]).any():
+            raise RuntimeError("atoms with other edges were given one colour: a collision of 64-bit numbers")
+        mine = np.repeat(np.isin(np.arange(len(twin)), first), lengths)  # edges of the atoms that stand for a class
+        sources, shells, neighbors = classes[self.sources[mine]], shells[mine], neighbors[mine]
+        new = np.ones(len(sources), dtype=bool)
+        new[1:] = (np.diff(sources) > 0) | (np.diff(shells) != 0) | (np.diff(neighbors) != 0)
+        counts = np.diff(np.append(np.flatnonzero(new), len(new)))
+        return sources[new], shells[new], neighbors[new], counts
+
+
+def _mixed(values: npt.NDArray[Any]) -> _Colors:
+    """64-bit numbers stirred, so that sums of them tell multisets apart: the finaliser of SplitMix64.
+
+    Steele, Lea and Flood, OOPSLA 2014.
+    """
+    z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: _Colors = z ^ (z >> np.uint64(31))
+    return mixed

@@ -1,0 +1,165 @@
+"""Quotient graphs: whole, exact, and as small as symmetry allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import known_structures, one_crystal, random_crystals, reordered, rotated, supercells
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crystalbench.compositions import Compositions
+from crystalbench.crystals import Crystals, joined
+from crystalbench.errors import ConfigError, DataError
+from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, quotient
+from crystalbench.testing.crystals import atom_order
+from crystalbench.views import get_view
+
+GRAPHS = [CrystalGraph(), CrystalGraph(neighbors=5), SphereGraph(cutoff=4.0)]
+
+
+def _crystals(seed: int = 0) -> Crystals:
+    return joined([known_structures(), random_crystals(seed, 14), supercells(random_crystals(seed, 2), (2, 1, 1))])
+
+
+def _edges(whole: Arrays, i: int) -> list[tuple[int, int, float]]:
+    """Source, neighbour and distance of all edges of a crystal's whole graph."""
+    part = whole[[i]]
+    neighbors, distances = part.values["neighbors"], part.values["distances"]
+    sources = part.values.get("sources", np.repeat(np.arange(len(neighbors)), neighbors[0].size))
+    return list(zip(sources.tolist(), neighbors.ravel().tolist(), distances.ravel().tolist(), strict=True))
+
+
+def _unfolded(graph: Arrays, i: int, depth: int) -> list[tuple]:
+    """What the atoms of a crystal see to a depth: their element, then the sorted (shell, what the neighbour sees)."""
+    part = graph[[i]].values
+    sees = [(int(z),) for z in part["numbers"]]
+    for _ in range(depth):
+        around: list[list] = [[] for _ in sees]
+        rows = zip(part["sources"], part["neighbors"], part["shells"], part["counts"], strict=True)
+        for source, neighbor, shell, count in rows:
+            around[source] += [(int(shell), sees[neighbor])] * int(count)
+        sees = [(seen[0], tuple(sorted(ring))) for seen, ring in zip(sees, around, strict=True)]
+    return sorted(s for s, times in zip(sees, part["multiplicities"], strict=True) for _ in range(times))
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=repr)
+def test_atoms_see_the_same_in_the_quotient_as_in_the_whole_graph(graph: CrystalGraph | SphereGraph) -> None:
+    crystals = _crystals()
+    small, whole = QuotientGraph(graph)(crystals), QuotientGraph(graph, merged=False)(crystals)
+    for i in range(len(crystals)):
+        assert _unfolded(small, i, 3) == _unfolded(whole, i, 3)
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=repr)
+def test_unmerged_it_is_the_whole_graph(graph: CrystalGraph | SphereGraph) -> None:
+    crystals = _crystals()
+    unmerged, whole = QuotientGraph(graph, merged=False)(crystals), graph(crystals)
+    assert np.array_equal(unmerged.values["numbers"], crystals.numbers)
+    assert (unmerged.values["multiplicities"] == 1).all()
+    for i in range(len(crystals)):
+        part = unmerged[[i]].values
+        rows = np.repeat(np.arange(len(part["counts"])), part["counts"])
+        found = sorted(zip(part["sources"][rows].tolist(), part["neighbors"][rows].tolist(), strict=True))
+        expected = sorted(_edges(whole, i))
+        assert found == [edge[:2] for edge in expected]
+        distances = sorted(part["distances"][part["shells"][rows]])
+        np.testing.assert_allclose(distances, sorted(edge[2] for edge in expected), atol=1e-5)
+
+
+@given(seed=st.integers(0, 1000), k=st.integers(1, 15))
+def test_nothing_is_lost(seed: int, k: int) -> None:
+    crystals = random_crystals(seed, 7)
+    graph = QuotientGraph(CrystalGraph(neighbors=k))(crystals)
+    sites = np.repeat(np.arange(7), np.diff(graph.offsets["site"]))
+    assert np.array_equal(np.bincount(sites, graph.values["multiplicities"]), crystals.atom_counts)
+    starts = graph.offsets["site"][np.repeat(np.arange(7), np.diff(graph.offsets["edge"]))]
+    assert (np.bincount(starts + graph.values["sources"], graph.values["counts"]) == k).all()
+    for i in range(7):
+        part = graph[[i]].values
+        assert sorted(np.repeat(part["numbers"], part["multiplicities"])) == sorted(crystals[[i]].numbers)
+        assert (np.diff(part["sources"]) >= 0).all()
+        assert (np.diff(part["distances"]) > 1e-5).all()
+        assert set(part["shells"]) == set(range(len(part["distances"])))
+
+
+def test_known_crystals() -> None:
+    names = list(known_structures().ids)
+    graph = QuotientGraph(SphereGraph(cutoff=3.0))(known_structures())
+    sites = dict(zip(names, np.diff(graph.offsets["site"]), strict=True))
+    # As many as orbits of the space group, which no distance tells apart.
+    assert sites == {
+        "copper": 1, "halite": 2, "perovskite": 3, "zinc": 1, "wurtzite": 2, "rutile": 2, "quartz": 2, "boride": 2,
+        "zirconia": 3,
+    }  # fmt: skip
+    halite = graph[[names.index("halite")]].values
+    assert halite["multiplicities"].tolist() == [4, 4]
+    assert halite["sources"].tolist() == [0, 1]
+    assert halite["neighbors"].tolist() == [1, 0]
+    assert halite["counts"].tolist() == [6, 6]
+    np.testing.assert_allclose(halite["distances"], [2.82], rtol=1e-6)
+
+
+@pytest.mark.parametrize("graph", [SphereGraph(cutoff=4.0), SphereGraph(cutoff=2.0)], ids=repr)
+def test_supercells_have_the_same_sites(graph: SphereGraph) -> None:
+    crystals = joined([known_structures(), random_crystals(3, 7)])
+    small, large = (QuotientGraph(graph)(c) for c in (crystals, supercells(crystals, (1, 2, 2))))
+    assert np.array_equal(small.offsets["site"], large.offsets["site"])
+    assert np.array_equal(4 * small.values["multiplicities"], large.values["multiplicities"])
+    assert np.array_equal(small.values["counts"], large.values["counts"])
+
+
+def test_it_depends_neither_on_orientation_nor_on_the_order_of_atoms() -> None:
+    crystals = _crystals(1)
+    graph = QuotientGraph(SphereGraph(cutoff=4.0))
+    one = graph(crystals)
+    for other in (graph(rotated(crystals)), graph(reordered(crystals, atom_order(crystals)))):
+        for i in range(len(crystals)):
+            assert _unfolded(one, i, 2) == _unfolded(other, i, 2)
+
+
+def test_without_elements_more_atoms_are_equal() -> None:
+    halite = known_structures()[[1]]
+    graph = QuotientGraph(SphereGraph(cutoff=3.0))
+    assert len(graph(get_view("no_chemistry")(halite)).values["numbers"]) == 1
+
+
+def test_tolerance() -> None:
+    crystal = one_crystal(np.diag([4.0, 4.0, 4.0]), [[0, 0, 0], [0.5 + 1e-4, 0, 0]], [1, 1])  # 4e-4 Å off the middle
+    assert len(QuotientGraph(tolerance=1e-5)(crystal).values["numbers"]) == 2 - 1  # the two see each other alike
+    shells = [
+        len(QuotientGraph(CrystalGraph(neighbors=2), tolerance=t)(crystal).values["distances"]) for t in (1e-5, 1e-3)
+    ]
+    assert shells == [2, 1]
+    mean = QuotientGraph(CrystalGraph(neighbors=2), tolerance=1e-3)(crystal).values["distances"]
+    np.testing.assert_allclose(mean, [2.0], rtol=1e-6)
+
+
+def test_the_size_of_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    crystals = _crystals()
+    whole = QuotientGraph()(crystals)
+    monkeypatch.setattr(quotient, "_AT_ONCE", 20)
+    pieces = QuotientGraph()(crystals)
+    for name, array in whole.values.items():
+        assert np.array_equal(array, pieces.values[name]), name
+
+
+def test_no_crystals() -> None:
+    graph = QuotientGraph()(random_crystals(0, 3)[[]])
+    assert len(graph) == 0
+    assert all(len(array) == 0 for array in graph.values.values())
+
+
+def test_colors_that_collide_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotient, "_mixed", lambda values: np.zeros(len(values), np.uint64))
+    with pytest.raises(RuntimeError, match="collision"):
+        QuotientGraph()(random_crystals(0, 7))
+
+
+def test_options_and_inputs_are_checked() -> None:
+    with pytest.raises(ConfigError, match="tolerance"):
+        QuotientGraph(tolerance=-1.0)
+    with pytest.raises(DataError, match="needs crystal structures"):
+        QuotientGraph()(Compositions.from_formulas(["NaCl"]))
+    keys = {QuotientGraph(g, merged=m).key for g in GRAPHS for m in (True, False)}
+    assert len(keys) == 6
