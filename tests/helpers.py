@@ -18,7 +18,7 @@ from hypothesis import settings
 from crystalbench.compositions import Compositions
 from crystalbench.crystals import Crystals
 from crystalbench.models.model import Model, Runtime
-from crystalbench.records import Asked, Predicted, Protocol, Record, Rows, Seconds, SourceOf
+from crystalbench.records import Asked, Predicted, Protocol, Record, Rows, Seconds, SourceOf, Tuned, Tuning
 from crystalbench.samples import Kind, Samples
 from crystalbench.tasks import Source, Task
 from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
@@ -157,6 +157,27 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
     return Record(**{**plain, **changes})
 
 
+def tuned_record(
+    mae: float = 1.0, *, fold: int = 0, scheme: str = "per_fold", trials: int = 20, **changes: Any
+) -> Record:
+    """A record of a tuned run; ``scheme`` and ``trials`` are what was asked of tuning."""
+    where = 0 if scheme == "first_fold" else fold
+    found = Tuned(
+        study=f"study-{where}-{trials}",
+        fold=where,
+        parameters={"width": 128},
+        trial=3,
+        metric="mae",
+        value=0.5,
+        complete=trials - 3,
+        pruned=2,
+        failed=1,
+        seconds=10.0 + where,
+    )
+    how = Tuning(trials=trials, scheme=scheme, space="a" * 64)  # type: ignore[arg-type]
+    return record(mae, fold=fold, tuning=how, tuned=found, **changes)
+
+
 # ---------------------------------------------------------------------- toy models
 
 TOY_FILE = """
@@ -245,11 +266,11 @@ def write_toy_suite(folder: Path) -> Path:
     return path
 
 
-def started(suite: Path, results: Path, **environment: str) -> subprocess.Popen[str]:
+def started(suite: Path, results: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """The command line at work on a suite in a process of its own."""
     command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "run", "--suite", str(suite)]
     return subprocess.Popen(
-        [*command, "--results", str(results), "--threads", "1"],
+        [*command, "--results", str(results), "--threads", "1", *options],
         cwd=suite.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment},
         stdout=subprocess.PIPE,

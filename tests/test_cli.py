@@ -311,3 +311,58 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     wait_for(lambda: process.poll() is not None)
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+# ---------------------------------------------------------------------- tuning
+
+
+def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
+    model = ("--model", "magpie_forest", "--set", "trees=5")
+    assert small(*model).exit_code == 0
+    result = small(*model, "--tune", 5)
+    assert result.exit_code == 0, result.output
+    assert "magpie_forest · fold 0, tuned  MAE" in result.output
+    assert "tuned with 5 trials in" in result.output
+    assert "magpie_forest (tuned)" in result.output
+    assert "1 runs, 1 of them done" in small(*model, "--tune", 5).output
+    found = {r.asked.tuning is not None: r for r in RecordStore(Path("results/records")).read_all()[0]}
+    assert set(found) == {True, False}
+    assert found[True].asked.parameters == found[False].asked.parameters
+    assert found[True].tuned is not None
+    assert found[True].tuned.trials == 5
+    again = call("run", *shlex.split(found[True].command)[3:], "--results", "again", "--threads", 1)
+    assert again.exit_code == 0, again.output
+    repeated = only_record("again")
+    assert (repeated.asked, repeated.predictions) == (found[True].asked, found[True].predictions)
+
+    shown = call("tune", "--results", "results")
+    assert shown.exit_code == 0, shown.output
+    assert f"{ENERGY} · magpie_forest · fold 0: 5 of 5 trials" in shown.output
+    assert "as asked" in shown.output or found[True].tuned.trial == 0
+    pages = Path("results/studies/pages")
+    assert not pages.exists()
+    shown = call("tune", "--show", "--results", "results", "--task", ENERGY, "--model", "magpie_forest", "--fold", 0)
+    assert f"{found[True].tuned.study}.html" in shown.output
+    suite = pages / f"{found[True].tuned.study}.toml"
+    won = call("run", "--suite", suite, "--limit", 60, "--fold", 0, "--results", "won", "--threads", 1)
+    assert won.exit_code == 0, won.output
+    assert only_record("won").asked.parameters == {**found[True].asked.parameters, **found[True].tuned.parameters}
+
+
+def test_studies_that_are_not_there_are_told() -> None:
+    failed(call("tune", "--results", "nowhere"), "nowhere/studies: there are no studies; call run --tune first")
+
+
+def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+    small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
+    (file,) = Path("results/studies").glob("*/*/*.json")
+    file.write_text("{}")
+    failed(call("tune", "--results", "results"), "left out", "is not a whole study")
+
+
+def test_a_storage_that_cannot_be_used_is_told_before_any_work() -> None:
+    options = ("--tune", 2, "--storage", "postgresql://me:secret@127.0.0.1:1/db")
+    failed(small("--model", "magpie_forest", *options), "storage postgresql", "is the server running")
+    failed(small("--model", "magpie_forest", "--tune", 2, "--storage", "studies.db"), "is not a URL")
+    assert RecordStore(Path("results/records")).paths() == []
+    assert small("--model", "dummy", *options).exit_code == 0  # has nothing to tune

@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import asked, record, repeatable
+from helpers import asked, record, repeatable, tuned_record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crystalbench._sealed import digest
 from crystalbench.errors import RecordError
-from crystalbench.records import Asked, Predicted, Protocol, Record, RecordStore, predicted, scores_for_json
+from crystalbench.records import (
+    Asked,
+    Predicted,
+    Protocol,
+    Record,
+    RecordStore,
+    Tuning,
+    predicted,
+    scores_for_json,
+)
 
 OTHER: dict[str, Any] = {
     "task": "matbench_steels",
@@ -129,10 +139,33 @@ def changed_values(value: Any) -> Any:
 
 @pytest.mark.parametrize("field", Record.model_fields)
 def test_every_edit_is_noticed(field: str) -> None:
-    body = json.loads(record().to_json())
+    body = json.loads((tuned_record() if field == "tuned" else record()).to_json())
     body[field] = changed_values(body[field])
     with pytest.raises(RecordError, match=r"run\.json: was changed after it was written"):
         Record.from_json(json.dumps(body), "run.json")
+
+
+def test_a_record_from_before_tuning_is_read_and_keeps_its_key() -> None:
+    old = json.loads(record().to_json())
+    del old["digest"], old["tuned"]
+    old["format"] = 1
+    text = json.dumps({**old, "digest": digest(old)})
+    assert Record.from_json(text).key == record().key == digest(old["asked"])
+    assert old["asked"]["tuning"] is None
+
+
+def test_a_tuned_run_has_another_key_and_file() -> None:
+    plain, tuned = record(), tuned_record()
+    assert tuned.label == plain.label
+    assert tuned.file_name != plain.file_name
+    assert Record.from_json(tuned.to_json()) == tuned
+    assert len({tuned_record(trials=n).key for n in (10, 20)} | {tuned_record(scheme="first_fold").key}) == 3
+
+
+@pytest.mark.parametrize("budget", [{}, {"trials": 5, "minutes": 1.0}])
+def test_tuning_has_exactly_one_budget(budget: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly one of both"):
+        Tuning(**budget)
 
 
 @pytest.mark.parametrize("part", ["asked", "predictions", "rows", "seconds", "source", "environment"])

@@ -1,7 +1,7 @@
 """Directives that make tables from the code, so that no page can say something else.
 
 ``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``,
-``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol]``.
+``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning]``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from crystalbench.evaluation.metrics import KINDS, METRICS, main_metric
 from crystalbench.models import get_model, search_space
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.models.network import NetworkModel
-from crystalbench.records import Protocol
-from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite
+from crystalbench.records import Protocol, Tuning
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
 from crystalbench.tasks import _table_config, task_specs
 
 TASK_FILE = {
@@ -38,7 +38,9 @@ TASK_FILE = {
     "structure": _table_config.StructureColumns,
     "folds": _table_config.FoldsConfig,
 }
-SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry}
+SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry, "tuning": TuningEntry}
+EXPLAINED = {"protocol": Protocol, "tuning": Tuning}
+"""Classes that say what the keys of a section mean."""
 _ENTRY = re.compile(r"^(\w+): (.*)$")
 
 
@@ -138,8 +140,9 @@ class Keys(TableFromCode):
 
     def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
         """One row for each key."""
-        section = self.sections[self.arguments[0] if self.arguments else ""]
-        texts = attribute_texts(Protocol) | attribute_texts(section)
+        name = self.arguments[0] if self.arguments else ""
+        section = self.sections[name]
+        texts = attribute_texts(EXPLAINED.get(name, section)) | attribute_texts(section)
         rows = [
             [f"`{field.alias or name}`", _default(field), _values(field.annotation), texts.get(name, "")]
             for name, field in section.model_fields.items()
@@ -219,7 +222,9 @@ def _values(annotation: Any) -> str:
         return " or ".join(f"`{member.value}`" for member in annotation)
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return "table"
-    return {str: "text", int: "whole number", bool: "boolean", Path: "path"}.get(annotation, str(annotation))
+    return {str: "text", int: "whole number", float: "number", bool: "boolean", Path: "path"}.get(
+        annotation, str(annotation)
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -73,8 +73,10 @@ class LiveProgress(Unwatched):
             value = record.scores.get(record.metric)
             unit = f" {record.unit}" if metric.has_unit and record.unit else ""
             shown = "undefined" if value is None else f"{value:.4g}{unit}"
+            tuned = record.tuned
+            tuning = "" if tuned is None else f"tuned with {tuned.trials} trials in {tuned.seconds:,.0f} s, "
             self.console.print(
-                f"[green]✓[/] {run.title}  {metric.label} {shown}  [dim]({record.seconds.fit:.1f} s, "
+                f"[green]✓[/] {run.title}  {metric.label} {shown}  [dim]({tuning}{record.seconds.fit:.1f} s, "
                 f"{self.done} of {self.total})[/]",
                 highlight=False,
                 soft_wrap=True,
@@ -106,5 +108,9 @@ class _RunProgress:
         self.bars, self.bar = bars, bar
 
     def __call__(self, done: int, total: int, **numbers: float) -> None:
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        parts = [f"{name} {value:.3g}" for name, value in numbers.items() if name not in ("trial", "trials")]
+        if (trial := numbers.get("trial")) is not None:
+            budget = f" of {numbers['trials']:.0f}" if "trials" in numbers else ""
+            parts.insert(0, f"trial {trial + 1:.0f}{budget}")
+        shown = "  ".join(parts)
         self.bars.update(self.bar, completed=done, total=total, numbers=shown)

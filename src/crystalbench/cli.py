@@ -1,4 +1,4 @@
-"""The command line: run, report, list."""
+"""The command line: run, report, tune, list."""
 
 from __future__ import annotations
 
@@ -67,6 +67,22 @@ def run(
     results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
     inner_folds: Annotated[int | None, typer.Option(help="Parts of the training part; one validates.", min=2)] = None,
     ensemble: Annotated[int | None, typer.Option(help="Members, one for each of so many inner folds.", min=1)] = None,
+    tune: Annotated[
+        int | None, typer.Option(help="Tune every model with so many trials; 0 for none.", min=0, metavar="TRIALS")
+    ] = None,
+    tune_minutes: Annotated[
+        float | None, typer.Option(help="Or for so long, all trials together.", metavar="MINUTES")
+    ] = None,
+    tune_scheme: Annotated[
+        str | None, typer.Option(help="per_fold, or first_fold: tune on the first fold for all. [default: per_fold]")
+    ] = None,
+    tune_inner_folds: Annotated[
+        int | None, typer.Option(help="Parts of the training part; one judges trials. [default: 5]", min=2)
+    ] = None,
+    tune_splits: Annotated[int | None, typer.Option(help="So many of them judge. [default: 1]", min=1)] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Studies of several machines: postgresql://user@host/database.", metavar="URL")
+    ] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
     workers: Annotated[int, typer.Option(help="Processes that share the runs; threads are divided.", min=1)] = 1,
@@ -86,9 +102,13 @@ def run(
         from crystalbench.runs.plan import Selection
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), _parameters(set_ or []))
+        from crystalbench.runs.suite import with_tuning
+
+        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits}
         chosen = _suite(suite, selection, inner_folds, ensemble)
+        chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
         sources = _sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
-        _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers)
+        _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers, storage)
 
 
 @app.command("report")
@@ -102,6 +122,24 @@ def report(
     """Make the leaderboard from the records and show it."""
     with _for_people(verbose):
         _report(results, None, readme)
+
+
+@app.command("tune")
+def tune_show(
+    show: Annotated[bool, typer.Option("--show", help="Write pages with plots and winning suites, too.")] = False,
+    results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
+    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable).")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model, by name or label (repeatable).")] = None,
+    fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
+    storage: Annotated[str | None, typer.Option(help="Look also for unfinished studies there.", metavar="URL")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Show what tuning found: the best configurations and how much each hyperparameter matters.
+
+    Studies are made by ``crystalbench run --tune``.
+    """
+    with _for_people(verbose):
+        _show_studies(results, task or (), model or (), fold or (), storage, pages=show)
 
 
 @app.command("list")
@@ -138,6 +176,7 @@ def _run(
     device: str,
     threads: int | None,
     workers: int,
+    storage: str | None,
 ) -> None:
     from crystalbench._show import LiveProgress
     from crystalbench.records import RecordStore
@@ -147,7 +186,9 @@ def _run(
     from crystalbench.runs.plan import make_plan
     from crystalbench.runs.workers import Work, run_with_workers
     from crystalbench.tasks.download import rich_progress
+    from crystalbench.tuning import Storage
 
+    studies = Storage(storage) if storage else None
     store = RecordStore(results / "records")
     sources = replace(sources, limit=sources.limit or suite.limit)
     with rich_progress() as downloads:
@@ -163,15 +204,18 @@ def _run(
     )
     if missing:
         check_writable(store.root)
-    workers = min(workers, max(1, len(missing)))
+    if studies and any(run.asked.tuning for run in missing):
+        studies.check()
+    tuned = any(run.asked.tuning for run in missing)  # in which several workers share a run
+    workers = workers if tuned else min(workers, max(1, len(missing)))
     machine = Machine(device, threads or max(1, physical_cores() // workers))
     live = LiveProgress(screen, len(plan.runs))
     try:
         with live:
             if workers == 1:
-                outcome = run_plan(plan, store, machine, live)
+                outcome = run_plan(plan, store, machine, live, storage=studies)
             else:
-                work = Work(suite, selection, sources, store, machine)
+                work = Work(suite, selection, sources, store, machine, storage=studies)
                 outcome = run_with_workers(plan, work, workers, live)
     except KeyboardInterrupt:
         screen.print(
@@ -214,6 +258,33 @@ def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -
             fill_readme(readme, boards)
             paths.append(readme)
         screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _show_studies(
+    results: Path,
+    tasks: Sequence[str],
+    models: Sequence[str],
+    folds: Sequence[int],
+    storage: str | None,
+    *,
+    pages: bool,
+) -> None:
+    from crystalbench.reports import studies as reports
+
+    studies, problems = reports.read_studies(results / "studies", storage)
+    for problem in problems:
+        errors.print(f"[red]left out[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    if not studies:
+        raise ConfigError(f"{results / 'studies'}: there are no studies; call run --tune first, or give --results")
+    found = reports.chosen(studies, tasks, models, folds)
+    for study in found:
+        screen.print(reports.heading(study), style="bold", highlight=False, markup=False)
+        screen.print(reports.best_table(study))
+    if pages:
+        paths = [path for study in found for path in reports.write_all(study, results / "studies" / reports.PAGES)]
+        screen.print(f"written: {', '.join(map(str, paths))}", highlight=False)
     if problems:
         raise typer.Exit(1)
 

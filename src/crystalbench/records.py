@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import math
-import os
-import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from crystalbench._sealed import digest, in_words, plain_name, seal, unseal, write_whole
 from crystalbench.errors import RecordError
 
-log = logging.getLogger(__name__)
-
-FORMAT = 1
+FORMAT = 2
 
 
 class _Frozen(BaseModel):
@@ -41,6 +35,43 @@ class Protocol(_Frozen):
     ensemble: int = 1
 
 
+class Tuning(_Frozen):
+    """How hyperparameters are looked for, before anything of the outcome is known; the same for every model.
+
+    Attributes:
+        trials: configurations to try.
+        minutes: or the time that all trials together may take; none starts later.
+        scheme: ``per_fold`` tunes in the training part of each fold; ``first_fold`` in that of the first one, for all.
+        inner_folds: the training part is cut in so many parts, one of which judges a configuration.
+        splits: so many of these parts judge, one after another; their mean counts.
+        space: SHA-256 of the search space.
+        sampler: what proposes configurations.
+        pruner: what stops bad trials.
+        version: raised when the same study would take another course.
+    """
+
+    trials: int | None = None
+    minutes: float | None = None
+    scheme: Literal["per_fold", "first_fold"] = "per_fold"
+    inner_folds: int = 5
+    splits: int = 1
+    space: str = ""
+    sampler: str = "tpe"
+    pruner: str = "median"
+    version: int = 1
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.trials is None) == (self.minutes is None):
+            raise ValueError("tuning has a budget of trials or of minutes: exactly one of both")
+        return self
+
+    @property
+    def budget(self) -> str:
+        """The budget in words."""
+        return f"{self.trials} trials" if self.trials is not None else f"{self.minutes:g} minutes"
+
+
 class Asked(_Frozen):
     """What a run was asked to do. The run's key is the hash of this, so nothing else may change the result.
 
@@ -52,12 +83,12 @@ class Asked(_Frozen):
         model_version: the model class's version.
         model_code: of a model that is not registered, the SHA-256 of its file, since its author changes it without
             raising the version.
-        parameters: all hyperparameters, defaults included.
+        parameters: all hyperparameters, defaults included, as they were before tuning.
         view: what the model may see.
         view_version: the view's version.
         seed: number of the repetition.
         protocol: how the training part is used.
-        tuning: how the hyperparameters were found; None for defaults or given ones.
+        tuning: how hyperparameters are looked for; None for defaults or given ones.
     """
 
     task: str
@@ -71,13 +102,12 @@ class Asked(_Frozen):
     view_version: int = 1
     seed: int = 0
     protocol: Protocol = Protocol()
-    tuning: dict[str, Any] | None = None
+    tuning: Tuning | None = None
 
     @property
     def key(self) -> str:
         """Hash of what was asked."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(self.model_dump(mode="json"))
 
     def derived_seed(self, *purpose: int | str) -> int:
         """A seed in [0, 2^31) that follows from the key and a purpose, e.g. the member of an ensemble."""
@@ -135,6 +165,39 @@ class Predicted(_Frozen):
     std: list[float] | None = None
 
 
+class Tuned(_Frozen):
+    """What tuning found.
+
+    Attributes:
+        study: name of the study.
+        fold: the fold in whose training part it searched.
+        parameters: the hyperparameters found, which stand in place of those asked.
+        trial: the trial that found them, counted from 0; trial 0 is the configuration that was asked.
+        metric: what was judged by.
+        value: best mean over the inner splits.
+        complete: trials that were finished.
+        pruned: trials that were stopped since they were bad.
+        failed: trials that ended with an error.
+        seconds: of all trials together.
+    """
+
+    study: str
+    fold: int
+    parameters: dict[str, Any]
+    trial: int
+    metric: str
+    value: float
+    complete: int
+    pruned: int
+    failed: int
+    seconds: float
+
+    @property
+    def trials(self) -> int:
+        """All trials."""
+        return self.complete + self.pruned + self.failed
+
+
 class Record(_Frozen):
     """One run: what was asked, and what came out.
 
@@ -157,6 +220,7 @@ class Record(_Frozen):
         model_source: SHA-256 of the file that defines the model.
         command: repeats the run.
         finished: UTC time, ISO 8601.
+        tuned: what tuning found, where it was asked for.
         format: version of this format.
     """
 
@@ -178,6 +242,7 @@ class Record(_Frozen):
     model_source: str
     command: str
     finished: str
+    tuned: Tuned | None = None
     format: int = FORMAT
 
     @property
@@ -188,14 +253,11 @@ class Record(_Frozen):
     @property
     def file_name(self) -> str:
         """Place of the record's file below the records folder."""
-        return f"{_plain(self.asked.task)}/{_plain(self.label)}/{_file_name(self.asked)}"
+        return f"{plain_name(self.asked.task)}/{plain_name(self.label)}/{_file_name(self.asked)}"
 
     def to_json(self) -> str:
         """The file's text: the record and a digest of it, one line for each field."""
-        body = self.model_dump(mode="json")
-        lines = [f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in body.items()]
-        lines.append(f' "digest": "{_digest(body)}"')
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        return seal(self.model_dump(mode="json"))
 
     @classmethod
     def from_json(cls, text: str, name: str = "record") -> Record:
@@ -205,12 +267,10 @@ class Record(_Frozen):
             RecordError: it is not a record, or was changed after it was written.
         """
         try:
-            body = json.loads(text)
-            digest = body.pop("digest")
+            body, unchanged = unseal(text)
             record = cls.model_validate(body)
-            unchanged = digest == _digest(body)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-            reason = _in_words(error)
+            reason = in_words(error)
             raise RecordError(f"{name}: is not a whole record ({reason}); delete it and run again") from error
         if not unchanged:
             raise RecordError(f"{name}: was changed after it was written (its digest differs); delete it and run again")
@@ -246,7 +306,7 @@ class RecordStore:
 
     def find(self, asked: Asked) -> Path | None:
         """The file of a run's record, if it is there."""
-        return next((self.root / _plain(asked.task)).glob(f"*/{_file_name(asked)}"), None)
+        return next((self.root / plain_name(asked.task)).glob(f"*/{_file_name(asked)}"), None)
 
     def write(self, record: Record) -> Path:
         """Write a record; its file appears whole or not at all.
@@ -255,25 +315,12 @@ class RecordStore:
             RecordError: the folder cannot be written or the disk is full.
         """
         path = self.root / record.file_name
-        scratch = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, prefix=".", suffix=".part", delete=False
-            ) as file:
-                scratch = Path(file.name)
-                file.write(record.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.chmod(0o644)
-            scratch.replace(path)
-        except OSError as error:
-            if scratch is not None:
-                scratch.unlink(missing_ok=True)
-            raise RecordError(
-                f"{path}: the record cannot be written ({error.strerror or error}); make room or give another "
-                "--results folder, then call the same command again: only this run is lost"
-            ) from error
+        write_whole(
+            path,
+            record.to_json(),
+            "the record cannot be written ({reason}); make room or give another --results folder, then call the same "
+            "command again: only this run is lost",
+        )
         return path
 
     def read(self, path: Path) -> Record:
@@ -307,21 +354,5 @@ class RecordStore:
                 yield error
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _digest(body: dict[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _file_name(asked: Asked) -> str:
-    return f"{_plain(asked.view)}-fold{asked.fold}-seed{asked.seed}-{asked.key[:16]}.json"
-
-
-def _plain(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip(".-") or "model"
+    return f"{plain_name(asked.view)}-fold{asked.fold}-seed{asked.seed}-{asked.key[:16]}.json"

@@ -132,6 +132,10 @@ class Samples:
             return representation(self._inputs)
         return self._represent(representation, self._rows)
 
+    def to_predict(self) -> Samples:
+        """The same rows without their targets."""
+        return Samples(self._inputs, self.target, represent=self._represent, rows=self._rows)
+
     def __getitem__(self, key: Any) -> Samples:
         """The samples at a slice, mask or index array."""
         index = as_index(key, len(self))

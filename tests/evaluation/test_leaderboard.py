@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import record
+from helpers import record, tuned_record
 
 from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
 from crystalbench.evaluation.published import published
@@ -193,3 +193,25 @@ def test_leaderboards_and_reports_do_without_torch() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------------- tuned runs
+
+
+def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
+    default = [record(float(f), fold=f, seed=s) for f in (0, 1, 2) for s in (0, 1)]
+    others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="no_chemistry")]
+    tuned = [tuned_record(f + 0.5 * s, fold=f, seed=s) for f in (1, 2, 3) for s in (0, 1)]
+    (board,) = leaderboards([*default, *others, *tuned])
+    (entry,) = [e for e in board.entries if e.protocol == "tuned"]
+    assert entry.gain["mae"].folds == {1: 0.25, 2: 0.25}
+    assert (entry.gain["mae"].mean, entry.gain["mae"].std) == (0.25, 0.0)
+    assert entry.gain["rmse"].folds == {1: 0.0, 2: 0.0}
+    assert (entry.trials, entry.tuning_seconds) == (60, 36.0)  # the seeds of a fold share its study
+    assert all(e.gain == {} for e in board.entries if e.protocol == "default")
+
+
+def test_searches_of_different_budgets_are_different_entries() -> None:
+    (board,) = leaderboards([record(), tuned_record(trials=10), tuned_record(trials=20)])
+    names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}
+    assert names == {("dummy", "default"), ("dummy (tuning_trials=10)", "tuned"), ("dummy (tuning_trials=20)", "tuned")}

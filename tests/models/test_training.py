@@ -54,6 +54,17 @@ def test_early_stopping_keeps_the_best_epoch(train: Samples, valid: Samples, ave
     assert error < note.valid[-1]
 
 
+@pytest.mark.parametrize("loss", ["l1", "huber"])
+def test_regressions_are_validated_by_the_absolute_error_whatever_the_loss(
+    train: Samples, valid: Samples, loss: str
+) -> None:
+    model = CGCNN(**{**SMALL_CGCNN, "loss": loss})
+    model.runtime = Runtime(progress=(note := Note()))
+    model.fit(train, valid)
+    error = np.abs(model.predict(valid).values - valid.targets).mean() / train.targets.std()
+    assert error == pytest.approx(min(note.valid), rel=1e-4)
+
+
 def test_averaged_weights_are_other_weights(train: Samples, valid: Samples, unseen: Crystals) -> None:
     plain, averaged = (predicted(fitted_cgcnn(train, valid, averaging=a), unseen) for a in (0.0, 0.9))
     assert np.isfinite(averaged).all()

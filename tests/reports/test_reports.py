@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import record
+from helpers import record, tuned_record
 from rich.console import Console
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
 from crystalbench.evaluation.metrics import METRICS
 from crystalbench.records import Record, Rows
-from crystalbench.reports.files import notes, places, score_text, to_csv, to_markdown, write_leaderboards
+from crystalbench.reports.files import COLUMNS, notes, places, score_text, to_csv, to_markdown, write_leaderboards
 from crystalbench.reports.screen import screen_table
 
 PART = Rows(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=1)
@@ -52,13 +52,14 @@ def boards() -> list[Board]:
 
 def test_the_columns_of_the_csv_file() -> None:
     header = "task,model,protocol,view,metric,mean,std,folds,rows,rows_total,fit_seconds,parameters,source"
+    header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
     assert to_csv([]) == header + "\n"
 
 
 def test_a_row_of_the_csv_file() -> None:
     (board,) = leaderboards(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
-    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours"
+    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,"
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 
@@ -73,9 +74,66 @@ def test_every_defined_score_is_in_the_csv_file_and_no_other(boards: list[Board]
     ]
     assert [(r["task"], r["rows"], r["model"], r["metric"]) for r in rows] == expected
     for row in rows:
-        assert all(row[name] for name in row if name not in ("fit_seconds", "parameters"))
+        may_be_empty = ("fit_seconds", "parameters", *COLUMNS[COLUMNS.index("source") + 1 :])
+        assert all(row[name] for name in row if name not in may_be_empty)
         assert (row["fit_seconds"] == "") == (row["source"] == "published")
         float(row["mean"]), float(row["std"])
+
+
+# ---------------------------------------------------------------------- tuned runs
+
+
+@pytest.fixture
+def tuned_board() -> Board:
+    """One model as it is and tuned, and another that was tuned on the first fold alone."""
+    (board,) = leaderboards(
+        [
+            *folds(1.0, 2.0, 3.0, task="mine"),
+            *[tuned_record(mae, fold=f, task="mine") for f, mae in enumerate((0.5, 2.25))],
+            *[tuned_record(1.5, fold=f, task="mine", scheme="first_fold") for f in (0, 1)],
+        ]
+    )
+    return board
+
+
+def test_default_and_tuned_are_rows_of_their_own_with_what_was_spent(tuned_board: Board) -> None:
+    lines = to_markdown([tuned_board]).splitlines()
+    (header,) = [line for line in lines if line.startswith("| #")]
+    assert "| folds | trials | tuning / s | fit / s |" in header
+    rows = {line.split("|")[2].strip(): [c.strip() for c in line.split("|")] for line in lines if "| **" in line}
+    assert list(rows) == ["**dummy (tuned)**", "**dummy (tuned on fold 0)**", "**dummy**"]
+    spent = [header.split("|").index(f" {name} ") for name in ("folds", "trials", "tuning / s")]
+    assert [rows["**dummy (tuned)**"][i] for i in spent] == ["2", "40", "21"]
+    assert [rows["**dummy (tuned on fold 0)**"][i] for i in spent] == ["2", "20", "10"]  # one study for both folds
+    assert [rows["**dummy**"][i] for i in spent] == ["3", "", ""]
+    assert any("has seen, in the search alone, the test rows of the other folds" in line for line in lines)
+
+
+def test_what_tuning_changed_is_shown_fold_by_fold(tuned_board: Board) -> None:
+    text = to_markdown([tuned_board])
+    assert "Tuned minus default, MAE / cm⁻¹, fold by fold; negative is better:" in text
+    assert "| dummy (tuned) | full | -0.125 ± 0.38 | -0.5 | +0.25 |" in text
+    assert "| dummy (tuned on fold 0) | full | +0 ± 0.5 | +0.5 | -0.5 |" in text
+
+
+def test_what_tuning_changed_is_in_the_csv_file(tuned_board: Board) -> None:
+    rows = [r for r in csv.DictReader(io.StringIO(to_csv([tuned_board]))) if r["metric"] == "mae"]
+    names = COLUMNS[COLUMNS.index("source") + 1 :]
+    assert [row["protocol"] for row in rows] == ["tuned", "tuned on fold 0", "default"]
+    assert [rows[0][name] for name in names] == ["40", "21.00", "-0.125", "0.375", "0:-0.5 1:0.25"]
+    assert [rows[2][name] for name in names] == [""] * 5
+
+
+def test_a_board_without_tuned_runs_has_no_columns_for_them(boards: list[Board]) -> None:
+    assert "tuning" not in to_markdown(boards)
+    assert "trials" not in to_markdown(boards)
+
+
+def test_on_screen_the_tuned_row_has_its_trials(tuned_board: Board) -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(screen_table(tuned_board, 120))
+    (line,) = [line for line in console.export_text().splitlines() if "dummy (tuned) " in line]
+    assert "40" in line.split()
 
 
 # ---------------------------------------------------------------------- Markdown

@@ -213,7 +213,7 @@ def test_a_full_disk_stops_the_command_and_leaves_nothing_half_done(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crystalbench.records.os.fsync", full)
+    monkeypatch.setattr("crystalbench._sealed.os.fsync", full)
     with pytest.raises(RecordError, match="No space left on device"):
         done(planned(suite), store)
     monkeypatch.undo()

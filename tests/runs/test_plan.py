@@ -8,8 +8,9 @@ from helpers import write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.runs.plan import Plan, Selection, make_plan
-from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
 from crystalbench.tasks import DataSources
+from crystalbench.tuning import digest_of
 
 ENERGY, STABLE = "demo_formation_energy", "demo_dynamically_stable"
 
@@ -176,3 +177,33 @@ def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
     whole = make_plan(Suite(name="x", tasks=(ENERGY,), models=("dummy",)), Selection(), DataSources(download=False))
     part = plan(Selection([ENERGY], ["dummy"]))
     assert {r.asked.key for r in whole.runs}.isdisjoint(r.asked.key for r in part.runs)
+
+
+# ---------------------------------------------------------------------- tuning
+
+
+def test_tuned_runs_ask_for_it_and_models_without_a_space_run_as_they_are() -> None:
+    made = plan(Selection([ENERGY], folds=[0]), tuning=TuningEntry(trials=3))
+    dummy, forest = made.runs
+    assert made.notes == ["dummy has nothing to tune and runs as it is"]
+    assert dummy.asked == plan(Selection([ENERGY], ["dummy"], [0])).runs[0].asked
+    assert forest.asked.tuning is not None
+    assert forest.asked.tuning.space == digest_of(forest.space)
+    untuned = plan(Selection([ENERGY], ["magpie_forest"], [0])).runs[0]
+    assert forest.asked.parameters == untuned.asked.parameters
+    assert forest.asked.key != untuned.asked.key
+    assert forest.title == f"{ENERGY} · magpie_forest · fold 0, tuned"
+    assert (untuned.asked.tuning, untuned.space) == (None, {})
+
+
+def test_what_is_set_is_not_tuned() -> None:
+    entry = ModelEntry(model="magpie_forest", parameters={"leaves": 31})
+    selection = Selection([ENERGY], folds=[0], parameters={"trees": 100})
+    (run,) = plan(selection, models=(entry,), tuning=TuningEntry(trials=3)).runs
+    assert set(run.space) == {"algorithm", "min_samples_leaf", "max_features", "learning_rate"}
+    assert (run.asked.parameters["trees"], run.asked.parameters["leaves"]) == (100, 31)
+    whole = {"algorithm": "lightgbm", "min_samples_leaf": 3, "max_features": 0.5, "learning_rate": 0.1}
+    everything = Selection([ENERGY], folds=[0], parameters={"trees": 100, **whole})
+    made = plan(everything, models=(entry,), tuning=TuningEntry(trials=3))
+    assert made.notes == ["magpie_forest has nothing to tune and runs as it is"]
+    assert made.runs[0].asked.tuning is None

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.records import Protocol
-from crystalbench.runs.protocol import inner_splits
+from crystalbench.records import Protocol, Tuning
+from crystalbench.runs.protocol import inner_splits, tuning_splits
 from crystalbench.samples import Kind
 
 VALUES = np.linspace(0, 1, 53)
@@ -75,3 +75,39 @@ def test_impossible_protocols_are_refused(protocol: dict[str, int]) -> None:
 def test_too_few_rows_are_told_by_task_and_fold() -> None:
     with pytest.raises(DataError, match="tiny: fold 3 has 4 training rows, too few for 5 inner folds"):
         splits("tiny", 3, np.zeros(4))
+
+
+# ---------------------------------------------------------------------- tuning
+
+
+@repeatable(30)
+@given(n=st.integers(8, 90), parts=st.integers(2, 6), data=st.data())
+def test_tuning_cuts_the_training_part_in_three(n: int, parts: int, data: st.DataObject) -> None:
+    judges = data.draw(st.integers(1, parts))
+    how = Tuning(trials=1, inner_folds=parts, splits=judges)
+    made = tuning_splits("task", 0, VALUES[np.arange(n) % 53], Kind.REGRESSION, how, Protocol(inner_folds=2))
+    assert len(made) == judges
+    for split in made:
+        assert sorted([*split.fit, *split.valid, *split.judged]) == list(range(n))
+        assert n // parts <= len(split.judged) <= n // parts + 1
+        assert min(len(split.fit), len(split.valid)) >= 1
+    judged = np.concatenate([split.judged for split in made])
+    assert len(set(judged.tolist())) == len(judged)
+
+
+def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
+    def made(task: str = "task", fold: int = 0, ensemble: int = 1) -> list[list[int]]:
+        how = Tuning(trials=1, inner_folds=4, splits=2)
+        protocol = Protocol(inner_folds=5, ensemble=ensemble)
+        found = tuning_splits(task, fold, VALUES, Kind.REGRESSION, how, protocol)
+        return [part.tolist() for split in found for part in (split.fit, split.valid, split.judged)]
+
+    assert made() == made(ensemble=3)
+    assert made() != made(fold=1)
+    assert made() != made("other")
+
+
+def test_more_judges_than_inner_folds_are_refused() -> None:
+    how = Tuning(trials=1, inner_folds=3, splits=4)
+    with pytest.raises(ConfigError, match="between one member and as many as inner folds"):
+        tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, Protocol())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import ROOT
@@ -8,7 +9,16 @@ from pydantic import ValidationError
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import model_names
-from crystalbench.runs.suite import ModelEntry, Suite, load_suite, parse_suite, suite_names, suite_of_tasks
+from crystalbench.runs.suite import (
+    ModelEntry,
+    Suite,
+    TuningEntry,
+    load_suite,
+    parse_suite,
+    suite_names,
+    suite_of_tasks,
+    with_tuning,
+)
 from crystalbench.tasks import resolve_tasks
 
 SHIPPED = sorted((ROOT / "benchmarks" / "suites").glob("*.toml"))
@@ -52,8 +62,17 @@ def test_everything_that_a_suite_can_say(tmp_path: Path) -> None:
         seeds = [0, 1]
         folds = [2]
         views = ["full", "no_chemistry"]
+        [tuning]
+        minutes = 1.5
+        scheme = "first_fold"
+        inner_folds = 4
+        splits = 2
         """,
     )
+    assert suite.tuning is not None
+    how = suite.tuning.tuning("hash")
+    assert (how.trials, how.minutes, how.scheme, how.inner_folds, how.splits) == (None, 1.5, "first_fold", 4, 2)
+    assert how.space == "hash"
     assert [(e.name, e.model, e.parameters) for e in suite.entries()] == [
         ("dummy", "dummy", {}),
         ("small", "magpie_forest", {"trees": 10}),
@@ -177,3 +196,49 @@ def test_task_files_named_alone_run_as_in_the_suite_that_has_them(
 def test_a_suite_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Suite(name="x", tasks=("t",)).name = "y"  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------- tuning
+
+MINE = Suite(name="mine", tasks=("demo_*",))
+TUNED = MINE.model_copy(update={"tuning": TuningEntry(trials=20, scheme="first_fold", splits=2)})
+
+
+def test_options_tune_a_suite_and_change_how() -> None:
+    assert with_tuning(MINE, trials=None, minutes=None) == MINE
+    assert with_tuning(MINE, trials=5).tuning == TuningEntry(trials=5)
+    assert with_tuning(TUNED, trials=5).tuning == TuningEntry(trials=5, scheme="first_fold", splits=2)
+    assert with_tuning(TUNED, minutes=5).tuning == TuningEntry(minutes=5, scheme="first_fold", splits=2)
+    assert with_tuning(TUNED, scheme="per_fold").tuning == TuningEntry(trials=20, splits=2)
+    assert with_tuning(TUNED, trials=0).tuning is None
+
+
+@pytest.mark.parametrize(
+    ("suite", "options", "message"),
+    [
+        (MINE, {"scheme": "first_fold"}, "say how long to tune: --tune TRIALS or --tune-minutes MINUTES"),
+        (MINE, {"trials": 5, "minutes": 5}, "give --tune or --tune-minutes, not both"),
+        (MINE, {"trials": 0, "splits": 2}, "--tune 0 means no tuning"),
+        (MINE, {"trials": 5, "scheme": "each"}, "--tune-scheme: Input should be 'per_fold' or 'first_fold'"),
+        (MINE, {"minutes": float("nan")}, "--tune-minutes: Input should be a finite number"),
+        (TUNED, {"inner_folds": 1}, "--tune-inner-folds: Input should be greater than or equal to 2"),
+        (TUNED, {"splits": 6}, "tuning: splits cannot be more than inner_folds"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(suite: Suite, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_tuning(suite, **options)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("trials = 5\nminutes = 5", "tuning: Value error, give trials or minutes, exactly one of both"),
+        ("", "give trials or minutes"),
+        ("trials = 0", r"tuning\.trials: Input should be greater than or equal to 1"),
+        ("trails = 5", "Unknown key 'trails'. Did you mean 'trials'"),
+    ],
+)
+def test_a_table_of_tuning_that_makes_no_sense_is_told(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(tmp_path, f"tasks = ['demo_*']\n[tuning]\n{table}\n")

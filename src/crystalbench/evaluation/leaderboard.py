@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,12 +30,33 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What tuning changed in one metric: tuned minus default on the folds that both have done.
+
+    Attributes:
+        folds: difference by fold, each of the means over the seeds.
+    """
+
+    folds: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the folds."""
+        return float(np.mean(list(self.folds.values())))
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation over the folds."""
+        return float(np.std(list(self.folds.values())))
+
+
+@dataclass(frozen=True)
 class Entry:
     """One line of a leaderboard: a model on a task.
 
     Attributes:
         model: name in tables.
-        protocol: ``default`` or ``tuned``.
+        protocol: ``default``, ``tuned``, or ``tuned on fold 0`` where one fold's search serves all.
         view: what the model saw.
         scores: by metric name; a metric that is not defined on every fold is left out.
         folds: number of folds done.
@@ -46,6 +67,9 @@ class Entry:
         parameters: fitted parameters, largest over the folds; None where unknown.
         source: ``ours`` or ``published``.
         note: a reason for doubt, or empty.
+        trials: configurations tried in tuning, in all of its studies together; None where nothing was tuned.
+        tuning_seconds: seconds of these trials together.
+        gain: tuned minus default, fold by fold, by metric; empty where one of both is missing.
     """
 
     model: str
@@ -60,6 +84,9 @@ class Entry:
     parameters: int | None
     source: str
     note: str = ""
+    trials: int | None = None
+    tuning_seconds: float | None = None
+    gain: Mapping[str, Gain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,11 @@ class Board:
         rest = [m for m in metrics_of(self.kind) if m.name != self.metric]
         return [METRICS[self.metric], *rest]
 
+    @property
+    def has_tuned(self) -> bool:
+        """Whether any entry was tuned."""
+        return any(entry.trials is not None for entry in self.entries)
+
 
 def leaderboards(records: Iterable[Record]) -> list[Board]:
     """Boards of all tasks that records tell of, by name of the task; partial ones after complete ones."""
@@ -110,7 +142,7 @@ def leaderboards(records: Iterable[Record]) -> list[Board]:
 def _board(records: Sequence[Record]) -> Board:
     first = records[0]
     task, rows, rows_total = first.asked.task, first.rows.task, first.rows.task_total
-    ours = [_entry(name, group) for name, group in _named_groups(records)]
+    ours = [_entry(name, group, _untuned(group, records)) for name, group in _named_groups(records)]
     complete = rows == rows_total
     published = _published_entries(task, rows_total)
     better_last = METRICS[first.metric].higher_is_better
@@ -131,9 +163,9 @@ def _named_groups(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     for record in sorted(records, key=lambda r: (r.label, r.asked.fold, r.asked.seed, r.key)):
         asked = record.asked.model_dump(mode="json", exclude={"fold", "seed"})
         groups[json.dumps([record.label, asked], sort_keys=True)].append(record)
-    alike: dict[tuple[str, str, bool], list[list[Record]]] = defaultdict(list)
+    alike: dict[tuple[str, str, str], list[list[Record]]] = defaultdict(list)
     for group in groups.values():
-        alike[(group[0].label, group[0].asked.view, group[0].asked.tuning is not None)].append(group)
+        alike[(group[0].label, group[0].asked.view, _protocol(group[0]))].append(group)
     named = []
     for (label, _, _), same in alike.items():
         named += [(label if len(same) == 1 else f"{label} ({_difference(g, same)})", g) for g in same]
@@ -147,6 +179,10 @@ def _difference(group: list[Record], same: list[list[Record]]) -> str:
         asked = records[0].asked
         plain = {"model": asked.model, "version": asked.model_version, "code": (asked.model_code or "")[:8]}
         plain |= {"view_version": asked.view_version, **asked.protocol.model_dump()}
+        if asked.tuning is not None:
+            how = asked.tuning.model_dump()
+            plain |= {f"tuning_{name}": value for name, value in how.items() if value is not None}
+            plain["tuning_space"] = asked.tuning.space[:8]
         return {name: str(value) for name, value in {**plain, **asked.parameters}.items()}
 
     everyone = [settings(g) for g in same]
@@ -155,30 +191,70 @@ def _difference(group: list[Record], same: list[list[Record]]) -> str:
     return ", ".join(f"{name}={mine[name]}" for name in names) or group[0].key[:8]
 
 
-def _entry(name: str, records: list[Record]) -> Entry:
-    first = records[0]
-    folds: dict[int, list[Record]] = defaultdict(list)
+def _protocol(record: Record) -> str:
+    if record.asked.tuning is None:
+        return "default"
+    if record.asked.tuning.scheme == "per_fold" or record.tuned is None:
+        return "tuned"
+    return f"tuned on fold {record.tuned.fold}"
+
+
+def _untuned(group: Sequence[Record], records: Sequence[Record]) -> list[Record]:
+    """The runs that a group of tuned ones has to be held against: all is equal but the tuning."""
+
+    def rest(record: Record) -> str:
+        asked = record.asked.model_dump(mode="json", exclude={"fold", "seed", "tuning"})
+        return json.dumps([record.label, asked], sort_keys=True)
+
+    if group[0].asked.tuning is None:
+        return []
+    mine = rest(group[0])
+    return [r for r in records if r.asked.tuning is None and rest(r) == mine]
+
+
+def _fold_means(records: Sequence[Record], metric: str) -> dict[int, float] | None:
+    """Means over the seeds by fold; None where the metric is not defined on every one."""
+    values: dict[int, list[float | None]] = defaultdict(list)
     for record in records:
-        folds[record.asked.fold].append(record)
+        values[record.asked.fold].append(record.scores.get(metric))
+    if any(v is None for group in values.values() for v in group):
+        return None
+    return {fold: float(np.mean([v for v in group if v is not None])) for fold, group in sorted(values.items())}
+
+
+def _gains(tuned: Sequence[Record], untuned: Sequence[Record]) -> dict[str, Gain]:
+    gains = {}
+    for metric in metrics_of(tuned[0].kind):
+        with_it, without = _fold_means(tuned, metric.name), _fold_means(untuned, metric.name)
+        if with_it and without and (both := with_it.keys() & without.keys()):
+            gains[metric.name] = Gain({fold: with_it[fold] - without[fold] for fold in sorted(both)})
+    return gains
+
+
+def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> Entry:
+    first = records[0]
     scores: dict[str, Score] = {}
     for metric in metrics_of(first.kind):
-        values = [[r.scores.get(metric.name) for r in group] for group in folds.values()]
-        if all(v is not None for group in values for v in group):
-            means = np.array([np.mean([v for v in group if v is not None]) for group in values])
-            scores[metric.name] = Score(float(means.mean()), float(means.std()))
+        if means := _fold_means(records, metric.name):
+            over_folds = np.array(list(means.values()))
+            scores[metric.name] = Score(float(over_folds.mean()), float(over_folds.std()))
+    studies = {r.tuned.study: r.tuned for r in records if r.tuned is not None}
     parameters = [r.n_parameters for r in records if r.n_parameters is not None]
     return Entry(
         model=name,
-        protocol="default" if first.asked.tuning is None else "tuned",
+        protocol=_protocol(first),
         view=first.asked.view,
         scores=scores,
-        folds=len(folds),
+        folds=len({r.asked.fold for r in records}),
         seeds=len({r.asked.seed for r in records}),
         rows=first.rows.task,
         rows_total=first.rows.task_total,
         fit_seconds=float(np.mean([r.seconds.fit for r in records])),
         parameters=max(parameters) if parameters else None,
         source=OURS,
+        trials=sum(t.trials for t in studies.values()) if studies else None,
+        tuning_seconds=sum(t.seconds for t in studies.values()) if studies else None,
+        gain=_gains(records, untuned) if untuned else {},
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import OURS, Board, Entry
-from crystalbench.evaluation.metrics import Metric
+from crystalbench.evaluation.metrics import METRICS, Metric
 
 COLUMNS = (
     "task",
@@ -28,6 +28,11 @@ COLUMNS = (
     "fit_seconds",
     "parameters",
     "source",
+    "trials",
+    "tuning_seconds",
+    "tuned_minus_default",
+    "tuned_minus_default_std",
+    "tuned_minus_default_by_fold",
 )
 """Columns of leaderboard.csv; programs read them, so they stay as they are."""
 
@@ -74,6 +79,7 @@ def _csv_row(board: Board, entry: Entry, metric: Metric) -> list[object]:
     score = entry.scores[metric.name]
     seconds = "" if entry.fit_seconds is None else f"{entry.fit_seconds:.2f}"
     parameters = "" if entry.parameters is None else entry.parameters
+    gain = entry.gain.get(metric.name)
     return [
         board.task,
         entry.model,
@@ -88,6 +94,11 @@ def _csv_row(board: Board, entry: Entry, metric: Metric) -> list[object]:
         seconds,
         parameters,
         entry.source,
+        "" if entry.trials is None else entry.trials,
+        "" if entry.tuning_seconds is None else f"{entry.tuning_seconds:.2f}",
+        "" if gain is None else f"{gain.mean:.8g}",
+        "" if gain is None else f"{gain.std:.8g}",
+        "" if gain is None else " ".join(f"{fold}:{value:.8g}" for fold, value in gain.folds.items()),
     ]
 
 
@@ -105,6 +116,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         parts += ["", f"## {heading(board)}", ""]
         parts += [part for note in notes(board) for part in (note, "")]
         parts += _markdown_table(board)
+        parts += _gain_table(board)
     return "\n".join(parts) + "\n"
 
 
@@ -131,7 +143,16 @@ def notes(board: Board) -> list[str]:
             "Matbench's `rocauc` is computed on thresholded labels and equals the balanced accuracy; the true ROC-AUC "
             "of our runs stands beside it."
         )
-    incomplete = [e.model for e in board.entries if e.source == OURS and e.folds < board.folds_total]
+    incomplete = [title(e) for e in board.entries if e.source == OURS and e.folds < board.folds_total]
+    if board.has_tuned:
+        found.append(
+            "Trials and their seconds are those of all folds' studies together; rows without them were run with "
+            "the hyperparameters that are given."
+        )
+    if any(e.protocol.startswith("tuned on") for e in board.entries):
+        found.append(
+            "What was tuned on one fold for all has seen, in the search alone, the test rows of the other folds."
+        )
     if incomplete:
         found.append(f"Not all folds done, so not ranked: {', '.join(incomplete)}.")
     doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]
@@ -143,7 +164,8 @@ def notes(board: Board) -> list[str]:
 def header(board: Board) -> list[str]:
     """Column titles of a board."""
     titles = [m.label + (f" / {board.unit}" if m.has_unit and board.unit else "") for m in board.metrics]
-    return ["#", "model", *titles, "view", "folds", "fit / s", "parameters", "source"]
+    tuning = ["trials", "tuning / s"] if board.has_tuned else []
+    return ["#", "model", *titles, "view", "folds", *tuning, "fit / s", "parameters", "source"]
 
 
 def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
@@ -151,10 +173,17 @@ def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
     scores = [score_text(entry, metric) for metric in board.metrics]
     seconds = "" if entry.fit_seconds is None else f"{entry.fit_seconds:.1f}"
     parameters = "" if entry.parameters is None else f"{entry.parameters:,}"
-    name = entry.model if entry.protocol == "default" else f"{entry.model} ({entry.protocol})"
+    tuning = ["" if entry.trials is None else f"{entry.trials:,}"]
+    tuning += ["" if entry.tuning_seconds is None else f"{entry.tuning_seconds:,.0f}"]
     folds = str(entry.folds) if entry.seeds == 1 else f"{entry.folds} × {entry.seeds} seeds"
     number = "" if place is None else str(place)
-    return [number, name, *scores, entry.view, folds, seconds, parameters, entry.source]
+    spent = tuning if board.has_tuned else []
+    return [number, title(entry), *scores, entry.view, folds, *spent, seconds, parameters, entry.source]
+
+
+def title(entry: Entry) -> str:
+    """An entry's name, with how its hyperparameters were found."""
+    return entry.model if entry.protocol == "default" else f"{entry.model} ({entry.protocol})"
 
 
 def places(board: Board) -> list[int | None]:
@@ -177,6 +206,30 @@ def score_text(entry: Entry, metric: Metric) -> str:
     decimals = 4 if size == 0 else min(4, max(0, 3 - math.floor(math.log10(size))))
     mean = f"{score.mean:.{decimals}f}"
     return mean if entry.folds == 1 else f"{mean} ± {score.std:.{decimals}f}"
+
+
+def _gain_table(board: Board) -> list[str]:
+    """What tuning changed, fold by fold; nothing where no entry has been run with and without."""
+    metric = METRICS[board.metric]
+    rows = [(entry, entry.gain[metric.name]) for entry in board.entries if metric.name in entry.gain]
+    if not rows:
+        return []
+    unit = f" / {board.unit}" if metric.has_unit and board.unit else ""
+    better = "positive" if metric.higher_is_better else "negative"
+    folds = sorted({fold for _, gain in rows for fold in gain.folds})
+    titles = ["model", "view", "mean ± std over folds", *(f"fold {fold}" for fold in folds)]
+    lines = [
+        "",
+        f"Tuned minus default, {metric.label}{unit}, fold by fold; {better} is better:",
+        "",
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
+    ]
+    for entry, gain in rows:
+        cells = [title(entry), entry.view, f"{gain.mean:+.4g} ± {gain.std:.2g}"]
+        cells += [f"{gain.folds[fold]:+.4g}" if fold in gain.folds else "" for fold in folds]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
 
 
 def _markdown_table(board: Board) -> list[str]:

@@ -12,6 +12,7 @@ from crystalbench.reports.files import cells, header, heading, places
 from crystalbench.views import FULL
 
 SHOWN_PUBLISHED = 6
+NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")
 _WIDTH_OF_A_METRIC = 22
 _ROOM_FOR_PARAMETERS = 96
 
@@ -32,6 +33,8 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
         keep.remove(last)
     if width < _ROOM_FOR_PARAMETERS:
         keep.remove(titles.index("parameters"))
+        if board.has_tuned:
+            keep.remove(titles.index("fit / s"))
     foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
     chosen = set(_spread(foreign, published))
     hidden = len(foreign) - len(chosen)
@@ -53,7 +56,7 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     widths = {i: max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in keep}
     for i in keep:
         widest = widths[i]
-        numeric = i == 0 or 1 < i < last or titles[i] in ("folds", "fit / s", "parameters")
+        numeric = i == 0 or 1 < i < last or titles[i] in NUMERIC
         # Only names may be cut short on a narrow terminal, never numbers.
         room = width - 3 * len(keep) - sum(widths[k] for k in keep if k != 1)
         most = max(12, room) if i == 1 else None

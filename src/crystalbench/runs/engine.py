@@ -17,6 +17,8 @@ from crystalbench.models.model import Progress, silent
 from crystalbench.records import Record, RecordStore
 from crystalbench.runs.execute import Machine, Shown, execute
 from crystalbench.runs.plan import Plan, Run
+from crystalbench.runs.tune import Tuner
+from crystalbench.tuning.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +68,18 @@ class Outcome:
 
 
 def run_plan(
-    plan: Plan, store: RecordStore, machine: Machine, watcher: Watcher | None = None, since: float | None = None
+    plan: Plan,
+    store: RecordStore,
+    machine: Machine,
+    watcher: Watcher | None = None,
+    since: float | None = None,
+    storage: Storage | None = None,
 ) -> Outcome:
     """Do what is missing of a plan.
 
     A run whose record exists is not done again. Processes that share the folder of records share the work: each run is
-    locked while it is done, and the lock of a killed process is free at once.
+    locked while it is done, and the lock of a killed process is free at once. A process for which no run is free joins
+    the tuning of those that others do.
 
     Args:
         plan: the runs.
@@ -80,16 +88,19 @@ def run_plan(
         watcher: told of everything.
         since: when this call of the command began (seconds since the epoch): a run that failed later than that in
             another process of the same call is not tried again.
+        storage: studies of tuned runs; a sqlite file beside the records if none is given.
 
     Raises:
         RecordError: a record cannot be written.
     """
     watcher = watcher or Unwatched()
-    engine = _Engine(store, machine, watcher, time.time() if since is None else since, Outcome())
+    since = time.time() if since is None else since
+    tuner = Tuner.beside(store.root, storage, machine, since)
+    engine = _Engine(store, machine, watcher, since, Outcome(), tuner)
     todo = list(plan.runs)
     while todo:
         busy = [run for run in todo if not engine.settle(run)]
-        if len(busy) == len(todo):
+        if len(busy) == len(todo) and not any(engine.help(run) for run in busy):
             watcher.waiting(busy)
             time.sleep(WAIT_SECONDS)
         todo = busy
@@ -103,6 +114,7 @@ class _Engine:
     watcher: Watcher
     since: float
     outcome: Outcome
+    tuner: Tuner
     _shown: dict[tuple[str, str, str], Shown] = field(default_factory=dict)
 
     def settle(self, run: Run) -> bool:
@@ -117,6 +129,16 @@ class _Engine:
         except Timeout:
             return False
         return True
+
+    def help(self, run: Run) -> bool:
+        """Take part in the tuning of a run that another process does; False where there is nothing to do."""
+        if run.asked.tuning is None:
+            return False
+        try:
+            return self.tuner.help(run, self._shown_to(run)) > 0
+        except CrystalBenchError as error:  # the process that has the run tells it
+            log.debug("could not help: %s", error)
+            return False
 
     def _found(self, run: Run) -> bool:
         path = self.store.find(run.asked)
@@ -137,7 +159,9 @@ class _Engine:
     def _do(self, run: Run) -> None:
         progress = self.watcher.started(run)
         try:
-            record = execute(run.asked, run.label, run.model, run.task, self.machine, progress, self._shown_to(run))
+            shown = self._shown_to(run)
+            tuned = self.tuner.tune(run, shown, progress) if run.asked.tuning else None
+            record = execute(run.asked, run.label, run.model, run.task, self.machine, progress, shown, tuned)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, CrystalBenchError):

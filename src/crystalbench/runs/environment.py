@@ -14,7 +14,7 @@ import psutil
 
 import crystalbench
 
-PACKAGES = ("crystalbench", "lightgbm", "matminer", "numpy", "pymatgen", "scikit-learn", "scipy", "torch")
+PACKAGES = ("crystalbench", "lightgbm", "matminer", "numpy", "optuna", "pymatgen", "scikit-learn", "scipy", "torch")
 
 
 @functools.cache

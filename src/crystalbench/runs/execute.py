@@ -16,7 +16,7 @@ from crystalbench.errors import DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Needs, Progress, Runtime, silent
 from crystalbench.plugins import source_digest
-from crystalbench.records import Asked, Record, Rows, Seconds, SourceOf, predicted, scores_for_json
+from crystalbench.records import Asked, Record, Rows, Seconds, SourceOf, Tuned, predicted, scores_for_json
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
@@ -93,6 +93,7 @@ def execute(
     machine: Machine,
     progress: Progress = silent,
     shown: Shown | None = None,
+    tuned: Tuned | None = None,
 ) -> Record:
     """Do one run and return its record; nothing is written.
 
@@ -106,7 +107,10 @@ def execute(
         machine: device and threads.
         progress: told of every epoch, members of an ensemble one after another.
         shown: what the model may see of the task, to share representations between runs.
+        tuned: what tuning found, where it was asked for.
     """
+    if (tuned is None) != (asked.tuning is None):
+        raise ValueError("a run that asks for tuning is executed with what was found, and no other")
     reset_peak_memory()
     shown = shown or Shown.of(task, get_view(asked.view), model.needs)
     shown.used.clear()
@@ -117,7 +121,7 @@ def execute(
     members: list[Predictions] = []
     parameters: int | None = None
     for number, (inner_train, inner_valid) in enumerate(splits):
-        member = model.from_configuration(asked.parameters)
+        member = model.from_configuration({**asked.parameters, **(tuned.parameters if tuned else {})})
         member.runtime = Runtime(
             seed=asked.derived_seed("member", number),
             device=machine.device,
@@ -162,7 +166,8 @@ def execute(
         source=SourceOf(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
         environment=environment(),
         model_source=source_digest(model),
-        command=repeat_command(asked, task),
+        command=repeat_command(asked, task, tuned),
+        tuned=tuned,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
@@ -183,14 +188,19 @@ def combine(members: list[Predictions], kind: Kind) -> Predictions:
     return Predictions(values.mean(0), np.sqrt(variance))
 
 
-def repeat_command(asked: Asked, task: Task) -> str:
-    """The command that repeats a run, given the data."""
+def repeat_command(asked: Asked, task: Task, tuned: Tuned | None = None) -> str:
+    """The command that repeats a run, given the data. What was tuned is tuned again, not set."""
     words: list[Any] = ["python", "-m", "benchmarks.run", "--task", task.source.task_file or asked.task]
     words += ["--model", asked.model]
     words += ["--fold", asked.fold, "--seed", asked.seed, "--view", asked.view]
     words += ["--inner-folds", asked.protocol.inner_folds, "--ensemble", asked.protocol.ensemble]
+    if (tuning := asked.tuning) is not None:
+        budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]
+        words += [*budget, "--tune-scheme", tuning.scheme]
+        words += ["--tune-inner-folds", tuning.inner_folds, "--tune-splits", tuning.splits]
     for name, value in asked.parameters.items():
-        words += ["--set", f"{name}={value}"]
+        if tuned is None or name not in tuned.parameters:
+            words += ["--set", f"{name}={value}"]
     if task.source.verified == "ids":
         words += ["--data", f"{asked.task}={task.source.name}"]
     elif task.is_partial:

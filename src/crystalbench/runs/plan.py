@@ -15,6 +15,7 @@ from crystalbench.records import Asked
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
+from crystalbench.tuning.space import Space, default_in, digest_of, space_of
 from crystalbench.views import FULL, View, full, get_view
 
 
@@ -32,20 +33,22 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run to do: what is asked, of which class, on which loaded task, under which view."""
+    """One run to do: what is asked, of which class, on which loaded task, under which view, with what to tune."""
 
     asked: Asked
     label: str
     model: type[Model]
     task: Task
     view: View = full
+    space: Space = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """One line for people."""
         view = "" if self.asked.view == FULL else f", view {self.asked.view}"
         seed = f", seed {self.asked.seed}" if self.asked.seed else ""
-        return f"{self.task.name} · {self.label} · fold {self.asked.fold}{view}{seed}"
+        tuned = "" if self.asked.tuning is None else ", tuned"
+        return f"{self.task.name} · {self.label} · fold {self.asked.fold}{view}{seed}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,17 @@ class _Notes:
 
     def __init__(self) -> None:
         self._tasks: dict[str, dict[str, None]] = defaultdict(dict)
+        self._plain: dict[str, None] = {}
 
     def add(self, reason: str, task: str) -> None:
         self._tasks[reason][task] = None
 
+    def say(self, line: str) -> None:
+        self._plain[line] = None
+
     def lines(self) -> list[str]:
-        return [f"{reason}, left out: {', '.join(tasks)}" for reason, tasks in self._tasks.items()]
+        left_out = [f"{reason}, left out: {', '.join(tasks)}" for reason, tasks in self._tasks.items()]
+        return [*left_out, *self._plain]
 
 
 def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
@@ -82,6 +90,7 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     entries = [(entry, get_model(entry.model)) for entry in _chosen_models(suite, selection)]
     _check_parameters(entries, selection.parameters)
     entries = [(_with_parameters(entry, model, selection.parameters), model) for entry, model in entries]
+    spaces = [_space(entry, model, suite, notes) for entry, model in entries]
     specs = _chosen_tasks(suite, selection)
     if suite.optional_data:
         specs = _at_hand(specs, sources, notes)
@@ -90,7 +99,7 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     tasks = [spec.load(sources) for spec in specs]
     runs: list[Run] = []
     for task in tasks:
-        able = [(e, m) for e, m in entries if _can(task, e, m, notes)]
+        able = [(e, m, s) for (e, m), s in zip(entries, spaces, strict=True) if _can(task, e, m, notes)]
         for fold in _chosen_folds(task, selection.folds or suite.protocol.folds):
             for view in dict.fromkeys(selection.views or suite.protocol.views):
                 if view != FULL and not task.has_structures:
@@ -98,13 +107,15 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
                     continue
                 seen = get_view(view)
                 for seed in dict.fromkeys(selection.seeds or suite.protocol.seeds):
-                    runs += [_run(task, entry, model, fold, seen, seed, suite) for entry, model in able]
+                    runs += [_run(task, entry, m, space, fold, seen, seed, suite) for entry, m, space in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     return Plan(runs, tasks, notes.lines())
 
 
-def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: View, seed: int, suite: Suite) -> Run:
+def _run(
+    task: Task, entry: ModelEntry, model: type[Model], space: Space, fold: int, view: View, seed: int, suite: Suite
+) -> Run:
     asked = Asked(
         task=task.name,
         data=task.digest,
@@ -117,9 +128,21 @@ def _run(task: Task, entry: ModelEntry, model: type[Model], fold: int, view: Vie
         view_version=view.version,
         seed=seed,
         protocol=suite.protocol.protocol(),
+        tuning=suite.tuning.tuning(digest_of(space)) if suite.tuning and space else None,
     )
     members = suite.protocol.ensemble
-    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task, view)
+    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task, view, space)
+
+
+def _space(entry: ModelEntry, model: type[Model], suite: Suite, notes: _Notes) -> Space:
+    """What is tuned of an entry: hyperparameters that are not given; nothing where tuning is not asked for."""
+    if suite.tuning is None:
+        return {}
+    space = space_of(model, entry.parameters)
+    if not space:
+        notes.say(f"{entry.name} has nothing to tune and runs as it is")
+    default_in(space, model.from_configuration(entry.parameters).configuration())
+    return space
 
 
 def _chosen_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:

@@ -9,12 +9,13 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.records import Protocol
+from crystalbench.records import Protocol, Tuning
 from crystalbench.samples import Kind
+from crystalbench.tuning.objective import InnerSplit
 
 
 def inner_splits(
-    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, protocol: Protocol
+    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, protocol: Protocol, purpose: str = ""
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Inner training and validation rows for each member of the ensemble.
 
@@ -27,6 +28,7 @@ def inner_splits(
         targets: (n,) targets of the fold's training part.
         kind: kind of the target.
         protocol: number of inner folds and members.
+        purpose: what else the split is drawn for, to get another one.
 
     Returns:
         For each member: row numbers within the training part, ascending.
@@ -43,7 +45,35 @@ def inner_splits(
         )
     if len(targets) < parts:
         raise DataError(f"{task}: fold {fold} has {len(targets)} training rows, too few for {parts} inner folds")
-    seed = int.from_bytes(hashlib.sha256(f"{task}:{fold}".encode()).digest()[:4], "big")
+    seed = int.from_bytes(hashlib.sha256(f"{task}:{fold}{purpose}".encode()).digest()[:4], "big")
     stratify = kind is not Kind.REGRESSION and np.unique(targets, return_counts=True)[1].min() >= parts
     folds = (StratifiedKFold if stratify else KFold)(parts, shuffle=True, random_state=seed)
     return list(folds.split(np.zeros(len(targets)), targets if stratify else None))[: protocol.ensemble]
+
+
+def tuning_splits(
+    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, tuning: Tuning, protocol: Protocol
+) -> list[InnerSplit]:
+    """Rows to fit, to validate and to judge by in tuning: an inner fold judges, the rest is cut as for any run.
+
+    As `inner_splits`, they are drawn from the names of task and fold alone.
+
+    Args:
+        task: name of the task.
+        fold: outer fold.
+        targets: (n,) targets of the fold's training part.
+        kind: kind of the target.
+        tuning: number of inner folds, and how many of them judge.
+        protocol: number of inner folds of a run.
+
+    Raises:
+        ConfigError: fewer than two inner folds, or more that judge than there are.
+        DataError: fewer rows than inner folds.
+    """
+    outer = Protocol(inner_folds=tuning.inner_folds, ensemble=tuning.splits)
+    alone = protocol.model_copy(update={"ensemble": 1})
+    splits = []
+    for place, (rest, judged) in enumerate(inner_splits(task, fold, targets, kind, outer, ":tuning")):
+        ((fit, valid),) = inner_splits(task, fold, targets[rest], kind, alone, f":tuning:{place}")
+        splits.append(InnerSplit(rest[fit], rest[valid], judged))
+    return splits

@@ -7,13 +7,13 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
-from crystalbench.records import Protocol
+from crystalbench.records import Protocol, Tuning
 
 
 class _Strict(BaseModel):
@@ -53,6 +53,28 @@ class ProtocolEntry(_Strict):
         return Protocol(inner_folds=self.inner_folds, ensemble=self.ensemble)
 
 
+class TuningEntry(_Strict):
+    """How a suite's models are tuned; see `crystalbench.records.Tuning`."""
+
+    trials: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    scheme: Literal["per_fold", "first_fold"] = "per_fold"
+    inner_folds: int = Field(default=5, ge=2)
+    splits: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if (self.trials is None) == (self.minutes is None):
+            raise ValueError("give trials or minutes, exactly one of both")
+        if self.splits > self.inner_folds:
+            raise ValueError("splits cannot be more than inner_folds")
+        return self
+
+    def tuning(self, space: str) -> Tuning:
+        """What determines results, given the SHA-256 of a search space."""
+        return Tuning(**self.model_dump(), space=space)
+
+
 class Suite(_Strict):
     """A named list of tasks, models and the protocol.
 
@@ -64,6 +86,7 @@ class Suite(_Strict):
         models: model names, patterns such as ``*``, or tables with parameters; a later entry replaces an earlier one
             of the same name.
         protocol: how folds are used.
+        tuning: where given, the models are tuned.
         results: folder of the results, relative to where the command is called.
         limit: at most so many rows of each task.
         optional_data: leave tasks out (saying so) whose data is not at hand, where the suite would otherwise stop.
@@ -74,6 +97,7 @@ class Suite(_Strict):
     tasks: tuple[str, ...] = Field(min_length=1)
     models: tuple[str | ModelEntry, ...] = ("*",)
     protocol: ProtocolEntry = ProtocolEntry()
+    tuning: TuningEntry | None = None
     results: str = "results"
     limit: int | None = Field(default=None, ge=1)
     optional_data: bool = False
@@ -89,6 +113,39 @@ class Suite(_Strict):
             for entry in _resolve(item):
                 found[entry.name] = entry
         return list(found.values())
+
+
+def with_tuning(suite: Suite, **options: Any) -> Suite:
+    """A suite whose tuning is changed by options of the command line; None leaves what the suite says.
+
+    Args:
+        suite: the suite.
+        options: keys of `TuningEntry`; ``trials = 0`` means no tuning.
+
+    Raises:
+        ConfigError: they contradict each other, or say how to tune where nothing is to be tuned.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if given.get("trials") == 0:
+        if len(given) > 1:
+            raise ConfigError("--tune 0 means no tuning; leave the other --tune options out")
+        return suite.model_copy(update={"tuning": None})
+    if not given:
+        return suite
+    if "trials" in given and "minutes" in given:
+        raise ConfigError("give --tune or --tune-minutes, not both")
+    if suite.tuning is None and not given.keys() & {"trials", "minutes"}:
+        raise ConfigError("say how long to tune: --tune TRIALS or --tune-minutes MINUTES")
+    before = suite.tuning.model_dump() if suite.tuning else {}
+    if given.keys() & {"trials", "minutes"}:
+        before |= {"trials": None, "minutes": None}
+    try:
+        tuning = TuningEntry.model_validate({**before, **given})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = f"--tune-{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else "tuning: "
+        raise ConfigError(f"{option}{problem['msg'].removeprefix('Value error, ')}") from error
+    return suite.model_copy(update={"tuning": tuning})
 
 
 def _resolve(item: str | ModelEntry) -> list[ModelEntry]:
@@ -188,6 +245,7 @@ def explain(error: ValidationError, content: dict[str, Any]) -> str:
 
 
 def _known_keys(place: tuple[int | str, ...]) -> list[str]:
-    if place[0] == "protocol":
-        return list(ProtocolEntry.model_fields)
+    for table, entry in (("protocol", ProtocolEntry), ("tuning", TuningEntry)):
+        if place[0] == table:
+            return list(entry.model_fields)
     return list(ModelEntry.model_fields if place[0] == "models" else Suite.model_fields)

@@ -18,6 +18,7 @@ from crystalbench.runs.execute import Machine
 from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.tasks import DataSources
+from crystalbench.tuning.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Work:
     store: RecordStore
     machine: Machine
     since: float = field(default_factory=time.time)
+    storage: Storage | None = None
 
 
 def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> Outcome:
@@ -61,7 +63,7 @@ def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> 
         for process in processes:
             process.join()
     # Collects the records; does what is left if a worker died.
-    rest = run_plan(plan, work.store, work.machine, _Rest(watcher, relay.settled), work.since)
+    rest = run_plan(plan, work.store, work.machine, _Rest(watcher, relay.settled), work.since, work.storage)
     return replace(rest, made=rest.made + relay.made)
 
 
@@ -76,7 +78,7 @@ def _listen(processes: list[SpawnProcess], events: Any, relay: _Relay) -> None:
 def _work(work: Work, events: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the whole group; only the parent speaks of it
     plan = make_plan(work.suite, work.selection, work.sources)
-    run_plan(plan, work.store, work.machine, _Reporter(events.put), work.since)
+    run_plan(plan, work.store, work.machine, _Reporter(events.put), work.since, work.storage)
 
 
 @dataclass

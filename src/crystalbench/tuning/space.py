@@ -1,0 +1,50 @@
+"""The search space of a model: its hyperparameters' distributions, without those that the user has set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+
+from crystalbench._sealed import digest
+from crystalbench.errors import ConfigError
+from crystalbench.models.model import Model, search_space
+
+Space = Mapping[str, BaseDistribution]
+
+
+def space_of(model: type[Model], fixed: Collection[str] = ()) -> dict[str, BaseDistribution]:
+    """What of a model is tuned: the hyperparameters that declare a distribution and are not fixed."""
+    return {name: found for name, found in search_space(model).items() if name not in fixed}
+
+
+def space_as_json(space: Space) -> dict[str, Any]:
+    """A search space as JSON can hold it: Optuna's own description of each distribution."""
+    return {name: json.loads(distribution_to_json(space[name])) for name in sorted(space)}
+
+
+def digest_of(space: Space) -> str:
+    """SHA-256 of a search space."""
+    return digest(space_as_json(space))
+
+
+def default_in(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that lies in a search space: the first thing to try.
+
+    Raises:
+        ConfigError: a value is outside of its own distribution.
+    """
+    default = {name: parameters[name] for name in space}
+    for name, value in default.items():
+        distribution = space[name]
+        try:
+            inside = distribution._contains(distribution.to_internal_repr(value))
+        except ValueError:
+            inside = False
+        if not inside:
+            raise ConfigError(
+                f"{name} = {value!r} lies outside of its search space {distribution}; widen the space or set {name}"
+            )
+    return default

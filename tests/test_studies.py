@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import asked
+
+from crystalbench.errors import RecordError
+from crystalbench.records import Asked, Protocol, Tuning
+from crystalbench.studies import Study, StudyFiles, Trial, asked_of_study, study_name, study_seed
+from crystalbench.tuning.space import space_as_json
+
+QUESTION = asked(model="bowls.py:Bowl", tuning=Tuning(trials=4, space="a" * 64))
+
+
+def study(*values: float | None, **changes: Any) -> Study:
+    trials = [
+        Trial(
+            number=n,
+            state="complete" if value is not None else "failed",
+            parameters={"x": n / 3},
+            value=value,
+            intermediate=[(2, 0.5), (10, 0.25)],
+            seconds=1.5,
+            error=None if value is not None else "it broke",
+        )
+        for n, value in enumerate(values)
+    ]
+    plain = {"asked": QUESTION, "label": "my bowl", "metric": "mae", "higher_is_better": False, "unit": "eV"}
+    return Study(**{**plain, "space": space_as_json({}), "trials": trials, "finished": "now", **changes})
+
+
+def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
+    files, written = StudyFiles(tmp_path), study(3.0, None, 1.0, 2.0)
+    path = files.write(written)
+    assert path.relative_to(tmp_path).as_posix() == f"matbench_phonons/my-bowl/{written.name}.json"
+    assert files.read(path) == files.find(QUESTION) == written
+    assert files.read_all() == ([written], [])
+    assert files.find(QUESTION.model_copy(update={"fold": 1})) is None
+
+
+@pytest.mark.parametrize("field", ["asked", "trials", "label", "finished"])
+def test_a_changed_or_cut_study_is_refused(tmp_path: Path, field: str) -> None:
+    path = StudyFiles(tmp_path).write(study(3.0, 1.0))
+    body = json.loads(path.read_text())
+    body[field] = {**body[field], "seed": 7} if field == "asked" else (body[field] or [])[:-1]
+    path.write_text(json.dumps(body))
+    with pytest.raises(RecordError, match="was changed after it was written"):
+        StudyFiles(tmp_path).find(QUESTION)
+    path.write_text(path.read_text()[:100])
+    studies, (problem,) = StudyFiles(tmp_path).read_all()
+    assert studies == []
+    assert "is not a whole study" in str(problem)
+
+
+def test_the_best_is_the_earliest_of_the_best() -> None:
+    assert study(3.0, None, 1.0, 1.0).tuned().trial == 2
+    best = study(3.0, None, 1.0, 3.0, higher_is_better=True).tuned()
+    assert (best.trial, best.value, best.parameters) == (0, 3.0, {"x": 0.0})
+    assert (best.complete, best.pruned, best.failed, best.trials, best.seconds) == (3, 0, 1, 4, 6.0)
+    with pytest.raises(RecordError, match="no trial was finished"):
+        study(None, None).tuned()
+
+
+def of_run(first_fold: int = 0, **changes: Any) -> Asked:
+    return asked_of_study(QUESTION.model_copy(update=changes), first_fold)
+
+
+def test_runs_that_a_search_does_not_depend_on_share_a_study() -> None:
+    ensemble = Protocol(inner_folds=5, ensemble=4)
+    assert of_run(seed=3, protocol=ensemble).key == of_run().key
+    first = Tuning(trials=4, space="a" * 64, scheme="first_fold")
+    assert of_run(fold=2, tuning=first).key == of_run(fold=1, tuning=first).key == of_run(fold=0).key
+    assert of_run(first_fold=2, fold=1, tuning=first).fold == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fold": 1},
+        {"task": "other"},
+        {"data": "e" * 64},
+        {"model_version": 2},
+        {"model_code": "f" * 64},
+        {"parameters": {"width": 65}},
+        {"view": "no_chemistry"},
+        {"protocol": Protocol(inner_folds=6)},
+        {"tuning": Tuning(trials=5, space="a" * 64)},
+        {"tuning": Tuning(minutes=4, space="a" * 64)},
+        {"tuning": Tuning(trials=4, space="b" * 64)},
+        {"tuning": Tuning(trials=4, space="a" * 64, splits=2)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_whatever_a_search_depends_on_makes_another_study(changes: dict[str, Any]) -> None:
+    assert of_run(**changes).key != of_run().key
+    assert study_name(of_run(**changes)) != study_name(of_run())
+    assert study_seed(of_run(**changes), "trial", 0) != study_seed(of_run(), "trial", 0)
+
+
+def test_a_studys_name_can_be_read() -> None:
+    assert study_name(of_run()).startswith("matbench_phonons-Bowl-full-fold0-")

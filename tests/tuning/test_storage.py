@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+
+from crystalbench.errors import ConfigError
+from crystalbench.tuning.storage import Storage, normal_url
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        ("postgresql://me@host/db", "postgresql+psycopg://me@host/db"),
+        ("postgres://me@host/db", "postgresql+psycopg://me@host/db"),
+        ("postgresql+psycopg2://me@host/db", "postgresql+psycopg2://me@host/db"),
+        ("sqlite:////a/b.sqlite3", "sqlite:////a/b.sqlite3"),
+    ],
+)
+def test_a_url_gets_the_driver_that_comes_along(given: str, normal: str) -> None:
+    assert normal_url(given) == normal
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("here", r"'here': is not a URL; write postgresql://user@host/database"),
+        (
+            "mysql://me:pw@host/db",
+            r"me:\*\*\*@host/db: mysql is not known; give postgresql://\.\.\. or sqlite:///\.\.\.",
+        ),
+        ("sqlite://", r"names no file; write sqlite:///path/of/a/file"),
+    ],
+)
+def test_what_is_no_storage_is_told(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Storage(given)
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    storage = Storage("postgresql://me:secret@127.0.0.1:1/db")
+    with pytest.raises(ConfigError, match=r"cannot be used \(.*\); is the server running") as caught:
+        storage.check()
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    message = r"its driver is not installed; call: pip install 'crystalbench\[postgresql\]'"
+    with pytest.raises(ConfigError, match=message):
+        Storage("postgresql://me@127.0.0.1:1/db").check()
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="give another --results"):
+        Storage.below(tmp_path / "file").check()
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "studies.sqlite3").write_text("notes")
+    with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
+        Storage.below(tmp_path).check()
+
+
+def test_a_storage_goes_to_another_process_without_its_connections(tmp_path: Path) -> None:
+    storage = Storage(Storage.below(tmp_path).url, heartbeat=1, grace=2)
+    storage.check()
+    copy = pickle.loads(pickle.dumps(storage))
+    assert copy == storage
+    assert "database" not in vars(copy)

@@ -1,0 +1,82 @@
+"""Cheap models with a search space, named by this file: ``tests/tuning/tunable.py:Bowl``."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from crystalbench.models import Model, Needs
+from crystalbench.models.model import silent
+from crystalbench.samples import Predictions
+
+
+@dataclass
+class Bowl(Model):
+    """The training mean, off by a distance that is smallest for x = 1 and shape = round.
+
+    Appends process and seed to the file in ``TUNE_LOG``; hangs when it has ``TUNE_HANGS_AT`` lines; begins only when
+    ``TUNE_PROCESSES`` processes have done so.
+    """
+
+    needs: ClassVar[Needs] = Needs.COMPOSITION
+
+    x: Annotated[float, FloatDistribution(-3.0, 3.0)] = 2.0
+    depth: Annotated[int, IntDistribution(1, 100, log=True)] = 10
+    shape: Annotated[str, CategoricalDistribution(("round", "square"))] = "square"
+    fixed: int = 1
+
+    def fit(self, train: Any, valid: Any) -> Bowl:
+        if log := os.environ.get("TUNE_LOG"):
+            with Path(log).open("a") as file:
+                file.write(f"{os.getpid()} {self.runtime.seed}\n")
+            begun = time.time()
+            while self.must_wait(Path(log).read_text().splitlines()) and time.time() - begun < 60:
+                time.sleep(0.02)
+        self.off = (self.x - 1) ** 2 + (self.shape == "square") + 0.001 * self.depth
+        for epoch in range(1, 11):
+            self.runtime.progress(epoch, 10, valid=self.off + 1 / epoch)
+        self.mean = float(train.targets.mean())
+        return self
+
+    def must_wait(self, lines: list[str]) -> bool:
+        too_few = len({line.split()[0] for line in lines}) < int(os.environ.get("TUNE_PROCESSES", "1"))
+        return too_few or len(lines) >= int(os.environ.get("TUNE_HANGS_AT", "100000"))
+
+    def predict(self, samples: Any) -> Predictions:
+        return Predictions(np.full(len(samples), self.mean + 10 * self.off))
+
+
+@dataclass
+class Quiet(Bowl):
+    """Tells nothing of its progress, so that no trial is stopped."""
+
+    def fit(self, train: Any, valid: Any) -> Quiet:
+        progress, self.runtime.progress = self.runtime.progress, silent
+        super().fit(train, valid)
+        self.runtime.progress = progress
+        return self
+
+
+@dataclass
+class Fragile(Bowl):
+    """Breaks where x is negative."""
+
+    def fit(self, train: Any, valid: Any) -> Fragile:
+        if self.x < 0:
+            raise RuntimeError("the bowl\nis broken")
+        super().fit(train, valid)
+        return self
+
+
+@dataclass
+class Hopeless(Bowl):
+    """Always breaks."""
+
+    def fit(self, train: Any, valid: Any) -> Hopeless:
+        raise RuntimeError("there is no bowl")
