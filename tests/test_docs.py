@@ -26,7 +26,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_IN_FULL = ("python", "console", "toml")
 SHOWN_ONLY = ("text", "")  # output and diagrams
-NOT_RUN = {"README.md": 3, "CONTRIBUTING.md": 1, "data.md": 2, "periodicity.md": 2, "plugin.md": 1, "quickstart.md": 3, "speed.md": 1, "tuning.md": 2}
+NOT_RUN = {
+    "README.md": 3,
+    "CONTRIBUTING.md": 1,
+    "data.md": 2,
+    "periodicity.md": 2,
+    "plugin.md": 1,
+    "quickstart.md": 3,
+    "speed.md": 1,
+    "tuning.md": 2,
+}
 """Blocks that cannot be run, by page: a block can only be taken out by changing this on purpose."""
 
 _FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)

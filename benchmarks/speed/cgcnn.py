@@ -1,4 +1,4 @@
-"""Throughput of CGCNN: the dense, factorised form against a plain network of PyTorch Geometric."""
+"""Throughput of CGCNN over quotient graphs against PyTorch Geometric and the original."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed.phonons import NAME
+from benchmarks.speed.phonons import MP, NAME
 from benchmarks.speed.rows import Measurement, Row, Settings
 from benchmarks.speed.unflushed import unflushed
+from crystalbench.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from crystalbench.representations import Arrays
+    from crystalbench.crystals import Crystals
 
-_SIZES = "width 64, 3 layers, 12 neighbours, batch 256"
+WIDTH, LAYERS, NEIGHBORS = 64, 3, 12
+_SIZES = f"width {WIDTH}, {LAYERS} layers, {NEIGHBORS} neighbours, batch 256"
 _SAME = "PyTorch Geometric CGConv with CGCNN's norms, the same function, DataLoader"
 
 
-def our_measurement(arrays: Arrays, targets: np.ndarray, kind: str, threads: int) -> Measurement:
+def our_measurement(crystals: Crystals, targets: np.ndarray, kind: str, threads: int) -> Measurement:
     """Our measurement.
 
     Args:
-        arrays: graphs of n crystals.
+        crystals: n crystals.
         targets: (n,) standardised.
         kind: ``training`` or ``inference``.
         threads: of torch.
@@ -40,11 +42,12 @@ def our_measurement(arrays: Arrays, targets: np.ndarray, kind: str, threads: int
     from crystalbench.models.training import prepare_torch
     from crystalbench.samples import Kind, Target
 
-    data = DeviceArrays(arrays, "cpu")
+    model = CGCNN(width=WIDTH, layers=LAYERS, neighbors=NEIGHBORS)
+    data = DeviceArrays(model.representation(crystals), "cpu")
     labels = torch.from_numpy(targets[:, None])
     shuffle = np.random.default_rng(0)
     torch.manual_seed(0)
-    network = CGCNN(width=64, layers=3, neighbors=12).network(Target(NAME, Kind.REGRESSION))
+    network = model.network(Target("target", Kind.REGRESSION))
 
     def batches() -> Iterable[tuple[Any, Tensor]]:
         order = shuffle.permutation(len(data)) if kind == "training" else None
@@ -61,32 +64,43 @@ def our_measurement(arrays: Arrays, targets: np.ndarray, kind: str, threads: int
 
 @contextmanager
 def _prepare(
-    settings: Settings, *, kind: str, stock: bool = False, flush: bool = True
+    settings: Settings, *, task: str, kind: str, peer: str = "plain"
 ) -> Iterator[tuple[Measurement, Measurement]]:
-    from benchmarks.speed.passes import graphs_and_targets, plain_measurement
+    from benchmarks.speed.passes import crystals_and_targets, original_measurement, plain_measurement
 
-    arrays, targets = graphs_and_targets(settings)
-    ours = our_measurement(arrays, targets, kind, settings.threads)
-    if flush:
-        yield ours, plain_measurement(arrays, targets, kind, stock=stock)
-    else:
+    crystals, targets = crystals_and_targets(settings, task)
+    ours = our_measurement(crystals, targets, kind, settings.threads)
+    if peer == "unflushed":
         yield ours, partial(unflushed, settings, kind)
+    elif peer == "original":
+        if settings.cgcnn is None:
+            raise DataError("name a clone of https://github.com/txie-93/cgcnn with --cgcnn")
+        yield ours, original_measurement(crystals, targets, kind, settings.cgcnn)
+    else:
+        yield ours, plain_measurement(crystals, targets, kind, stock=peer == "stock")
 
 
-def _row(name: str, what: str, **options: Any) -> Row:
-    against = f"{options['kind']} of CGCNN on {NAME} ({_SIZES}); {what}"
-    return Row(name, "crystals/s", against, partial(_prepare, **options), more_is_better=True)
+def _row(name: str, kind: str, against: str, task: str = NAME, peer: str = "plain", target: float | None = None) -> Row:
+    crystals = "2,048 crystals of the Materials Project" if task == MP else task
+    against = f"{kind} of CGCNN on {crystals} ({_SIZES}); {against}"
+    prepare = partial(_prepare, task=task, kind=kind, peer=peer)
+    return Row(f"cgcnn_{kind}_{name}", "crystals/s", against, prepare, more_is_better=True, target=target)
 
+
+_FLUSHED, _UNFLUSHED = f"{_SAME}, subnormals flushed in both", f"{_SAME}, subnormals not flushed"
 
 ROWS = (
-    _row("cgcnn_training_phonons", f"{_SAME}, subnormals flushed in both", kind="training"),
-    _row("cgcnn_inference_phonons", f"{_SAME}, subnormals flushed in both", kind="inference"),
-    _row("cgcnn_training_phonons_unflushed", f"{_SAME}, subnormals not flushed", kind="training", flush=False),
-    _row("cgcnn_inference_phonons_unflushed", f"{_SAME}, subnormals not flushed", kind="inference", flush=False),
+    _row("phonons", "training", _FLUSHED, target=6),
+    _row("phonons", "inference", _FLUSHED, target=6),
+    _row("mp", "training", _FLUSHED, MP, target=4),
+    _row("mp", "inference", _FLUSHED, MP),
+    _row("phonons_unflushed", "training", _UNFLUSHED, peer="unflushed", target=25),
+    _row("phonons_unflushed", "inference", _UNFLUSHED, peer="unflushed"),
+    _row("phonons_original", "training", "the original CGCNN, subnormals flushed in both", peer="original"),
     _row(
-        "cgcnn_training_phonons_stock",
+        "phonons_stock",
+        "training",
         "PyTorch Geometric CGConv as it is, without CGCNN's norms: another, cheaper function, for information",
-        kind="training",
-        stock=True,
+        peer="stock",
     ),
 )

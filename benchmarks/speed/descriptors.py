@@ -110,5 +110,6 @@ ROWS = (
         f"the 28 descriptors of Gong et al., {SAMPLE} crystals of {NAME}; matminer's featurizers one after another, "
         f"with VoronoiNN(tol={FACE_TOLERANCE:g})",
         _prepare,
+        target=100,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,9 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.speed.graphs import evenly
+from benchmarks.speed.mp2018 import mp2018, mp2018_file
 from benchmarks.speed.phonons import NAME, phonons_file
 from benchmarks.speed.rows import Measurement, Row, Settings
+from crystalbench.crystals import Crystals
 from crystalbench.tasks import DataSources, get_task_spec
+
+SAMPLE = 4000
 
 
 @contextmanager
@@ -47,6 +53,40 @@ def _prepare(settings: Settings, *, again: bool) -> Iterator[tuple[Measurement, 
         yield ours, peer
 
 
+@contextmanager
+def _prepare_mp2018(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
+    from pymatgen.core import Structure
+
+    with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ, CRYSTALBENCH_CACHE=f"{name}/cache"):
+        folder = Path(name)
+        table = shutil.copyfile(mp2018_file(settings), folder / "mp2018.parquet")
+        crystals = mp2018(table).inputs  # reads the table and keeps what it holds
+        assert isinstance(crystals, Crystals)  # a task with structures
+        kept = list((folder / ".crystalbench").iterdir())
+        sample = evenly(crystals, SAMPLE)
+        file = folder / "structures.json"
+        file.write_text(json.dumps([structure.as_dict() for structure in sample.to_pymatgen()]), encoding="utf-8")
+
+        def ours() -> float:
+            start = time.perf_counter()
+            task = mp2018(table)
+            seconds = time.perf_counter() - start
+            if len(task) != len(crystals) or list((folder / ".crystalbench").iterdir()) != kept:
+                raise RuntimeError("the table was not read from its store")
+            return 1000 * seconds / len(task)
+
+        def peer() -> float:
+            start = time.perf_counter()
+            with file.open(encoding="utf-8") as stream:
+                structures = [Structure.from_dict(entry) for entry in json.load(stream)]
+            seconds = time.perf_counter() - start
+            if Crystals.from_pymatgen(structures, sample.ids).digest != sample.digest:
+                raise RuntimeError("the structures read are not those written")
+            return 1000 * seconds / len(structures)
+
+        yield ours, peer
+
+
 ROWS = (
     Row(
         "load_phonons_first",
@@ -59,5 +99,13 @@ ROWS = (
         "s",
         f"{NAME} a second time: checked by hash and mapped from the store; matminer load_dataset",
         lambda settings: _prepare(settings, again=True),
+    ),
+    Row(
+        "load_mp2018_again",
+        "ms/crystal",
+        "all 36,737 crystals of mp2018 a second time: checked by hash and mapped from the store; JSON and pymatgen "
+        f"Structure.from_dict, {SAMPLE:,} of them, spread evenly over all numbers of atoms",
+        _prepare_mp2018,
+        target=300,
     ),
 )

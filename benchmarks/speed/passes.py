@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,33 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
-from benchmarks.speed.phonons import phonons
+from benchmarks.speed.original_cgcnn import OriginalBatches, OriginalNetwork
+from benchmarks.speed.phonons import NAME, loaded
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, plain_graphs
 from benchmarks.speed.rows import Measurement, Settings
-from crystalbench.representations import Arrays, CrystalGraph
+from crystalbench.crystals import Crystals
+from crystalbench.representations import CrystalGraph
 
 BATCH = 256
+MOST = 2048
 INFERENCE_PASSES = 3
 
 Batches = Callable[[], Iterable[tuple[Any, Tensor]]]
 """Makes the pairs of batch and targets (n, 1) of one pass over the data."""
 
 
-def graphs_and_targets(settings: Settings) -> tuple[Arrays, np.ndarray]:
-    """Graphs of all crystals, and their standardised targets (n,)."""
-    task = phonons(settings)
+def crystals_and_targets(settings: Settings, name: str = NAME) -> tuple[Crystals, np.ndarray]:
+    """The crystals of a task, or those of `MOST` of its rows, and their standardised targets (n,)."""
+    task = loaded(settings, name).limited(MOST)
     targets = (task.targets - task.targets.mean()) / task.targets.std()
-    return CrystalGraph(neighbors=12)(task.inputs), targets.astype(np.float32)
+    crystals = task.inputs
+    assert isinstance(crystals, Crystals)  # a task with structures
+    return crystals, targets.astype(np.float32)
 
 
 def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
     """Crystals per second of a pass over the data with all steps of training: batch, forward, L1, backward, AdamW."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     loss = nn.L1Loss()
 
     def measurement() -> float:
@@ -62,24 +68,39 @@ def inference(network: nn.Module, batches: Batches, count: int) -> Measurement:
     return measurement
 
 
-def plain_measurement(arrays: Arrays, targets: np.ndarray, kind: str, *, stock: bool = False) -> Measurement:
-    """The peer's measurement.
+def plain_measurement(crystals: Crystals, targets: np.ndarray, kind: str, *, stock: bool = False) -> Measurement:
+    """The measurement of PyTorch Geometric.
 
     Args:
-        arrays: graphs of n crystals.
+        crystals: n crystals.
         targets: (n,) standardised.
         kind: ``training`` or ``inference``.
         stock: use `CGConv` without the original's norms.
     """
-    graphs = plain_graphs(arrays, targets)
+    graphs = plain_graphs(CrystalGraph()(crystals), targets)
     torch.manual_seed(0)
     network = PlainCGCNN(graphs[0].x.shape[1], graphs[0].edge_attr.shape[1], stock=stock)
     loader = DataLoader(graphs, batch_size=BATCH, shuffle=kind == "training")
+    return _as_usual(network, lambda: ((batch, batch.y) for batch in loader), kind, len(graphs))
 
-    def batches() -> Iterable[tuple[Any, Tensor]]:
-        return ((batch, batch.y) for batch in loader)
 
-    measure = {"training": training, "inference": inference}[kind](network, batches, len(graphs))
+def original_measurement(crystals: Crystals, targets: np.ndarray, kind: str, clone: Path) -> Measurement:
+    """The measurement of the original CGCNN.
+
+    Args:
+        crystals: n crystals.
+        targets: (n,) standardised.
+        kind: ``training`` or ``inference``.
+        clone: of the original.
+    """
+    arrays = CrystalGraph()(crystals)
+    batches = OriginalBatches(clone, arrays, targets, BATCH, shuffle=kind == "training")
+    torch.manual_seed(0)
+    return _as_usual(OriginalNetwork(clone, *batches.widths), lambda: batches, kind, len(crystals))
+
+
+def _as_usual(network: nn.Module, batches: Batches, kind: str, count: int) -> Measurement:
+    measure = {"training": training, "inference": inference}[kind](network, batches, count)
 
     def measurement() -> float:
         torch.use_deterministic_algorithms(False)  # torch's default; CrystalBench's trainer asks for determinism

@@ -1,4 +1,4 @@
-"""The crystals that the rows share: matbench_phonons."""
+"""The crystals that the rows share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from crystalbench.tasks import DataSources, Task, get_task_spec
 from crystalbench.tasks.official import OFFICIAL
 
 NAME = "matbench_phonons"
+MP = "matbench_mp_e_form"
 
 
-def phonons(settings: Settings) -> Task:
-    """The task, read (and downloaded if need be) as CrystalBench always does.
+def loaded(settings: Settings, name: str) -> Task:
+    """A task, read (and downloaded if need be) as CrystalBench always does.
 
     Raises:
         DataError: its data is not at hand.
     """
-    return get_task_spec(NAME).load(DataSources(data_dir=settings.data_dir))
+    return get_task_spec(name).load(DataSources(settings.data_dir, dict(settings.data)))
+
+
+def phonons(settings: Settings) -> Task:
+    """matbench_phonons.
+
+    Raises:
+        DataError: its data is not at hand.
+    """
+    return loaded(settings, NAME)
 
 
 def phonons_file(settings: Settings) -> Path:

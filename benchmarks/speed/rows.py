@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,11 +19,15 @@ class Settings:
 
     Attributes:
         data_dir: folder with matminer's files; None for CrystalBench's usual one.
-        threads: threads that both sides may use.
+        threads: threads, or processes, that both sides may use.
+        data: files of tasks, as for ``--data`` of the run command.
+        cgcnn: clone of the original CGCNN.
     """
 
     data_dir: Path | None = None
     threads: int = 1
+    data: Mapping[str, Path] = field(default_factory=dict)
+    cgcnn: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Row:
         against: what is compared with what, in one line.
         prepare: a context that yields our measurement and the peer's; what it does before is not counted.
         more_is_better: whether the unit is a throughput and not a cost.
+        target: the least ratio wanted, with two threads.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Row:
     against: str
     prepare: Callable[[Settings], AbstractContextManager[tuple[Measurement, Measurement]]]
     more_is_better: bool = False
+    target: float | None = None
 
 
 @dataclass(frozen=True)

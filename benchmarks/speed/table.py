@@ -60,12 +60,17 @@ def write_results(file: Path, results: Iterable[Result]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows([_written(value) for value in dataclasses.astuple(result)] for result in results)
+    writer.writerows([written(value) for value in dataclasses.astuple(result)] for result in results)
+    write_text(file, text.getvalue())
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text.getvalue())
+            stream.write(text)
         Path(scratch).chmod(0o644)
         Path(scratch).replace(file)
     finally:
@@ -90,12 +95,12 @@ def screen(results: Iterable[Result]) -> Table:
     for heading in ("name", "ours", "peer", "unit", "ratio"):
         table.add_column(heading, justify="right" if heading in ("ours", "peer", "ratio") else "left", no_wrap=True)
     for r in results:
-        table.add_row(r.name, _written(r.ours), _written(r.peer), r.unit, f"{_written(r.ratio)} ×")
+        table.add_row(r.name, written(r.ours), written(r.peer), r.unit, f"{written(r.ratio)} ×")
     return table
 
 
-def _written(value: str | float) -> str:
-    """A number with three significant digits, or four from 1000 on, never with an exponent."""
+def written(value: str | float) -> str:
+    """A text as it is; a number with three significant digits, or four from 1000 on, never with an exponent."""
     if isinstance(value, str):
         return value
     if abs(value) >= 100:

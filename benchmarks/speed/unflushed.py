@@ -49,10 +49,10 @@ def main() -> None:
 
     prepare_threads(options.threads, flush=False)
 
-    from benchmarks.speed.passes import graphs_and_targets, plain_measurement
+    from benchmarks.speed.passes import crystals_and_targets, plain_measurement
 
-    arrays, targets = graphs_and_targets(Settings(options.data_dir, options.threads))
-    measurement = plain_measurement(arrays, targets, options.kind)
+    crystals, targets = crystals_and_targets(Settings(options.data_dir, options.threads))
+    measurement = plain_measurement(crystals, targets, options.kind)
     prepare_threads(options.threads, flush=False)  # nothing imported meanwhile may have changed it
     measurement()
     print(measurement())

@@ -132,7 +132,7 @@ def test_rows_have_unique_names_and_one_line_of_explanation() -> None:
 
 def test_rows_are_chosen_by_name_or_pattern() -> None:
     assert chosen([]) == list(ROWS.values())
-    assert [row.name for row in chosen(["graphs_phonons", "load_*"])] == [
+    assert [row.name for row in chosen(["graphs_phonons", "load_phonons_*"])] == [
         "load_phonons_first",
         "load_phonons_again",
         "graphs_phonons",
@@ -149,6 +149,33 @@ def test_the_command_writes_only_the_rows_named(
     assert command.main(["first", "--results", str(tmp_path), "--repeats", "2"]) == 0
     assert [(r.name, r.ratio) for r in table.read_results(tmp_path / "speed.csv")] == [("first", 4), ("second", 2)]
     assert "second" in capsys.readouterr().out
+
+
+def test_a_row_without_its_data_does_not_stop_the_others(
+    fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def without(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
+        raise DataError("name the file with --data mp2018=PATH")
+        yield
+
+    rows = by_name([Row("first", "s", "a; b", without), _fake("second", [9, 2, 2], [9, 1, 1], [], True)])
+    monkeypatch.setattr(command, "chosen", lambda names: chosen(names, rows))
+    assert command.main(["--results", str(tmp_path), "--repeats", "2"]) == 1
+    assert "first: not measured: name the file" in capsys.readouterr().err
+    assert [r.name for r in table.read_results(tmp_path / "speed.csv")] == ["second"]
+    assert "| `second` |" in (tmp_path / "speed.md").read_text()
+
+
+def test_files_of_tasks_are_given_by_name(fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Settings] = []
+    monkeypatch.setattr(command, "measure", lambda row, settings, *_: given.append(settings) or _result(row.name))
+    file = tmp_path / "t.parquet"
+    file.touch()
+    options = ["--data", f"mp2018={file}", "--threads", "2", "--cgcnn", str(tmp_path)]
+    assert command.main(["first", "--results", str(tmp_path), *options]) == 0
+    assert given == [Settings(None, 2, {"mp2018": file}, tmp_path)]
+    assert command.main(["first", "--results", str(tmp_path), "--data", f"mp2019={file}"]) == 1
 
 
 def test_the_command_lists_rows_without_measuring(

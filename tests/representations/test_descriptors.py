@@ -19,7 +19,8 @@ from helpers import (
 
 from crystalbench.compositions import Compositions
 from crystalbench.crystals import Crystals
-from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.representations._processes import PROCESSES
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import BANKS, DescriptorBank, bank
 from crystalbench.representations.descriptors.voronoi import FACE_TOLERANCE, tessellate
@@ -281,18 +282,11 @@ def test_several_processes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     alone = DescriptorBank()(crystals)
     key = DescriptorBank().key
     monkeypatch.setattr(bank, "_CHUNK", 3)
-    monkeypatch.setenv(bank.WORKERS, "2")
+    monkeypatch.setenv(PROCESSES, "2")
     together = DescriptorBank()(crystals)
     for name, array in alone.values.items():
         np.testing.assert_array_equal(array, together.values[name])
     assert DescriptorBank().key == key
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "two", ""])
-def test_a_number_of_processes_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(bank.WORKERS, value)
-    with pytest.raises(ConfigError, match=bank.WORKERS):
-        DescriptorBank()(COORDINATION["bcc"][0])
 
 
 def test_compositions_and_unknown_banks_are_refused() -> None:

@@ -138,7 +138,7 @@ def test_tolerance() -> None:
 def test_the_size_of_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = _crystals()
     whole = QuotientGraph()(crystals)
-    monkeypatch.setattr(quotient, "_AT_ONCE", 20)
+    monkeypatch.setattr(quotient, "_CHUNK", 2)
     pieces = QuotientGraph()(crystals)
     for name, array in whole.values.items():
         assert np.array_equal(array, pieces.values[name]), name

@@ -23,6 +23,7 @@ from crystalbench.representations import (
     DiffractionPowerSpectrum,
     Layout,
     MagpieFeatures,
+    QuotientGraph,
     Representation,
     SphereGraph,
 )
@@ -33,6 +34,8 @@ KEPT: list[Representation] = [
     CrystalGraph(),
     CrystalGraph(neighbors=5, vectors=True),
     SphereGraph(),
+    QuotientGraph(),
+    QuotientGraph(SphereGraph()),
     DescriptorBank(),
     DescriptorBank("rich"),
     DescriptorBank("atom_count"),

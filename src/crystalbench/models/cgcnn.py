@@ -10,20 +10,23 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.convolution import Edges, GatedConvolution
+from crystalbench.models.convolution import GatedConvolution
+from crystalbench.models.edges import Edges
+from crystalbench.models.merging import MergesEqualAtoms
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.weighted import softplus
-from crystalbench.representations import CrystalGraph, QuotientGraph
+from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 from crystalbench.representations.quotient import SITE
 
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
+    from crystalbench.representations import QuotientGraph
 
 
 @dataclass
-class CGCNN(NetworkModel):
+class CGCNN(MergesEqualAtoms, NetworkModel):
     """Crystal graph convolutional network (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018).
 
     Atoms start from element features and exchange gated messages with their 12 nearest neighbours; distances enter as
@@ -43,9 +46,6 @@ class CGCNN(NetworkModel):
     # Not supercells and other cells: they list atoms otherwise, which decides where a shell of alike atoms is cut.
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION, Invariance.REFLECTION})
 
-    merges_equal_atoms: ClassVar[bool] = True
-    """Not a hyperparameter: the function is the same. A subclass that treats equal atoms unequally sets it to False."""
-
     width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
     layers: Annotated[int, IntDistribution(1, 6)] = 3
     neighbors: Annotated[int, IntDistribution(6, 24)] = 12
@@ -60,7 +60,7 @@ class CGCNN(NetworkModel):
     @property
     def representation(self) -> QuotientGraph:
         """Nearest-neighbour graph with equal atoms merged."""
-        return QuotientGraph(CrystalGraph(neighbors=self.neighbors), merged=self.merges_equal_atoms)
+        return self.merged(CrystalGraph(neighbors=self.neighbors))
 
     def encoder(self) -> nn.Module:
         """Embedding, convolutions and pooling."""

@@ -1,12 +1,7 @@
-"""CGCNN's gated convolution over quotient graphs.
-
-What costs time is element-wise work on the edges. So there are few passes over them, and backward passes are written
-out where automatic ones would take more.
-"""
+"""CGCNN's gated convolution over quotient graphs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,66 +9,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from crystalbench.models.edges import sums
 from crystalbench.models.weighted import WeightedBatchNorm, logarithm, softplus
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import Batch
-
-
-@dataclass(frozen=True, eq=False)
-class Edges:
-    """The edges of a batch of quotient graphs.
-
-    An edge reads three rows of a table, which has one for each site as a source, one for each site as a neighbour, and
-    one for each shell.
-
-    Attributes:
-        rows: (edges, 3) int64 rows of the table.
-        counts: (edges, 1) float, the neighbours of an atom that an edge stands for.
-        weights: (edges,) float, the edges of the whole graph that an edge stands for.
-        offsets: (sites + 1,) int64, where the edges of each source begin.
-        readers: (3 edges,) int64, the edges that read the rows of the table, row after row.
-        reader_offsets: (2 sites + shells + 1,) int64, where the edges that read each row begin.
-    """
-
-    rows: Tensor
-    counts: Tensor
-    weights: Tensor
-    offsets: Tensor
-    readers: Tensor
-    reader_offsets: Tensor
-
-    @classmethod
-    def of(cls, batch: Batch) -> Edges:
-        """Those of a batch of `QuotientGraph`."""
-        sources, sites, shells = batch["sources"], len(batch["numbers"]), len(batch["distances"])
-        rows = torch.stack([sources, batch["neighbors"] + sites, batch["shells"] + 2 * sites])
-        counts = batch["counts"].to(batch["distances"].dtype)
-        weights = counts * batch["multiplicities"][sources]
-        ordered, readers = torch.sort(rows.flatten(), stable=True)
-        # Not torch.bincount, which waits for a GPU.
-        offsets = torch.searchsorted(ordered, torch.arange(2 * sites + shells + 1, device=rows.device))
-        readers = readers % max(1, len(sources))
-        return cls(rows.t().contiguous(), counts.unsqueeze(1), weights, offsets[: sites + 1], readers, offsets)
-
-    @property
-    def sources(self) -> Tensor:
-        """(edges, 1) int64 the site at which each edge begins."""
-        return self.rows[:, :1]
-
-
-class _Read(torch.autograd.Function):
-    """The sum of the three rows that each edge reads: table (rows, d) to (edges, d)."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, edges: Edges) -> Tensor:
-        ctx.edges = edges
-        return functional.embedding_bag(edges.rows, table, mode="sum")
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _sums(ctx.edges.readers, gradient, ctx.edges.reader_offsets), None
+    from crystalbench.models.edges import Edges
 
 
 class _GatedSum(torch.autograd.Function):
@@ -91,7 +31,7 @@ class _GatedSum(torch.autograd.Function):
         ctx.save_for_backward(opened, message)
         ctx.edges = edges
         every = torch.arange(len(gates), device=gates.device)
-        return _sums(every, opened[:, :width] * message, edges.offsets, edges.counts[:, 0]).neg_()
+        return sums(every, opened[:, :width] * message, edges.offsets, edges.counts[:, 0]).neg_()
 
     @staticmethod
     @once_differentiable
@@ -105,13 +45,6 @@ class _GatedSum(torch.autograd.Function):
         torch.mul(weighted, opened[:, :width], out=upon)
         torch.mul(upon, message, out=first)
         return d_gates.addcmul_(d_gates, opened, value=-1), None
-
-
-def _sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Sums of segments of chosen rows: the fastest there is, and the order of its additions is always the same."""
-    return functional.embedding_bag(
-        rows, values, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
-    )
 
 
 class GatedConvolution(nn.Module):
@@ -155,7 +88,7 @@ class GatedConvolution(nn.Module):
         own, other, shell = torch.split(weight, [sites.shape[1], sites.shape[1], shells.shape[1]], dim=1)
         linear = functional.linear
         table = torch.cat([linear(sites, own, bias), linear(sites, other), linear(shells, shell)])
-        gates: Tensor = _Read.apply(table, edges)  # type: ignore[no-untyped-call]
+        gates = edges.read(table)
         if self.training:
             gates = self.gate_norm(gates, edges.weights, self.signs)
         summed: Tensor = _GatedSum.apply(gates, edges)  # type: ignore[no-untyped-call]

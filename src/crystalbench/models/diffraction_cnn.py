@@ -42,8 +42,8 @@ class DiffractionCNN(NetworkModel):
     intensity, goes through the same perceptron with batch normalisation (convolutions of size one), then the maximum
     over all reflections is taken; patterns are turned at random while training, and at prediction the embeddings of a
     few fixed orientations are averaged. ``grid`` is a convolutional network on the cube of Miller indices, with the
-    intensity and |g| as channels; every layer makes the cube smaller by two, until one cell is left. ``power`` is
-    convolutional along |g| and reads the rotation-invariant power spectrum.
+    intensity and ``|g|`` as channels; every layer makes the cube smaller by two, until one cell is left. ``power`` is
+    convolutional along ``|g|`` and reads the rotation-invariant power spectrum.
 
     Deviations: the training and the head are the shared ones; orientations are uniform over O(3); embeddings are
     averaged over several orientations where the original predicts from a single random one.

@@ -11,6 +11,7 @@ from crystalbench._flat import load_arrays, save_arrays
 from crystalbench._folders import cache_dir
 from crystalbench.crystals import Inputs
 from crystalbench.errors import DataError
+from crystalbench.representations._processes import allowed_processes
 from crystalbench.representations.arrays import Arrays
 
 if TYPE_CHECKING:
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def represent(representation: Representation, inputs: Inputs) -> tuple[Arrays, float]:
+def represent(representation: Representation, inputs: Inputs, processes: int = 1) -> tuple[Arrays, float]:
     """The arrays of all inputs, from the cache where it has them.
+
+    Args:
+        representation: what to compute.
+        inputs: n crystals or compositions.
+        processes: that may compute, this one included; the environment variable ``CRYSTALBENCH_PROCESSES`` comes first.
 
     Returns:
         The arrays (memory-mapped when cached) and the seconds that computing them took, also when they were read: the
@@ -36,7 +42,8 @@ def represent(representation: Representation, inputs: Inputs) -> tuple[Arrays, f
             log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
             shutil.rmtree(path, ignore_errors=True)
     start = time.perf_counter()
-    arrays = representation(inputs)
+    with allowed_processes(processes):
+        arrays = representation(inputs)
     seconds = time.perf_counter() - start
     stored, meta = arrays.to_storage()
     try:

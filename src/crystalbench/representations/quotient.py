@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench._flat import offsets_of
-from crystalbench.crystals import Inputs
+from crystalbench.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError
+from crystalbench.representations._processes import by_chunks
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.representation import Representation
@@ -19,7 +20,8 @@ from crystalbench.representations.sphere_graph import EDGE, SphereGraph
 SITE, SHELL = "site", "shell"
 """Levels: sites, each of which stands for equal atoms; and the distances that occur in a crystal."""
 
-_AT_ONCE = 1 << 16  # atoms that are compared in one go
+_CHUNK = 512  # crystals whose atoms are compared in one go
+_WORTH_PROCESSES = 5_000  # crystals for which other processes are started
 _Ints = npt.NDArray[np.int64]
 _Colors = npt.NDArray[np.uint64]
 
@@ -66,9 +68,13 @@ class QuotientGraph(Representation):
 
     def __call__(self, inputs: Inputs) -> Arrays:
         """The quotient graphs of n crystals."""
-        whole = self.graph(inputs)
-        chunks = np.array_split(np.arange(len(whole)), max(1, -(-int(whole.offsets["atom"][-1]) // _AT_ONCE)))
-        return Arrays.concatenated([self._quotient(whole[chunk]) for chunk in chunks])
+        if not isinstance(inputs, Crystals):
+            return self._quotient(self.graph(inputs))  # says what is wrong
+        return Arrays.concatenated(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
+
+    def _of(self, crystals: Crystals) -> Arrays:
+        starts = range(0, max(1, len(crystals)), _CHUNK)
+        return Arrays.concatenated([self._quotient(self.graph(crystals[i : i + _CHUNK])) for i in starts])
 
     def _quotient(self, whole: Arrays) -> Arrays:
         atoms = _Atoms.of(whole, self.tolerance)

@@ -181,7 +181,7 @@ class _Engine:
         if key not in self._shown:
             # Runs come task by task: keep one task's representations in memory, not all.
             self._shown = {k: v for k, v in self._shown.items() if k[0] == run.asked.data}
-            self._shown[key] = Shown.of(run.task, run.view, run.model.needs)
+            self._shown[key] = Shown.of(run.task, run.view, run.model.needs, self.machine.threads)
         return self._shown[key]
 
     def _lock(self, run: Run) -> FileLock:

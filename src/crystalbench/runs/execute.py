@@ -41,18 +41,20 @@ class Shown:
     Attributes:
         task: the task.
         inputs: its inputs under a view; compositions alone for models that need no more.
+        processes: that may compute representations.
         used: keys of the representations that were asked for since it was last emptied.
         waited: seconds spent so far on getting representations, computed or read.
     """
 
     task: Task
     inputs: Inputs
+    processes: int = 1
     used: set[str] = field(default_factory=set)
     waited: float = 0.0
     _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, task: Task, view: View, needs: Needs) -> Shown:
+    def of(cls, task: Task, view: View, needs: Needs, processes: int = 1) -> Shown:
         """What a model with these needs may see of a task under a view.
 
         Raises:
@@ -61,10 +63,10 @@ class Shown:
         inputs = task.inputs
         if isinstance(inputs, Crystals):
             inputs = view(inputs)
-            return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs)
+            return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs, processes)
         if needs is Needs.STRUCTURE:
             raise DataError(f"{task.name}: has compositions only; this model needs structures")
-        return cls(task, inputs)
+        return cls(task, inputs, processes)
 
     def samples(self, rows: npt.NDArray[np.int64], *, with_targets: bool) -> Samples:
         """The rows of a part of a fold. Rows to predict carry no targets."""
@@ -79,7 +81,7 @@ class Shown:
     def _rows_of(self, representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
         if representation.key not in self._memo:
             start = time.perf_counter()
-            self._memo[representation.key] = represent(representation, self.inputs)
+            self._memo[representation.key] = represent(representation, self.inputs, self.processes)
             self.waited += time.perf_counter() - start
         self.used.add(representation.key)
         return self._memo[representation.key][0][rows]
@@ -112,7 +114,7 @@ def execute(
     if (tuned is None) != (asked.tuning is None):
         raise ValueError("a run that asks for tuning is executed with what was found, and no other")
     reset_peak_memory()
-    shown = shown or Shown.of(task, get_view(asked.view), model.needs)
+    shown = shown or Shown.of(task, get_view(asked.view), model.needs, machine.threads)
     shown.used.clear()
     train_rows, test_rows = task.split(asked.fold)
     splits = inner_splits(task.name, asked.fold, task.targets[train_rows], task.target.kind, asked.protocol)

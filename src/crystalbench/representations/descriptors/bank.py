@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
-import multiprocessing
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from crystalbench.crystals import Crystals, Inputs
-from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.representations._processes import by_chunks
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import cell, neighborhoods, radial, symmetry
@@ -22,8 +21,6 @@ from crystalbench.representations.representation import Representation
 
 log = logging.getLogger(__name__)
 
-WORKERS = "CRYSTALBENCH_DESCRIPTOR_WORKERS"
-"""Environment variable: processes that compute descriptors; 1 by default."""
 _CHUNK = 64  # crystals that a process is given at once
 _NAMED = 5  # ids that a warning names
 
@@ -76,7 +73,7 @@ class DescriptorBank(Representation):
 
     Arrays: ``descriptors`` (n, d) float64, NaN where not known; ``failed`` (n, parts) bool, by the names in `parts`.
 
-    The processes that compute are as many as the environment variable ``CRYSTALBENCH_DESCRIPTOR_WORKERS`` says.
+    Several processes compute them where the environment variable ``CRYSTALBENCH_PROCESSES`` says so.
 
     Attributes:
         bank: ``gong28``, ``rich`` or ``atom_count``.
@@ -126,14 +123,8 @@ _Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], list[_Reason]]
 
 def _join(bank: str, crystals: Crystals) -> _Rows:
     """Descriptors, failures and their reasons by row, computed by as many processes as are asked for."""
-    starts = range(0, len(crystals), _CHUNK)
-    workers = min(_workers(), len(starts))
-    if workers < 2:
-        return _rows(bank, crystals)
-    chunks = [crystals[start : start + _CHUNK] for start in starts]
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        found = list(pool.map(_rows, [bank] * len(chunks), chunks))
+    found = by_chunks(partial(_rows, bank), crystals, _CHUNK)
+    starts = np.cumsum([0, *(len(part[0]) for part in found[:-1])]).tolist()
     reasons = [(start + r[0], r[1], r[2]) for start, part in zip(starts, found, strict=True) for r in part[2]]
     return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]), reasons
 
@@ -171,10 +162,3 @@ def _warn(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
         named = ", ".join(str(ids[row]) for row in concerned[:_NAMED])
         more = f" and {len(concerned) - _NAMED} more" if len(concerned) > _NAMED else ""
         log.warning("%s%s: descriptors stay empty: %s (%s)", named, more, names_of_parts, why)
-
-
-def _workers() -> int:
-    value = os.environ.get(WORKERS, "1")
-    if not value.isdigit() or int(value) < 1:
-        raise ConfigError(f"{WORKERS} = {value!r} must be a whole number of processes, at least 1")
-    return int(value)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import moyopy
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals
+from crystalbench.crystals import Crystals, joined
+from crystalbench.representations._processes import by_chunks
 
 CELLS = ("primitive", "conventional")
+
+_CHUNK = 256  # crystals that a process is given at once
+_WORTH_PROCESSES = 2_000  # crystals, a second's work
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,7 @@ def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float =
     gives the same result; a left-handed cell is mirrored.
 
     A crystal whose symmetry is not found (two atoms on one place, for instance) keeps its own cell and coordinates; a
-    warning names it.
+    warning names it. Large inputs are shared out among processes (`CRYSTALBENCH_PROCESSES`).
 
     Args:
         crystals: n crystals.
@@ -39,6 +44,10 @@ def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float =
     Returns:
         The n crystals with the same ids; the numbers of atoms may differ.
     """
+    return joined(by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES))
+
+
+def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
     lattices, coords, numbers = [], [], []
     for i in range(len(crystals)):
         rows = slice(crystals.offsets[i], crystals.offsets[i + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench._flat import segment_rows
 from crystalbench.crystals import Crystals
 from crystalbench.representations.diffraction.scattering import form_factors, require_scattering
 
-_CHUNK = 1 << 17  # complex numbers worked on at once: few enough to stay near the processor
+_CHUNK = 1 << 18  # atoms times points worked on at once: few enough to stay near the processor
 
 
 @dataclass(frozen=True)
@@ -63,46 +65,118 @@ def intensity_boxes(crystals: Crystals, bounds: npt.NDArray[np.int64], scatterin
         miller = np.stack(
             np.meshgrid(np.arange(-H, H + 1), np.arange(-K, K + 1), np.arange(L + 1), indexing="ij"), axis=-1
         )
-        most = max(1, _CHUNK // (miller.size // 3))  # atoms at once
-        chunk_of = np.cumsum(crystals.atom_counts[rows]) // most
+        chunk_of = np.cumsum(crystals.atom_counts[rows] * (miller.size // 3)) // _CHUNK
         for part in np.split(rows, np.flatnonzero(np.diff(chunk_of)) + 1):
-            squares, intensities = _box(crystals[part], miller, scattering, most)
-            shape = (len(part), *miller.shape[:3])
-            yield Box(part, miller, squares.reshape(shape), intensities.reshape(shape))
+            with _one_thread():
+                box = _box(crystals, part, miller, scattering)
+            yield box
 
 
-def _box(
-    crystals: Crystals, miller: npt.NDArray[np.int64], scattering: str, most: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Squares of |g| and intensities, both (n, points)."""
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: what is computed at once is so little that threads wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _box(crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np.int64], scattering: str) -> Box:
+    import torch
+
+    crystals = crystals[rows]
     order = np.lexsort((crystals.numbers, crystals.owners))
     owners, numbers = crystals.owners[order], crystals.numbers[order]
+    # One group of atoms for each element of each crystal, those of equal size together.
     firsts = np.flatnonzero(np.r_[True, (np.diff(owners) != 0) | (np.diff(numbers.astype(int)) != 0)])
-    # One row for each element of each crystal: the sum over its atoms of the phase factors.
-    sums = np.zeros((len(firsts), miller.size // 3), dtype=np.complex128)
-    coords = crystals.frac_coords[order]
-    for start in range(0, len(coords), most):
-        stop = min(start + most, len(coords))
-        first, last = np.searchsorted(firsts, (start, stop - 1), side="right") - 1
-        begins = np.maximum(firsts[first : last + 1], start) - start
-        sums[first : last + 1] += np.add.reduceat(_phases(coords[start:stop], miller), begins, axis=0)
-    flat = miller.reshape(-1, 3).astype(np.float64)
+    offsets = np.append(firsts, len(order))
+    counts = np.diff(offsets)
+    by_count = np.argsort(counts, kind="stable")
+    elements, element_owners = numbers[firsts[by_count]], owners[firsts[by_count]]
+    coords = crystals.frac_coords[order[segment_rows(offsets, by_count)]]
+    k, l = miller[0, :, :, 1].ravel(), miller[0, :, :, 2].ravel()  # noqa: E741
+    kept = (l > 0) | (k >= 0)  # the others follow from Friedel's law
+    sums = _phase_sums(coords, counts[by_count], miller[:, 0, 0, 0], k[kept], l[kept])
+    squares = _squares(crystals, miller)
+    few = squares.reshape(len(crystals), -1, len(kept))[:, :, kept].reshape(len(crystals), -1)
+    factors = form_factors(elements, few[element_owners] / 4, scattering)
+    sums *= factors.reshape(len(elements), sums.shape[1], 1, -1)
+    parts = np.zeros((len(crystals), *sums.shape[1:]))
+    # Much faster than NumPy's ways to add rows.
+    torch.from_numpy(parts).index_add_(0, torch.from_numpy(element_owners), torch.from_numpy(sums))
+    parts *= parts
+    intensities = np.empty((len(crystals), len(miller), len(kept)))
+    intensities[:, :, kept] = parts[:, :, 0] + parts[:, :, 1]
+    intensities /= (crystals.volumes**2)[:, None, None]
+    shape = (len(crystals), *miller.shape[:3])
+    intensities = intensities.reshape(shape)
+    half = miller.shape[1] // 2
+    intensities[:, :, :half, 0] = intensities[:, ::-1, :half:-1, 0]
+    return Box(rows, miller, squares.reshape(shape), intensities)
+
+
+def _squares(crystals: Crystals, miller: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Squares of |g| in Å⁻², (n, points): a quadratic form of the Miller indices."""
     reciprocal = reciprocal_lattices(crystals)
-    metrics = reciprocal @ reciprocal.transpose(0, 2, 1)
-    squares = np.maximum(((flat @ metrics) * flat).sum(-1), 0.0)
-    sums *= form_factors(numbers[firsts], squares[owners[firsts]] / 4, scattering)
-    starts_of_crystals = np.searchsorted(owners[firsts], np.arange(len(crystals)))
-    factors = np.add.reduceat(sums, starts_of_crystals, axis=0)
-    return squares, (factors.real**2 + factors.imag**2) / (crystals.volumes**2)[:, None]
+    i, j = np.triu_indices(3)
+    metrics = (reciprocal @ reciprocal.transpose(0, 2, 1))[:, i, j] * np.where(i == j, 1.0, 2.0)
+    flat = miller.reshape(-1, 3).astype(np.float64)
+    return np.maximum(metrics @ (flat[:, i] * flat[:, j]).T, 0.0)
 
 
-def _phases(coords: npt.NDArray[np.float64], miller: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
-    """exp(2πi (h x + k y + l z)), (atoms, points): a product of three tables, one for each axis."""
-    axes = miller[:, 0, 0, 0], miller[0, :, 0, 1], miller[0, 0, :, 2]
-    h, k, l = (np.exp(2j * np.pi * coords[:, i, None] * indices) for i, indices in enumerate(axes))  # noqa: E741
-    plane = (h[:, :, None] * k[:, None, :]).reshape(len(coords), -1, 1)
-    phases: npt.NDArray[np.complex128] = (plane * l[:, None, :]).reshape(len(coords), -1)
-    return phases
+def _phase_sums(
+    coords: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.int64],
+    h: npt.NDArray[np.int64],
+    k: npt.NDArray[np.int64],
+    l: npt.NDArray[np.int64],  # noqa: E741
+) -> npt.NDArray[np.float64]:
+    """Σ_j exp(2πi (h x_j + k y_j + l z_j)) over groups of atoms.
+
+    A phase is the product of a number for h and one for k and l, so that a sum over atoms is a product of matrices.
+    The real part and the imaginary part stand apart.
+
+    Args:
+        coords: (atoms, 3) fractional coordinates, group after group.
+        counts: (groups,) atoms of each, ascending.
+        h: (p,) first Miller indices.
+        k: (q,) second Miller indices.
+        l: (q,) third Miller indices, to go with the second.
+
+    Returns:
+        (groups, p, 2, q).
+    """
+    # Atoms come last, so that long rows are worked on.
+    first, (y, y_sin), (z, z_sin) = (
+        _cos_sin(np.multiply.outer(2 * np.pi * np.arange(n.min(), n.max() + 1), coords[:, i]))
+        for i, n in enumerate((h, k, l))
+    )
+    y, y_sin, z, z_sin = y[k - k.min()], y_sin[k - k.min()], z[l - l.min()], z_sin[l - l.min()]
+    both = np.empty((2, 2, len(k), len(coords)))
+    both[0, 0] = both[1, 1] = y * z - y_sin * z_sin
+    both[0, 1] = y * z_sin + y_sin * z
+    np.negative(both[0, 1], out=both[1, 0])
+    left = np.ascontiguousarray(first.reshape(-1, len(coords)).T).reshape(len(coords), 2, -1)
+    right = np.ascontiguousarray(both.reshape(-1, len(coords)).T).reshape(len(coords), 2, -1)
+    sums = np.empty((len(counts), left.shape[2], right.shape[2]))
+    atom, group = 0, 0
+    for count, groups in zip(*np.unique(counts, return_counts=True), strict=True):
+        atoms = slice(atom, atom := atom + groups * count)
+        a, b = (table[atoms].reshape(groups, 2 * count, -1) for table in (left, right))
+        np.matmul(a.transpose(0, 2, 1), b, out=sums[group : (group := group + groups)])
+    return sums.reshape(len(counts), left.shape[2], 2, -1)
+
+
+def _cos_sin(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Cosines and sines, (2, ...)."""
+    import torch  # several times faster than NumPy
+
+    turned = torch.from_numpy(angles)
+    return torch.stack([turned.cos(), turned.sin()]).numpy()
 
 
 def mirrored(half: npt.NDArray[Any]) -> npt.NDArray[Any]:

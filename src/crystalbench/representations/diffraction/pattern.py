@@ -29,7 +29,7 @@ class DiffractionPattern(Representation):
     """Points of the reciprocal lattice and the intensity that each would diffract.
 
     The pattern of deepKNet ("Learning the Crystal Structure Genome", Phys. Rev. Research, 2022): the crystal in its
-    standard primitive cell, g = (h, k, l) B without 2π, and I = |F|² / V² without thermal motion, Lorentz and
+    standard primitive cell, g = (h, k, l) B without 2π, and ``I = |F|² / V²`` without thermal motion, Lorentz and
     polarisation factors, or a wavelength. See `standard_cells`, `form_factors` and `intensity_boxes` for the formulas.
     Intensities are computed in double precision and kept in single.
 
@@ -38,9 +38,9 @@ class DiffractionPattern(Representation):
     With ``points="sphere"``, level ``reflection``: ``intensities`` (rows,) float32 and ``miller`` (rows, 3) int16.
 
     Attributes:
-        points: ``cube`` for all |h|, |k|, |l| ≤ max_index, ``sphere`` for all |g| ≤ q_max. The sphere does not depend
-            on the choice of the cell; where a lattice has more symmetry than the crystal on it, the standard cell is
-            one of several, and so is the cube.
+        points: ``cube`` for all h, k, l from −max_index to max_index, ``sphere`` for all ``|g| ≤ q_max``. The sphere
+            does not depend on the choice of the cell; where a lattice has more symmetry than the crystal on it, the
+            standard cell is one of several, and so is the cube.
         max_index: 1 to 4; 0 for the three points 100, 010, 001 only; −1 for these and 000.
         q_max: radius of the sphere in Å⁻¹.
         scattering: ``xray`` or ``neutron``.
@@ -118,7 +118,10 @@ def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray
     reach = max(1, max_index)
     whole = np.empty((len(crystals), *[2 * reach + 1] * 3))
     for box in intensity_boxes(crystals, np.full((len(crystals), 3), reach), scattering):
-        whole[box.rows] = mirrored(box.intensities)
+        whole[box.rows, :, :, reach:] = box.intensities
+        whole[box.rows, :, :, :reach] = box.intensities[:, ::-1, ::-1, :0:-1]
+    if max_index > 0:
+        return whole.reshape(len(crystals), (2 * reach + 1) ** 3)
     h, k, l = (miller_indices(max_index) + reach).T  # noqa: E741
     return whole[:, h, k, l]
 

@@ -44,7 +44,7 @@ class DiffractionPowerSpectrum(Representation):
     """How a diffraction pattern is spread over lengths and, regardless of orientation, over directions.
 
     The points within a sphere are expanded in soft radial shells and spherical harmonics,
-    c_klm = Σ_g w_k(|g|) u(I_g) Y_lm(g / |g|), and only p_kl = (4π / (2l + 1) Σ_m |c_klm|²)^½ is kept: the power
+    ``c_klm = Σ_g w_k(|g|) u(I_g) Y_lm(g / |g|)``, and only ``p_kl = (4π / (2l + 1) Σ_m |c_klm|²)^½`` is kept: the power
     spectrum, which is the same for every orientation (Kazhdan, Funkhouser and Rusinkiewicz, Symposium on Geometry
     Processing, 2003). p_k0 = Σ_g w_k u is the powder pattern, and p_kl / p_k0, in [0, 1], says how the points of a
     shell are arranged, as Steinhardt's order parameters do for neighbours (Phys. Rev. B 28, 784, 1983). Odd l vanish
@@ -52,7 +52,7 @@ class DiffractionPowerSpectrum(Representation):
     arrangements with equal spectra it is.
 
     Shells are Gaussians whose spacing and width are q_max / shells, centred at (k + ½) q_max / shells, times
-    ½ (1 + cos π|g| / q_max), so that nothing jumps when a point leaves the sphere. The point 000 is kept apart.
+    ``½ (1 + cos π|g| / q_max)``, so that nothing jumps when a point leaves the sphere. The point 000 is kept apart.
 
     Arrays: ``spectrum`` (n, shells, l_max / 2 + 1) float32, p_kl for even l; ``origin`` (n, 1) float32, the square root
     of I_000, for X-rays the density of electrons in Å⁻³.

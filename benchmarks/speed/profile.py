@@ -1,0 +1,120 @@
+"""Where the time of training CGCNN goes, and how far it is from what the machine could do.
+
+``python -m benchmarks.speed.profile --data-dir DIR`` prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.speed import machine
+from benchmarks.speed.cgcnn import LAYERS, WIDTH, our_measurement
+from benchmarks.speed.passes import crystals_and_targets
+from benchmarks.speed.rows import Settings
+from crystalbench.representations import QuotientGraph
+
+PASSES = 10
+_FLOAT = 4  # bytes
+
+_PARTS = {
+    "matrix products": ("mm", "addmm", "addmv_", "mv", "bmm"),
+    "sigmoids, logarithms, exponentials": ("sigmoid", "log_", "exp_", "silu", "silu_backward", "rsqrt", "sqrt"),
+    "reading and summing rows": (
+        "_embedding_bag",
+        "_embedding_bag_forward_only",
+        "index_select",
+        "index",
+        "index_add_",
+    ),
+    "other element-wise work": (
+        *("mul", "mul_", "add", "add_", "sub", "addcmul", "addcmul_", "minimum", "maximum", "clamp", "neg", "neg_"),
+        *("sum", "div", "square", "pow", "cat", "copy_", "lerp_", "fill_"),
+    ),
+    "making batches": ("sort", "searchsorted", "repeat_interleave", "cumsum", "arange", "remainder", "stack"),
+    "optimiser": ("_fused_adamw_",),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="folder with matminer's files")
+    parser.add_argument("--threads", type=int, default=1, help="threads that torch may use (default: 1)")
+    options = parser.parse_args()
+    machine.prepare_threads(options.threads, flush=True)
+    crystals, targets = crystals_and_targets(Settings(options.data_dir, options.threads))
+    measure = our_measurement(crystals, targets, "training", options.threads)
+    measure()
+    seconds = len(crystals) / measure()
+    parts = _parts(measure)
+    bound = _bound(measure, int(QuotientGraph()(crystals).offsets["edge"][-1]))
+    table = Table(
+        title=f"One pass of training over {len(crystals):,} crystals: {len(crystals) / seconds:,.0f} crystals/s"
+    )
+    table.add_column("part")
+    table.add_column("share", justify="right")
+    for part, share in sorted(parts.items(), key=lambda item: -item[1]):
+        table.add_row(part, f"{100 * share:.0f} %")
+    console = Console()
+    console.print(table)
+    for what, least in bound.items():
+        console.print(f"{what}: {1000 * least:.1f} ms of {1000 * seconds:.1f} ms", highlight=False)
+    console.print(machine.describe(options.threads), highlight=False)
+
+
+def _parts(measure: Callable[[], float]) -> dict[str, float]:
+    """Shares of the time by part; what no operation of torch accounts for is Python's and autograd's."""
+    start = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(PASSES):
+            measure()
+    total = time.perf_counter() - start
+    part_of = {f"aten::{name}": part for part, names in _PARTS.items() for name in names}
+    shares: dict[str, float] = defaultdict(float)
+    for event in profiler.key_averages():
+        part = part_of.get(event.key)
+        if part is not None:
+            shares[part] += event.self_cpu_time_total / 1e6 / total
+    shares["everything else, Python and autograd among it"] = 1 - sum(shares.values())
+    return dict(shares)
+
+
+def _bound(measure: Callable[[], float], edges: int) -> dict[str, float]:
+    """Seconds that a pass needs at least: its matrix products, and its edges written and read once each way."""
+    with FlopCounterMode(display=False) as counter:
+        measure()
+    size = 1024
+    square = torch.randn(size, size)
+    product = _fastest(lambda: square @ square) / (2 * size**3)
+    many = torch.randn(1 << 24)
+    copy = _fastest(lambda: many.clone()) / (2 * _FLOAT * len(many))
+    features = 2 * WIDTH * LAYERS * edges
+    return {
+        "matrix products at the speed of a large one": product * counter.get_total_flops(),
+        "features of edges written and read once, forward and backward, at the speed of a copy": (
+            copy * 4 * _FLOAT * features
+        ),
+    }
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()

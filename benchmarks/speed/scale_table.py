@@ -1,0 +1,119 @@
+"""The table of sizes: time and memory for more and more crystals, as CSV and as text."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.speed.table import write_text, written
+from crystalbench.errors import DataError
+
+FILE_NAME = "scale.csv"
+FLAT = 1.2
+"""Most that the cost of a crystal may grow from the size where it is least."""
+MEMORY_MB = 8000
+"""Memory in which the largest size must be done."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a number of crystals costs.
+
+    Attributes:
+        crystals: how many.
+        atoms: of all.
+        load_s: seconds for reading the stored crystals.
+        graph_s: seconds for making their graphs.
+        epoch_s: seconds of one epoch of training, validation included.
+        peak_mb: largest resident memory in MB (10^6 bytes), that of other processes added.
+        threads: threads, or processes, used.
+        machine: processor, cores, threads and version of torch.
+    """
+
+    crystals: int
+    atoms: int
+    load_s: float
+    graph_s: float
+    epoch_s: float
+    peak_mb: float
+    threads: int
+    machine: str
+
+    @property
+    def milliseconds(self) -> float:
+        """Milliseconds for each crystal."""
+        return 1000 * (self.load_s + self.graph_s + self.epoch_s) / self.crystals
+
+
+HEADER = tuple(field.name for field in dataclasses.fields(Size))
+
+
+def read_sizes(file: Path) -> list[Size]:
+    """The lines of a table; none where there is no file.
+
+    Raises:
+        DataError: the file is not such a table.
+    """
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.reader(stream))
+    if not lines or tuple(lines[0]) != HEADER:
+        raise DataError(f"{file}: its first line is not {','.join(HEADER)}; move this file away and run again")
+    sizes = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            crystals, atoms, load, graph, epoch, peak, threads, machine = line
+            numbers = (float(load), float(graph), float(epoch), float(peak))
+            sizes.append(Size(int(crystals), int(atoms), *numbers, int(threads), machine))
+        except ValueError as error:
+            raise DataError(f"{file}: line {number} cannot be read ({error}); correct or remove it") from error
+    return sizes
+
+
+def write_sizes(file: Path, sizes: Iterable[Size]) -> None:
+    """Write the table, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for size in sizes:
+        values = dataclasses.astuple(size)
+        writer.writerow([written(value) if isinstance(value, float) else value for value in values])
+    write_text(file, text.getvalue())
+
+
+def text_of(sizes: Iterable[Size]) -> str:
+    """A section in Markdown."""
+    sizes = sorted(sizes, key=lambda size: size.crystals)
+    least, largest = min(size.milliseconds for size in sizes), sizes[-1]
+    growth = max(size.milliseconds for size in sizes) / least
+    lines = [
+        "## Scale",
+        "",
+        f"Written by `python -m benchmarks.speed.scale` from [{FILE_NAME}]({FILE_NAME}): reading the stored crystals, "
+        "the graphs of `cgcnn`, and one epoch of its training, each size in a process of its own. Crystals beyond "
+        "those given are copies whose cells are a little larger or smaller.",
+        "",
+        "| crystals | atoms | load, s | graphs, s | epoch, s | ms/crystal | to the least | peak memory, MB |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for s in sizes:
+        times = " | ".join(written(seconds) for seconds in (s.load_s, s.graph_s, s.epoch_s, s.milliseconds))
+        relative = f"{s.milliseconds / least:.2f} ×"
+        lines.append(f"| {s.crystals:,} | {s.atoms:,} | {times} | {relative} | {written(s.peak_mb)} |")
+    lines += [
+        "",
+        f"Cost per crystal flat to within {FLAT - 1:.0%}: {_yes(growth <= FLAT)}. "
+        f"{largest.crystals:,} crystals in under {MEMORY_MB / 1000:g} GB: {_yes(largest.peak_mb < MEMORY_MB)}.",
+        "",
+        "; ".join(dict.fromkeys(size.machine for size in sizes)) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "no"
