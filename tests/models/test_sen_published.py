@@ -13,6 +13,7 @@ from helpers import (
     TARGETS,
     atom_order,
     changed,
+    known_structures,
     moved_by_lattice_vectors,
     one_crystal,
     random_crystals,
@@ -31,18 +32,21 @@ from crystalbench.crystals import Crystals
 from crystalbench.errors import ConfigError
 from crystalbench.models import Runtime, search_space
 from crystalbench.models.batches import Batch, DeviceArrays
+from crystalbench.models.edges import Segments
 from crystalbench.models.sen_published import SENPublished, SENPublishedEncoder
 from crystalbench.models.sen_published_blocks import (
+    Composition,
     CompositionEncoder,
     Graph,
     MessagePassing,
     PartCapsules,
     Set2Set,
     affine,
-    composition_of,
     edge_weights,
 )
-from crystalbench.representations import SphereGraph
+from crystalbench.representations import QuotientGraph, SphereGraph
+from crystalbench.representations.quotient import SITE
+from crystalbench.representations.sphere_graph import EDGE
 from crystalbench.samples import Kind, Samples
 
 QUICK: dict[str, Any] = {"epochs": 2, "width": 16, "layers": 2, "head_width": 8, "batch_size": 16}
@@ -61,7 +65,8 @@ def predicted(model: SENPublished, crystals: Crystals, kind: Kind = Kind.REGRESS
 
 
 def batch_of(crystals: Crystals, cutoff: float = 5.0) -> Batch:
-    return DeviceArrays(SphereGraph(cutoff=cutoff)(crystals), "cpu").batch(np.arange(len(crystals)))
+    arrays = QuotientGraph(SphereGraph(cutoff=cutoff))(crystals)
+    return DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals)))
 
 
 def random_encoder(seed: int = 0, width: int = 64) -> SENPublishedEncoder:
@@ -173,7 +178,7 @@ def test_the_distance_to_something_far_away_does_not_matter() -> None:
     encoder = random_encoder()
     with torch.no_grad():
         rows = encoder(torch_batch := batch_of(_cubes([8.0, 20.0, 150.0])))
-    assert torch_batch.counts["edge"].tolist() == [6, 6, 6]
+    assert torch_batch["counts"].tolist() == [6, 6, 6]
     torch.testing.assert_close(rows, rows[[0]].expand_as(rows), atol=1e-6, rtol=1e-5)
 
 
@@ -211,7 +216,7 @@ def test_search_space_and_options() -> None:
         ends = distribution.choices if categorical else (distribution.low, distribution.high)  # type: ignore[attr-defined]
         for value in ends:
             SENPublished(**{parameter: value}).encoder()
-    assert SENPublished(cutoff=4.0).representation == SphereGraph(cutoff=4.0)
+    assert SENPublished(cutoff=4.0).representation == QuotientGraph(SphereGraph(cutoff=4.0))
     for name in ("width", "layers", "cutoff", "softening"):
         with pytest.raises(ConfigError, match=f"{name} = 0; it must be positive"):
             SENPublished(**{name: 0})
@@ -238,34 +243,47 @@ def plain_message_passing(block: MessagePassing, v: Tensor, e: Tensor, u: Tensor
         h, a = functional.linear(torch.cat(inputs), layer.weight.double(), layer.bias.double()).chunk(2)
         return functional.selu(h * torch.sigmoid(a))
 
-    crystal, sources = batch.owners["atom"], batch["sources"]
+    crystal, sources, multiplicities = batch.owners[SITE], batch["sources"], batch["multiplicities"].double()
     before = v, e, u
     v, e, u = (functional.layer_norm(x, x.shape[1:]) for x in before)
     new_e = torch.stack(
         [phi(block.edge, v[i], v[j], e[k], u[crystal[i]]) for k, (i, j) in enumerate(zip(sources, batch["neighbors"]))]  # noqa: B905
     )
-    new_v, new_u = [], []
+    totals, weights, new_v, new_u = [], [], [], []
     for i in range(len(v)):
         mine = sources == i
-        mean = (w[mine, None] * new_e[mine]).sum(0) / (w[mine].sum() + 0.01)
-        new_v.append(phi(block.atom, mean, v[i], u[crystal[i]]))
-    new_v = torch.stack(new_v)
+        totals.append((w[mine, None] * new_e[mine]).sum(0))
+        weights.append(w[mine].sum())
+        new_v.append(phi(block.atom, totals[i] / (weights[i] + 0.01), v[i], u[crystal[i]]))
+    totals, weights, new_v = torch.stack(totals), torch.stack(weights), torch.stack(new_v)
     for c in range(batch.size):
-        mine, atoms = crystal[sources] == c, crystal == c
-        mean = (w[mine, None] * new_e[mine]).sum(0) / (w[mine].sum() + 0.01 * atoms.sum())
-        new_u.append(phi(block.state, mean, new_v[atoms].mean(0), u[c]))
+        mine = (crystal == c) * multiplicities
+        mean = mine @ totals / (mine @ weights + 0.01 * mine.sum())
+        new_u.append(phi(block.state, mean, mine @ new_v / mine.sum(), u[c]))
     return tuple(x + 0.6 * new for x, new in zip(before, (new_v, new_e, torch.stack(new_u)), strict=True))
 
 
-def test_message_passing_is_what_its_formulas_say() -> None:
+@pytest.fixture(scope="module")
+def symmetric() -> Batch:
+    """Sites of several atoms, and edges of several neighbours."""
+    batch = batch_of(known_structures()[:5])
+    assert batch["multiplicities"].unique().numel() > 2
+    assert batch["counts"].unique().numel() > 3
+    return batch
+
+
+@pytest.mark.parametrize("of_shells", [False, True])
+def test_message_passing_is_what_its_formulas_say(of_shells: bool, symmetric: Batch) -> None:
     torch.manual_seed(0)
-    batch = batch_of(random_crystals(4, 5, most_atoms=3))
+    batch = symmetric
     block = MessagePassing(6)
     nn.init.normal_(block.edge.bias)
-    v, e, u = (torch.randn(k, 6) for k in (len(batch["numbers"]), len(batch["distances"]), batch.size))
-    weights = edge_weights(batch["distances"].double(), 5.0, 1.0)
+    level = "distances" if of_shells else "sources"
+    v, e, u = (torch.randn(k, 6) for k in (len(batch["numbers"]), len(batch[level]), batch.size))
+    weights = edge_weights(batch["distances"].double(), 5.0, 1.0)[batch["shells"]] * batch["counts"]
     with torch.no_grad():
-        found = block(v, e, u, Graph.of(batch, 5.0, 1.0))
+        found = block(v, e, u, Graph.of(batch, 5.0, 1.0), of_shells=of_shells)
+        e = e[batch["shells"]] if of_shells else e
         expected = plain_message_passing(block, v.double(), e.double(), u.double(), batch, weights)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-5)
@@ -281,23 +299,38 @@ def test_set2set_is_that_of_pytorch_geometric() -> None:
     with torch.no_grad():
         for name, parameter in mine.lstm.named_parameters():
             getattr(theirs.lstm, f"{name}_l0").copy_(parameter)
-        expected = theirs(mine.project(rows), batch.owners["atom"])
-        torch.testing.assert_close(mine(rows, batch, "atom"), expected, atol=1e-5, rtol=1e-5)
+        expected = theirs(mine.project(rows), batch.owners[SITE])
+        found = mine(rows, Segments.of_level(batch, SITE), torch.ones(len(rows)), torch.zeros(batch.size))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_set2set_with_weights_counts_rows_and_the_row_of_zeros() -> None:
     torch.manual_seed(0)
     batch = batch_of(one_crystal(np.eye(3) * 4.5, [[0, 0, 0], [0.5, 0.5, 0.4]], [3, 9]))
-    rows, weights = torch.randn(len(batch["distances"]), 8), torch.rand(len(batch["distances"]), 1)
+    segments = Segments.of_level(batch, EDGE)
+    rows, weights, empty = torch.randn(len(batch["counts"]), 8), torch.rand(len(batch["counts"])), torch.tensor([0.02])
     layer = Set2Set(8, steps=1)
     with torch.no_grad():
         query, _ = layer.lstm(torch.zeros(1, 16))
-        powers = weights[:, 0] * (rows @ layer.project.weight.T @ query[0]).exp()
-        expected = (powers[:, None] * rows).sum(0) / (powers.sum() + 2 * 0.01)
-        found = layer(rows, batch, "edge", weights)
+        powers = weights * (rows @ layer.project.weight.T @ query[0]).exp()
+        expected = (powers[:, None] * rows).sum(0) / (powers.sum() + 0.02)
+        found = layer(rows, segments, weights, empty)
         torch.testing.assert_close(found[0, 8:], layer.project(expected), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(layer(rows, batch, "edge", weights * 0)[0, 8:], layer.project.bias)
-        assert torch.isfinite(layer(rows * 1e4, batch, "edge", weights)).all()
+        torch.testing.assert_close(layer(rows, segments, weights * 0, empty)[0, 8:], layer.project.bias)
+        assert torch.isfinite(layer(rows * 1e4, segments, weights, empty)).all()
+
+
+def test_atoms_and_edges_are_read_as_in_the_whole_graph(symmetric: Batch) -> None:
+    segments, weights, empty = Graph.of(symmetric, 5.0, 1.0).sets(symmetric)
+    n, atoms = symmetric.size, known_structures()[:5].atom_counts
+    totals = segments.sum(torch.ones(len(weights), 1), weights)[:, 0]
+    edges = SphereGraph()(known_structures()[:5])
+    expected = edge_weights(torch.from_numpy(np.array(edges.values["distances"])), 5.0, 1.0)
+    sums = torch.stack([part.sum() for part in expected.split(np.diff(edges.offsets[EDGE]).tolist())])
+    torch.testing.assert_close(totals[:n], torch.from_numpy(atoms).float())
+    torch.testing.assert_close(totals[n:], sums)
+    torch.testing.assert_close(empty[n:], 0.01 * torch.from_numpy(atoms).float())
+    assert not empty[:n].any()
 
 
 def test_composition_of_a_batch() -> None:
@@ -307,10 +340,15 @@ def test_composition_of_a_batch() -> None:
         [8, 22, 8, 8, 38, 3, 3, 1, 9, 1],
         [5, 2, 3],
     )
-    numbers, fractions = composition_of(batch_of(crystals))
-    assert numbers[:, 0].tolist() == [8, 3, 1]
-    assert numbers[0].tolist() == [8, 22, 38]
-    torch.testing.assert_close(fractions, torch.tensor([[0.6, 0.2, 0.2], [1, 0, 0], [2 / 3, 1 / 3, 0]]))
+    batch = batch_of(crystals)
+    assert len(batch["numbers"]) < 10  # the two atoms of the second are equal
+    found = Composition.of(batch)
+    assert found.numbers.tolist() == [8, 22, 38, 3, 1, 9]
+    assert found.elements.owners.tolist() == [0, 0, 0, 1, 2, 2]
+    torch.testing.assert_close(found.fractions, torch.tensor([0.6, 0.2, 0.2, 1, 2 / 3, 1 / 3]))
+    everyone = [(i, j) for group in ([0, 1, 2], [3], [4, 5]) for i in group for j in group]
+    assert list(zip(found.own.tolist(), found.other.tolist(), strict=True)) == everyone
+    assert found.pairs.offsets.tolist() == [0, 3, 6, 9, 10, 12, 14]
 
 
 def test_a_composition_does_not_see_other_compositions_and_knows_fractions() -> None:

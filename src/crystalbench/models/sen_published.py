@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from crystalbench.elements import MAX_Z
 from crystalbench.errors import ConfigError
 from crystalbench.models.cgcnn import expand_distances
+from crystalbench.models.merging import MergesEqualAtoms
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen_published_blocks import (
@@ -24,10 +25,11 @@ from crystalbench.models.sen_published_blocks import (
     Set2Set,
     dense,
 )
-from crystalbench.representations.sphere_graph import EDGE, SphereGraph
+from crystalbench.representations import SphereGraph
 
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
+    from crystalbench.representations import QuotientGraph
 
 _ELEMENT = 80  # learned features of an element
 _FIRST = 64  # width of the first of the two layers that embed atoms, edges and the state
@@ -37,7 +39,7 @@ _GAUSSIAN_WIDTH = 0.5  # Å
 
 
 @dataclass
-class SENPublished(NetworkModel):
+class SENPublished(MergesEqualAtoms, NetworkModel):
     """The essence of the published SEN (Liang et al., Nature Communications 14, 2023, 10.1038/s41467-023-40756-2).
 
     Atoms, their neighbours within 5 Å and a state of the whole crystal pass messages as in MEGNet; the composition
@@ -78,9 +80,9 @@ class SENPublished(NetworkModel):
             raise ConfigError(f"presence_noise = {self.presence_noise}; it must not be negative")
 
     @property
-    def representation(self) -> SphereGraph:
-        """All neighbours within the cutoff."""
-        return SphereGraph(cutoff=self.cutoff)
+    def representation(self) -> QuotientGraph:
+        """All neighbours within the cutoff, with equal atoms merged."""
+        return self.merged(SphereGraph(cutoff=self.cutoff))
 
     def encoder(self) -> nn.Module:
         """Message passing, readouts and part capsules."""
@@ -133,13 +135,13 @@ class SENPublishedEncoder(nn.Module):
     def crystals(self, batch: Batch) -> Tensor:
         """The crystals' vectors (n, F), from which the capsules are computed."""
         graph = Graph.of(batch, self.cutoff, self.softening)
-        atoms = self.embed_atoms(self.elements.weight).index_select(0, batch["numbers"])
+        sites = self.embed_atoms(self.elements.weight).index_select(0, batch["numbers"])
         edges = self.embed_edges(expand_distances(batch["distances"], self.centers, _GAUSSIAN_WIDTH))
         states = self.embed_state(self.first_state).expand(batch.size, -1)
-        for loop in self.loops:
-            atoms, edges, states = loop(atoms, edges, states, graph)
-        read_atoms = self.set2set(atoms, batch, "atom")
-        read_edges = self.set2set(edges, batch, EDGE, graph.weights)
+        for k, loop in enumerate(self.loops):
+            sites, edges, states = loop(sites, edges, states, graph, of_shells=k == 0)
+        read = self.set2set(torch.cat([sites, edges]), *graph.sets(batch))
+        read_atoms, read_edges = read.split(batch.size)
         opened = torch.sigmoid(self.gate(self.composition(batch)))
         vectors: Tensor = self.crystal(torch.cat([read_atoms * opened, read_edges, states], dim=1))
         return vectors

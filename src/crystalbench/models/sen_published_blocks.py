@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crystalbench.elements import MAX_Z
+from crystalbench.models.edges import NEIGHBORS, SHELLS, Edges, Segments, offsets_of
+from crystalbench.models.sen_published_passes import FastSELU, attend, gated
+from crystalbench.representations.quotient import SITE
+from crystalbench.representations.sphere_graph import EDGE
 
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
@@ -39,7 +43,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 def dense(*sizes: int) -> nn.Sequential:
     """Linear maps between these widths, each followed by selu."""
-    return nn.Sequential(*(m for a, b in itertools.pairwise(sizes) for m in (linear(a, b), nn.SELU())))
+    return nn.Sequential(*(m for a, b in itertools.pairwise(sizes) for m in (linear(a, b), FastSELU())))
 
 
 def edge_weights(distances: Tensor, cutoff: float, softening: float) -> Tensor:
@@ -54,41 +58,66 @@ def edge_weights(distances: Tensor, cutoff: float, softening: float) -> Tensor:
     return 0.5 - 0.5 * torch.cos(math.pi * inside)
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Graph:
-    """What message passing needs to know about a batch.
+    """What message passing and readouts need to know about a batch of quotient graphs.
 
     Attributes:
-        batch: the crystals.
-        weights: (edges, 1) weights of neighbours.
-        sums: (atoms, 1) sums of the weights of each atom's neighbours.
+        edges: the edges.
+        of_sources: the edges of each site.
+        sites: the sites of each crystal.
+        multiplicities: (sites,) float, the atoms that each stands for.
+        atoms: (n,) float, the atoms of each crystal.
+        weights: (edges,) weights of the neighbours of one atom that each edge stands for, summed.
+        neighbor_shares: (edges,) their shares in the mean over the atom's neighbours.
+        site_shares: (sites,) shares of sites in the mean over the atoms of the crystal.
+        edge_shares: (sites,) shares of sites' means over neighbours in the mean over all edges of the crystal.
     """
 
-    batch: Batch
+    edges: Edges
+    of_sources: Segments
+    sites: Segments
+    multiplicities: Tensor
+    atoms: Tensor
     weights: Tensor
-    sums: Tensor
+    neighbor_shares: Tensor
+    site_shares: Tensor
+    edge_shares: Tensor
 
     @classmethod
     def of(cls, batch: Batch, cutoff: float, softening: float) -> Graph:
-        """From a batch of a sphere graph."""
-        weights = edge_weights(batch["distances"], cutoff, softening).unsqueeze(1)
-        sums = weights.new_zeros(len(batch["numbers"]), 1).index_add(0, batch["sources"], weights)
-        return cls(batch, weights, sums)
+        """From a batch of the quotients of sphere graphs."""
+        edges, sources = Edges.of(batch), batch["sources"]
+        of_sources, sites = Segments.of(sources, edges.offsets), Segments.of_level(batch, SITE)
+        multiplicities = batch["multiplicities"].to(edges.counts.dtype)
+        atoms = batch.sum(multiplicities, SITE)
+        weights = edge_weights(batch["distances"], cutoff, softening).index_select(0, batch["shells"])
+        weights = weights * edges.counts[:, 0]
+        sums = weights.new_full((len(multiplicities),), _EMPTY).index_add_(0, sources, weights)
+        of_site = multiplicities * sums
+        return cls(
+            edges=edges,
+            of_sources=of_sources,
+            sites=sites,
+            multiplicities=multiplicities,
+            atoms=atoms,
+            weights=weights,
+            neighbor_shares=weights / sums.index_select(0, sources),
+            site_shares=multiplicities / atoms.index_select(0, sites.owners),
+            edge_shares=of_site / batch.sum(of_site, SITE).index_select(0, sites.owners),
+        )
 
-    def sum_to_atoms(self, edges: Tensor) -> Tensor:
-        """Weighted sums (atoms, d) of each atom's edges (edges, d)."""
-        zeros = edges.new_zeros(len(self.sums), edges.shape[1])
-        return zeros.index_add(0, self.batch["sources"], edges * self.weights)
+    def sets(self, batch: Batch) -> tuple[Segments, Tensor, Tensor]:
+        """What `Set2Set` has to know of the rows (sites + edges, F) to read all atoms, then all edges of each crystal.
 
-
-def gated(sums: Tensor) -> Tensor:
-    """Values times attention: selu(h ⊙ sigmoid(a)) of (h, a) (rows, 2 F): (rows, F).
-
-    The published network sums twelve such pairs, computed by a convolution over inputs laid out as an image, and its
-    attention is a softmax over the F features, under which most of an update vanishes.
-    """
-    values, logits = sums.chunk(2, dim=-1)
-    return functional.selu(values * torch.sigmoid(logits))
+        Beside the edges of an atom stands having no neighbour, so that nothing changes when the cell is repeated.
+        """
+        edges, size = Segments.of_level(batch, EDGE), batch.size
+        offsets = torch.cat([self.sites.offsets, edges.offsets[1:] + len(self.multiplicities)])
+        segments = Segments.of(torch.cat([self.sites.owners, edges.owners + size]), offsets)
+        atoms = self.multiplicities.index_select(0, self.of_sources.owners)
+        empty = torch.cat([self.atoms.new_zeros(size), _EMPTY * self.atoms])
+        return segments, torch.cat([self.multiplicities, self.weights * atoms]), empty
 
 
 class MessagePassing(nn.Module):
@@ -96,9 +125,9 @@ class MessagePassing(nn.Module):
 
     e' = φ_e(v_source, v_neighbor, e, u), v' = φ_v(⟨e'⟩, v, u), u' = φ_u(⟨e'⟩, ⟨v'⟩, u), and each is added with the
     factor 0.6. φ is a dense layer followed by `gated`; v, e and u are normalised before it, over the features of a row,
-    or loops would multiply each other. φ_e is applied in four parts: those of v and u once per atom and once per
-    crystal, the same mathematics with fewer operations. Means over neighbours are weighted; an atom without neighbours
-    has the mean zero.
+    or loops would multiply each other. φ_e is applied in four parts: those of v once per site, that of u once per
+    crystal, and in the first loop that of e once per shell, the same mathematics with fewer operations. Means are those
+    of the whole graph, in which neighbours are weighted; an atom without neighbours has the mean zero.
 
     Args:
         width: features of atoms, edges and states, F.
@@ -111,38 +140,53 @@ class MessagePassing(nn.Module):
         self.state = linear(3 * width, 2 * width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
 
-    def forward(self, atoms: Tensor, edges: Tensor, states: Tensor, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
-        """Updated atoms (atoms, F), edges (edges, F) and states (n, F)."""
-        batch = graph.batch
-        v, e, u = (norm(rows) for norm, rows in zip(self.norms, (atoms, edges, states), strict=True))
-        new_edges = gated(self._edge_sums(v, e, u, batch))
-        totals = graph.sum_to_atoms(new_edges)
-        of_atoms = torch.cat([totals / (graph.sums + _EMPTY), v, u.index_select(0, batch.owners["atom"])], dim=1)
-        new_atoms = gated(self.atom(of_atoms))
-        mean_edges = batch.mean(totals, "atom") / (batch.mean(graph.sums, "atom") + _EMPTY)
-        new_states = gated(self.state(torch.cat([mean_edges, batch.mean(new_atoms, "atom"), u], dim=1)))
+    def forward(
+        self, sites: Tensor, edges: Tensor, states: Tensor, graph: Graph, *, of_shells: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Update atoms, edges and states.
+
+        Args:
+            sites: (sites, F) features of the atoms.
+            edges: (edges, F), or (shells, F) with ``of_shells``.
+            states: (n, F).
+            graph: the batch.
+            of_shells: the edges know nothing but their shell yet.
+
+        Returns:
+            (sites, F), (edges, F) and (n, F).
+        """
+        v, e, u = (norm(rows) for norm, rows in zip(self.norms, (sites, edges, states), strict=True))
+        new_edges = gated(self._edge_sums(v, e, u, graph, of_shells))
+        means = graph.of_sources.sum(new_edges, graph.neighbor_shares)
+        new_sites = gated(self.atom(torch.cat([means, v, u.index_select(0, graph.sites.owners)], dim=1)))
+        mean_edges = graph.sites.sum(means, graph.edge_shares)
+        mean_sites = graph.sites.sum(new_sites, graph.site_shares)
+        new_states = gated(self.state(torch.cat([mean_edges, mean_sites, u], dim=1)))
         return (
-            torch.add(atoms, new_atoms, alpha=_RESIDUAL),
-            torch.add(edges, new_edges, alpha=_RESIDUAL),
+            torch.add(sites, new_sites, alpha=_RESIDUAL),
+            torch.add(graph.edges.read(edges, SHELLS) if of_shells else edges, new_edges, alpha=_RESIDUAL),
             torch.add(states, new_states, alpha=_RESIDUAL),
         )
 
-    def _edge_sums(self, atoms: Tensor, edges: Tensor, states: Tensor, batch: Batch) -> Tensor:
+    def _edge_sums(self, sites: Tensor, edges: Tensor, states: Tensor, graph: Graph, of_shells: bool) -> Tensor:
         """W [v_source, v_neighbor, e, u] + b: (edges, 2 F)."""
         of_source, of_neighbor, of_edge, of_state = self.edge.weight.chunk(4, dim=1)
         crystals = functional.linear(states, of_state, self.edge.bias)
-        sources = functional.linear(atoms, of_source) + crystals.index_select(0, batch.owners["atom"])
-        sums = sources.index_select(0, batch["sources"])
-        sums += functional.linear(atoms, of_neighbor).index_select(0, batch["neighbors"])
-        return sums.addmm_(edges, of_edge.t())  # in place: nothing else needs the gathered rows
+        sources = functional.linear(sites, of_source) + crystals.index_select(0, graph.sites.owners)
+        table = [sources, functional.linear(sites, of_neighbor)]
+        if of_shells:
+            return graph.edges.read(torch.cat([*table, functional.linear(edges, of_edge)]))
+        read = graph.edges.read(torch.cat(table), last=NEIGHBORS)
+        return read.addmm_(edges, of_edge.t())  # in place: nothing else needs what was read
 
 
 class Set2Set(nn.Module):
     """Set2Set (Vinyals, Bengio and Kudlur, ICLR 2016): a query that looks at a set a few times.
 
     (q, r) = 0; then, step by step, q = LSTM([q, r]) and r = Σ_i softmax_i(m_i · q) m_i with m_i = W x_i + b. The
-    softmax is over the rows of one crystal, so that repeating all of them changes nothing. W is applied to q and to r
-    and not to each row: the same mathematics. PyTorch Geometric's has neither weights of rows nor W.
+    softmax is over the rows of one set, so that repeating all of them changes nothing. W is applied to q and to r and
+    not to each row, and multiplied with the LSTM's own matrices: the same mathematics. PyTorch Geometric's has neither
+    weights of rows nor W.
 
     Args:
         width: features of a row, F.
@@ -155,43 +199,36 @@ class Set2Set(nn.Module):
         self.project = nn.Linear(width, width)
         self.lstm = nn.LSTMCell(2 * width, width)
 
-    def forward(self, rows: Tensor, batch: Batch, level: str, weights: Tensor | None = None) -> Tensor:
-        """Read (rows, F) of each crystal: (n, 2 F).
+    def forward(self, rows: Tensor, segments: Segments, weights: Tensor, empty: Tensor) -> Tensor:
+        """Read (rows, F) of each set: (n, 2 F).
 
         Args:
             rows: features.
-            batch: to which they belong.
-            level: of the rows.
-            weights: (rows, 1) weights; with them, a further row without features stands for having no neighbour.
+            segments: the rows of each set.
+            weights: (rows,) how often each counts.
+            empty: (n,) how often a further row without features counts.
         """
-        query = result = rows.new_zeros(batch.size, rows.shape[1])
-        memory = torch.zeros_like(query)
-        offsets = None if weights is None else weights[:, 0].clamp(min=_LEAST).log()
-        for _ in range(self.steps):
-            query, memory = self.lstm(torch.cat([query, result], dim=1), (query, memory))
-            asked = (query @ self.project.weight).index_select(0, batch.owners[level])
-            result = self.project(_attend(rows, (rows * asked).sum(1), batch, level, offsets))
-        return torch.cat([query, result], dim=1)
+        # The LSTM's hidden state is the query; at first, query and result are zero.
+        (of_query, of_result), of_hidden = self.lstm.weight_ih.chunk(2, dim=1), self.lstm.weight_hh
+        both = torch.cat([of_query + of_hidden, of_result @ self.project.weight], dim=1)
+        first = (self.lstm.bias_ih + self.lstm.bias_hh).unsqueeze(0)
+        later = torch.addmv(first[0], of_result, self.project.bias)
+        logs = weights.clamp(min=_LEAST).log(), empty.log()
+        query, memory = _lstm(first, torch.zeros_like(first[:, : rows.shape[1]]))
+        result = attend(rows, (query @ self.project.weight).expand(len(empty), -1), segments, *logs)
+        query = query.expand(len(empty), -1)
+        for _ in range(self.steps - 1):
+            gates = functional.linear(torch.cat([query, result], dim=1), both, later)
+            query, memory = _lstm(gates, memory)
+            result = attend(rows, query @ self.project.weight, segments, *logs)
+        return torch.cat([query, self.project(result)], dim=1)
 
 
-def _attend(rows: Tensor, logits: Tensor, batch: Batch, level: str, offsets: Tensor | None) -> Tensor:
-    """Σ_i a_i x_i (n, F) with a the softmax of logits (rows,) over each crystal.
-
-    With offsets (rows,), the logarithms of weights, the softmax goes over a row of zeros, too. It counts once per atom,
-    so that nothing changes when the cell is repeated.
-    """
-    owners = batch.owners[level]
-    empty = None
-    if offsets is not None:
-        logits = logits + offsets
-        empty = (_EMPTY * batch.counts["atom"]).log()
-    start = logits.new_full((batch.size,), -math.inf) if empty is None else empty
-    largest = start.scatter_reduce(0, owners, logits.detach(), "amax")
-    powers = (logits - largest.index_select(0, owners)).exp()
-    total = batch.sum(powers, level)
-    if empty is not None:
-        total = total + (empty - largest).exp()
-    return batch.sum(rows * (powers / total.index_select(0, owners)).unsqueeze(1), level)
+def _lstm(gates: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Output and memory of an LSTM whose gates, before their functions, are (n, 4 F), in the order of `nn.LSTMCell`."""
+    enter, stay, news, leave = gates.chunk(4, dim=1)
+    memory = torch.sigmoid(stay) * memory + torch.sigmoid(enter) * torch.tanh(news)
+    return torch.sigmoid(leave) * torch.tanh(memory), memory
 
 
 class CompositionEncoder(nn.Module):
@@ -222,32 +259,66 @@ class CompositionEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Compositions (n, width)."""
-        numbers, fractions = composition_of(batch)
-        weights = fractions.log()  # -inf where there are fewer elements, which no attention reaches
-        elements = self.norm(self.start(torch.cat([self.embedding(numbers), fractions.unsqueeze(-1)], dim=-1)))
+        composition = Composition.of(batch)
+        own, other = composition.own, composition.other
+        logs = composition.fractions.log()
+        logs_of_pairs = logs.index_select(0, other)
+        start = torch.cat([self.embedding(composition.numbers), composition.fractions.unsqueeze(1)], dim=1)
+        elements = self.norm(self.start(start))
         of_own, of_other = self.pair.weight.chunk(2, dim=1)
         for _ in range(self.rounds):
-            own = functional.linear(elements, of_own, self.pair.bias).unsqueeze(2)
-            pairs = functional.silu(own + functional.linear(elements, of_other).unsqueeze(1))  # (n, k, k, width)
-            attention = torch.softmax(self.pair_logit(pairs).squeeze(-1) + weights.unsqueeze(1), dim=-1)
-            elements = self.norm(elements + self.message(torch.einsum("nij,nijd->nid", attention, pairs)))
+            pairs = functional.linear(elements, of_own, self.pair.bias).index_select(0, own)
+            pairs += functional.linear(elements, of_other).index_select(0, other)
+            attended = _attended(functional.silu(pairs), self.pair_logit, composition.pairs, logs_of_pairs)
+            elements = self.norm(elements + self.message(attended))
         pooled = functional.silu(self.pool(elements))
-        attention = torch.softmax(self.pool_logit(pooled).squeeze(-1) + weights, dim=-1)
-        result: Tensor = self.result(torch.einsum("ni,nid->nd", attention, pooled))
+        result: Tensor = self.result(_attended(pooled, self.pool_logit, composition.elements, logs))
         return result
 
 
-def composition_of(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Atomic numbers (n, k) and atomic fractions (n, k) of the crystals' elements, the most frequent one first.
+def _attended(rows: Tensor, logit: nn.Linear, segments: Segments, log_weights: Tensor) -> Tensor:
+    """Sums of rows by attention whose logits are a linear map of each; its bias changes no softmax."""
+    none = log_weights.new_full((len(segments.offsets) - 1,), -torch.inf)
+    return attend(rows, logit.weight.expand(len(none), -1), segments, log_weights, none)
 
-    k is the largest number of elements in a crystal of the batch; where there are fewer, fractions are zero.
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """The elements of a batch's crystals, and all pairs of elements of one crystal, also of one element with itself.
+
+    Attributes:
+        numbers: (elements,) int64 atomic numbers, by crystal, ascending in each.
+        fractions: (elements,) atomic fractions.
+        own, other: (pairs,) int64 the elements of each pair, ascending by own.
+        elements: the elements of each crystal.
+        pairs: the pairs of each own element.
     """
-    keys = batch.owners["atom"] * (MAX_Z + 1) + batch["numbers"]
-    ones = torch.ones_like(keys, dtype=torch.float32)
-    amounts = ones.new_zeros(batch.size * (MAX_Z + 1)).index_add(0, keys, ones).view(batch.size, -1)
-    most = int((amounts > 0).sum(1).max())
-    amounts, numbers = amounts.sort(dim=1, descending=True, stable=True)
-    return numbers[:, :most], amounts[:, :most] / batch.counts["atom"].unsqueeze(1)
+
+    numbers: Tensor
+    fractions: Tensor
+    own: Tensor
+    other: Tensor
+    elements: Segments
+    pairs: Segments
+
+    @classmethod
+    def of(cls, batch: Batch) -> Composition:
+        """That of a batch of quotient graphs."""
+        keys = batch.owners[SITE] * (MAX_Z + 1) + batch["numbers"]
+        atoms = batch["multiplicities"].to(batch["distances"].dtype)
+        amounts = atoms.new_zeros(batch.size * (MAX_Z + 1)).index_add(0, keys, atoms)
+        present = amounts.nonzero()[:, 0]
+        crystals, numbers = present // (MAX_Z + 1), present % (MAX_Z + 1)
+        amounts = amounts.view(batch.size, -1)
+        counts = (amounts > 0).sum(1)
+        elements = Segments.of(crystals, offsets_of(counts))
+        partners = counts[crystals]
+        offsets = offsets_of(partners)
+        own = torch.repeat_interleave(partners)
+        pairs = Segments.of(own, offsets)
+        other = pairs.every - (offsets[:-1] - elements.offsets[crystals])[own]
+        fractions = (amounts / amounts.sum(1, keepdim=True)).view(-1)[present]
+        return cls(numbers, fractions, own, other, elements, pairs)
 
 
 @dataclass
@@ -271,7 +342,8 @@ class PartCapsules(nn.Module):
     """Part capsules after the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as far as SEN uses them.
 
     A vector is spread over 16 positions. At each, a linear map gives pose, feature and logit of presence of every
-    capsule, and attention over positions sums them. Presences are a softmax over capsules.
+    capsule, and attention over positions sums them: before the map is applied, since it is linear and attention sums to
+    1. Presences are a softmax over capsules.
 
     Args:
         width: features of the vector.
@@ -290,11 +362,13 @@ class PartCapsules(nn.Module):
         """Capsules of vectors (n, width)."""
         positions = self.spread(vectors).view(len(vectors), _POSITIONS, self.channels)
         attention = torch.softmax(self.position_logits(positions), dim=1)
-        parts = self.parts(positions).view(len(vectors), _POSITIONS, CAPSULES, -1)
-        seen = torch.einsum("npk,npkd->nkd", attention, parts)
+        attended = torch.bmm(attention.transpose(1, 2), positions).transpose(0, 1)  # (16, n, channels)
+        weight = self.parts.weight.view(CAPSULES, -1, self.channels)
+        bias = self.parts.bias.view(CAPSULES, 1, -1)
+        seen = torch.baddbmm(bias, attended, weight.transpose(1, 2)).transpose(0, 1)
         poses, features, logits = torch.split(seen, [POSE, FEATURES, 1], dim=-1)
         if self.training and self.noise:
-            logits = logits + self.noise * (2 * torch.rand_like(logits) - 1)
+            logits = logits + self.noise * (2 * torch.rand_like(logits, memory_format=torch.contiguous_format) - 1)
         poses = affine(poses)
         values = self.value(torch.cat([poses, features], dim=-1)).squeeze(-1)
         return Capsules(poses, features, torch.softmax(logits.squeeze(-1), dim=-1), values)

@@ -226,7 +226,8 @@ def _gain_table(board: Board) -> list[str]:
         "|" + "---|" * len(titles),
     ]
     for entry, gain in rows:
-        cells = [title(entry), entry.view, f"{gain.mean:+.4g} ± {gain.std:.2g}"]
+        spread = f" ± {gain.std:.2g}" if len(gain.folds) > 1 else ""
+        cells = [title(entry), entry.view, f"{gain.mean:+.4g}{spread}"]
         cells += [f"{gain.folds[fold]:+.4g}" if fold in gain.folds else "" for fold in folds]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
