@@ -6,6 +6,7 @@ backward passes are written out where automatic ones would take more.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,16 +34,14 @@ class Edges:
         counts: (edges, 1) float, the neighbours of an atom that an edge stands for.
         weights: (edges,) float, the edges of the whole graph that an edge stands for.
         offsets: (sites + 1,) int64, where the edges of each source begin.
-        readers: (3 edges,) int64, the edges that read the rows of the table, row after row.
-        reader_offsets: (2 sites + shells + 1,) int64, where the edges that read each row begin.
+        table_rows: number of rows of the table.
     """
 
     rows: Tensor
     counts: Tensor
     weights: Tensor
     offsets: Tensor
-    readers: Tensor
-    reader_offsets: Tensor
+    table_rows: int
 
     @classmethod
     def of(cls, batch: Batch) -> Edges:
@@ -51,11 +50,17 @@ class Edges:
         rows = torch.stack([sources, batch["neighbors"] + sites, batch["shells"] + 2 * sites])
         counts = batch["counts"].to(batch["distances"].dtype)
         weights = counts * batch["multiplicities"][sources]
-        ordered, readers = torch.sort(rows.flatten(), stable=True)
-        # Not torch.bincount, which waits for a GPU.
-        offsets = torch.searchsorted(ordered, torch.arange(2 * sites + shells + 1, device=rows.device))
-        readers = readers % max(1, len(sources))
-        return cls(rows.t().contiguous(), counts.unsqueeze(1), weights, offsets[: sites + 1], readers, offsets)
+        offsets = _where_begin(sources, sites)
+        return cls(rows.t().contiguous(), counts.unsqueeze(1), weights, offsets, 2 * sites + shells)
+
+    @functools.cached_property
+    def readers(self) -> tuple[Tensor, Tensor]:
+        """The edges that read the rows of the table, row after row, and where those of each row begin; for gradients.
+
+        (3 edges,) and (rows of the table + 1,) int64.
+        """
+        ordered, order = torch.sort(self.rows.t().flatten(), stable=True)
+        return order % max(1, len(self.rows)), _where_begin(ordered, self.table_rows)
 
     @property
     def sources(self) -> Tensor:
@@ -77,17 +82,24 @@ class Edges:
 class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, edges: Edges, first: int, last: int) -> Tensor:
-        begin, count = first * (len(edges.offsets) - 1), len(edges.rows)
-        rows, offsets = edges.rows[:, first : last + 1], edges.reader_offsets[begin : begin + len(table) + 1]
-        if first:  # the part does not begin where the whole table does
-            rows, offsets = rows - begin, offsets - first * count
-        ctx.readers, ctx.offsets = edges.readers[first * count : (last + 1) * count], offsets
+        rows = edges.rows[:, first : last + 1]
+        if begin := first * (len(edges.offsets) - 1):  # the part does not begin where the whole table does
+            rows = rows - begin
+        ctx.edges, ctx.first, ctx.last, ctx.table = edges, first, last, slice(begin, begin + len(table) + 1)
         return functional.embedding_bag(rows.contiguous(), table, mode="sum")
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return sums(ctx.readers, gradient, ctx.offsets), None, None, None
+        readers, offsets = ctx.edges.readers
+        before = ctx.first * len(gradient)
+        readers, offsets = readers[before : (ctx.last + 1) * len(gradient)], offsets[ctx.table]
+        return sums(readers, gradient, offsets - before if before else offsets), None, None, None
+
+
+def _where_begin(ascending: Tensor, groups: int) -> Tensor:
+    """(groups + 1,) where the rows of each group begin; not by `torch.bincount`, which waits for a GPU."""
+    return torch.searchsorted(ascending, torch.arange(groups + 1, device=ascending.device))
 
 
 def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
