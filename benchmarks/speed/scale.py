@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SIZES = (1_000, 10_000, 100_000, 130_000)
 STRAIN = 0.02
 """Spread of the factors by which the cells of copies are stretched: no two are equal, and all keep their symmetry."""
-_WARM = 600
+_WARM = 2_000
 _VALID = 10  # one of so many crystals validates, as in the protocol
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def measure_size(folder: Path, threads: int) -> scale_table.Size:
 
 
 def train(model: NetworkModel, arrays: Arrays) -> float:
-    """Seconds of one epoch, with moving the arrays to where they are needed and validation on a tenth of the crystals."""
+    """Seconds of one epoch, with moving the arrays to where they are needed, and validation on a tenth of them."""
     import torch
 
     from crystalbench.models.batches import DeviceArrays

@@ -111,8 +111,8 @@ def prepare_torch(runtime: Runtime) -> torch.device:
 def _keep_freed_memory() -> None:
     """Have glibc give the memory of freed tensors to the next ones; elsewhere this does nothing.
 
-    Blocks above a threshold are mapped anew each time, and the kernel clears all their pages. The threshold rises to the
-    size of the largest block that was freed, if it is below 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    Blocks above a threshold are mapped anew each time, and the kernel clears all their pages. The threshold rises to
+    the size of the largest block that was freed, if it is below 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
     """
     torch.empty(31 << 20, dtype=torch.uint8)
 
