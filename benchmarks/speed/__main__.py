@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CrystalBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 1 if failures else 0
+    return 1 if failures and options.names else 0
 
 
 def _parser() -> argparse.ArgumentParser:

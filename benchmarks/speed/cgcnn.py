@@ -23,7 +23,9 @@ _SIZES = f"width {WIDTH}, {LAYERS} layers, {NEIGHBORS} neighbours, batch 256"
 _SAME = "PyTorch Geometric CGConv with CGCNN's norms, the same function, DataLoader"
 
 
-def our_measurement(crystals: Crystals, targets: np.ndarray, kind: str, threads: int) -> Measurement:
+def our_measurement(
+    crystals: Crystals, targets: np.ndarray, kind: str, threads: int, device: str = "cpu"
+) -> Measurement:
     """Our measurement.
 
     Args:
@@ -31,6 +33,7 @@ def our_measurement(crystals: Crystals, targets: np.ndarray, kind: str, threads:
         targets: (n,) standardised.
         kind: ``training`` or ``inference``.
         threads: of torch.
+        device: of torch.
     """
     import numpy as np
     import torch
@@ -43,15 +46,15 @@ def our_measurement(crystals: Crystals, targets: np.ndarray, kind: str, threads:
     from crystalbench.samples import Kind, Target
 
     model = CGCNN(width=WIDTH, layers=LAYERS, neighbors=NEIGHBORS)
-    data = DeviceArrays(model.representation(crystals), "cpu")
-    labels = torch.from_numpy(targets[:, None])
+    data = DeviceArrays(model.representation(crystals), device)
+    labels = torch.from_numpy(targets[:, None]).to(device)
     shuffle = np.random.default_rng(0)
     torch.manual_seed(0)
-    network = model.network(Target("target", Kind.REGRESSION))
+    network = model.network(Target("target", Kind.REGRESSION)).to(device)
 
     def batches() -> Iterable[tuple[Any, Tensor]]:
         order = shuffle.permutation(len(data)) if kind == "training" else None
-        return ((batch, labels[torch.from_numpy(index)]) for index, batch in data.batches(BATCH, order))
+        return ((batch, labels[torch.from_numpy(index).to(device)]) for index, batch in data.batches(BATCH, order))
 
     measure = {"training": training, "inference": inference}[kind](network, batches, len(data))
 
@@ -76,6 +79,13 @@ def _prepare(
         if settings.cgcnn is None:
             raise DataError("name a clone of https://github.com/txie-93/cgcnn with --cgcnn")
         yield ours, original_measurement(crystals, targets, kind, settings.cgcnn)
+    elif peer == "gpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise DataError("there is no GPU here that PyTorch can use")
+        ours = our_measurement(crystals, targets, kind, settings.threads, "cuda")
+        yield ours, plain_measurement(crystals, targets, kind, device="cuda")
     else:
         yield ours, plain_measurement(crystals, targets, kind, stock=peer == "stock")
 
@@ -97,6 +107,7 @@ ROWS = (
     _row("phonons_unflushed", "training", _UNFLUSHED, peer="unflushed", target=25),
     _row("phonons_unflushed", "inference", _UNFLUSHED, peer="unflushed"),
     _row("phonons_original", "training", "the original CGCNN, subnormals flushed in both", peer="original"),
+    _row("mp_gpu", "training", f"{_SAME}, both on a GPU", MP, peer="gpu"),
     _row(
         "phonons_stock",
         "training",

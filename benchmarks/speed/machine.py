@@ -8,11 +8,12 @@ from pathlib import Path
 
 
 def describe(threads: int) -> str:
-    """Processor, cores, threads used and version of torch, in one line."""
+    """Processor, cores, GPU, threads used and version of torch, in one line."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}; {cores} cores; threads used: {threads}; torch {torch.__version__}"
+    gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{_processor()}; {cores} cores{gpu}; threads used: {threads}; torch {torch.__version__}"
 
 
 def prepare_threads(threads: int, *, flush: bool) -> None:

@@ -46,7 +46,7 @@ def speed_text(results: Iterable[Result], rows: Mapping[str, Row]) -> str:
         numbers = f"{written(r.ours)} | {written(r.peer)} | {r.unit} | {written(r.ratio)} ×"
         lines.append(f"| `{r.name}` | {numbers} | {wanted} | {met} |")
     measured = {r.name for r in results}
-    if missing := [f"`{name}`" for name, row in rows.items() if row.target is not None and name not in measured]:
+    if missing := [f"`{name}`" for name in rows if name not in measured]:
         lines += ["", f"Not measured yet: {', '.join(missing)}."]
     lines += ["", "What is compared, ours first:", ""]
     lines += [f"- `{r.name}`: {r.against}." for r in results]

@@ -38,6 +38,7 @@ def crystals_and_targets(settings: Settings, name: str = NAME) -> tuple[Crystals
 
 def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
     """Crystals per second of a pass over the data with all steps of training: batch, forward, L1, backward, AdamW."""
+    device = next(network.parameters()).device
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     loss = nn.L1Loss()
 
@@ -48,6 +49,7 @@ def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
             optimiser.zero_grad(set_to_none=True)
             loss(network(batch), targets).backward()
             optimiser.step()
+        _wait_for(device)
         return count / (time.perf_counter() - start)
 
     return measurement
@@ -55,6 +57,7 @@ def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
 
 def inference(network: nn.Module, batches: Batches, count: int) -> Measurement:
     """Crystals per second of some passes over the data in evaluation mode."""
+    device = next(network.parameters()).device
 
     @torch.no_grad()
     def measurement() -> float:
@@ -63,12 +66,20 @@ def inference(network: nn.Module, batches: Batches, count: int) -> Measurement:
         for _ in range(INFERENCE_PASSES):
             for batch, _targets in batches():
                 network(batch)
+        _wait_for(device)
         return INFERENCE_PASSES * count / (time.perf_counter() - start)
 
     return measurement
 
 
-def plain_measurement(crystals: Crystals, targets: np.ndarray, kind: str, *, stock: bool = False) -> Measurement:
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def plain_measurement(
+    crystals: Crystals, targets: np.ndarray, kind: str, *, stock: bool = False, device: str = "cpu"
+) -> Measurement:
     """The measurement of PyTorch Geometric.
 
     Args:
@@ -76,12 +87,13 @@ def plain_measurement(crystals: Crystals, targets: np.ndarray, kind: str, *, sto
         targets: (n,) standardised.
         kind: ``training`` or ``inference``.
         stock: use `CGConv` without the original's norms.
+        device: of torch.
     """
     graphs = plain_graphs(CrystalGraph()(crystals), targets)
     torch.manual_seed(0)
-    network = PlainCGCNN(graphs[0].x.shape[1], graphs[0].edge_attr.shape[1], stock=stock)
+    network = PlainCGCNN(graphs[0].x.shape[1], graphs[0].edge_attr.shape[1], stock=stock).to(device)
     loader = DataLoader(graphs, batch_size=BATCH, shuffle=kind == "training")
-    return _as_usual(network, lambda: ((batch, batch.y) for batch in loader), kind, len(graphs))
+    return _as_usual(network, lambda: ((b, b.y) for b in (batch.to(device) for batch in loader)), kind, len(graphs))
 
 
 def original_measurement(crystals: Crystals, targets: np.ndarray, kind: str, clone: Path) -> Measurement:

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
-from helpers import formulas_task, tiny_task
+from helpers import SMALL_CGCNN, changed, formulas_task, known_structures, random_crystals, supercells, tiny_task
 
+from crystalbench.crystals import joined
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models import Model, Needs, get_model, model_names
@@ -307,3 +308,27 @@ def test_one_member_is_itself_and_classes_have_mean_probabilities() -> None:
     combined = combine(several, Kind.MULTICLASS)
     assert combined.values.tolist() == [[0.75, 0.25]]
     assert combined.std is None
+
+
+@pytest.mark.parametrize("view", ["full", "no_chemistry"])
+def test_runs_over_quotient_graphs_are_those_over_whole_graphs(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
+
+    crystals = joined([known_structures(), supercells(known_structures(), (1, 1, 2)), random_crystals(0, 7)])
+    crystals = changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))
+    folds = (np.arange(len(crystals)) % 2).astype(np.int16)
+    task = dataclasses.replace(
+        tiny_task(n=len(crystals)),
+        inputs=crystals,
+        folds=folds,
+        targets=np.log(crystals.volumes / crystals.atom_counts),
+    )
+    # AdamW makes whole steps of gradients that are nothing but round-off, so the steps are small.
+    parameters = CGCNN(**SMALL_CGCNN, learning_rate=1e-5).configuration()
+    asked = ask(task, "cgcnn", parameters=parameters, view=view, protocol=Protocol(inner_folds=4, ensemble=2))
+    values = []
+    for merged in (True, False):
+        monkeypatch.setattr(CGCNN, "merges_equal_atoms", merged)
+        values.append(np.array(execute(asked, "cgcnn", CGCNN, task, Machine()).predictions.values))
+    assert values[0].std() > 1e-3
+    np.testing.assert_allclose(*values, rtol=0, atol=1e-3 * values[0].std())
