@@ -147,6 +147,7 @@ def write_page(study: Study, folder: Path) -> Path:
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<title>{escape(study.name)}</title>\n<script src="{script.name}"></script>\n'
+        "<style>body { font-family: sans-serif; margin: 1.5em; }</style>\n"
         f"<h1>{escape(study.asked.task)}: {escape(study.label)}</h1>\n<p>{escape(heading(study))}</p>\n"
         + "\n".join(drawn)
         + "\n</html>\n"
