@@ -191,7 +191,7 @@ class _Atoms:
         lengths = ends - self.starts
         shells, neighbors = self.shells[order], neighbors[order]
         like = np.arange(len(order)) + np.repeat(self.starts[twin] - self.starts, lengths)
-        equal = (lengths == lengths[twin]).all()
+        equal = (lengths == lengths[twin]).all() and (self.numbers == self.numbers[twin]).all()
         if not equal or (shells != shells[like]).any() or (neighbors != neighbors[like]).any():
             raise RuntimeError("atoms with other edges were given one colour: a collision of 64-bit numbers")
         mine = np.repeat(np.isin(np.arange(len(twin)), first), lengths)  # edges of the atoms that stand for a class
