@@ -257,7 +257,7 @@ def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -
         if readme is not None:
             fill_readme(readme, boards)
             paths.append(readme)
-        screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False)
+        screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
 
@@ -284,7 +284,7 @@ def _show_studies(
         screen.print(reports.best_table(study))
     if pages:
         paths = [path for study in found for path in reports.write_all(study, results / "studies" / reports.PAGES)]
-        screen.print(f"written: {', '.join(map(str, paths))}", highlight=False)
+        screen.print(f"written: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
 
