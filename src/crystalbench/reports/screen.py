@@ -57,12 +57,12 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     for i in keep:
         widest = widths[i]
         numeric = i == 0 or 1 < i < last or titles[i] in NUMERIC
-        # Only names may be cut short on a narrow terminal, never numbers.
+        # On a narrow terminal names take several lines; numbers never do.
         room = width - 3 * len(keep) - sum(widths[k] for k in keep if k != 1)
         most = max(12, room) if i == 1 else None
         least = None if i == 1 else widest
         justify: Literal["right", "left"] = "right" if numeric else "left"
-        table.add_column(titles[i], justify=justify, no_wrap=True, min_width=least, max_width=most)
+        table.add_column(titles[i], justify=justify, no_wrap=i != 1, overflow="fold", min_width=least, max_width=most)
     for entry, row in rows:
         table.add_row(*[row[i] for i in keep], style="bold cyan" if entry.source == OURS else "dim")
     return table
