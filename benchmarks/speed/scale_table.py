@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.speed.table import write_text, written
-from crystalbench.errors import DataError
+from benchmarks.speed.table import read_lines, write_text, written
 
 FILE_NAME = "scale.csv"
 FLAT = 1.2
@@ -58,21 +57,13 @@ def read_sizes(file: Path) -> list[Size]:
     Raises:
         DataError: the file is not such a table.
     """
-    if not file.exists():
-        return []
-    with file.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
-    if not lines or tuple(lines[0]) != HEADER:
-        raise DataError(f"{file}: its first line is not {','.join(HEADER)}; move this file away and run again")
-    sizes = []
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            crystals, atoms, load, graph, epoch, peak, threads, machine = line
-            numbers = (float(load), float(graph), float(epoch), float(peak))
-            sizes.append(Size(int(crystals), int(atoms), *numbers, int(threads), machine))
-        except ValueError as error:
-            raise DataError(f"{file}: line {number} cannot be read ({error}); correct or remove it") from error
-    return sizes
+    return read_lines(file, HEADER, _size)
+
+
+def _size(line: list[str]) -> Size:
+    crystals, atoms, load, graph, epoch, peak, threads, machine = line
+    numbers = (float(load), float(graph), float(epoch), float(peak))
+    return Size(int(crystals), int(atoms), *numbers, int(threads), machine)
 
 
 def write_sizes(file: Path, sizes: Iterable[Size]) -> None:

@@ -7,8 +7,9 @@ import dataclasses
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich import box
 from rich.table import Table
@@ -18,6 +19,7 @@ from crystalbench.errors import DataError
 
 HEADER = tuple(field.name for field in dataclasses.fields(Result))
 FILE_NAME = "speed.csv"
+Line = TypeVar("Line")
 
 
 def read_results(file: Path) -> list[Result]:
@@ -26,20 +28,38 @@ def read_results(file: Path) -> list[Result]:
     Raises:
         DataError: the file is not such a table.
     """
+    return read_lines(file, HEADER, _result)
+
+
+def _result(line: list[str]) -> Result:
+    name, ours, peer, unit, ratio, against, machine = line
+    return Result(name, float(ours), float(peer), unit, float(ratio), against, machine)
+
+
+def read_lines(file: Path, header: Sequence[str], parsed: Callable[[list[str]], Line]) -> list[Line]:
+    """The lines of a CSV file below its header; none where there is no file.
+
+    Args:
+        file: the file.
+        header: what its first line must be.
+        parsed: from the cells of a line to what it says; raises a ValueError where it says nothing.
+
+    Raises:
+        DataError: the file has another header, or a line that cannot be read.
+    """
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream))
-    if not lines or tuple(lines[0]) != HEADER:
-        raise DataError(f"{file}: its first line is not {','.join(HEADER)}; move this file away and run again")
-    results = []
+    if not lines or tuple(lines[0]) != tuple(header):
+        raise DataError(f"{file}: its first line is not {','.join(header)}; move this file away and run again")
+    found = []
     for number, line in enumerate(lines[1:], start=2):
         try:
-            name, ours, peer, unit, ratio, against, machine = line
-            results.append(Result(name, float(ours), float(peer), unit, float(ratio), against, machine))
+            found.append(parsed(line))
         except ValueError as error:
             raise DataError(f"{file}: line {number} cannot be read ({error}); correct or remove it") from error
-    return results
+    return found
 
 
 def merged(old: Iterable[Result], new: Iterable[Result], order: Sequence[str]) -> list[Result]:
