@@ -8,11 +8,13 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from crystalbench.errors import RecordError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def digest(body: Any) -> str:
@@ -39,6 +41,29 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     body = json.loads(text)
     written = body.pop("digest")
     return body, written == digest(body)
+
+
+def read_sealed(model: type[_Model], text: str, name: str, kind: str, remedy: str) -> _Model:
+    """What a file's text holds, checked to be whole and unchanged.
+
+    Args:
+        model: what it should hold.
+        text: the file's text.
+        name: of the file, for messages.
+        kind: what the file is called, e.g. ``record``.
+        remedy: what to do with a damaged one.
+
+    Raises:
+        RecordError: it holds something else, or was changed after it was written.
+    """
+    try:
+        body, unchanged = unseal(text)
+        found = model.model_validate(body)
+    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
+        raise RecordError(f"{name}: is not a whole {kind} ({in_words(error)}); {remedy}") from error
+    if not unchanged:
+        raise RecordError(f"{name}: was changed after it was written (its digest differs); {remedy}")
+    return found
 
 
 def in_words(error: Exception) -> str:

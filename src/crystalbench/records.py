@@ -11,9 +11,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from crystalbench._sealed import digest, in_words, plain_name, seal, unseal, write_whole
+from crystalbench._sealed import digest, plain_name, read_sealed, seal, write_whole
 from crystalbench.errors import RecordError
 
 FORMAT = 2
@@ -266,15 +266,7 @@ class Record(_Frozen):
         Raises:
             RecordError: it is not a record, or was changed after it was written.
         """
-        try:
-            body, unchanged = unseal(text)
-            record = cls.model_validate(body)
-        except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-            reason = in_words(error)
-            raise RecordError(f"{name}: is not a whole record ({reason}); delete it and run again") from error
-        if not unchanged:
-            raise RecordError(f"{name}: was changed after it was written (its digest differs); delete it and run again")
-        return record
+        return read_sealed(cls, text, name, "record", "delete it and run again")
 
 
 def scores_for_json(scores: dict[str, float]) -> dict[str, float | None]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from crystalbench._sealed import in_words, plain_name, seal, unseal, write_whole
+from crystalbench._sealed import plain_name, read_sealed, seal, write_whole
 from crystalbench.errors import RecordError
 from crystalbench.records import Asked, Tuned
 
@@ -128,14 +128,7 @@ class Study(_Frozen):
         Raises:
             RecordError: it is not a study, or was changed after it was written.
         """
-        try:
-            body, unchanged = unseal(text)
-            study = cls.model_validate(body)
-        except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-            raise RecordError(f"{name}: is not a whole study ({in_words(error)}); delete it") from error
-        if not unchanged:
-            raise RecordError(f"{name}: was changed after it was written (its digest differs); delete it")
-        return study
+        return read_sealed(cls, text, name, "study", "delete it")
 
 
 def asked_of_study(asked: Asked, first_fold: int) -> Asked:
