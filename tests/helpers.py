@@ -111,6 +111,14 @@ def predicted(model: Model, crystals: Crystals) -> np.ndarray:
     return model.predict(Samples(crystals, TARGETS[Kind.REGRESSION])).values
 
 
+def batch_of(model: Any, crystals: Crystals) -> Any:
+    """What a network that learns nothing from its inputs reads of crystals, as one batch."""
+    from crystalbench.models.batches import DeviceArrays  # here, because torch takes a while
+
+    arrays = model.inputs(Samples(crystals, TARGETS[Kind.REGRESSION]))
+    return DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals)))
+
+
 # ---------------------------------------------------------------------- records
 
 

@@ -54,7 +54,7 @@ def our_measurement(
 
     def batches() -> Iterable[tuple[Any, Tensor]]:
         order = shuffle.permutation(len(data)) if kind == "training" else None
-        return ((batch, labels[torch.from_numpy(index).to(device)]) for index, batch in data.batches(BATCH, order))
+        return ((batch, labels[batch.index]) for batch in data.batches(BATCH, order))
 
     measure = {"training": training, "inference": inference}[kind](network, batches, len(data))
 

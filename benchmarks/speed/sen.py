@@ -37,7 +37,7 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
 
     def batches() -> Iterable[tuple[Any, Tensor]]:
         order = shuffle.permutation(len(data))
-        return ((batch, labels[torch.from_numpy(index)]) for index, batch in data.batches(_BATCH, order))
+        return ((batch, labels[batch.index]) for batch in data.batches(_BATCH, order))
 
     torch.manual_seed(0)
     ours = training(model.network(task.target), batches, len(data))

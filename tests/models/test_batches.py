@@ -95,10 +95,10 @@ def test_batches_hold_every_row_once_and_are_even(n: int, size: int, seed: int |
     arrays = Arrays({"row": np.arange(n)}, {"row": Layout(CRYSTAL)}, {}, n)
     order = None if seed is None else np.random.default_rng(seed).permutation(n)
     batches = list(DeviceArrays(arrays, "cpu").batches(size, order))
-    seen = np.concatenate([index for index, _ in batches])
+    seen = torch.cat([batch.index for batch in batches])
     assert np.array_equal(seen, np.arange(n) if order is None else order)
-    assert np.array_equal(torch.cat([batch["row"] for _, batch in batches]), seen)
-    sizes = [batch.size for _, batch in batches]
+    assert np.array_equal(torch.cat([batch["row"] for batch in batches]), seen)
+    sizes = [batch.size for batch in batches]
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == -(-n // size)

@@ -100,7 +100,7 @@ def test_angles_are_seen() -> None:
         encoder = SENEncoder(8, 4, 1, 2, 1).eval()
         vectors = torch.tensor([[*directions, [0.0, 0.0, 3.0]]])
         batch = Batch(
-            1,
+            torch.tensor([0]),
             {
                 "numbers": torch.tensor([6]),
                 "neighbors": torch.zeros(1, 3, dtype=torch.int64),

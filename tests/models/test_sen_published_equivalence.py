@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from helpers import known_structures, one_crystal, random_crystals, supercells
+from helpers import TARGETS, batch_of, known_structures, one_crystal, random_crystals, supercells
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +24,7 @@ from crystalbench.models.sen_published_blocks import (
     edge_weights,
 )
 from crystalbench.representations import Arrays, SphereGraph
+from crystalbench.samples import Kind, Samples
 from crystalbench.views import get_view
 
 TOLERANCE = 1e-5
@@ -126,6 +127,10 @@ def _crystals(name: str) -> Crystals:
     return get_view("no_chemistry")(known_structures())
 
 
+def rows(crystals: Crystals) -> Samples:
+    return Samples(crystals, TARGETS[Kind.REGRESSION])
+
+
 class Unmerged(SENPublished):
     """Reads every atom."""
 
@@ -155,7 +160,7 @@ class Case:
 def case(request: pytest.FixtureRequest) -> Case:
     merged = request.param != "not merged"
     crystals = _crystals(request.param if merged else "symmetric")
-    ours, whole = (SENPublished if merged else Unmerged)().representation(crystals), SphereGraph()(crystals)
+    ours, whole = (SENPublished if merged else Unmerged)().inputs(rows(crystals)), SphereGraph()(crystals)
     gain = len(whole.values["numbers"]) / len(ours.values["numbers"])
     assert gain == 1 if request.param in ("asymmetric", "not merged") else gain > 1.5
     return Case(ours, whole, alike=len(np.unique(crystals.numbers)) == 1)
@@ -209,8 +214,8 @@ def test_noise_is_that_of_a_crystal_and_not_of_its_atoms() -> None:
     encoder = SENPublishedEncoder(64, 3, noise=2.0).train()
     found = []
     for kind in (SENPublished, Unmerged):
-        arrays = kind().representation(crystals)
+        batch = batch_of(kind(), crystals)
         torch.manual_seed(1)
-        found.append(encoder(DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals)))))
+        found.append(encoder(batch))
     torch.testing.assert_close(*found, atol=TOLERANCE, rtol=0)
-    assert (found[0] - encoder(DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals))))).abs().max() > 1e-3
+    assert (found[0] - encoder(batch)).abs().max() > 1e-3

@@ -6,9 +6,9 @@ from helpers import random_crystals, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalbench.representations import Arrays, CrystalGraph, Layout, MagpieFeatures, Representation
+from crystalbench.representations import Arrays, CrystalGraph, ElementPairs, Layout, MagpieFeatures, Representation
 
-REPRESENTATIONS = [CrystalGraph(neighbors=4), MagpieFeatures()]
+REPRESENTATIONS = [CrystalGraph(neighbors=4), MagpieFeatures(), ElementPairs()]
 
 
 def assert_same(one: Arrays, other: Arrays) -> None:
@@ -71,3 +71,16 @@ def test_rows_outside_are_refused() -> None:
 def test_nbytes_counts_every_array() -> None:
     arrays = Arrays({"x": np.zeros((4, 2))}, {"x": Layout("atom")}, {"atom": np.array([0, 1, 4])}, 2)
     assert arrays.nbytes == 4 * 2 * 8 + 3 * 8
+
+
+def test_two_representations_beside_each_other() -> None:
+    crystals = random_crystals(5, 7)
+    graphs, elements = CrystalGraph(neighbors=3)(crystals), ElementPairs()(crystals)
+    both = graphs.beside(elements)
+    assert both.values.keys() == graphs.values.keys() | elements.values.keys()
+    order = [4, 0, 5]
+    assert_same(both[order], graphs[order].beside(elements[order]))
+    with pytest.raises(ValueError, match="both have atom, distances, neighbors, numbers"):
+        graphs.beside(graphs)
+    with pytest.raises(ValueError, match="arrays of 7 and of 3 crystals"):
+        graphs.beside(elements[order])

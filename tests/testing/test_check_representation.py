@@ -21,6 +21,7 @@ from crystalbench.representations import (
     DescriptorBank,
     DiffractionPattern,
     DiffractionPowerSpectrum,
+    ElementPairs,
     Layout,
     MagpieFeatures,
     QuotientGraph,
@@ -31,6 +32,7 @@ from crystalbench.testing import ContractError, check_representation
 
 KEPT: list[Representation] = [
     MagpieFeatures(),
+    ElementPairs(),
     CrystalGraph(),
     CrystalGraph(neighbors=5, vectors=True),
     SphereGraph(),

@@ -19,16 +19,21 @@ class Batch:
     """Some crystals' arrays, one after another; indices count from the batch's first row.
 
     Attributes:
-        size: number of crystals, n.
+        index: (n,) int64 which crystals of the data set they are.
         values: tensor by name, with the rows of its level.
         owners: (rows,) int64 by level: the crystal of each row, in [0, n).
         counts: (n,) int64 by level: rows of each crystal.
     """
 
-    size: int
+    index: Tensor
     values: dict[str, Tensor]
     owners: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of crystals, n."""
+        return len(self.index)
 
     def __getitem__(self, name: str) -> Tensor:
         """The tensor of this name."""
@@ -74,7 +79,12 @@ class DeviceArrays:
 
     def batch(self, index: np.ndarray) -> Batch:
         """The crystals at these row numbers, in this order."""
-        chosen = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device, non_blocking=True)
+        return self._batch(index, self._on_device(index))
+
+    def _on_device(self, index: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device, non_blocking=True)
+
+    def _batch(self, index: np.ndarray, chosen: Tensor) -> Batch:
         rows: dict[str, Tensor] = {CRYSTAL: chosen}
         owners: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
@@ -98,18 +108,16 @@ class DeviceArrays:
                     start = start[owners[layout.level]]
                 value = value + start.reshape(-1, *[1] * (value.ndim - 1))
             values[name] = value
-        return Batch(len(index), values, owners, counts)
+        return Batch(chosen, values, owners, counts)
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Batch]]:
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         """All crystals in batches of at most ``size``, as even as can be, so that none is tiny.
 
         Args:
             size: largest batch.
             order: (n,) row numbers in the order wanted; as they are by default.
-
-        Yields:
-            Row numbers and batch.
         """
         order = np.arange(self.length) if order is None else order
-        for index in np.array_split(order, max(1, -(-len(order) // size))):
-            yield index, self.batch(index)
+        parts = np.array_split(order, max(1, -(-len(order) // size)))
+        for index, chosen in zip(parts, torch.split(self._on_device(order), [len(part) for part in parts]), strict=True):
+            yield self._batch(index, chosen)

@@ -146,6 +146,11 @@ class Segments:
         return cls(owners, offsets, torch.arange(len(owners), device=owners.device))
 
     @classmethod
+    def of_owners(cls, owners: Tensor, groups: int) -> Segments:
+        """From owners (rows,), ascending, of so many groups, some of which may be empty."""
+        return cls.of(owners, _where_begin(owners, groups))
+
+    @classmethod
     def of_level(cls, batch: Batch, level: str) -> Segments:
         """The rows of a level, by crystal."""
         return cls.of(batch.owners[level], offsets_of(batch.counts[level]))

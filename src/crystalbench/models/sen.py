@@ -106,7 +106,7 @@ class SEN(NetworkModel):
         encoder = next(m for m in self.fitted_network.eval().modules() if isinstance(m, SENEncoder))
         data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
         with torch.no_grad():
-            found = [encoder.capsules(batch)[0] for _, batch in data.batches(BATCH)]
+            found = [encoder.capsules(batch)[0] for batch in data.batches(BATCH)]
         arrays: dict[str, npt.NDArray[Any]] = {
             name: torch.cat([getattr(f, name) for f in found]).cpu().numpy()
             for name in ("memberships", "shares", "presences", "features", "poses")

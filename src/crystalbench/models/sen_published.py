@@ -25,11 +25,12 @@ from crystalbench.models.sen_published_blocks import (
     Set2Set,
     dense,
 )
-from crystalbench.representations import SphereGraph
+from crystalbench.representations import ElementPairs, SphereGraph
 
 if TYPE_CHECKING:
     from crystalbench.models.batches import Batch
-    from crystalbench.representations import QuotientGraph
+    from crystalbench.representations import Arrays, QuotientGraph
+    from crystalbench.samples import Samples
 
 _ELEMENT = 80  # learned features of an element
 _FIRST = 64  # width of the first of the two layers that embed atoms, edges and the state
@@ -83,6 +84,10 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
     def representation(self) -> QuotientGraph:
         """All neighbours within the cutoff, with equal atoms merged."""
         return self.merged(SphereGraph(cutoff=self.cutoff))
+
+    def inputs(self, samples: Samples) -> Arrays:
+        """The graph, and the elements of the composition."""
+        return super().inputs(samples).beside(samples.represent(ElementPairs()))
 
     def encoder(self) -> nn.Module:
         """Message passing, readouts and part capsules."""

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crystalbench.elements import MAX_Z
-from crystalbench.models.edges import NEIGHBORS, SHELLS, Edges, Segments, offsets_of
+from crystalbench.models.edges import NEIGHBORS, SHELLS, Edges, Segments
 from crystalbench.models.sen_published_passes import FastSELU, attend, gated
+from crystalbench.representations.element_pairs import ELEMENT
 from crystalbench.representations.quotient import SITE
 from crystalbench.representations.sphere_graph import EDGE
 
@@ -258,21 +259,21 @@ class CompositionEncoder(nn.Module):
         self.result = nn.Linear(width, width)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Compositions (n, width)."""
-        composition = Composition.of(batch)
-        own, other = composition.own, composition.other
-        logs = composition.fractions.log()
+        """Compositions (n, width) of a batch of `ElementPairs`."""
+        own, other, fractions = batch["own"], batch["other"], batch["fractions"]
+        elements_of, pairs_of = Segments.of_level(batch, ELEMENT), Segments.of_owners(own, len(fractions))
+        logs = fractions.log()
         logs_of_pairs = logs.index_select(0, other)
-        start = torch.cat([self.embedding(composition.numbers), composition.fractions.unsqueeze(1)], dim=1)
+        start = torch.cat([self.embedding(batch["elements"]), fractions.unsqueeze(1)], dim=1)
         elements = self.norm(self.start(start))
         of_own, of_other = self.pair.weight.chunk(2, dim=1)
         for _ in range(self.rounds):
             pairs = functional.linear(elements, of_own, self.pair.bias).index_select(0, own)
             pairs += functional.linear(elements, of_other).index_select(0, other)
-            attended = _attended(functional.silu(pairs), self.pair_logit, composition.pairs, logs_of_pairs)
+            attended = _attended(functional.silu(pairs), self.pair_logit, pairs_of, logs_of_pairs)
             elements = self.norm(elements + self.message(attended))
         pooled = functional.silu(self.pool(elements))
-        result: Tensor = self.result(_attended(pooled, self.pool_logit, composition.elements, logs))
+        result: Tensor = self.result(_attended(pooled, self.pool_logit, elements_of, logs))
         return result
 
 
@@ -280,45 +281,6 @@ def _attended(rows: Tensor, logit: nn.Linear, segments: Segments, log_weights: T
     """Sums of rows by attention whose logits are a linear map of each; its bias changes no softmax."""
     none = log_weights.new_full((len(segments.offsets) - 1,), -torch.inf)
     return attend(rows, logit.weight.expand(len(none), -1), segments, log_weights, none)
-
-
-@dataclass(frozen=True, eq=False)
-class Composition:
-    """The elements of a batch's crystals, and all pairs of elements of one crystal, also of one element with itself.
-
-    Attributes:
-        numbers: (elements,) int64 atomic numbers, by crystal, ascending in each.
-        fractions: (elements,) atomic fractions.
-        own, other: (pairs,) int64 the elements of each pair, ascending by own.
-        elements: the elements of each crystal.
-        pairs: the pairs of each own element.
-    """
-
-    numbers: Tensor
-    fractions: Tensor
-    own: Tensor
-    other: Tensor
-    elements: Segments
-    pairs: Segments
-
-    @classmethod
-    def of(cls, batch: Batch) -> Composition:
-        """That of a batch of quotient graphs."""
-        keys = batch.owners[SITE] * (MAX_Z + 1) + batch["numbers"]
-        atoms = batch["multiplicities"].to(batch["distances"].dtype)
-        amounts = atoms.new_zeros(batch.size * (MAX_Z + 1)).index_add(0, keys, atoms)
-        present = amounts.nonzero()[:, 0]
-        crystals, numbers = present // (MAX_Z + 1), present % (MAX_Z + 1)
-        amounts = amounts.view(batch.size, -1)
-        counts = (amounts > 0).sum(1)
-        elements = Segments.of(crystals, offsets_of(counts))
-        partners = counts[crystals]
-        offsets = offsets_of(partners)
-        own = torch.repeat_interleave(partners)
-        pairs = Segments.of(own, offsets)
-        other = pairs.every - (offsets[:-1] - elements.offsets[crystals])[own]
-        fractions = (amounts / amounts.sum(1, keepdim=True)).view(-1)[present]
-        return cls(numbers, fractions, own, other, elements, pairs)
 
 
 @dataclass

@@ -147,30 +147,12 @@ def train_network(
         DivergedError: the loss is not finite.
     """
     shuffle = np.random.default_rng(runtime.seed)
-    steps = max(1, -(-len(data) // options.batch_size))
-    groups = _parameter_groups(network, options.weight_decay)
-    optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _Schedule(options.schedule, steps * options.epochs))
-    averaged = _Average(network, options.averaging) if options.averaging else None
+    steps = Steps(network, loss, options, max(1, -(-len(data) // options.batch_size)))
     judge = nn.L1Loss() if isinstance(loss, nn.HuberLoss) else loss
     best, best_epoch, best_state = math.inf, 0, {}
     for epoch in range(1, options.epochs + 1):
-        network.train()
-        total = torch.zeros((), device=data.device)
-        for index, batch in data.batches(options.batch_size, shuffle.permutation(len(data))):
-            optimiser.zero_grad(set_to_none=True)
-            value = loss(_outputs_to_fit(network, batch), targets[torch.from_numpy(index).to(data.device)])
-            value.backward()
-            if options.gradient_clip:
-                nn.utils.clip_grad_norm_(network.parameters(), options.gradient_clip)
-            optimiser.step()
-            schedule.step()
-            if averaged is not None:
-                averaged.update()
-            total += value.detach() * len(index)
-        judged = network if averaged is None else averaged.network
-        score = validate(judged, judge, valid, valid_targets)
-        mean_loss = float(total) / len(data)
+        mean_loss = float(steps.epoch(data, targets, shuffle.permutation(len(data))))
+        score = validate(steps.judged, judge, valid, valid_targets)
         if not (math.isfinite(score) and math.isfinite(mean_loss)):
             raise DivergedError(
                 f"training diverged in epoch {epoch} (loss {mean_loss}, validation {score}); "
@@ -178,7 +160,7 @@ def train_network(
             )
         if score < best:
             best, best_epoch = score, epoch
-            best_state = {name: tensor.detach().clone() for name, tensor in judged.state_dict().items()}
+            best_state = {name: tensor.detach().clone() for name, tensor in steps.judged.state_dict().items()}
         stops = epoch - best_epoch >= options.patience
         runtime.progress(options.epochs if stops else epoch, options.epochs, loss=mean_loss, valid=score, best=best)
         if stops:
@@ -186,6 +168,59 @@ def train_network(
     network.load_state_dict(best_state)
     network.eval()
     return best_epoch
+
+
+class Steps:
+    """The steps of training a network in place. In none of them the program waits for the device.
+
+    Args:
+        network: batch to outputs (n, outputs).
+        loss: outputs and targets to a scalar.
+        options: hyperparameters.
+        per_epoch: number of steps in an epoch.
+    """
+
+    def __init__(self, network: nn.Module, loss: nn.Module, options: TrainingOptions, per_epoch: int) -> None:
+        self._network, self._loss, self._options = network, loss, options
+        groups = _parameter_groups(network, options.weight_decay)
+        self._optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+        factor = _Schedule(options.schedule, per_epoch * options.epochs)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, factor)
+        self._averaged = _Average(network, options.averaging) if options.averaging else None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated: the one with averaged weights where there are any."""
+        return self._network if self._averaged is None else self._averaged.network
+
+    def epoch(self, data: DeviceArrays, targets: Tensor, order: np.ndarray) -> Tensor:
+        """Pass once over the data.
+
+        Args:
+            data: n crystals.
+            targets: (n, ...) their targets, on the device.
+            order: (n,) row numbers.
+
+        Returns:
+            The mean loss, on the device.
+        """
+        self._network.train()
+        total = torch.zeros((), device=data.device)
+        for batch in data.batches(self._options.batch_size, order):
+            total += self._step(batch, targets[batch.index]) * batch.size
+        return total / len(data)
+
+    def _step(self, batch: Batch, targets: Tensor) -> Tensor:
+        self._optimiser.zero_grad(set_to_none=True)
+        value: Tensor = self._loss(_outputs_to_fit(self._network, batch), targets)
+        value.backward()  # type: ignore[no-untyped-call]
+        if self._options.gradient_clip:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._options.gradient_clip)
+        self._optimiser.step()
+        self._schedule.step()
+        if self._averaged is not None:
+            self._averaged.update()
+        return value.detach()
 
 
 def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
@@ -204,17 +239,17 @@ def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
 def validate(network: nn.Module, loss: nn.Module, data: DeviceArrays, targets: Tensor) -> float:
     """Mean loss over a data set, with the network in evaluation mode."""
     total = torch.zeros((), device=data.device)
-    for index, output in outputs(network, data):
-        total += loss(output, targets[torch.from_numpy(index).to(data.device)]) * len(index)
+    for batch, output in outputs(network, data):
+        total += loss(output, targets[batch.index]) * batch.size
     return float(total) / len(data)
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, data: DeviceArrays, batch_size: int = 512) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Row numbers and outputs (batch, outputs) over a data set, in evaluation mode."""
+def outputs(network: nn.Module, data: DeviceArrays, batch_size: int = 512) -> Iterator[tuple[Batch, Tensor]]:
+    """Batches and outputs (batch, outputs) over a data set, in evaluation mode."""
     network.eval()
-    for index, batch in data.batches(batch_size):
-        yield index, network(batch)
+    for batch in data.batches(batch_size):
+        yield batch, network(batch)
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

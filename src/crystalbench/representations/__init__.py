@@ -6,6 +6,7 @@ from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
+from crystalbench.representations.element_pairs import ElementPairs
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
@@ -18,6 +19,7 @@ __all__ = [
     "DescriptorBank",
     "DiffractionPattern",
     "DiffractionPowerSpectrum",
+    "ElementPairs",
     "Layout",
     "MagpieFeatures",
     "QuotientGraph",

@@ -79,6 +79,20 @@ class Arrays:
         layouts = self.layouts | {name: Layout(CRYSTAL) for name in rows}
         return Arrays(self.values | rows, layouts, self.offsets, self.length)
 
+    def beside(self, other: Arrays) -> Arrays:
+        """These arrays and another representation of the same crystals.
+
+        Raises:
+            ValueError: a name or a level is in both, or the others are of more or fewer crystals.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"arrays of {len(self)} and of {len(other)} crystals cannot stand beside each other")
+        if both := (self.values.keys() & other.values.keys()) | (self.offsets.keys() & other.offsets.keys()):
+            raise ValueError(f"both have {', '.join(sorted(both))}")
+        return Arrays(
+            self.values | other.values, self.layouts | other.layouts, self.offsets | other.offsets, self.length
+        )
+
     @classmethod
     def concatenated(cls, parts: Sequence[Arrays]) -> Arrays:
         """The crystals of several arrays, all of one representation, one after another."""
