@@ -69,6 +69,11 @@ def main() -> None:
     console.print(table)
     for what, least in bound.items():
         console.print(f"{what}: {1000 * least:.1f} ms of {1000 * seconds:.1f} ms", highlight=False)
+    console.print(
+        f"a gradient of weights from inputs of which a third is subnormal, not flushed, on one thread: "
+        f"{_cost_of_subnormals():.2f} times as long as without any",
+        highlight=False,
+    )
     console.print(machine.describe(options.threads), highlight=False)
 
 
@@ -105,6 +110,15 @@ def _bound(measure: Callable[[], float], edges: int) -> dict[str, float]:
             copy * 4 * _FLOAT * features
         ),
     }
+
+
+def _cost_of_subnormals() -> float:
+    torch.set_num_threads(1)  # other threads keep the mode in which they were started
+    torch.set_flush_denormal(False)
+    gradient, plain = torch.rand(40_000, 2 * WIDTH), torch.rand(40_000, 41)
+    subnormal = plain.where(torch.rand_like(plain) > 1 / 3, torch.tensor(1e-40))
+    assert (subnormal.unique() == 1e-40).any()
+    return _fastest(lambda: subnormal.t() @ gradient) / _fastest(lambda: plain.t() @ gradient)
 
 
 def _fastest(work: Callable[[], object]) -> float:
