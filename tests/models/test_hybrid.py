@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from crystalbench.crystals import Crystals
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models import load_model, search_space
+from crystalbench.models import load_model, save_model, search_space
 from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
@@ -118,7 +118,7 @@ def test_a_descriptor_that_cannot_be_computed_is_filled() -> None:
 
 def test_saving_keeps_how_descriptors_are_filled_and_scaled(tmp_path: Path) -> None:
     model = fitted(Hybrid(**SMALL, bank="gong28"))
-    model.save(tmp_path / "model")
+    save_model(model, tmp_path / "model")
     crystals = random_crystals(6, 7)
     crystals = changed(crystals, numbers=np.where(np.arange(len(crystals.numbers)) == 0, 10, crystals.numbers))
     again = load_model(tmp_path / "model")

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from crystalbench import plugins
 from crystalbench.errors import ConfigError, SavingError
-from crystalbench.models import Model, Needs, get_model, load_model, model_names
+from crystalbench.models import Model, Needs, get_model, load_model, model_names, save_model
 from crystalbench.models.dummy import Dummy
 from crystalbench.models.magpie_forest import MagpieForest
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, name_of
@@ -72,7 +72,7 @@ def fitted(model: Model, kind: Kind = Kind.REGRESSION) -> Model:
 
 
 def saved(folder: Path, model: Model | None = None) -> Path:
-    fitted(model or Line()).save(folder / "model")
+    save_model(fitted(model or Line()), folder / "model")
     return folder / "model"
 
 
@@ -113,7 +113,7 @@ def test_a_loaded_model_is_what_was_saved(tmp_path: Path) -> None:
 
 
 def test_classes_of_the_target_come_back(tmp_path: Path) -> None:
-    fitted(Dummy(), Kind.MULTICLASS).save(tmp_path / "model")
+    save_model(fitted(Dummy(), Kind.MULTICLASS), tmp_path / "model")
     assert load_model(tmp_path / "model").target == TARGETS[Kind.MULTICLASS]
 
 
@@ -133,7 +133,7 @@ def test_classes_of_the_target_come_back(tmp_path: Path) -> None:
 def test_arrays_come_back_as_they_were(tmp_path: Path, array: np.ndarray) -> None:
     model = fitted(Line())
     model.held = {"offset": array}, {}
-    model.save(tmp_path / "model")
+    save_model(model, tmp_path / "model")
     back = load_model(tmp_path / "model").held[0]["offset"]
     assert back.shape == array.shape
     assert back.dtype == array.dtype.newbyteorder("=")
@@ -145,7 +145,7 @@ def test_another_process_loads_every_model(tmp_path: Path) -> None:
     expected, crystals = {}, asked_crystals()[::3]
     for name in model_names():
         model = ModelCase(get_model(name), {}).fit(Kind.REGRESSION)
-        model.save(tmp_path / name)
+        save_model(model, tmp_path / name)
         expected[name] = model.predict(Samples(crystals, TARGETS[Kind.REGRESSION])).values.tobytes().hex()
     crystals.save(tmp_path / "crystals")
     script = (
@@ -171,13 +171,13 @@ def test_another_process_loads_every_model(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SavingError, match="Dummy is not fitted"):
-        Dummy().save(tmp_path / "model")
+        save_model(Dummy(), tmp_path / "model")
 
 
 def test_a_model_without_the_hooks_says_what_it_lacks(tmp_path: Path) -> None:
     model = fitted(Mute())
     with pytest.raises(SavingError, match=r"Mute cannot be saved until it defines state\(\) and restore"):
-        model.save(tmp_path / "model")
+        save_model(model, tmp_path / "model")
     with pytest.raises(SavingError, match="Mute cannot be loaded until"):
         model.restore({}, {})
 
@@ -186,7 +186,7 @@ def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
     folder = saved(tmp_path)
     before = (folder / DESCRIPTION).read_bytes()
     with pytest.raises(SavingError, match="exists already"):
-        fitted(Line(slope=9.0)).save(str(folder))
+        save_model(fitted(Line(slope=9.0)), str(folder))
     assert (folder / DESCRIPTION).read_bytes() == before
 
 
@@ -206,7 +206,7 @@ def test_a_state_of_other_things_is_refused(tmp_path: Path, arrays: Any, facts: 
     model = fitted(Line())
     model.held = arrays, facts
     with pytest.raises(SavingError, match=message):
-        model.save(tmp_path / "deep" / "model")
+        save_model(model, tmp_path / "deep" / "model")
     assert not list(tmp_path.rglob("*"))
 
 
@@ -218,7 +218,7 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(SavingError, match=r"cannot be written \(no space left"):
-        model.save(tmp_path / "model")
+        save_model(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
@@ -301,20 +301,20 @@ def test_what_does_not_suit_the_class_is_refused(tmp_path: Path, changes: dict[s
 def test_a_state_that_lacks_something_is_refused(tmp_path: Path) -> None:
     model = fitted(Line())
     model.held = {"other": np.zeros(1)}, {}
-    model.save(tmp_path / "model")
+    save_model(model, tmp_path / "model")
     with pytest.raises(SavingError, match=r"does not hold what Line needs \(KeyError: 'offset'\)"):
         load_model(tmp_path / "model")
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
-    ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION).save(folder := tmp_path / "model")
+    save_model(ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION), folder := tmp_path / "model")
     rewritten(folder, lambda body: body["parameters"].update(width=16))
     with pytest.raises(SavingError, match=r"does not hold what CGCNN needs \(RuntimeError: Error\(s\) in loading"):
         load_model(folder)
 
 
 def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
-    ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION).save(tmp_path / "model")
+    save_model(ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION), tmp_path / "model")
     with pytest.raises(ConfigError, match="device 'nonsense' cannot be used here"):
         load_model(tmp_path / "model", device="nonsense")
 

@@ -7,7 +7,6 @@ import pickle
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -260,14 +259,6 @@ class PicklesAsText(Plain):
         self.weights = pickle.loads(base64.b64decode(facts["all"][0]))
 
 
-class WritesMore(Plain):
-    """Has a way of its own to save."""
-
-    def save(self, folder: Path | str) -> None:
-        super().save(folder)
-        (Path(folder) / "weights.pkl").write_bytes(pickle.dumps(self.weights))
-
-
 class Overstates(Plain):
     """Needs no structure."""
 
@@ -338,7 +329,6 @@ BREAKS: list[tuple[type[Model], str, str]] = [
     (ForgetsMore, "saved and loaded, it predicts the same", "saved again, its model.json is another"),
     (Pickles, "what it saves are numbers and JSON", "the array 'all' is a pickled object"),
     (PicklesAsText, "what it saves are numbers and JSON", "a string in its facts is a pickled object"),
-    (WritesMore, "what it saves are numbers and JSON", "it writes weights.pkl besides"),
     (Overstates, "it sees only what it says that it needs", "could declare Needs.COMPOSITION"),
     (Looks, "it sees only what it says that it needs", "shown compositions, and then crystals"),
     (Faint, "it predicts different crystals differently", "too little to tell what they depend on"),

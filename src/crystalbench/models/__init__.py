@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crystalbench.models.model import Invariance, Model, Needs, Runtime, search_space
 from crystalbench.models.registry import GROUP, get_model, model_names
-from crystalbench.models.saving import load_model
+from crystalbench.models.saving import load_model, save_model
 
 __all__ = [
     "GROUP",
@@ -15,5 +15,6 @@ __all__ = [
     "get_model",
     "load_model",
     "model_names",
+    "save_model",
     "search_space",
 ]

@@ -119,5 +119,6 @@ class DeviceArrays:
         """
         order = np.arange(self.length) if order is None else order
         parts = np.array_split(order, max(1, -(-len(order) // size)))
-        for index, chosen in zip(parts, torch.split(self._on_device(order), [len(part) for part in parts]), strict=True):
+        on_device = torch.split(self._on_device(order), [len(part) for part in parts])
+        for index, chosen in zip(parts, on_device, strict=True):
             yield self._batch(index, chosen)

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy.typing as npt
@@ -89,8 +88,8 @@ class Model(ABC):
         runtime: seed, device, threads and progress, set by the runner before `fit`.
         target: what a fitted model predicts; `fit` sets it to ``train.target``.
 
-    A fitted model can be saved once it defines `state` and `restore`. What the class promises besides is checked by
-    `crystalbench.testing.check_model`.
+    A fitted model can be saved (`crystalbench.models.save_model`) once it defines `state` and `restore`. What the class
+    promises besides is checked by `crystalbench.testing.check_model`.
     """
 
     needs: ClassVar[Needs]
@@ -147,16 +146,6 @@ class Model(ABC):
             SavingError: the model cannot be restored.
         """
         raise SavingError(f"{type(self).__name__} cannot be loaded until it defines state() and restore(arrays, facts)")
-
-    def save(self, folder: Path | str) -> None:
-        """Write the fitted model to a new folder, to be read by `crystalbench.models.load_model`.
-
-        Raises:
-            SavingError: it is not fitted or cannot be saved, or there is such a folder already.
-        """
-        from crystalbench.models.saving import save_model  # which is built on this module
-
-        save_model(self, Path(folder))
 
     def configuration(self) -> dict[str, Any]:
         """The hyperparameters."""

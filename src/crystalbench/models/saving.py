@@ -52,8 +52,8 @@ class _Description(BaseModel):
     arrays_sha256: str
 
 
-def save_model(model: Model, folder: Path) -> None:
-    """Write a fitted model to a new folder; see `Model.save`.
+def save_model(model: Model, folder: Path | str) -> None:
+    """Write a fitted model to a new folder, to be read by `load_model`.
 
     The folder holds ``model.json`` (class, version, hyperparameters, target, facts) and ``arrays.safetensors``. It
     appears whole or not at all.
@@ -61,6 +61,7 @@ def save_model(model: Model, folder: Path) -> None:
     Raises:
         SavingError: the model is not fitted or cannot be saved, or there is such a folder already.
     """
+    folder = Path(folder)
     name = type(model).__name__
     target = getattr(model, "target", None)
     if target is None:
@@ -100,7 +101,7 @@ def save_model(model: Model, folder: Path) -> None:
 def load_model(
     folder: Path | str, *, device: str = "cpu", threads: int = 1, model: type[Model] | str | None = None
 ) -> Model:
-    """The fitted model that `Model.save` wrote; it predicts what it predicted then.
+    """The fitted model that `save_model` wrote; it predicts what it predicted then.
 
     Nothing is executed that a folder brings along: registered models are found by name, and other classes where they
     are imported already. Else say which class it is.

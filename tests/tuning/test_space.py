@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+from searching import DEFAULT, SPACE
+from tunable import Bowl
+
+from crystalbench.tuning import default_in, digest_of, space_of
+
+
+def test_what_is_set_leaves_the_space() -> None:
+    assert set(space_of(Bowl)) == {"x", "depth", "shape"}  # not `fixed`, which declares no distribution
+    assert set(space_of(Bowl, {"x": 1.0})) == {"depth", "shape"}
+    assert digest_of(space_of(Bowl)) != digest_of(space_of(Bowl, {"x"}))
+
+
+def test_the_hash_of_a_space_does_not_depend_on_its_order() -> None:
+    assert digest_of(dict(reversed(SPACE.items()))) == digest_of(SPACE)
+
+
+def test_a_default_outside_of_its_space_is_told() -> None:
+    with pytest.raises(Exception, match=r"x = 4\.0 lies outside of its search space .*; widen the space or set x"):
+        default_in(SPACE, {**DEFAULT, "x": 4.0})
+    with pytest.raises(Exception, match=r"shape = 'flat' lies outside"):
+        default_in(SPACE, {**DEFAULT, "shape": "flat"})
