@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import create_trial
 
 from crystalbench._sealed import digest
 from crystalbench.errors import ConfigError
@@ -38,13 +39,10 @@ def default_in(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     default = {name: parameters[name] for name in space}
     for name, value in default.items():
-        distribution = space[name]
         try:
-            inside = distribution._contains(distribution.to_internal_repr(value))
-        except ValueError:
-            inside = False
-        if not inside:
+            create_trial(params={name: value}, distributions={name: space[name]}, value=0.0)
+        except ValueError as error:
             raise ConfigError(
-                f"{name} = {value!r} lies outside of its search space {distribution}; widen the space or set {name}"
-            )
+                f"{name} = {value!r} lies outside of its search space {space[name]}; widen the space or set {name}"
+            ) from error
     return default
