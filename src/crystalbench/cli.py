@@ -281,7 +281,7 @@ def _show_studies(
     found = reports.chosen(studies, tasks, models, folds)
     for study in found:
         screen.print(reports.heading(study), style="bold", highlight=False, markup=False)
-        screen.print(reports.best_table(study))
+        screen.print(reports.best_table(study, screen.width))
     if pages:
         paths = [path for study in found for path in reports.write_all(study, results / "studies" / reports.PAGES)]
         screen.print(f"written: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)

@@ -58,7 +58,7 @@ def shown(table: Any) -> str:
 
 
 def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> None:
-    text = shown(best_table(study(), 3))
+    text = shown(best_table(study(), width=80))
     assert heading(study()) == "matbench_phonons · mine · fold 0: 8 of 8 trials (1 pruned, 1 failed), 16 s"
     header, _, values, *rows = (line.split() for line in text.splitlines() if line.strip())
     assert header == ["importance", "trial", "5", "trial", "4", "trial", "6", "as", "asked"]

@@ -81,8 +81,14 @@ def heading(study: Study) -> str:
     )
 
 
-def best_table(study: Study, shown: int = 5) -> Table:
-    """The best configurations and, for comparison, the one that was asked; with the hyperparameters' importances."""
+def best_table(study: Study, width: int = 100) -> Table:
+    """The best configurations and, for comparison, the one that was asked; with the hyperparameters' importances.
+
+    Args:
+        study: finished or not.
+        width: of the screen, in characters; at most five configurations are shown, and on a narrow screen fewer.
+    """
+    shown = min(5, max(1, (width - 34) // 10 - 1))
     metric = METRICS[study.metric]
     unit = f" / {study.unit}" if metric.has_unit and study.unit else ""
     shares = importances(study)
@@ -94,7 +100,7 @@ def best_table(study: Study, shown: int = 5) -> Table:
     for trial in trials:
         best = study.best is not None and trial.number == study.best.number
         name = f"trial {trial.number}" if trial.number else "as asked"
-        table.add_column(name, justify="right", overflow="fold", style="bold cyan" if best else "")
+        table.add_column(name, justify="right", overflow="fold", min_width=9, style="bold cyan" if best else "")
     blank = [""] if shares else []
     table.add_row(f"{metric.label}{unit}", *blank, *("–" if t.value is None else f"{t.value:.4g}" for t in trials))
     for name in sorted(study.space, key=lambda name: (-shares.get(name, 0.0), name)):
@@ -125,7 +131,11 @@ def figures(study: Study) -> list[Figure]:
         found.insert(1, plots.plot_param_importances(made, target_name=name))
         found.append(plots.plot_parallel_coordinate(made, params=list(shares)[:6], target_name=name))
     if any(trial.intermediate for trial in study.trials):
-        found.append(plots.plot_intermediate_values(made))
+        courses = plots.plot_intermediate_values(made)
+        courses.update_layout(
+            title="Courses", xaxis_title="tenths of the training", yaxis_title="best validation score"
+        )
+        found.append(courses)
     return found
 
 
@@ -143,11 +153,11 @@ def write_page(study: Study, folder: Path) -> Path:
         from plotly.offline import get_plotlyjs
 
         write_text(script, get_plotlyjs())
-    drawn = [figure.to_html(full_html=False, include_plotlyjs=False) for figure in figures(study)]
+    drawn = [f"<div>{figure.to_html(full_html=False, include_plotlyjs=False)}</div>" for figure in figures(study)]
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<title>{escape(study.name)}</title>\n<script src="{script.name}"></script>\n'
-        "<style>body { font-family: sans-serif; margin: 1.5em; }</style>\n"
+        "<style>body { font-family: sans-serif; margin: 1.5em; } div { overflow-x: auto; }</style>\n"
         f"<h1>{escape(study.asked.task)}: {escape(study.label)}</h1>\n<p>{escape(heading(study))}</p>\n"
         + "\n".join(drawn)
         + "\n</html>\n"
