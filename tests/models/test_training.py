@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from crystalbench.models.batches import Batch
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.model import Runtime
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import DivergedError, _Schedule
+from crystalbench.models.training import DivergedError, _Schedule, prepare_torch
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
 from crystalbench.samples import Inputs, Kind, Samples
 
@@ -234,3 +235,16 @@ def test_configuration_and_back() -> None:
     assert CGCNN.from_configuration(model.configuration()) == model
     assert model.configuration()["width"] == 32
     assert type(CGCNN.from_configuration({"cutoff": 6}).cutoff) is float  # 6 and 6.0 are one configuration
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, ":4096:8"), (":16:8", ":16:8")])
+def test_products_of_matrices_are_deterministic_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "to be restored")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    if before is not None:
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", before)
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used here"):
+        prepare_torch(Runtime(device="cuda:99"))
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == after

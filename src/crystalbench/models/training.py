@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -99,6 +100,8 @@ def prepare_torch(runtime: Runtime) -> torch.device:
     torch.set_num_threads(max(1, runtime.threads))
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if runtime.device.startswith("cuda"):  # without it, products of matrices are not deterministic there
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
         device = torch.device(runtime.device)
         torch.empty(1, device=device)
