@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from helpers import changed, random_crystals
 
 from crystalbench.crystals import Crystals
@@ -158,6 +160,45 @@ def test_nothing_is_left_of_an_entry_that_could_not_be_written(
     represent(Volumes(), crystals)
     assert "No space left on device" in caplog.text
     assert list(folder.iterdir()) == []
+
+
+def test_of_two_that_need_the_same_at_once_one_computes(
+    folder: Path, crystals: Crystals, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    @dataclass(frozen=True)
+    class Slow(Volumes):
+        def __call__(self, inputs: Inputs) -> Arrays:
+            begun.set()
+            assert go.wait(30)
+            return super().__call__(inputs)
+
+    found: list[tuple[Arrays, float]] = []
+    first, second = (threading.Thread(target=lambda: found.append(represent(Slow(), crystals))) for _ in range(2))
+    with caplog.at_level(logging.INFO, "crystalbench"):
+        first.start()
+        assert begun.wait(30)
+        second.start()
+        while "waiting for another process" not in caplog.text:
+            assert second.is_alive()
+        represent(Volumes(3.0), crystals)  # another one needs not wait
+        go.set()
+        first.join()
+        second.join()
+    assert Volumes.computed == [5, 5]
+    assert found[0][1] == found[1][1]
+    assert np.array_equal(found[0][0].values["volume"], found[1][0].values["volume"])
+
+
+def test_without_locks_it_goes_on(folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(FileLock, "_acquire", unknown)
+    represent(Volumes(), crystals)
+    represent(Volumes(), crystals)
+    assert Volumes.computed == [5]
 
 
 def test_the_first_of_two_writers_wins(folder: Path, crystals: Crystals) -> None:

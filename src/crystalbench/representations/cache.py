@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from crystalbench._flat import load_arrays, save_arrays
 from crystalbench._folders import cache_dir
@@ -23,6 +28,8 @@ log = logging.getLogger(__name__)
 def represent(representation: Representation, inputs: Inputs, processes: int = 1) -> tuple[Arrays, float]:
     """The arrays of all inputs, from the cache where it has them.
 
+    Of several processes that need the same arrays at once, one computes and the others wait for it.
+
     Args:
         representation: what to compute.
         inputs: n crystals or compositions.
@@ -33,14 +40,26 @@ def represent(representation: Representation, inputs: Inputs, processes: int = 1
         cost of a representation is the same number in every record.
     """
     path = cache_dir() / "representations" / f"{representation.key[:16]}-{inputs.digest[:16]}"
-    if path.exists():
-        try:
-            stored, meta = load_arrays(path)
-            log.debug("representation read from %s", path)
-            return Arrays.from_storage(stored, meta), float(meta["seconds"])
-        except (DataError, KeyError, TypeError, ValueError) as error:
-            log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
-            shutil.rmtree(path, ignore_errors=True)
+    if found := _read(path):
+        return found
+    with _alone(path.name):
+        return _read(path) or _compute(representation, inputs, processes, path)
+
+
+def _read(path: Path) -> tuple[Arrays, float] | None:
+    if not path.exists():
+        return None
+    try:
+        stored, meta = load_arrays(path)
+        log.debug("representation read from %s", path)
+        return Arrays.from_storage(stored, meta), float(meta["seconds"])
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+
+
+def _compute(representation: Representation, inputs: Inputs, processes: int, path: Path) -> tuple[Arrays, float]:
     start = time.perf_counter()
     with allowed_processes(processes):
         arrays = representation(inputs)
@@ -51,3 +70,26 @@ def represent(representation: Representation, inputs: Inputs, processes: int = 1
     except OSError as error:
         log.warning("the representation could not be cached in %s (%s); going on without", path, error)
     return arrays, seconds
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Alone among the processes that would compute the same; a killed process's lock is free.
+
+    Where no lock can be had, as on some network file systems, all of them compute, and the first to write wins.
+    """
+    folder = cache_dir() / "locks"
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another process that computes %s", name)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        log.debug("no lock in %s (%s)", folder, error)
+    try:
+        yield
+    finally:
+        lock.release()
