@@ -166,15 +166,15 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
 
 
 def tuned_record(
-    mae: float = 1.0, *, fold: int = 0, scheme: str = "per_fold", trials: int = 20, **changes: Any
+    mae: float = 1.0, *, fold: int = 0, scheme: str = "per_fold", trials: int = 20, best: int = 3, **changes: Any
 ) -> Record:
-    """A record of a tuned run; ``scheme`` and ``trials`` are what was asked of tuning."""
+    """A record of a tuned run; ``scheme`` and ``trials`` are what was asked of tuning, ``best`` the trial it chose."""
     where = 0 if scheme == "first_fold" else fold
     found = Tuned(
         study=f"study-{where}-{trials}",
         fold=where,
         parameters={"width": 128},
-        trial=3,
+        trial=best,
         metric="mae",
         value=0.5,
         complete=trials - 3,

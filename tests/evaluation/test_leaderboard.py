@@ -211,6 +211,13 @@ def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
     assert all(e.gain == {} for e in board.entries if e.protocol == "default")
 
 
+def test_folds_on_which_the_default_was_kept_are_known() -> None:
+    tuned = [tuned_record(1.0, fold=f, best=0 if f in (0, 2) else 5) for f in range(3)]
+    (board,) = leaderboards([*(record(fold=f) for f in range(3)), *tuned])
+    by_protocol = {e.protocol: e.kept for e in board.entries if e.source == "ours"}
+    assert by_protocol == {"default": frozenset(), "tuned": {0, 2}}
+
+
 def test_searches_of_different_budgets_are_different_entries() -> None:
     (board,) = leaderboards([record(), tuned_record(trials=10), tuned_record(trials=20)])
     names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}

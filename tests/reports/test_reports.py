@@ -53,13 +53,14 @@ def boards() -> list[Board]:
 def test_the_columns_of_the_csv_file() -> None:
     header = "task,model,protocol,view,metric,mean,std,folds,rows,rows_total,fit_seconds,parameters,source"
     header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
+    header += ",default_kept_on_folds"
     assert to_csv([]) == header + "\n"
 
 
 def test_a_row_of_the_csv_file() -> None:
     (board,) = leaderboards(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
-    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,"
+    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 
@@ -89,7 +90,7 @@ def tuned_board() -> Board:
     (board,) = leaderboards(
         [
             *folds(1.0, 2.0, 3.0, task="mine"),
-            *[tuned_record(mae, fold=f, task="mine") for f, mae in enumerate((0.5, 2.25))],
+            *[tuned_record(mae, fold=f, task="mine", best=0 if f else 3) for f, mae in enumerate((0.5, 2.25))],
             *[tuned_record(1.5, fold=f, task="mine", scheme="first_fold") for f in (0, 1)],
         ]
     )
@@ -111,8 +112,8 @@ def test_default_and_tuned_are_rows_of_their_own_with_what_was_spent(tuned_board
 
 def test_what_tuning_changed_is_shown_fold_by_fold(tuned_board: Board) -> None:
     text = to_markdown([tuned_board])
-    assert "Tuned minus default, MAE / cm⁻¹, fold by fold; negative is better:" in text
-    assert "| dummy (tuned) | full | -0.125 ± 0.38 | -0.5 | +0.25 |" in text
+    assert "Tuned minus default, MAE / cm⁻¹, fold by fold; negative is better. Where the default" in text
+    assert "| dummy (tuned) | full | -0.125 ± 0.38 | -0.5 | +0.25 (kept) |" in text
     assert "| dummy (tuned on fold 0) | full | +0 ± 0.5 | +0.5 | -0.5 |" in text
 
 
@@ -120,8 +121,8 @@ def test_what_tuning_changed_is_in_the_csv_file(tuned_board: Board) -> None:
     rows = [r for r in csv.DictReader(io.StringIO(to_csv([tuned_board]))) if r["metric"] == "mae"]
     names = COLUMNS[COLUMNS.index("source") + 1 :]
     assert [row["protocol"] for row in rows] == ["tuned", "tuned on fold 0", "default"]
-    assert [rows[0][name] for name in names] == ["40", "21.00", "-0.125", "0.375", "0:-0.5 1:0.25"]
-    assert [rows[2][name] for name in names] == [""] * 5
+    assert [rows[0][name] for name in names] == ["40", "21.00", "-0.125", "0.375", "0:-0.5 1:0.25", "1"]
+    assert [rows[2][name] for name in names] == [""] * 6
 
 
 def test_a_board_without_tuned_runs_has_no_columns_for_them(boards: list[Board]) -> None:

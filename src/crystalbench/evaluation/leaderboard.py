@@ -69,6 +69,7 @@ class Entry:
         note: a reason for doubt, or empty.
         trials: configurations tried in tuning, in all of its studies together; None where nothing was tuned.
         tuning_seconds: seconds of these trials together.
+        kept: the folds on which tuning found nothing better than the configuration that was asked.
         gain: tuned minus default, fold by fold, by metric; empty where one of both is missing.
     """
 
@@ -86,6 +87,7 @@ class Entry:
     note: str = ""
     trials: int | None = None
     tuning_seconds: float | None = None
+    kept: frozenset[int] = frozenset()
     gain: Mapping[str, Gain] = field(default_factory=dict)
 
 
@@ -254,6 +256,7 @@ def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> 
         source=OURS,
         trials=sum(t.trials for t in studies.values()) if studies else None,
         tuning_seconds=sum(t.seconds for t in studies.values()) if studies else None,
+        kept=frozenset(r.asked.fold for r in records if r.tuned is not None and r.tuned.trial == 0),
         gain=_gains(records, untuned) if untuned else {},
     )
 

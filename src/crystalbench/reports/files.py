@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crystalbench.errors import CrystalBenchError
-from crystalbench.evaluation.leaderboard import OURS, Board, Entry
+from crystalbench.evaluation.leaderboard import OURS, Board, Entry, Gain
 from crystalbench.evaluation.metrics import METRICS, Metric
 
 COLUMNS = (
@@ -33,6 +33,7 @@ COLUMNS = (
     "tuned_minus_default",
     "tuned_minus_default_std",
     "tuned_minus_default_by_fold",
+    "default_kept_on_folds",
 )
 """Columns of leaderboard.csv; programs read them, so they stay as they are."""
 
@@ -99,6 +100,7 @@ def _csv_row(board: Board, entry: Entry, metric: Metric) -> list[object]:
         "" if gain is None else f"{gain.mean:.8g}",
         "" if gain is None else f"{gain.std:.8g}",
         "" if gain is None else " ".join(f"{fold}:{value:.8g}" for fold, value in gain.folds.items()),
+        " ".join(map(str, sorted(entry.kept))),
     ]
 
 
@@ -220,7 +222,8 @@ def _gain_table(board: Board) -> list[str]:
     titles = ["model", "view", "mean ± std over folds", *(f"fold {fold}" for fold in folds)]
     lines = [
         "",
-        f"Tuned minus default, {metric.label}{unit}, fold by fold; {better} is better:",
+        f"Tuned minus default, {metric.label}{unit}, fold by fold; {better} is better. Where the default was "
+        "kept, since tuning found nothing better, the difference is that of another seed.",
         "",
         "| " + " | ".join(titles) + " |",
         "|" + "---|" * len(titles),
@@ -228,9 +231,15 @@ def _gain_table(board: Board) -> list[str]:
     for entry, gain in rows:
         spread = f" ± {gain.std:.2g}" if len(gain.folds) > 1 else ""
         cells = [title(entry), entry.view, f"{gain.mean:+.4g}{spread}"]
-        cells += [f"{gain.folds[fold]:+.4g}" if fold in gain.folds else "" for fold in folds]
+        cells += [_gain_text(entry, gain, fold) for fold in folds]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
+
+
+def _gain_text(entry: Entry, gain: Gain, fold: int) -> str:
+    if fold not in gain.folds:
+        return ""
+    return f"{gain.folds[fold]:+.4g}{' (kept)' if fold in entry.kept else ''}"
 
 
 def _markdown_table(board: Board) -> list[str]:
