@@ -145,6 +145,14 @@ def test_every_edit_is_noticed(field: str) -> None:
         Record.from_json(json.dumps(body), "run.json")
 
 
+def test_the_metric_that_judges_is_part_of_the_key_where_it_is_not_the_usual_one() -> None:
+    usual, other = asked(tuning=Tuning(trials=3)), asked(tuning=Tuning(trials=3, metric="rmse"))
+    assert usual.key != other.key
+    assert "metric" not in usual.model_dump(mode="json")["tuning"]  # as before there was the field
+    assert Asked.model_validate(other.model_dump(mode="json")) == other
+    assert Asked.model_validate(usual.model_dump(mode="json")) == usual
+
+
 def test_a_record_from_before_tuning_is_read_and_keeps_its_key() -> None:
     old = json.loads(record().to_json())
     del old["digest"], old["tuned"]

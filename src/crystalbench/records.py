@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from crystalbench._sealed import digest, plain_name, read_sealed, seal, write_whole
 from crystalbench.errors import RecordError
@@ -45,6 +45,7 @@ class Tuning(_Frozen):
         inner_folds: the training part is cut in so many parts, one of which judges a configuration.
         splits: so many of these parts judge, one after another; their mean counts.
         space: SHA-256 of the search space.
+        metric: the metric that judges; empty for the main one of the target's kind.
         sampler: what proposes configurations.
         pruner: what stops bad trials.
         version: raised when the same study would take another course.
@@ -56,6 +57,7 @@ class Tuning(_Frozen):
     inner_folds: int = 5
     splits: int = 1
     space: str = ""
+    metric: str = ""
     sampler: str = "tpe"
     pruner: str = "median"
     version: int = 1
@@ -66,6 +68,12 @@ class Tuning(_Frozen):
             raise ValueError("tuning has a budget of trials or of minutes: exactly one of both")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_the_usual_metric(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Keys from before there was this field stay as they are.
+        content: dict[str, Any] = handler(self)
+        return content if self.metric else {name: value for name, value in content.items() if name != "metric"}
+
     @property
     def budget(self) -> str:
         """The budget in words."""
@@ -74,6 +82,8 @@ class Tuning(_Frozen):
 
 class Asked(_Frozen):
     """What a run was asked to do. The run's key is the hash of this, so nothing else may change the result.
+
+    Round-off alone may, which depends on the device and on the number of threads.
 
     Attributes:
         task: name of the task.

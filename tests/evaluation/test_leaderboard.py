@@ -37,7 +37,7 @@ def test_mean_and_population_deviation_over_the_folds() -> None:
     (entry,) = only(folds(1.0, 2.0, 4.0, 5.0, 8.0)).entries
     assert entry.scores["mae"].mean == pytest.approx(4.0)
     assert entry.scores["mae"].std == pytest.approx(np.sqrt((9 + 4 + 0 + 1 + 16) / 5))
-    assert (entry.folds, entry.seeds, entry.protocol, entry.view) == (5, 1, "default", "full")
+    assert (entry.folds, entry.seeds, entry.protocol, entry.view) == (5, (1, 1), "default", "full")
 
 
 def test_seeds_are_averaged_before_folds() -> None:
@@ -46,7 +46,7 @@ def test_seeds_are_averaged_before_folds() -> None:
     (entry,) = only(records).entries
     assert entry.scores["mae"].mean == pytest.approx((3.0 + 10.0) / 2)
     assert entry.scores["mae"].std == pytest.approx(3.5)
-    assert (entry.folds, entry.seeds) == (2, 3)
+    assert (entry.folds, entry.seeds) == (2, (1, 3))
 
 
 def test_seconds_and_parameters() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -118,6 +120,35 @@ def test_reduction_and_share() -> None:
     assert errors.estimate(share("part", "whole", "plain")).value == pytest.approx(0.75)
     assert errors.estimate(share("whole", "whole", "plain")).value == pytest.approx(1)
     assert errors.estimate(share("plain", "whole", "plain")).value == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("whole", "value"),
+    [
+        ([8.0, 9.0, 11.0, 12.0], math.nan),  # of nothing there are no shares
+        ([2.0, 8.0, 11.0, 13.0], 2 / 3),  # a reduction, but an increase in some draws
+        ([9.0, 9.0, 12.0, 14.0], -1.0),  # an increase, but a reduction in some draws
+        ([8.0, 8.0, 10.0, 10.0], 1.0),  # nothing in draws of the last two rows
+    ],
+)
+def test_a_share_of_what_may_be_zero_has_no_bounds(whole: list[float], value: float) -> None:
+    plain = np.full(4, 10.0)
+    errors = PairedErrors({"plain": plain, "whole": np.array(whole), "part": plain - 1.0}, draws=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = errors.estimate(share("part", "whole", "plain"))
+    assert found.value == pytest.approx(value, nan_ok=True)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_a_reduction_of_no_error_has_no_value() -> None:
+    errors = PairedErrors({"plain": np.array([0.0, 0.0, 4.0]), "none": np.zeros(3), "half": np.ones(3)}, draws=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        some, nothing = (errors.estimate(reduction("half", name)) for name in ("plain", "none"))
+    assert some.value == 0.25
+    assert all(map(math.isnan, (some.low, some.high, nothing.value, nothing.low, nothing.high)))
 
 
 def test_draws_are_the_same_each_time_and_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

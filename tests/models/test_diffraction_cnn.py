@@ -135,6 +135,13 @@ def test_search_space_and_options() -> None:
         DiffractionCNN(intensities="linear")
     with pytest.raises(ConfigError, match="a grid needs at least 1"):
         DiffractionCNN(network_kind="grid", max_index=0)
+    for option, message in (
+        ({"input_dropout": 1.0}, r"input_dropout = 1\.0; it must be in \[0, 1\)"),
+        ({"points": "square"}, "points = 'square'; it must be one of cube, sphere"),  # also where they are not used
+        ({"cell": "large"}, "cell = 'large'; it must be one of primitive, conventional"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            DiffractionCNN(**option)
     with pytest.raises(ConfigError, match="orientations = 0; it must be at least 1"):
         DiffractionCNN(orientations=0)
     with pytest.raises(ConfigError, match="l_max = 3"):

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import changed, random_crystals, single_atoms
+from helpers import changed, random_crystals, samples_of, single_atoms
 
 from crystalbench.elements import MAX_Z
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Needs, get_model, model_names
+from crystalbench.samples import Kind
 from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
 
@@ -60,6 +61,12 @@ def test_the_models_of_the_first_release_are_registered() -> None:
 def test_every_element_is_predicted(name: str) -> None:
     """The contract stops at lawrencium, for the tables of others may; this project's go on to the end."""
     assert np.isfinite(case_of(name).values(single_atoms(MAX_Z))).sum() == 118
+
+
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=named)
+def test_no_rows_have_no_predictions(name: str, parameters: dict[str, Any]) -> None:
+    model = ModelCase(get_model(name), parameters).fit(Kind.REGRESSION)
+    assert model.predict(samples_of(random_crystals(0, 3))[:0].to_predict()).values.shape == (0,)
 
 
 def test_polymorphs_differ_for_models_of_structure_alone() -> None:

@@ -210,6 +210,12 @@ def test_a_state_of_other_things_is_refused(tmp_path: Path, arrays: Any, facts: 
     assert not list(tmp_path.rglob("*"))
 
 
+def test_a_folder_below_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SavingError, match="file/model: cannot be written"):
+        save_model(fitted(Line()), tmp_path / "file" / "model")
+
+
 def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(Line())
 

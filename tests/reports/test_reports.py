@@ -25,6 +25,10 @@ def folds(*maes: float | None, **changes: Any) -> list[Record]:
     return [record(mae, fold=fold, **changes) for fold, mae in enumerate(maes)]
 
 
+def entry_with(**scores: Score) -> Entry:
+    return Entry("m", "default", "full", scores, 5, (1, 1), 9, 9, None, None, "ours")
+
+
 def classification(task: str = "matbench_mp_is_metal", **changes: Any) -> list[Record]:
     scores = {name: 0.9 for name, metric in METRICS.items() if "binary" in metric.kinds}
     rows = Rows(train=60000, valid=24000, test=22113, task=106113, task_total=106113, task_folds=5)
@@ -196,15 +200,42 @@ def test_what_a_reader_has_to_know_is_said(boards: list[Board]) -> None:
         (-0.5, 0.25, "-0.5000 ± 0.2500"),
         (0.99996, 0.0, "1.0000 ± 0.0000"),
         (9.99999, 0.5, "10.000 ± 0.500"),
-        (1e-9, 1e-10, "0.0000 ± 0.0000"),
+        (0.00874, 0.00032, "0.00874 ± 0.00032"),
+        (0.0099996, 0.0, "0.01000 ± 0.00000"),
+        (0.000874, 0.0012, "0.000874 ± 0.001200"),
+        (0.0001, 0.0, "0.000100 ± 0.000000"),
+        (3.2e-5, 1.1e-5, "3.20e-05 ± 1.10e-05"),
+        (-1e-9, 0.0, "-1.00e-09 ± 0.00e+00"),
     ],
 )
-def test_scores_have_four_digits(mean: float, std: float, shown: str) -> None:
-    entry = Entry("m", "default", "full", {"mae": Score(mean, std)}, 5, 1, 9, 9, None, None, "ours")
+def test_errors_have_four_digits_and_small_ones_three(mean: float, std: float, shown: str) -> None:
+    entry = entry_with(mae=Score(mean, std))
     assert score_text(entry, METRICS["mae"]) == shown
     assert score_text(entry, METRICS["rmse"]) == ""
     single = dataclasses.replace(entry, folds=1)
     assert score_text(single, METRICS["mae"]) == shown.split(" ")[0]  # one fold has no spread
+
+
+def test_scores_whose_best_is_one_have_four_decimals_however_small() -> None:
+    entry = entry_with(r2=Score(-0.00237, 0.00162), f1=Score(3.2e-5, 1.1e-5), log_loss=Score(3.2e-5, 1.1e-5))
+    assert score_text(entry, METRICS["r2"]) == "-0.0024 ± 0.0016"
+    assert score_text(entry, METRICS["f1"]) == "0.0000 ± 0.0000"
+    assert score_text(entry, METRICS["log_loss"]) == "3.20e-05 ± 1.10e-05"
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "shown"),
+    [
+        ([(0, 0), (1, 0)], "2"),
+        ([(0, 0), (1, 5)], "2"),  # other seeds, but one for each fold
+        ([(0, 0), (0, 1), (1, 0), (1, 1)], "2 × 2 seeds"),
+        ([(0, 0), (0, 1), (1, 0)], "2 × 1–2 seeds"),
+        ([(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0), (2, 7)], "3 × 2–3 seeds"),
+    ],
+)
+def test_the_folds_say_how_often_they_were_repeated(repetitions: list[tuple[int, int]], shown: str) -> None:
+    (board,) = leaderboards([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
+    assert f"| full | {shown} |" in to_markdown([board])
 
 
 # ---------------------------------------------------------------------- files
@@ -261,6 +292,16 @@ def test_published_entries_are_thinned_out_from_best_to_worst(boards: list[Board
     assert foreign[0].model[:20] in shown[0]
     assert foreign[-1].model[:20] in shown[-1]
     assert f"and {len(foreign) - 6} more published entries in leaderboard.md" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
+def test_as_many_published_entries_are_shown_as_are_wanted(boards: list[Board], count: int) -> None:
+    names = [entry.model for entry in boards[1].entries if entry.source == "published"]
+    table = screen_table(boards[1], 220, published=count)
+    shown = [name for name in table.columns[1].cells if name in names]
+    assert len(shown) == min(count, len(names))
+    assert shown[:1] == names[: min(count, 1)]
+    assert count < 2 or shown[-1] == names[-1]
 
 
 def test_the_view_is_shown_where_there_is_more_than_one(boards: list[Board]) -> None:

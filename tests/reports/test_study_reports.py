@@ -69,6 +69,16 @@ def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> N
     }
 
 
+def test_a_budget_of_minutes_is_not_a_number_of_trials() -> None:
+    def with_minutes(trials: int) -> str:
+        how = Tuning(minutes=0.2, space="a" * 64)
+        return heading(study(trials, asked=study().asked.model_copy(update={"tuning": how})))
+
+    start = "matbench_phonons · mine · fold 0: "
+    assert with_minutes(12) == f"{start}12 trials on a budget of 0.2 minutes (1 pruned, 1 failed), 24 s"
+    assert with_minutes(1) == f"{start}1 trial on a budget of 0.2 minutes, 2 s"
+
+
 def test_importances_are_shares_and_need_some_trials() -> None:
     shares = importances(study(12))
     assert sum(shares.values()) == pytest.approx(1)
@@ -95,6 +105,43 @@ def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
     assert parse_suite(suite).tasks == ("matbench_phonons",)
     assert "Trial 5 of matbench_phonons-cgcnn-full-fold0" in suite.read_text()
     assert page.suffix == ".html"
+
+
+def suite_text(**changes: Any) -> str:
+    return to_suite(study(asked=study().asked.model_copy(update=changes)))
+
+
+def test_registered_names_need_no_remark() -> None:
+    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# F"]
+    assert suite_text(model="my_package.models:Mine").count("#") == 2  # a place that can be imported
+
+
+@pytest.mark.parametrize(
+    ("changes", "remark", "line"),
+    [
+        ({"task": "alloys"}, "# Not a registered task: write the path of its task file (.toml) instead.", "tasks = ["),
+        (
+            {"model": "toys.py:Mine"},
+            '# Not a registered model: write where it is, "path/to/toys.py:Mine".',
+            "models = [",
+        ),
+        ({"model": "gone"}, "# Not a registered model: install the package that has it.", "models = ["),
+        ({"view": "mine"}, '# Not a registered view: write where it is, "path/to/file.py:name".', "views = ["),
+    ],
+)
+def test_what_is_not_registered_has_a_remark_above(
+    changes: dict[str, str], remark: str, line: str, tmp_path: Path
+) -> None:
+    text = suite_text(**changes)
+    lines = text.splitlines()
+    assert lines[lines.index(remark) + 1].startswith(line)
+    assert text.count("#") == 3
+    file = tmp_path / "suite.toml"
+    file.write_text(text, encoding="utf-8")
+    suite = parse_suite(file)
+    (entry,) = suite.entries()
+    found = {"task": suite.tasks[0], "model": entry.model, "view": suite.protocol.views[0]}
+    assert found == {"task": "matbench_phonons", "model": "cgcnn", "view": "full", **changes}
 
 
 def test_the_page_has_optunas_plots_and_their_program_beside_it(tmp_path: Path) -> None:

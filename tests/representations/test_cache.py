@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +15,10 @@ import pytest
 from filelock import FileLock
 from helpers import changed, random_crystals
 
+from crystalbench import plugins
 from crystalbench.crystals import Crystals
-from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation
+from crystalbench.errors import ConfigError
+from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation, cache
 from crystalbench.representations.cache import cache_dir, represent
 from crystalbench.samples import Inputs
 
@@ -99,6 +103,52 @@ def test_keys_tell_classes_options_and_versions_apart() -> None:
     keys = [r.key for r in (Volumes(), Volumes(2.0), CrystalGraph(), CrystalGraph(neighbors=8), MagpieFeatures())]
     assert len(set(keys)) == 5
     assert CrystalGraph().key == CrystalGraph(neighbors=12).key
+
+
+def test_keys_hold_the_versions_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = MagpieFeatures().key
+    assert MagpieFeatures().recipe["packages"].keys() == {"matminer"}
+    monkeypatch.setattr("crystalbench.representations.representation._version_of", lambda package: "99.0")
+    assert MagpieFeatures().key != before
+
+
+FILE = """
+from dataclasses import dataclass
+from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
+
+FACTOR = {factor}
+
+@dataclass(frozen=True)
+class Scaled(Representation):
+    def __call__(self, inputs):
+        return Arrays({{"volume": FACTOR * inputs.volumes}}, {{"volume": Layout(CRYSTAL)}}, {{}}, len(inputs))
+"""
+
+
+def test_an_edited_file_gives_other_keys(
+    folder: Path, tmp_path: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for number, factor in enumerate((1.0, 1000.0, 1.0)):
+        file = tmp_path / f"{number}" / "mine.py"  # a process imports a file once
+        file.parent.mkdir()
+        file.write_text(FILE.format(factor=factor))
+        made = plugins.load("crystalbench.representations", "representation", f"{file}:Scaled")
+        # As if it were one file, edited, and imported by a process of its own each time.
+        monkeypatch.setitem(sys.modules, "mine", sys.modules[made.__module__])
+        made.__module__ = "mine"
+        found.append(represent(made(), crystals)[0].values["volume"])
+    np.testing.assert_array_equal(found[1], 1000 * found[0])
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_options_that_json_cannot_hold_are_refused() -> None:
+    @dataclass(frozen=True)
+    class Weighted(Volumes):
+        weights: object = None
+
+    with pytest.raises(ConfigError, match="Weighted: its options must be what JSON can hold"):
+        assert Weighted(weights=np.zeros(5000)).key
 
 
 def _cut(file: Path, size: int) -> None:
@@ -189,6 +239,23 @@ def test_of_two_that_need_the_same_at_once_one_computes(
     assert Volumes.computed == [5, 5]
     assert found[0][1] == found[1][1]
     assert np.array_equal(found[0][0].values["volume"], found[1][0].values["volume"])
+
+
+def test_a_damaged_entry_that_another_process_repairs_is_not_removed(
+    folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    represent(Volumes(), crystals)
+    _cut(entry(folder) / "meta.json", 0)
+    alone = cache._alone
+
+    def repaired_meanwhile(name: str) -> AbstractContextManager[None]:
+        monkeypatch.setattr(cache, "_alone", alone)
+        represent(Volumes(), crystals)
+        return alone(name)
+
+    monkeypatch.setattr(cache, "_alone", repaired_meanwhile)
+    represent(Volumes(), crystals)
+    assert Volumes.computed == [5, 5]
 
 
 def test_without_locks_it_goes_on(folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,14 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models import Model, Needs, get_model, model_names
 from crystalbench.models.model import hyperparameter_types
-from crystalbench.records import Asked, Protocol, Record
+from crystalbench.records import Asked, Protocol, Record, RecordStore
 from crystalbench.representations import MagpieFeatures
+from crystalbench.runs.engine import run_plan
 from crystalbench.runs.execute import Machine, Shown, combine, execute
+from crystalbench.runs.plan import Selection, make_plan
+from crystalbench.runs.suite import Suite
 from crystalbench.samples import Kind, Predictions, Samples
-from crystalbench.tasks import Task
+from crystalbench.tasks import DataSources, Source, Task
 from crystalbench.views import get_view
 
 
@@ -188,6 +191,41 @@ def test_the_record_tells_everything() -> None:
     for option, value in (("--task", "tiny"), ("--fold", "0"), ("--ensemble", "3"), ("--limit", "32")):
         assert words[words.index(option) + 1] == value
     assert Record.from_json(record.to_json()) == record
+
+
+def words_after(command: str, option: str) -> str:
+    words = shlex.split(command)
+    assert words.count(option) == 1
+    return words[words.index(option) + 1]
+
+
+def test_the_command_repeats_what_came_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("my models")
+    folder.mkdir()
+    (folder / "model.py").write_text("from crystalbench.models.dummy import Dummy\nclass Mine(Dummy): 'Mine.'\n")
+    (folder / "view.py").write_text(
+        "from crystalbench.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
+    )
+    suite = Suite(name="x", tasks=("demo_formation_energy",), models=("my models/model.py:Mine",))
+    sources = DataSources(limit=60, download=False)
+    plan = make_plan(suite, Selection(folds=[0], views=["my models/view.py:bare"]), sources)
+    (record,) = run_plan(plan, RecordStore(tmp_path / "records"), Machine()).records
+    assert (record.asked.model, record.asked.view) == ("model.py:Mine", "bare")
+    model, view = (words_after(record.command, option) for option in ("--model", "--view"))
+    assert (model, view) == ("my models/model.py:Mine", "my models/view.py:bare")
+    (again,) = make_plan(suite, Selection(models=[model], folds=[0], views=[view]), sources).runs
+    assert again.asked == record.asked
+
+
+def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
+    source = Source("part.parquet", "0" * 64, "ids")
+    table = dataclasses.replace(tiny_task(n=40, total=100), source=source)
+    for task in (table.limited(25), table):
+        command = run(task).command
+        assert words_after(command, "--data") == "tiny=part.parquet"
+        assert table.limited(int(words_after(command, "--limit"))).digest == task.digest
+    assert "--limit" not in run(dataclasses.replace(table, rows_total=40)).command
 
 
 @pytest.mark.parametrize("kind", list(Kind))

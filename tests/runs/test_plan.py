@@ -7,6 +7,7 @@ import pytest
 from helpers import write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.runs.execute import Given
 from crystalbench.runs.plan import Plan, Selection, make_plan
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
 from crystalbench.tasks import DataSources
@@ -92,6 +93,26 @@ def test_a_model_that_the_suite_does_not_name_may_be_selected(tmp_path: Path) ->
     assert run.label == "Shifted"
     assert run.asked.model == "toys.py:Shifted"  # no path of this machine gets into records
     assert run.asked.parameters == {"shift": 2.0}
+
+
+def test_the_words_by_which_model_and_view_were_given_stand_beside_what_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    write_toys(Path("mine"))
+    Path("mine/seen.py").write_text(
+        "from crystalbench.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
+    )
+    place, view = "mine/toys.py:Shifted", "mine/seen.py:bare"
+    (run,) = plan(Selection([ENERGY], [place], [0], views=[view])).runs
+    assert run.given == Given(place, view)
+    assert (run.asked.model, run.asked.view) == ("toys.py:Shifted", "bare")
+    (moved,) = plan(Selection([ENERGY], [str(tmp_path / place)], [0], views=[str(tmp_path / view)])).runs
+    assert moved.given == Given(str(tmp_path / place), str(tmp_path / view))
+    assert moved.asked.key == run.asked.key
+    (plain,) = plan(Selection([ENERGY], ["dummy"], [0])).runs
+    assert plain.given == Given("dummy", "full")
 
 
 def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None:

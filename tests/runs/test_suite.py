@@ -70,9 +70,10 @@ def test_everything_that_a_suite_can_say(tmp_path: Path) -> None:
         """,
     )
     assert suite.tuning is not None
-    how = suite.tuning.tuning("hash")
+    how = suite.tuning.tuning("hash", "regression", "rmse")
     assert (how.trials, how.minutes, how.scheme, how.inner_folds, how.splits) == (None, 1.5, "first_fold", 4, 2)
-    assert how.space == "hash"
+    assert (how.space, how.metric) == ("hash", "rmse")
+    assert suite.tuning.tuning("hash", "regression", "mae").metric == ""
     assert [(e.name, e.model, e.parameters) for e in suite.entries()] == [
         ("dummy", "dummy", {}),
         ("small", "magpie_forest", {"trees": 10}),

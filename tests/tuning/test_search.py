@@ -11,8 +11,10 @@ import optuna
 import pytest
 from searching import DEFAULT, asked_for, bowl, course, in_storage, refuses, searching, watched
 
+from crystalbench.errors import ConfigError
+from crystalbench.tuning import Search
 from crystalbench.tuning.objective import Report
-from crystalbench.tuning.search import TuningError
+from crystalbench.tuning.search import Judge, TuningError
 
 # ---------------------------------------------------------------------- the course of a study
 
@@ -135,6 +137,35 @@ def test_if_every_trial_fails_the_commonest_reason_is_told_and_a_later_call_trie
     study = searching(tmp_path, asked_for(4), since=time.time() + 1).work(bowl)
     assert [(t.number, t.state, t.tries) for t in study.trials] == [(n, "complete", 1) for n in range(4)]
     assert study.trials[0].parameters == DEFAULT
+
+
+def test_a_budget_of_minutes_holds_also_when_a_study_is_tried_again(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def lasts(seconds: float, error: Exception | None) -> Judge:
+        def judge(number: int, found: Mapping[str, Any], report: Report) -> float:
+            now[0] += seconds
+            if error:
+                raise error
+            return bowl(number, found, report)
+
+        return judge
+
+    def again(since: float = 0.0) -> Search:
+        return searching(tmp_path, asked_for(None, 0.2), clock=lambda: now[0], since=since)
+
+    with pytest.raises(TuningError, match="all 12 trials of tuning failed"):
+        again().work(lasts(1.0, RuntimeError("no")))
+    study = again(since=time.time() + 1).work(lasts(100.0, None))
+    assert [(t.number, t.seconds) for t in study.trials] == [(0, 100.0)]
+
+
+def test_a_budget_of_minutes_is_not_spent_on_trials_that_fail_at_once(tmp_path: Path) -> None:
+    def refused(number: int, found: Mapping[str, Any], report: Report) -> float:
+        raise ConfigError("softening = 9.0; it must not be larger than the cutoff")
+
+    with pytest.raises(TuningError, match="all 20 trials of tuning failed, 20 of them with: softening = 9"):
+        searching(tmp_path, asked_for(None, 60.0), clock=lambda: 0.0).work(refused)
 
 
 def test_an_interrupted_study_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:

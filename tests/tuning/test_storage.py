@@ -31,12 +31,21 @@ def test_a_url_gets_the_driver_that_comes_along(given: str, normal: str) -> None
             "mysql://me:pw@host/db",
             r"me:\*\*\*@host/db: mysql is not known; give postgresql://\.\.\. or sqlite:///\.\.\.",
         ),
+        ("postgresql://me:se:cret@host:port/db", r"'postgresql://me:\*\*\*@host:port/db': is not a URL"),
         ("sqlite://", r"names no file; write sqlite:///path/of/a/file"),
     ],
 )
 def test_what_is_no_storage_is_told(given: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Storage(given)
+
+
+@pytest.mark.parametrize("name", ["what?now", "50%25 done", "a#b", "ü x"])
+def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    storage = Storage.below(tmp_path / name)
+    storage.check()
+    assert storage.file == tmp_path / name / "studies.sqlite3"
+    assert storage.file.is_file()
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -60,7 +60,7 @@ class Entry:
         view: what the model saw.
         scores: by metric name; a metric that is not defined on every fold is left out.
         folds: number of folds done.
-        seeds: number of repetitions of each fold.
+        seeds: repetitions of a fold: the fewest and the most of these folds.
         rows: rows of the task that were at hand.
         rows_total: rows of the complete task.
         fit_seconds: mean seconds to fit a fold; None for published entries.
@@ -78,7 +78,7 @@ class Entry:
     view: str
     scores: dict[str, Score]
     folds: int
-    seeds: int
+    seeds: tuple[int, int]
     rows: int
     rows_total: int
     fit_seconds: float | None
@@ -242,13 +242,14 @@ def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> 
             scores[metric.name] = Score(float(over_folds.mean()), float(over_folds.std()))
     studies = {r.tuned.study: r.tuned for r in records if r.tuned is not None}
     parameters = [r.n_parameters for r in records if r.n_parameters is not None]
+    repetitions = Counter(fold for fold, _ in {(r.asked.fold, r.asked.seed) for r in records})
     return Entry(
         model=name,
         protocol=_protocol(first),
         view=first.asked.view,
         scores=scores,
-        folds=len({r.asked.fold for r in records}),
-        seeds=len({r.asked.seed for r in records}),
+        folds=len(repetitions),
+        seeds=(min(repetitions.values()), max(repetitions.values())),
         rows=first.rows.task,
         rows_total=first.rows.task_total,
         fit_seconds=float(np.mean([r.seconds.fit for r in records])),
@@ -282,7 +283,7 @@ def _published_entries(task: str, rows_total: int) -> list[Entry]:
                 view="full",
                 scores=scores,
                 folds=folds,
-                seeds=1,
+                seeds=(1, 1),
                 rows=rows_total,
                 rows_total=rows_total,
                 fit_seconds=None,

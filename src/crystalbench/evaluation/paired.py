@@ -150,7 +150,10 @@ def _check_same_rows(parts: Mapping[str, PredictedRows], task: str) -> None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the interval that the choice of the test rows leaves it: the central 95 % of its draws."""
+    """A number and the interval that the choice of the test rows leaves it: the central 95 % of its draws.
+
+    NaN stands where one is not defined; see `reduction` and `share`.
+    """
 
     value: float
     low: float
@@ -208,10 +211,25 @@ class PairedErrors:
 
 
 def reduction(name: str, reference: str) -> Statistic:
-    """By which share the mean error is smaller than that of a reference: 1 − e / e_reference."""
-    return lambda errors: 1 - errors[name] / errors[reference]
+    """By which share the mean error is smaller than that of a reference: 1 − e / e_reference.
+
+    Defined where the reference has errors; its interval, where it has some in every draw of the rows.
+    """
+    return lambda errors: 1 - _ratio(errors[name], errors[reference])
 
 
 def share(name: str, whole: str, reference: str) -> Statistic:
-    """Which share of the reduction by `whole` against a reference another model has; above 1 where it has more."""
-    return lambda errors: (errors[reference] - errors[name]) / (errors[reference] - errors[whole])
+    """Which share of the reduction by `whole` against a reference another model has; above 1 where it has more.
+
+    Defined where `whole` changes the error: (e_reference − e) / (e_reference − e_whole). Its interval is defined only
+    where that reduction has the same sign in every draw of the rows. Where it may be zero, the ratio has draws of any
+    size and of both signs, and their percentiles bound nothing.
+    """
+    return lambda errors: _ratio(errors[reference] - errors[name], errors[reference] - errors[whole])
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Quotients of all draws; NaN, all of them, where the denominator is zero in one or changes its sign."""
+    if np.min(whole) > 0 or np.max(whole) < 0:
+        return np.asarray(part / whole)
+    return np.full(np.shape(whole), np.nan)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crystalbench.representations import CRYSTAL, Arrays
 
-_NARROW = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64, torch.float64: torch.float32}
+_WIDE = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64}
 
 
 @dataclass
@@ -65,7 +65,7 @@ class DeviceArrays:
         self.device = torch.device(device)
         self.length = len(arrays)
         self._layouts = arrays.layouts
-        self._values = {name: torch.from_numpy(np.array(a)).to(self.device) for name, a in arrays.values.items()}
+        self._values = {name: _moved(a, self.device) for name, a in arrays.values.items()}
         self._starts = {
             level: torch.from_numpy(np.array(o[:-1])).to(self.device) for level, o in arrays.offsets.items()
         }
@@ -101,7 +101,7 @@ class DeviceArrays:
         for name, tensor in self._values.items():
             layout = self._layouts[name]
             value = tensor[rows[layout.level]]
-            value = value.to(_NARROW.get(value.dtype, value.dtype))
+            value = value.to(_WIDE.get(value.dtype, value.dtype))
             if layout.points_to is not None and layout.points_to != CRYSTAL:
                 start = new_starts[layout.points_to]
                 if layout.level != CRYSTAL:
@@ -122,3 +122,9 @@ class DeviceArrays:
         on_device = torch.split(self._on_device(order), [len(part) for part in parts])
         for index, chosen in zip(parts, on_device, strict=True):
             yield self._batch(index, chosen)
+
+
+def _moved(array: np.ndarray, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(np.array(array))
+    # Integers are widened batch by batch, to save memory; floats are narrowed here, since not all devices have float64.
+    return tensor.to(torch.float32 if tensor.dtype is torch.float64 else tensor.dtype).to(device)

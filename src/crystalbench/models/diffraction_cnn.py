@@ -16,7 +16,8 @@ from crystalbench.models.batches import Batch
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
-from crystalbench.representations.diffraction.pattern import REFLECTION, miller_indices
+from crystalbench.representations.diffraction.cells import CELLS
+from crystalbench.representations.diffraction.pattern import POINTS, REFLECTION, miller_indices
 from crystalbench.representations.diffraction.power_spectrum import FLOOR, PRESENT, SPAN
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class DiffractionCNN(NetworkModel):
             the convolutions half of them in ``power``.
         layers: layers before pooling in ``points``, convolutions in ``power``; ``grid`` has max_index of them.
         input_dropout: share of the spectrum hidden while training; only in ``power``.
-        intensities: ``full``; ``random_scale`` multiplies the scaled intensities of a crystal by one random number;
-            ``absences`` tells whether there is any; ``none`` tells positions only.
+        intensities: ``full``; ``random_scale`` multiplies the intensities of a crystal by one random number, in
+            ``power`` before they are scaled; ``absences`` tells whether there is any; ``none`` tells positions only.
         points: ``cube`` of Miller indices, or ``sphere`` in reciprocal space; only in ``points``.
         max_index: largest Miller index of the cube; 0 and −1 for basis vectors only, not in ``grid``.
         q_max: radius in Å⁻¹ of the sphere and of the power spectrum.
@@ -88,12 +89,15 @@ class DiffractionCNN(NetworkModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("network_kind", NETWORKS), ("intensities", INTENSITIES)):
+        options = (("network_kind", NETWORKS), ("intensities", INTENSITIES), ("points", POINTS), ("cell", CELLS))
+        for name, known in options:
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")
         for name in ("width", "layers", "orientations"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.input_dropout < 1:
+            raise ConfigError(f"input_dropout = {self.input_dropout}; it must be in [0, 1)")
         if self.network_kind == "grid" and self.max_index < 1:
             raise ConfigError(f"max_index = {self.max_index}; a grid needs at least 1")
         _ = self.representation  # which checks its own options

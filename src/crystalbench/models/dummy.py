@@ -52,6 +52,6 @@ class Dummy(Model):
         self._value = arrays["value"]
 
     @property
-    def n_parameters(self) -> int:
-        """One number, or one for each class."""
-        return int(self._value.size)
+    def n_parameters(self) -> int | None:
+        """One number, or one for each class; None before `fit`."""
+        return int(self._value.size) if hasattr(self, "_value") else None

@@ -130,9 +130,11 @@ class NetworkModel(TrainingOptions, Model):
     @flushed_subnormals()
     def predict(self, samples: Samples) -> Predictions:
         """Predict with the weights of the best epoch."""
+        if not len(samples):  # some networks cannot read an empty batch
+            return Predictions(np.zeros((0, len(self.target.classes)) if self.target.kind is Kind.MULTICLASS else 0))
         device = prepare_torch(self.runtime)
         data = DeviceArrays(self.inputs(samples), device)
-        raw = torch.cat([output for _, output in outputs(self._network, data)]).double().cpu()
+        raw = torch.cat([output for _, output in outputs(self._network, data)]).cpu().double()
         if self.target.kind is Kind.MULTICLASS:
             return Predictions(torch.softmax(raw, 1).numpy())
         if self.target.kind is Kind.BINARY:

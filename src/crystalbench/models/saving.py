@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -85,17 +84,16 @@ def save_model(model: Model, folder: Path | str) -> None:
     except (TypeError, ValueError) as error:
         raise SavingError(f"{name}: its facts and hyperparameters must be what JSON can hold: {error}") from error
     text = json.dumps(body | {"digest": _digest(body)}, indent=1, ensure_ascii=False) + "\n"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (scratch / DESCRIPTION).write_text(text, encoding="utf-8")
-        (scratch / ARRAYS).write_bytes(data)
-        scratch.chmod(0o755)
-        scratch.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            whole = Path(scratch) / folder.name
+            whole.mkdir()
+            (whole / DESCRIPTION).write_text(text, encoding="utf-8")
+            (whole / ARRAYS).write_bytes(data)
+            whole.rename(folder)
     except OSError as error:
         raise SavingError(f"{folder}: cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def load_model(

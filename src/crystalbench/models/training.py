@@ -35,7 +35,8 @@ class TrainingOptions:
 
     Attributes:
         learning_rate: largest learning rate of AdamW (Loshchilov and Hutter, ICLR 2019).
-        weight_decay: AdamW's decoupled weight decay; not applied to biases and normalisations.
+        weight_decay: AdamW's decoupled weight decay of matrices; parameters with a single axis, such as biases and most
+            scales of normalisations, have none.
         batch_size: crystals in a step, at most.
         epochs: passes over the training part, at most.
         patience: epochs without a better validation score after which training stops.
@@ -102,6 +103,7 @@ def prepare_torch(runtime: Runtime) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if runtime.device.startswith("cuda"):  # without it, products of matrices are not deterministic there
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.allow_tf32 = False  # convolutions are as exact as products of matrices
     try:
         device = torch.device(runtime.device)
         torch.empty(1, device=device)
@@ -233,7 +235,8 @@ def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
         if "more than 1 value per channel" not in str(error):
             raise
         raise DataError(
-            "a batch of a single atom cannot be normalised; give more training rows or a larger batch_size"
+            "a batch with a single row (one crystal, or one atom) cannot be normalised; give more training rows or a "
+            "larger batch_size"
         ) from error
     return result
 

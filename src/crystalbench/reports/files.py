@@ -37,6 +37,9 @@ COLUMNS = (
 )
 """Columns of leaderboard.csv; programs read them, so they stay as they are."""
 
+SMALL, TINY = 0.1, 1e-4
+"""Below the first, scores have three significant digits instead of four; below the second, an exponent."""
+
 
 def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
     """Write ``leaderboard.csv`` and ``leaderboard.md``.
@@ -177,10 +180,17 @@ def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
     parameters = "" if entry.parameters is None else f"{entry.parameters:,}"
     tuning = ["" if entry.trials is None else f"{entry.trials:,}"]
     tuning += ["" if entry.tuning_seconds is None else f"{entry.tuning_seconds:,.0f}"]
-    folds = str(entry.folds) if entry.seeds == 1 else f"{entry.folds} × {entry.seeds} seeds"
     number = "" if place is None else str(place)
     spent = tuning if board.has_tuned else []
-    return [number, title(entry), *scores, entry.view, folds, *spent, seconds, parameters, entry.source]
+    return [number, title(entry), *scores, entry.view, _folds_text(entry), *spent, seconds, parameters, entry.source]
+
+
+def _folds_text(entry: Entry) -> str:
+    """Number of folds, and how often they were repeated where that is not once: ``5 × 3 seeds``, ``5 × 1–3 seeds``."""
+    fewest, most = entry.seeds
+    if most == 1:
+        return str(entry.folds)
+    return f"{entry.folds} × {most if fewest == most else f'{fewest}–{most}'} seeds"
 
 
 def title(entry: Entry) -> str:
@@ -200,14 +210,26 @@ def places(board: Board) -> list[int | None]:
 
 
 def score_text(entry: Entry, metric: Metric) -> str:
-    """Mean ± std with as many decimals as four significant digits of the mean have; no std of a single fold."""
+    """Mean ± std, both with the decimals that the mean's size asks for; no std of a single fold.
+
+    Of the mean, four significant digits are shown, three below 0.1, with an exponent below 0.0001. Metrics whose best
+    is 1 never have more than four decimals: near 0 they say nothing.
+    """
     score = entry.scores.get(metric.name)
     if score is None:
         return ""
-    size = abs(score.mean)
-    decimals = 4 if size == 0 else min(4, max(0, 3 - math.floor(math.log10(size))))
-    mean = f"{score.mean:.{decimals}f}"
-    return mean if entry.folds == 1 else f"{mean} ± {score.std:.{decimals}f}"
+    digits = _format(abs(score.mean), best_is_one=metric.higher_is_better)
+    mean = f"{score.mean:{digits}}"
+    return mean if entry.folds == 1 else f"{mean} ± {score.std:{digits}}"
+
+
+def _format(size: float, *, best_is_one: bool) -> str:
+    if size == 0 or (size < SMALL and best_is_one):
+        return ".4f"
+    if size < TINY:
+        return ".2e"
+    digits = 4 if size >= SMALL else 3
+    return f".{max(0, digits - 1 - math.floor(math.log10(size)))}f"
 
 
 def _gain_table(board: Board) -> list[str]:

@@ -69,7 +69,7 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
 
 
 def _spread(items: list[int], count: int) -> list[int]:
-    """At most ``count`` items, evenly spread, the first and the last among them."""
+    """At most ``count`` items, evenly spread, the first among them and, of two or more, the last."""
     if len(items) <= count:
         return items
-    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]

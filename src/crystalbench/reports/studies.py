@@ -17,10 +17,14 @@ from rich.table import Table
 
 from crystalbench.errors import CrystalBenchError, RecordError
 from crystalbench.evaluation.metrics import METRICS
+from crystalbench.models import model_names
+from crystalbench.records import Asked
 from crystalbench.reports.files import write_text
 from crystalbench.studies import State, Study, StudyFiles, Trial
+from crystalbench.tasks import task_specs
 from crystalbench.tuning.reading import unfinished
 from crystalbench.tuning.storage import Storage
+from crystalbench.views import view_names
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -70,13 +74,16 @@ def heading(study: Study) -> str:
     """Name and state of a study in one line."""
     done = len(study.trials) - study.count("running")
     tuning = study.asked.tuning
-    budget = "" if tuning is None else f" of {tuning.budget}"
+    if tuning is not None and tuning.trials is not None:
+        spent = f"{done} of {tuning.budget}"
+    else:
+        spent = f"{done} trial{'s' * (done != 1)}" + (f" on a budget of {tuning.budget}" if tuning else "")
     states: tuple[State, ...] = ("pruned", "failed", "running")
     counts = ", ".join(f"{study.count(state)} {state}" for state in states if study.count(state))
     goes_on = "" if study.finished else ", not finished"
     view = "" if study.asked.view == "full" else f", view {study.asked.view}"
     return (
-        f"{study.asked.task} · {study.label} · fold {study.asked.fold}{view}: {done}{budget}"
+        f"{study.asked.task} · {study.label} · fold {study.asked.fold}{view}: {spent}"
         f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{goes_on}"
     )
 
@@ -170,6 +177,8 @@ def write_page(study: Study, folder: Path) -> Path:
 def to_suite(study: Study) -> str:
     """A suite (TOML) whose only model is the winning configuration, on the study's task.
 
+    A study knows names but no places. Above what is not registered stands a remark that says what to write instead.
+
     Raises:
         ValueError: no trial was finished.
     """
@@ -184,14 +193,35 @@ def to_suite(study: Study) -> str:
         f"# Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {asked.fold}.\n"
         "# Found in the training part of this fold, which holds the test rows of the others.\n"
         f"description = {_toml(f'{study.label} as it was tuned on fold {asked.fold}')}\n"
-        f"tasks = [{_toml(asked.task)}]\n"
-        "models = [\n"
+        f"{_task_remark(asked)}tasks = [{_toml(asked.task)}]\n"
+        f"{_model_remark(asked)}models = [\n"
         f"    {{ model = {_toml(asked.model)}, label = {_toml(label)}, parameters = {{ {pairs} }} }},\n"
         "]\n\n"
         "[protocol]\n"
         f"inner_folds = {asked.protocol.inner_folds}\n"
-        f"views = [{_toml(asked.view)}]\n"
+        f"{_view_remark(asked)}views = [{_toml(asked.view)}]\n"
     )
+
+
+def _task_remark(asked: Asked) -> str:
+    if asked.task in task_specs():
+        return ""
+    return "# Not a registered task: write the path of its task file (.toml) instead.\n"
+
+
+def _model_remark(asked: Asked) -> str:
+    place, colon, _ = asked.model.rpartition(":")
+    if asked.model in model_names() or (colon and not place.endswith(".py")):
+        return ""
+    if not colon:
+        return "# Not a registered model: install the package that has it.\n"
+    return f"# Not a registered model: write where it is, {_toml(f'path/to/{asked.model}')}.\n"
+
+
+def _view_remark(asked: Asked) -> str:
+    if asked.view in view_names():
+        return ""
+    return '# Not a registered view: write where it is, "path/to/file.py:name".\n'
 
 
 def write_suite(study: Study, folder: Path) -> Path:

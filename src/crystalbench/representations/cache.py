@@ -43,10 +43,10 @@ def represent(representation: Representation, inputs: Inputs, processes: int = 1
     if found := _read(path):
         return found
     with _alone(path.name):
-        return _read(path) or _compute(representation, inputs, processes, path)
+        return _read(path, alone=True) or _compute(representation, inputs, processes, path)
 
 
-def _read(path: Path) -> tuple[Arrays, float] | None:
+def _read(path: Path, *, alone: bool = False) -> tuple[Arrays, float] | None:
     if not path.exists():
         return None
     try:
@@ -54,8 +54,9 @@ def _read(path: Path) -> tuple[Arrays, float] | None:
         log.debug("representation read from %s", path)
         return Arrays.from_storage(stored, meta), float(meta["seconds"])
     except (DataError, KeyError, TypeError, ValueError) as error:
-        log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
-        shutil.rmtree(path, ignore_errors=True)
+        if alone:  # or it might be one that another process has written since
+            log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
+            shutil.rmtree(path, ignore_errors=True)
         return None
 
 

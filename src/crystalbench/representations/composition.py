@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,8 @@ class MagpieFeatures(Representation):
 
     Arrays: ``features`` (n, 146) float64.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("matminer",)
 
     def __call__(self, inputs: Inputs) -> Arrays:
         """The features of n compositions, or of the compositions of n crystals."""

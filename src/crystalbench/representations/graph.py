@@ -39,6 +39,7 @@ class CrystalGraph(Representation):
         vectors: whether the directions of neighbours are kept, for networks that look at them.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("pymatgen",)
     version: ClassVar[int] = 2
 
     neighbors: int = 12

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import importlib.metadata
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from crystalbench.errors import ConfigError
+from crystalbench.plugins import source_digest
 
 if TYPE_CHECKING:
     from crystalbench.crystals import Inputs
@@ -24,9 +29,11 @@ class Representation(ABC):
 
     Attributes:
         version: raise it when the numbers change, so that stored results are computed again.
+        packages: installed packages that the numbers come from; stored results are computed again under other versions.
     """
 
     version: ClassVar[int] = 1
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, inputs: Inputs) -> Arrays:
@@ -38,12 +45,34 @@ class Representation(ABC):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything that determines the result, beside the crystals."""
-        kind = f"{type(self).__module__}:{type(self).__qualname__}"
-        return {"representation": kind, "version": self.version, "options": dataclasses.asdict(self)}
+        """Everything that determines the result, beside the crystals.
+
+        Of a class that is not CrystalBench's own, the SHA-256 of its file is part of it, since its author changes it
+        without raising the version.
+        """
+        module = type(self).__module__
+        recipe: dict[str, Any] = {
+            "representation": f"{module}:{type(self).__qualname__}",
+            "version": self.version,
+            "packages": {name: _version_of(name) for name in self.packages},
+            "options": dataclasses.asdict(self),
+        }
+        return recipe if module.startswith("crystalbench.") else recipe | {"code": source_digest(type(self))}
 
     @property
     def key(self) -> str:
-        """Hash of the recipe."""
-        text = json.dumps(self.recipe, sort_keys=True, default=str)
+        """Hash of the recipe.
+
+        Raises:
+            ConfigError: an option is not what JSON can hold.
+        """
+        try:
+            text = json.dumps(self.recipe, sort_keys=True)
+        except TypeError as error:
+            raise ConfigError(f"{type(self).__name__}: its options must be what JSON can hold ({error})") from error
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def _version_of(package: str) -> str:
+    return importlib.metadata.version(package)

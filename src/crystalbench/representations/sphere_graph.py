@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,8 @@ class SphereGraph(Representation):
     Attributes:
         cutoff: radius in Å.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("pymatgen",)
 
     cutoff: float = 5.0
 

@@ -161,7 +161,7 @@ class _Engine:
         try:
             shown = self._shown_to(run)
             tuned = self.tuner.tune(run, shown, progress) if run.asked.tuning else None
-            record = execute(run.asked, run.label, run.model, run.task, self.machine, progress, shown, tuned)
+            record = execute(run.asked, run.label, run.model, run.task, self.machine, progress, shown, tuned, run.given)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, CrystalBenchError):

@@ -14,18 +14,36 @@ import psutil
 
 import crystalbench
 
-PACKAGES = ("crystalbench", "lightgbm", "matminer", "numpy", "optuna", "pymatgen", "scikit-learn", "scipy", "torch")
+PACKAGES = (
+    "crystalbench",
+    "e3nn",
+    "lightgbm",
+    "matminer",
+    "moyopy",
+    "numpy",
+    "optuna",
+    "pymatgen",
+    "scikit-learn",
+    "scipy",
+    "spglib",
+    "torch",
+)
 
 
 @functools.cache
-def environment() -> dict[str, Any]:
-    """Versions, processor and the git commit of CrystalBench's own checkout (None for an installed package)."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Versions, processor, git commit of CrystalBench's own checkout (None for an installed package), and the GPU.
+
+    Args:
+        device: of torch, on which the run is done.
+    """
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "git": _git(),
+        **(_gpu(device) if device.startswith("cuda") else {}),
     }
 
 
@@ -62,6 +80,12 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown"
+
+
+def _gpu(device: str) -> dict[str, Any]:
+    import torch  # here, because records of other devices do without
+
+    return {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 
 
 def _git() -> dict[str, Any] | None:

@@ -34,6 +34,18 @@ class Machine:
     threads: int = 1
 
 
+@dataclass(frozen=True)
+class Given:
+    """The words by which model and view were given.
+
+    A place such as ``mine/my_model.py:Mine`` is needed to repeat a run, but a key must not depend on it, so it is not
+    part of what is asked.
+    """
+
+    model: str
+    view: str
+
+
 @dataclass
 class Shown:
     """A task's inputs as a model may see them, with representations computed once for all folds.
@@ -96,6 +108,7 @@ def execute(
     progress: Progress = silent,
     shown: Shown | None = None,
     tuned: Tuned | None = None,
+    given: Given | None = None,
 ) -> Record:
     """Do one run and return its record; nothing is written.
 
@@ -110,6 +123,7 @@ def execute(
         progress: told of every epoch, members of an ensemble one after another.
         shown: what the model may see of the task, to share representations between runs.
         tuned: what tuning found, where it was asked for.
+        given: the words for model and view in the command that repeats the run; without them, the names asked.
     """
     if (tuned is None) != (asked.tuning is None):
         raise ValueError("a run that asks for tuning is executed with what was found, and no other")
@@ -166,9 +180,9 @@ def execute(
         device=machine.device,
         threads=machine.threads,
         source=SourceOf(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
-        environment=environment(),
+        environment=environment(machine.device),
         model_source=source_digest(model),
-        command=repeat_command(asked, task, tuned),
+        command=repeat_command(asked, task, tuned, given),
         tuned=tuned,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -190,11 +204,15 @@ def combine(members: list[Predictions], kind: Kind) -> Predictions:
     return Predictions(values.mean(0), np.sqrt(variance))
 
 
-def repeat_command(asked: Asked, task: Task, tuned: Tuned | None = None) -> str:
-    """The command that repeats a run, given the data. What was tuned is tuned again, not set."""
+def repeat_command(asked: Asked, task: Task, tuned: Tuned | None = None, given: Given | None = None) -> str:
+    """The command that repeats a run, given the data. What was tuned is tuned again, not set.
+
+    Task files and tables are named without their folder; files of models and views as they were given.
+    """
+    given = given or Given(asked.model, asked.view)
     words: list[Any] = ["python", "-m", "benchmarks.run", "--task", task.source.task_file or asked.task]
-    words += ["--model", asked.model]
-    words += ["--fold", asked.fold, "--seed", asked.seed, "--view", asked.view]
+    words += ["--model", given.model]
+    words += ["--fold", asked.fold, "--seed", asked.seed, "--view", given.view]
     words += ["--inner-folds", asked.protocol.inner_folds, "--ensemble", asked.protocol.ensemble]
     if (tuning := asked.tuning) is not None:
         budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]
@@ -205,7 +223,7 @@ def repeat_command(asked: Asked, task: Task, tuned: Tuned | None = None) -> str:
             words += ["--set", f"{name}={value}"]
     if task.source.verified == "ids":
         words += ["--data", f"{asked.task}={task.source.name}"]
-    elif task.is_partial:
+    if task.is_partial:  # where a table has no more rows than these, a limit changes nothing
         words += ["--limit", len(task)]
     return shlex.join(map(str, words))
 

@@ -12,6 +12,7 @@ from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.plugins import source_digest
 from crystalbench.records import Asked
+from crystalbench.runs.execute import Given
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
@@ -33,7 +34,10 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run to do: what is asked, of which class, on which loaded task, under which view, with what to tune."""
+    """One run to do: what is asked, of which class, on which loaded task, under which view, with what to tune.
+
+    ``given`` holds the words by which the user gave model and view, for the command that repeats the run.
+    """
 
     asked: Asked
     label: str
@@ -41,6 +45,7 @@ class Run:
     task: Task
     view: View = full
     space: Space = field(default_factory=dict)
+    given: Given | None = None
 
     @property
     def title(self) -> str:
@@ -107,14 +112,24 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
                     continue
                 seen = get_view(view)
                 for seed in dict.fromkeys(selection.seeds or suite.protocol.seeds):
-                    runs += [_run(task, entry, m, space, fold, seen, seed, suite) for entry, m, space in able]
+                    for entry, model, space in able:
+                        given = Given(entry.model, view)
+                        runs.append(_run(task, entry, model, space, fold, seen, seed, suite, given))
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     return Plan(runs, tasks, notes.lines())
 
 
 def _run(
-    task: Task, entry: ModelEntry, model: type[Model], space: Space, fold: int, view: View, seed: int, suite: Suite
+    task: Task,
+    entry: ModelEntry,
+    model: type[Model],
+    space: Space,
+    fold: int,
+    view: View,
+    seed: int,
+    suite: Suite,
+    given: Given,
 ) -> Run:
     asked = Asked(
         task=task.name,
@@ -128,10 +143,11 @@ def _run(
         view_version=view.version,
         seed=seed,
         protocol=suite.protocol.protocol(),
-        tuning=suite.tuning.tuning(digest_of(space)) if suite.tuning and space else None,
+        tuning=suite.tuning.tuning(digest_of(space), task.target.kind, task.metric) if suite.tuning and space else None,
     )
     members = suite.protocol.ensemble
-    return Run(asked, entry.name if members == 1 else f"{entry.name} x{members}", model, task, view, space)
+    label = entry.name if members == 1 else f"{entry.name} x{members}"
+    return Run(asked, label, model, task, view, space, given)
 
 
 def _space(entry: ModelEntry, model: type[Model], suite: Suite, notes: _Notes) -> Space:

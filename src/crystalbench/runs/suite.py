@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.metrics import main_metric
 from crystalbench.models import get_model, model_names
 from crystalbench.records import Protocol, Tuning
 
@@ -70,9 +71,9 @@ class TuningEntry(_Strict):
             raise ValueError("splits cannot be more than inner_folds")
         return self
 
-    def tuning(self, space: str) -> Tuning:
-        """What determines results, given the SHA-256 of a search space."""
-        return Tuning(**self.model_dump(), space=space)
+    def tuning(self, space: str, kind: str, metric: str) -> Tuning:
+        """What determines results, given the SHA-256 of a search space, and the kind and metric of a task."""
+        return Tuning(**self.model_dump(), space=space, metric="" if metric == main_metric(kind).name else metric)
 
 
 class Suite(_Strict):

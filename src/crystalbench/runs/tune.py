@@ -70,7 +70,7 @@ class Tuner:
             default=default_in(run.space, asked.parameters),
             storage=self.storage,
             files=self.files,
-            environment=environment(),
+            environment=environment(machine.device),
             since=self.since,
             # As for a run's own seconds, computing representations is not counted.
             clock=lambda: time.perf_counter() - shown.waited,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import queue
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -47,14 +47,19 @@ def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> 
         The outcome, complete: runs that no worker finished are done here in the end.
     """
     context = multiprocessing.get_context("spawn")
-    events: Any = context.Queue()
     work = replace(work, sources=replace(work.sources, progress=None, download=False))
-    processes = [context.Process(target=_work, args=(work, events), daemon=True) for _ in range(workers)]
     relay = _Relay({run.asked.key: run for run in plan.runs}, watcher)
-    for process in processes:
-        process.start()
+    processes: list[SpawnProcess] = []
+    readers: list[Connection[Any, Any]] = []
     try:
-        _listen(processes, events, relay)
+        for _ in range(workers):
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(work, writer), daemon=True)
+            process.start()
+            writer.close()  # the worker alone holds this end, so that the pipe ends with it
+            processes.append(process)
+            readers.append(reader)
+        _listen(readers, relay)
     except BaseException:
         for process in processes:
             process.terminate()
@@ -67,43 +72,55 @@ def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> 
     return replace(rest, made=rest.made + relay.made)
 
 
-def _listen(processes: list[SpawnProcess], events: Any, relay: _Relay) -> None:
-    while any(process.is_alive() for process in processes) or not events.empty():
-        try:
-            relay(*events.get(timeout=0.2))
-        except queue.Empty:
-            continue
+def _listen(readers: list[Connection[Any, Any]], relay: _Relay) -> None:
+    """Relay events in the order in which they happened, until all workers are gone, however they went."""
+    events: dict[Connection[Any, Any], tuple[Any, ...]] = {}  # of each worker the first that is not relayed yet
+    while readers:
+        ready: list[Any] = wait([r for r in readers if r not in events], timeout=0 if events else None)
+        for reader in ready:
+            try:
+                events[reader] = reader.recv()
+            except (EOFError, OSError):  # an OSError if it was killed in the middle of a message
+                readers.remove(reader)
+        if events:
+            oldest = min(events, key=lambda r: events[r][0])
+            _, *event = events.pop(oldest)
+            relay(*event)
 
 
-def _work(work: Work, events: Any) -> None:
+def _work(work: Work, writer: Connection[Any, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the whole group; only the parent speaks of it
     plan = make_plan(work.suite, work.selection, work.sources)
-    run_plan(plan, work.store, work.machine, _Reporter(events.put), work.since, work.storage)
+    run_plan(plan, work.store, work.machine, _Reporter(writer), work.since, work.storage)
 
 
 @dataclass
 class _Reporter:
-    """A worker's watcher: sends what happens to the parent."""
+    """A worker's watcher: sends what happens, and when, to the parent."""
 
-    send: Callable[[tuple[Any, ...]], None]
+    writer: Connection[Any, Any]
+
+    def send(self, *event: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent was killed; the records count without it
+            self.writer.send((time.monotonic(), *event))
 
     def started(self, run: Run) -> Progress:
         key = run.asked.key
-        self.send(("started", key))
+        self.send("started", key)
 
         def progress(done: int, total: int, **numbers: float) -> None:
-            self.send(("progress", key, done, total, numbers))
+            self.send("progress", key, done, total, numbers)
 
         return progress
 
     def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        self.send(("finished", run.asked.key, record, here))
+        self.send("finished", run.asked.key, record, here)
 
     def waiting(self, runs: list[Run]) -> None:
         return
 
     def failed(self, run: Run, reason: str) -> None:
-        self.send(("failed", run.asked.key, reason))
+        self.send("failed", run.asked.key, reason)
 
 
 class _Relay:

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """How often a worker that has nothing to try looks whether the others' trials are done."""
 
+HOPELESS = 20
+"""With a budget of minutes, no more is tried once so many trials have all failed: a failed one may cost no time."""
+
 
 Judge = Callable[[int, Mapping[str, Any], Report], float]
 """From the number of a trial and its hyperparameters to its value; see `crystalbench.tuning.Objective`."""
@@ -158,6 +161,8 @@ class Search:
         if tuning.trials is not None:
             return number < tuning.trials
         assert tuning.minutes is not None
+        if len(mine) >= HOPELESS and all(t.state is TrialState.FAIL for t in mine.values()):
+            return False
         return sum(map(_seconds, mine.values())) < 60 * tuning.minutes
 
     def _take(self) -> optuna.Trial | None:
@@ -174,7 +179,8 @@ class Search:
             if not any(t.state is TrialState.WAITING for t in mine.values()):
                 number = next(n for n in itertools.count() if n not in mine)
                 begun = [t for t in trials if t.user_attrs[NUMBER] == number and t.params]
-                if not begun and not self._may_begin(number, mine):
+                aside = self._study.user_attrs.get(SET_ASIDE, -1)
+                if not any(t.number > aside for t in begun) and not self._may_begin(number, mine):
                     return None
                 before = begun[-1].params if begun else (self.default if number == 0 else {})
                 self._study.enqueue_trial(dict(before), user_attrs={NUMBER: number})

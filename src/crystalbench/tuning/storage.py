@@ -56,7 +56,8 @@ class Storage:
     @classmethod
     def below(cls, folder: Path) -> Storage:
         """The sqlite file of a folder of studies."""
-        return cls(f"sqlite:///{folder.absolute() / DATABASE}")
+        url = sqlalchemy.URL.create("sqlite", database=str(folder.absolute() / DATABASE))  # the path may hold ? and %
+        return cls(url.render_as_string())
 
     @property
     def shown(self) -> str:
@@ -160,8 +161,9 @@ def normal_url(url: str) -> str:
     """
     try:
         parts = sqlalchemy.make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigError(f"storage {url!r}: is not a URL; write postgresql://user@host/database") from error
+    except (ArgumentError, ValueError):
+        shown = re.sub(r"//([^:/@]*):[^/]*@", r"//\1:***@", url)
+        raise ConfigError(f"storage {shown!r}: is not a URL; write postgresql://user@host/database") from None
     dialect = parts.drivername.partition("+")[0]
     if dialect not in ("postgresql", "postgres", "sqlite"):
         shown = parts.render_as_string(hide_password=True)

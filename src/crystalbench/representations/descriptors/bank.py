@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,8 @@ class DescriptorBank(Representation):
         >>> len(bank.labels), bank.labels[:2]
         (28, ['spacegroup_num', 'crystal_system_int'])
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("matminer", "pymatgen", "scipy", "spglib")
 
     bank: str = "gong28"
 

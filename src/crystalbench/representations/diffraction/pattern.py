@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,8 @@ class DiffractionPattern(Representation):
         cell: ``primitive`` or ``conventional`` standard cell.
         symprec: tolerance of the symmetry search in Å.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("moyopy", "pymatgen")
 
     points: str = "cube"
     max_index: int = 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,8 @@ class DiffractionPowerSpectrum(Representation):
         scattering: ``xray`` or ``neutron``.
         symprec: tolerance of the symmetry search in Å.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("moyopy", "pymatgen")
 
     q_max: float = 1.0
     shells: int = 24
