@@ -111,6 +111,8 @@ def test_default_and_tuned_are_rows_of_their_own_with_what_was_spent(tuned_board
     assert [rows["**dummy (tuned)**"][i] for i in spent] == ["2", "40", "21"]
     assert [rows["**dummy (tuned on fold 0)**"][i] for i in spent] == ["2", "20", "10"]  # one study for both folds
     assert [rows["**dummy**"][i] for i in spent] == ["3", "", ""]
+    failed = "Trials that failed: dummy (tuned): 2 of 40; dummy (tuned on fold 0): 1 of 20."
+    assert any(line.startswith(failed) for line in lines)
     assert any("has seen, in the search alone, the test rows of the other folds" in line for line in lines)
 
 

@@ -130,8 +130,9 @@ def test_if_every_trial_fails_the_commonest_reason_is_told_and_a_later_call_trie
         raise RuntimeError("too deep" if number == 1 else "no bowl")
 
     message = "all 4 trials of tuning failed, 3 of them with: RuntimeError: no bowl; the same command tries again"
-    with pytest.raises(TuningError, match=message):
+    with pytest.raises(TuningError, match=message) as caught:
         searching(tmp_path, asked_for(4)).work(hopeless)
+    assert repr(caught.value.__cause__) == "RuntimeError('no bowl')"  # whose traceback is kept
     with pytest.raises(TuningError, match=message):  # of the same call: not tried again
         searching(tmp_path, asked_for(4)).work(refuses)
     study = searching(tmp_path, asked_for(4), since=time.time() + 1).work(bowl)

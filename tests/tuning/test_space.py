@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 from searching import DEFAULT, SPACE
 from tunable import Bowl
 
+from crystalbench.errors import ConfigError
 from crystalbench.tuning import default_in, digest_of, space_of
 
 
@@ -18,7 +20,13 @@ def test_the_hash_of_a_space_does_not_depend_on_its_order() -> None:
 
 
 def test_a_default_outside_of_its_space_is_told() -> None:
-    with pytest.raises(Exception, match=r"x = 4\.0 lies outside of its search space .*; widen the space or set x"):
+    with pytest.raises(Exception, match=r"x = 4\.0 is not in its search space .*; widen the space or set x"):
         default_in(SPACE, {**DEFAULT, "x": 4.0})
-    with pytest.raises(Exception, match=r"shape = 'flat' lies outside"):
-        default_in(SPACE, {**DEFAULT, "shape": "flat"})
+    with pytest.raises(Exception, match=r"mine: shape = 'flat' is not in"):
+        default_in(SPACE, {**DEFAULT, "shape": "flat"}, "mine")
+
+
+def test_choices_are_what_json_gives_back() -> None:
+    space = {"size": CategoricalDistribution(((1, 2), (3, 4)))}  # which would come back as lists
+    with pytest.raises(ConfigError, match=r"mine: size has the choice \(1, 2\); choices must be numbers, text or None"):
+        default_in(space, {"size": (1, 2)}, "mine")

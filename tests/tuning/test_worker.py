@@ -72,6 +72,20 @@ def test_a_killed_worker_of_another_machine_is_missed_after_a_while(tmp_path: Pa
     assert study.trials[3].parameters == before.params
 
 
+def test_a_trial_that_kills_its_workers_fails_in_the_end(tmp_path: Path) -> None:
+    machine, process, _ = worker.this_worker().rsplit(" ", 2)
+    for _ in range(search.MOST_DEATHS):
+        rename_worker(dies_in(1, tmp_path, asked_for(4)), f"{machine} {process} 1.00")
+    study = searching(tmp_path, asked_for(4)).work(bowl)
+    assert [(t.number, t.state, t.tries) for t in study.trials] == [
+        (0, "complete", 1),
+        (1, "failed", 3),
+        (2, "complete", 1),
+        (3, "complete", 1),
+    ]
+    assert study.trials[1].error == "its worker died 3 times, perhaps for lack of memory"
+
+
 def test_a_trial_that_is_under_way_is_left_to_its_worker(tmp_path: Path) -> None:
     other = searching(tmp_path, asked_for(3), storage=Storage.below(tmp_path))
     impatient = Storage(Storage.below(tmp_path).url, heartbeat=1, grace=2)

@@ -68,6 +68,7 @@ class Entry:
         source: ``ours`` or ``published``.
         note: a reason for doubt, or empty.
         trials: configurations tried in tuning, in all of its studies together; None where nothing was tuned.
+        failed_trials: how many of them failed.
         tuning_seconds: seconds of these trials together.
         kept: the folds on which tuning found nothing better than the configuration that was asked.
         gain: tuned minus default, fold by fold, by metric; empty where one of both is missing.
@@ -86,6 +87,7 @@ class Entry:
     source: str
     note: str = ""
     trials: int | None = None
+    failed_trials: int = 0
     tuning_seconds: float | None = None
     kept: frozenset[int] = frozenset()
     gain: Mapping[str, Gain] = field(default_factory=dict)
@@ -256,6 +258,7 @@ def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> 
         parameters=max(parameters) if parameters else None,
         source=OURS,
         trials=sum(t.trials for t in studies.values()) if studies else None,
+        failed_trials=sum(t.failed for t in studies.values()),
         tuning_seconds=sum(t.seconds for t in studies.values()) if studies else None,
         kept=frozenset(r.asked.fold for r in records if r.tuned is not None and r.tuned.trial == 0),
         gain=_gains(records, untuned) if untuned else {},

@@ -154,6 +154,9 @@ def notes(board: Board) -> list[str]:
             "Trials and their seconds are those of all folds' studies together; rows without them were run with "
             "the hyperparameters that are given."
         )
+    failed = [f"{title(e)}: {e.failed_trials:,} of {e.trials:,}" for e in board.entries if e.failed_trials]
+    if failed:
+        found.append(f"Trials that failed: {'; '.join(failed)}. `crystalbench tune` tells why.")
     if any(e.protocol.startswith("tuned on") for e in board.entries):
         found.append(
             "What was tuned on one fold for all has seen, in the search alone, the test rows of the other folds."

@@ -157,7 +157,7 @@ def _space(entry: ModelEntry, model: type[Model], suite: Suite, notes: _Notes) -
     space = space_of(model, entry.parameters)
     if not space:
         notes.say(f"{entry.name} has nothing to tune and runs as it is")
-    default_in(space, model.from_configuration(entry.parameters).configuration())
+    default_in(space, model.from_configuration(entry.parameters).configuration(), entry.name)
     return space
 
 

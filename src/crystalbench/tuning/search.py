@@ -40,6 +40,12 @@ POLL_SECONDS = 0.5
 HOPELESS = 20
 """With a budget of minutes, no more is tried once so many trials have all failed: a failed one may cost no time."""
 
+MOST_DEATHS = 3
+"""A trial whose workers have died so often fails: it may be what kills them, for lack of memory."""
+
+_GONE = "its worker is gone"
+_DEADLY = f"its worker died {MOST_DEATHS} times, perhaps for lack of memory"
+
 
 Judge = Callable[[int, Mapping[str, Any], Report], float]
 """From the number of a trial and its hyperparameters to its value; see `crystalbench.tuning.Objective`."""
@@ -83,6 +89,7 @@ class Search:
     environment: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
     clock: Callable[[], float] = time.perf_counter
+    _failure: Exception | None = field(default=None, init=False)
 
     def work(self, objective: Judge, progress: Progress = silent) -> Study:
         """Do trials until the budget is used and all workers are done.
@@ -192,7 +199,7 @@ class Search:
             return trial
 
     def _withdraw_the_dead(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Take trials from workers that are gone; they are begun again with the same parameters."""
+        """Take trials from workers that are gone; they are begun again with the same parameters, but not for ever."""
         running = [t for t in trials if t.state is TrialState.RUNNING]
         stale = set(self.storage.database._get_stale_trial_ids(self._study._study_id)) if running else set()
         withdrawn = False
@@ -200,8 +207,15 @@ class Search:
             # A try without worker was cut short while it was begun, which one worker does at a time.
             worker = trial.user_attrs.get(WORKER)
             if worker is None or WITHDRAWN in trial.user_attrs or trial._trial_id in stale or has_gone(worker):
-                log.warning("%s: trial %d is begun again: its worker is gone", self._name, trial.user_attrs[NUMBER])
-                self._withdraw(trial._trial_id, "its worker is gone")
+                number = trial.user_attrs[NUMBER]
+                before = [t for t in trials if t.user_attrs[NUMBER] == number]
+                if worker and sum(t.user_attrs.get(WITHDRAWN) == _GONE for t in before) + 1 >= MOST_DEATHS:
+                    log.warning("%s: trial %d fails: %s", self._name, number, _DEADLY)
+                    self.storage.database.set_trial_user_attr(trial._trial_id, ERROR, _DEADLY)
+                    self.storage.database.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                else:
+                    log.warning("%s: trial %d is begun again: %s", self._name, number, _GONE)
+                    self._withdraw(trial._trial_id, _GONE)
                 withdrawn = True
         return withdrawn
 
@@ -233,7 +247,7 @@ class Search:
         except Exception as failure:
             state = TrialState.FAIL
             error = str(failure) if isinstance(failure, CrystalBenchError) else f"{type(failure).__name__}: {failure}"
-            log.debug("trial %d failed", number, exc_info=True)
+            self._failure = failure
         except BaseException:
             with contextlib.suppress(Exception), self.storage.locked(self._name):
                 self._withdraw(trial._trial_id, "interrupted")
@@ -279,7 +293,7 @@ class Search:
             raise TuningError(
                 f"all {len(study.trials)} trials of tuning failed, {times} of them with: {reason}; "
                 "the same command tries again"
-            )
+            ) from self._failure
         with self.storage.locked(self._name):
             if found := self.files.find(self.asked):  # another worker was faster
                 return found

@@ -31,18 +31,27 @@ def digest_of(space: Space) -> str:
     return digest(space_as_json(space))
 
 
-def default_in(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def default_in(space: Space, parameters: Mapping[str, Any], model: str = "the model") -> dict[str, Any]:
     """The part of a configuration that lies in a search space: the first thing to try.
 
+    Args:
+        space: the search space.
+        parameters: all hyperparameters.
+        model: its name, for messages.
+
     Raises:
-        ConfigError: a value is outside of its own distribution.
+        ConfigError: a value is not in its own distribution, or a choice is not what JSON can hold.
     """
+    for name, distribution in space.items():
+        for choice in getattr(distribution, "choices", ()):
+            if not isinstance(choice, bool | int | float | str | None):
+                raise ConfigError(f"{model}: {name} has the choice {choice!r}; choices must be numbers, text or None")
     default = {name: parameters[name] for name in space}
     for name, value in default.items():
         try:
             create_trial(params={name: value}, distributions={name: space[name]}, value=0.0)
         except ValueError as error:
             raise ConfigError(
-                f"{name} = {value!r} lies outside of its search space {space[name]}; widen the space or set {name}"
+                f"{model}: {name} = {value!r} is not in its search space {space[name]}; widen the space or set {name}"
             ) from error
     return default
