@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import io
+import itertools
 import os
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, wait_for, write_toy_suite, write_toys
+from helpers import ROOT, record, wait_for, write_toy_suite, write_toys
 from typer.testing import CliRunner
 
 from crystalbench import __version__, cli
@@ -80,6 +81,27 @@ def test_help_explains_every_option() -> None:
         assert option in call("run", "--help").output
 
 
+def test_help_tells_the_defaults() -> None:
+    text = call("run", "--help").output
+    for default in ("demo", "per_fold", "5", "the cores of this machine", "cpu"):
+        assert f"[default: {default}]" in text
+    assert text.count("[default: 1]") == 2  # tune-splits, workers
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_help_is_set_to_the_width_of_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in ("run", "tune"):
+        lines = call(command, "--help").output.splitlines()
+        assert "``" not in "\n".join(lines)
+        assert "…" not in "\n".join(lines)
+        start = next(i for i, line in enumerate(lines) if line.startswith((" Without options", " Studies are made")))
+        text = [line.strip() for line in lines[start : lines.index(" " * width, start)]]
+        assert text[-1].endswith(".")
+        for line, following in itertools.pairwise(text):  # no line is broken where its next word had room
+            assert len(line) + 1 + len(following.split()[0]) > width - 2
+
+
 # ---------------------------------------------------------------------- running
 
 
@@ -121,6 +143,18 @@ def test_a_failing_model_is_told_and_the_others_are_shown(tmp_path: Path) -> Non
     result = small("--model", f"{write_toys(tmp_path)}:Broken", "--model", "dummy")
     failed(result, "RuntimeError: the oven is cold", "tracebacks are in results/records/.failures")
     assert "dummy" in Path("results/leaderboard.csv").read_text()
+
+
+def test_an_error_with_square_brackets_is_shown_as_it_is() -> None:
+    Path("flaky[1].py").write_text(
+        "from crystalbench.models.dummy import Dummy\n"
+        "class Flaky(Dummy):\n"
+        "    def fit(self, train, valid):\n"
+        "        raise RuntimeError('no luck [/x] index[0] :b:')\n"
+    )
+    result = small("--model", "flaky[1].py:Flaky")
+    failed(result, "failed: RuntimeError: no luck [/x] index[0] :b:")
+    assert result.output.count("no luck [/x] index[0] :b:") == 2
 
 
 def test_a_task_of_ones_own() -> None:
@@ -245,8 +279,10 @@ def test_set_needs_a_name_and_a_value() -> None:
             ["--task", ENERGY, "--model", "cgcnn", "--fold", "0", "--device", "cuda:99"],
             "device 'cuda:99' cannot be used",
         ),
+        (["--task", ENERGY, "--model", "dummy", "--storage", "sqlite:///s.db"], "but nothing is tuned: give --tune"),
+        (["--task", ENERGY, "--model", "dummy", "--tune", "0", "--storage", "sqlite:///s.db"], "nothing is tuned"),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_mistakes_are_told_in_one_line(arguments: list[str], says: str) -> None:
     failed(call("run", "--results", "results", "--limit", 60, "--threads", 1, *arguments), says)
@@ -255,6 +291,20 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], says: str) -> None:
 def test_results_that_cannot_be_written_are_told_before_any_work() -> None:
     Path("results").write_text("a file")
     failed(small("--model", "dummy"), "records cannot be written there", "give another --results")
+
+
+@pytest.mark.parametrize("options", [(), ("--tune", 3), ("--workers", 2)], ids=["alone", "tuned", "workers"])
+def test_a_device_that_is_not_there_is_told_before_any_work(options: tuple[object, ...]) -> None:
+    result = small("--model", "cgcnn", "--device", "cuda:99", *options)
+    failed(result, "error device 'cuda:99' cannot be used here: ")
+    assert "runs, 0 of them done" not in result.output
+    assert not Path("results").exists()
+
+
+def test_seeds_are_not_negative() -> None:
+    result = small("--model", "dummy", "--seed", -1)
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed'" in result.output
 
 
 def test_report_makes_the_leaderboard_anew() -> None:
@@ -279,7 +329,21 @@ def test_report_counts_only_what_is_whole() -> None:
 
 
 def test_report_without_records_says_what_to_do() -> None:
-    failed(call("report", "--results", "nowhere"), "there are no records; run a suite first")
+    says = "there are no records; run a suite first (crystalbench run), or give --results"
+    failed(call("report", "--results", "nowhere"), f"nowhere/records: {says}")
+    Path("results/records").mkdir(parents=True)
+    failed(call("report"), f"results/records: {says}\n")
+    assert not Path("results/leaderboard.csv").exists()
+    RecordStore(Path("results/demo/records")).write(record())
+    failed(call("report"), f"results/records: {says} (there are some in results/demo)\n")
+
+
+def test_report_names_a_run_whose_label_has_square_brackets() -> None:
+    RecordStore(Path("results/records")).write(record(label="cgcnn [/x] [wide]", unit="[eV]"))
+    result = call("report")
+    assert result.exit_code == 0, result.output
+    assert "cgcnn [/x] [wide]" in result.output
+    assert "MAE / [eV]" in result.output
 
 
 # ---------------------------------------------------------------------- as programs
@@ -342,7 +406,7 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     pages = Path("results/studies/pages")
     assert not pages.exists()
     shown = call("tune", "--show", "--results", "results", "--task", ENERGY, "--model", "magpie_forest", "--fold", 0)
-    assert f"{found[True].tuned.study}.html" in shown.output
+    assert "written: 1 page and 1 suite in results/studies/pages\n" in shown.output
     suite = pages / f"{found[True].tuned.study}.toml"
     won = call("run", "--suite", suite, "--limit", 60, "--fold", 0, "--results", "won", "--threads", 1)
     assert won.exit_code == 0, won.output
@@ -351,6 +415,31 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
 
 def test_studies_that_are_not_there_are_told() -> None:
     failed(call("tune", "--results", "nowhere"), "nowhere/studies: there are no studies; call run --tune first")
+
+
+def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_told(tmp_path: Path) -> None:
+    Path("m").mkdir()
+    Path("m/plain.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import Annotated\n"
+        "from optuna.distributions import IntDistribution\n"
+        "from crystalbench.models.dummy import Dummy\n"
+        "@dataclass\n"
+        "class Plain(Dummy):\n"
+        "    steps: Annotated[int, IntDistribution(1, 9)] = 5\n"
+    )
+    result = small("--model", "m/plain.py:Plain", "--tune", 1)
+    assert result.exit_code == 0, result.output
+    assert "tuned with 1 trial in" in result.output
+    for given in ("m/plain.py:Plain", "plain.py:Plain", "Plain"):
+        shown = call("tune", "--model", given)
+        assert shown.exit_code == 0, shown.output
+        assert f"{ENERGY} · Plain · fold 0: 1 of 1 trials" in shown.output
+    failed(
+        call("tune", "--model", "nope"), "Unknown model of the studies in results/studies 'nope'. Known: Plain, plain"
+    )
+    failed(call("tune", "--fold", 77, "--show"), "there is no study of fold 77; there are studies of fold 0\n")
+    assert not Path("results/studies/pages").exists()
 
 
 def test_a_damaged_study_is_named(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import asked
+from optuna.distributions import FloatDistribution
 
 from crystalbench.errors import RecordError
 from crystalbench.records import Asked, Protocol, Tuning
 from crystalbench.studies import Study, StudyFiles, Trial, asked_of_study, study_name, study_seed
+from crystalbench.tuning import Search, Storage
 from crystalbench.tuning.space import space_as_json
 
 QUESTION = asked(model="bowls.py:Bowl", tuning=Tuning(trials=4, space="a" * 64))
@@ -48,11 +51,88 @@ def test_a_changed_or_cut_study_is_refused(tmp_path: Path, field: str) -> None:
     body[field] = {**body[field], "seed": 7} if field == "asked" else (body[field] or [])[:-1]
     path.write_text(json.dumps(body))
     with pytest.raises(RecordError, match="was changed after it was written"):
-        StudyFiles(tmp_path).find(QUESTION)
+        StudyFiles(tmp_path).read(path)
     path.write_text(path.read_text()[:100])
     studies, (problem,) = StudyFiles(tmp_path).read_all()
     assert studies == []
     assert "is not a whole study" in str(problem)
+
+
+def cut(path: Path) -> None:
+    path.write_text(path.read_text()[:100])
+
+
+def test_a_damaged_study_is_moved_aside_and_searched_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files, written = StudyFiles(tmp_path), study(3.0, 1.0)
+    path = files.write(written)
+    cut(path)
+    damaged = path.read_text()
+    with caplog.at_level(logging.WARNING):
+        assert files.find(QUESTION) is None
+    assert "is not a whole study" in caplog.text
+    assert f"moved aside to {written.name}.damaged" in caplog.text
+    assert not path.exists()
+    assert path.with_suffix(".damaged").read_text() == damaged
+    assert files.read_all() == ([], [])
+    files.write(written)
+    assert files.find(QUESTION) == written
+
+
+def test_a_whole_study_beside_damaged_ones_is_found(tmp_path: Path) -> None:
+    files = StudyFiles(tmp_path)
+    for label in ("a", "b", "c"):
+        files.write(study(3.0, 1.0, label=label))
+    *damaged, whole = tmp_path.glob("*/*/*.json")  # in the order in which they are tried
+    for path in damaged:
+        cut(path)
+    expected = files.read(whole)
+    assert files.find(QUESTION) == expected
+    assert files.read_all() == ([expected], [])
+
+
+def test_a_damaged_study_that_cannot_be_moved_is_told(tmp_path: Path) -> None:
+    path = StudyFiles(tmp_path).write(study(3.0, 1.0))
+    cut(path)
+    path.with_suffix(".damaged").mkdir()
+    with pytest.raises(RecordError, match=r"is not a whole study .* cannot be moved aside: Is a directory"):
+        StudyFiles(tmp_path).find(QUESTION)
+
+
+def test_another_process_may_move_a_damaged_study_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = StudyFiles(tmp_path).write(study(3.0, 1.0))
+
+    def read_late(files: StudyFiles, path: Path) -> Study:
+        path.unlink()
+        raise RecordError("is not a whole study")
+
+    monkeypatch.setattr(StudyFiles, "read", read_late)
+    assert StudyFiles(tmp_path).find(QUESTION) is None
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_damaged_study_is_concluded_again_from_its_storage(tmp_path: Path) -> None:
+    tried: list[int] = []
+
+    def judge(number: int, parameters: Any, report: Any) -> float:
+        tried.append(number)
+        return float(abs(parameters["x"] - 1))
+
+    space = {"x": FloatDistribution(0.0, 2.0)}
+    files = StudyFiles(tmp_path)
+    search = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files)
+    before = search.work(judge)
+    (path,) = tmp_path.glob("*/*/*.json")
+    cut(path)
+    after = search.work(judge)
+    assert after.trials == before.trials
+    assert tried == [0, 1, 2, 3]
+    assert files.read_all()[0] == [after]
+    cut(path)
+    for file in tmp_path.glob("studies.sqlite3*"):
+        file.unlink()
+    anew = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files).work(judge)
+    assert [t.parameters for t in anew.trials] == [t.parameters for t in before.trials]
+    assert len(tried) == 8
 
 
 def test_the_best_is_the_earliest_of_the_best() -> None:

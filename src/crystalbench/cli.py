@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,15 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.table import Table
 
 from crystalbench import __version__
 from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, parse_data_options, task_specs
+from crystalbench.tasks import DataSources, get_task_spec, parse_data_options
 from crystalbench.tasks.official import OFFICIAL
 
 app = typer.Typer(
@@ -30,12 +29,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in which square brackets, as in [default: demo], are plain text
 )
-screen = Console()
-errors = Console(stderr=True)
+screen = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 INTERRUPTED = 130
-WIDE = 130
 SHOWN_PROBLEMS = 5
 
 
@@ -53,7 +52,7 @@ def run(
         typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
     ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
     view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A hyperparameter, name=value (repeatable).", metavar="NAME=VALUE")
@@ -81,7 +80,7 @@ def run(
     ] = None,
     tune_splits: Annotated[int | None, typer.Option(help="So many of them judge. [default: 1]", min=1)] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Studies of several machines: postgresql://user@host/database.", metavar="URL")
+        str | None, typer.Option(help="Studies of several machines, e.g. postgresql://user@host/base.", metavar="URL")
     ] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
@@ -107,6 +106,11 @@ def run(
         how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits}
         chosen = _suite(suite, selection, inner_folds, ensemble)
         chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
+        if storage is not None and chosen.tuning is None:
+            raise ConfigError(
+                "--storage says where studies are, but nothing is tuned: give --tune TRIALS or --tune-minutes MINUTES, "
+                "too, or leave --storage out"
+            )
         sources = _sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
         _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers, storage)
 
@@ -129,7 +133,9 @@ def tune_show(
     show: Annotated[bool, typer.Option("--show", help="Write pages with plots and winning suites, too.")] = False,
     results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
     task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable).")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Only this model, by name or label (repeatable).")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model, by name, label or place (repeatable).")
+    ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
     storage: Annotated[str | None, typer.Option(help="Look also for unfinished studies there.", metavar="URL")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
@@ -160,7 +166,7 @@ def version() -> None:
 
 def standalone(command: Callable[..., None]) -> None:
     """Run one command as a program of its own, e.g. ``python -m benchmarks.run``."""
-    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
     program.command()(command)
     program()
 
@@ -188,7 +194,11 @@ def _run(
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
-    studies = Storage(storage) if storage else None
+    if device != "cpu":  # found out here, a mistake costs no run and no trial
+        from crystalbench.models.training import checked_device
+
+        checked_device(device)
+    studies = Storage(storage) if storage is not None else None
     store = RecordStore(results / "records")
     sources = replace(sources, limit=sources.limit or suite.limit)
     with rich_progress() as downloads:
@@ -197,11 +207,12 @@ def _run(
         screen.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
     for task in plan.tasks:
         if task.is_partial:
-            screen.print(f"[yellow]note[/] {task.name}: {len(task):,} of {task.rows_total:,} rows", highlight=False)
+            screen.print(
+                f"[yellow]note[/] {escape(task.name)}: {len(task):,} of {task.rows_total:,} rows", highlight=False
+            )
     missing = [r for r in plan.runs if store.find(r.asked) is None]
-    screen.print(
-        f"suite {suite.name}: {len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done", highlight=False
-    )
+    done = len(plan.runs) - len(missing)
+    screen.print(f"suite {escape(suite.name)}: {len(plan.runs)} runs, {done} of them done", highlight=False)
     if missing:
         check_writable(store.root)
     if studies and any(run.asked.tuning for run in missing):
@@ -226,7 +237,7 @@ def _run(
     if outcome.failures:
         for failed, reason in outcome.failures:
             errors.print(f"[red]failed[/] {escape(failed.title)}: {escape(reason)}", highlight=False)
-        errors.print(f"tracebacks are in {store.root / '.failures'}", highlight=False)
+        errors.print(f"tracebacks are in {escape(str(store.root / '.failures'))}", highlight=False)
         raise typer.Exit(1)
 
 
@@ -238,9 +249,9 @@ def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -
     from crystalbench.reports.summary import fill_readme
 
     store = RecordStore(results / "records")
-    if not store.root.is_dir():
-        raise ConfigError(f"{store.root}: there are no records; run a suite first, or give --results")
     records, problems = store.read_all()
+    if not records and not problems and tasks is None:
+        raise ConfigError(_nothing(results, "records", "run a suite first (crystalbench run)"))
     boards = leaderboards(records)
     for board in boards:
         if tasks is None or board.task in tasks:
@@ -257,7 +268,7 @@ def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -
         if readme is not None:
             fill_readme(readme, boards)
             paths.append(readme)
-        screen.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)
+        screen.print(f"\nwritten: {escape(', '.join(map(str, paths)))}", highlight=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
 
@@ -271,22 +282,41 @@ def _show_studies(
     *,
     pages: bool,
 ) -> None:
+    from crystalbench._show import asked_for
     from crystalbench.reports import studies as reports
 
     studies, problems = reports.read_studies(results / "studies", storage)
     for problem in problems:
         errors.print(f"[red]left out[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     if not studies:
-        raise ConfigError(f"{results / 'studies'}: there are no studies; call run --tune first, or give --results")
+        raise ConfigError(_nothing(results, "studies", "call run --tune first"))
+    tasks, models = asked_for(studies, results / "studies", tasks, models, folds)
     found = reports.chosen(studies, tasks, models, folds)
     for study in found:
         screen.print(reports.heading(study), style="bold", highlight=False, markup=False)
         screen.print(reports.best_table(study, screen.width))
     if pages:
-        paths = [path for study in found for path in reports.write_all(study, results / "studies" / reports.PAGES)]
-        screen.print(f"written: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)
+        folder = results / "studies" / reports.PAGES
+        paths = [path for study in found for path in reports.write_all(study, folder)]
+        pages_, suites = (sum(path.suffix == end for path in paths) for end in (".html", ".toml"))
+        screen.print(
+            f"written: {_count(pages_, 'page')} and {_count(suites, 'suite')} in {escape(str(folder))}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if problems:
         raise typer.Exit(1)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _nothing(results: Path, what: str, first: str) -> str:
+    """That a folder of results has no records or studies, how to get some, and which folders below it have."""
+    near = [str(path.parent) for path in sorted(results.glob(f"*/{what}")) if any(path.glob("*/*/*.json"))]
+    where = f" (there are some in {', '.join(near)})" if near else ""
+    return f"{results / what}: there are no {what}; {first}, or give --results{where}"
 
 
 def _suite(name: str | None, selection: Any, inner_folds: int | None, ensemble: int | None) -> Any:
@@ -299,50 +329,9 @@ def _suite(name: str | None, selection: Any, inner_folds: int | None, ensemble: 
 
 
 def _list(sources: DataSources) -> None:
-    from crystalbench.models import get_model, model_names
-    from crystalbench.runs.suite import load_suite, suite_names
-    from crystalbench.views import get_view, view_names
+    from crystalbench._show import print_lists
 
-    models = [(name, get_model(name)) for name in model_names()]
-    suites = [(name, load_suite(name)) for name in suite_names()]
-    _print_table(
-        "Tasks",
-        ("task", "rows", "here", "unit", "kind", "property", "sees", "where"),
-        [_task_row(spec, sources) for spec in task_specs().values()],
-    )
-    _print_table(
-        "Models",
-        ("model", "needs", "what it is"),
-        [(name, str(model.needs), (model.__doc__ or "").strip().splitlines()[0]) for name, model in models],
-    )
-    _print_table("Views", ("view", "removes"), [(name, get_view(name).removes) for name in view_names()])
-    _print_table(
-        "Suites", ("suite", "what it is", "tasks"), [(n, s.description, ", ".join(s.tasks)) for n, s in suites]
-    )
-
-
-def _task_row(spec: TaskSpec, sources: DataSources) -> tuple[str, ...]:
-    found = spec.availability(sources)
-    here = "–" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
-    sees = "structures" if spec.has_structures else "compositions"
-    target = spec.target
-    rows = f"{spec.rows_total:,}"
-    return (spec.name, rows, here, target.unit, str(target.kind), target.name, sees, found.where)
-
-
-def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table whose names are never cut; on a narrow terminal the last columns of a wide one are left out."""
-    shown = len(columns) if screen.width >= WIDE else min(len(columns), 5)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, column in enumerate(columns[:shown]):
-        widest = max((len(row[i]) for row in rows), default=0)
-        numeric = column in ("rows", "here")
-        whole = widest if i == 0 or numeric else None
-        table.add_column(column, justify="right" if numeric else "left", min_width=whole, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row[:shown]), style="dim" if "–" in row[:shown] else "")
-    screen.print(table)
-    screen.print()
+    print_lists(screen, sources)
 
 
 def _sources(
@@ -375,6 +364,8 @@ def _for_people(verbose: bool) -> Iterator[None]:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("crystalbench").setLevel(level)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    # What a batch system sends at the end of the time ends the workers, too, and leaves nothing half done.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except CrystalBenchError as error:
@@ -386,3 +377,5 @@ def _for_people(verbose: bool) -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         raise typer.Exit(1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

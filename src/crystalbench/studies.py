@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from crystalbench._sealed import plain_name, read_sealed, seal, write_whole
 from crystalbench.errors import RecordError
 from crystalbench.records import Asked, Tuned
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 
@@ -178,11 +182,17 @@ class StudyFiles:
     def find(self, asked: Asked) -> Study | None:
         """The finished study of what was asked, if it is there.
 
+        A damaged file is moved aside (``.damaged``), as a damaged record is, and the search goes on without it.
+
         Raises:
-            RecordError: its file is damaged or was changed.
+            RecordError: a damaged file cannot be moved.
         """
         for path in (self.root / plain_name(asked.task)).glob(f"*/{study_name(asked)}.json"):
-            study = self.read(path)
+            try:
+                study = self.read(path)
+            except RecordError as error:
+                _move_aside(path, error)
+                continue
             if study.asked == asked:
                 return study
         return None
@@ -224,3 +234,13 @@ class StudyFiles:
                 yield self.read(path)
             except RecordError as error:
                 yield error
+
+
+def _move_aside(path: Path, error: RecordError) -> None:
+    aside = path.with_suffix(".damaged")
+    try:
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            path.replace(aside)
+            log.warning("%s; moved aside to %s, the study is made again", error, aside.name)
+    except OSError as failure:
+        raise RecordError(f"{error} (it cannot be moved aside: {failure.strerror or failure})") from failure

@@ -285,6 +285,39 @@ def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: 
                 assert "long_name" in line or "published" in line or line.index("…") < 42
 
 
+@pytest.mark.parametrize("view", ["full", "no_chemistry"])
+@pytest.mark.parametrize("width", [70, 80, 96, 100, 120])
+def test_names_are_broken_at_spaces_alone(width: int, view: str) -> None:
+    names = ("descriptor_forest", "hybrid_diffraction")
+    made = [tuned_record(label=name, task="mine", scheme="first_fold", view=view) for name in names]
+    (board,) = leaderboards([*made, *folds(2.0, 3.0, label=names[0], task="mine")])
+    lines = rendered(board, width)
+    assert max(map(len, lines)) <= width
+    shown = [line[:40].split() for line in lines]
+    for name in names:
+        assert any(name in words for words in shown)
+
+
+def test_a_name_has_all_the_room_that_the_numbers_leave() -> None:
+    """A name that just fits stays in one line, and the table is then as wide as the terminal."""
+    (board,) = leaderboards([tuned_record(1.0, label="two words", fold=fold, task="mine") for fold in range(5)])
+    needed = max(map(len, rendered(board, 95)))
+    lines = rendered(board, needed)
+    assert max(map(len, lines)) == needed
+    assert any("two words (tuned)" in line for line in lines)
+    narrower = rendered(board, needed - 1)
+    assert max(map(len, narrower)) < needed
+    assert not any("two words (tuned)" in line for line in narrower)
+
+
+def test_square_brackets_are_shown_as_they_are() -> None:
+    label = "cgcnn [/x] [wide]"
+    (board,) = leaderboards(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
+    text = "\n".join(rendered(board, 120))
+    for part in ("mine [red] (", label, "MAE / [eV]"):
+        assert part in text
+
+
 def test_published_entries_are_thinned_out_from_best_to_worst(boards: list[Board]) -> None:
     whole = boards[1]
     foreign = [entry for entry in whole.entries if entry.source == "published"]

@@ -190,10 +190,11 @@ def test_a_killed_command_goes_on_where_it_stopped(suite: Path, store: RecordSto
     assert [p for p in leftovers if p.name != "probe"] == []
 
 
-def test_an_interrupted_command_says_so(suite: Path, store: RecordStore, log: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what batch systems send
+def test_an_interrupted_command_says_so(suite: Path, store: RecordStore, log: Path, sent: signal.Signals) -> None:
     process = started(suite, store.root.parent, TOY_HANGS_AT="3")
     wait_for(lambda: len(fits(log)) == 3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped after 2 of 8 runs; the same command goes on from there" in out + err

@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from helpers import record, started, write_toy_suite
+from helpers import record, started, wait_for, write_toy_suite
 
 from crystalbench.models.model import Progress, silent
 from crystalbench.records import Record, RecordStore
@@ -168,3 +169,16 @@ def test_a_worker_whose_command_was_killed_makes_its_records(tmp_path: Path, mon
     workers._work(Work(parse_suite(write_toy_suite(tmp_path)), Selection(), sources, store, Machine()), writer)
     assert len(store.paths()) == 8
     assert not (store.root / ".failures").exists()
+
+
+def test_a_command_that_is_ended_ends_its_workers(tmp_path: Path) -> None:
+    suite, log = write_toy_suite(tmp_path), tmp_path / "fits.txt"
+    process = started(suite, tmp_path / "results", "--workers", "2", TOY_LOG=str(log), TOY_HANGS_AT="1")
+    wait_for(lambda: log.is_file() and len(log.read_text().splitlines()) >= 1)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in out + err
+    assert psutil.wait_procs(workers, timeout=30)[1] == []

@@ -101,14 +101,23 @@ def prepare_torch(runtime: Runtime) -> torch.device:
     torch.set_num_threads(max(1, runtime.threads))
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if runtime.device.startswith("cuda"):  # without it, products of matrices are not deterministic there
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.allow_tf32 = False  # convolutions are as exact as products of matrices
+    return checked_device(runtime.device)
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of this name, having made something small on it.
+
+    Raises:
+        ConfigError: the device does not exist here.
+    """
+    if name.startswith("cuda"):  # without it, products of matrices are not deterministic there
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        device = torch.device(runtime.device)
+        device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {runtime.device!r} cannot be used here: {error}") from error
+        raise ConfigError(f"device {name!r} cannot be used here: {error}") from error
     return device
 
 

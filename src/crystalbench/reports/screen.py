@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.evaluation.leaderboard import OURS, Board
@@ -15,6 +17,12 @@ SHOWN_PUBLISHED = 6
 NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")
 _WIDTH_OF_A_METRIC = 22
 _ROOM_FOR_PARAMETERS = 96
+_MODEL = 1
+"""Place of the names among the columns: on a narrow terminal they take several lines; numbers never do."""
+_NARROWEST = 12
+_LONGEST_WORD = 24
+"""Words of names up to this length are kept whole, if need be by leaving columns out."""
+_LEFT_OUT_FIRST = ("parameters", "fit / s", "tuning / s", "trials")
 
 
 def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED) -> Table:
@@ -39,33 +47,41 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     chosen = set(_spread(foreign, published))
     hidden = len(foreign) - len(chosen)
     caption = f"and {hidden} more published entries in leaderboard.md" if hidden else None
-    table = Table(
-        title=heading(board),
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
     ranked = zip(board.entries, places(board), strict=True)
     rows = [
         (entry, cells(board, entry, place))
         for i, (entry, place) in enumerate(ranked)
         if entry.source == OURS or i in chosen
     ]
-    widths = {i: max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in keep}
+    widths = [max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in range(len(titles))]
+    longest = max((len(word) for _, row in rows for word in row[_MODEL].split()), default=0)
+    for name in _LEFT_OUT_FIRST:
+        if _room(width, widths, keep) < min(longest, _LONGEST_WORD):
+            keep = [i for i in keep if titles[i] != name]
+    table = Table(
+        title=escape(heading(board)),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for i in keep:
-        widest = widths[i]
         numeric = i == 0 or 1 < i < last or titles[i] in NUMERIC
-        # On a narrow terminal names take several lines; numbers never do.
-        room = width - 3 * len(keep) - sum(widths[k] for k in keep if k != 1)
-        most = max(12, room) if i == 1 else None
-        least = None if i == 1 else widest
+        most = max(_NARROWEST, _room(width, widths, keep)) if i == _MODEL else None
+        least = None if i == _MODEL else widths[i]
         justify: Literal["right", "left"] = "right" if numeric else "left"
-        table.add_column(titles[i], justify=justify, no_wrap=i != 1, overflow="fold", min_width=least, max_width=most)
+        table.add_column(
+            escape(titles[i]), justify=justify, no_wrap=i != _MODEL, overflow="fold", min_width=least, max_width=most
+        )
     for entry, row in rows:
-        table.add_row(*[row[i] for i in keep], style="bold cyan" if entry.source == OURS else "dim")
+        table.add_row(*[escape(row[i]) for i in keep], style="bold cyan" if entry.source == OURS else "dim")
     return table
+
+
+def _room(width: int, widths: Sequence[int], keep: Sequence[int]) -> int:
+    """What is left for names: every column has a space on its right for padding, and one more on each side."""
+    return width - (2 * len(keep) + 1) - sum(widths[i] for i in keep if i != _MODEL)
 
 
 def _spread(items: list[int], count: int) -> list[int]:

@@ -1,11 +1,11 @@
-"""Studies as tables, as pages with Optuna's own plots, and the winning configuration as a suite."""
+"""Studies as tables, and as pages with Optuna's own plots."""
 
 from __future__ import annotations
 
 import json
-import re
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,18 @@ import optuna
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 from rich import box
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from crystalbench.errors import CrystalBenchError, RecordError
+from crystalbench._sealed import in_words
+from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.evaluation.metrics import METRICS
-from crystalbench.models import model_names
-from crystalbench.records import Asked
 from crystalbench.reports.files import write_text
+from crystalbench.reports.winners import write_suite
 from crystalbench.studies import State, Study, StudyFiles, Trial
-from crystalbench.tasks import task_specs
 from crystalbench.tuning.reading import unfinished
 from crystalbench.tuning.storage import Storage
-from crystalbench.views import view_names
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 PAGES = "pages"
 """Folder below the studies for what is made of them."""
 
-FEWEST_FOR_IMPORTANCE = 4
+FEWEST_FOR_IMPORTANCE = 8
+"""Finished trials; of fewer, importances say little."""
+
+MOST_SHOWN = 5
+"""Configurations in a table."""
+
+_LONGEST_REASON = 200
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -78,14 +84,32 @@ def heading(study: Study) -> str:
         spent = f"{done} of {tuning.budget}"
     else:
         spent = f"{done} trial{'s' * (done != 1)}" + (f" on a budget of {tuning.budget}" if tuning else "")
-    states: tuple[State, ...] = ("pruned", "failed", "running")
+    reason = _reason(study)
+    states: tuple[State, ...] = ("pruned", "running") if _all_failed(study) else ("pruned", "failed", "running")
     counts = ", ".join(f"{study.count(state)} {state}" for state in states if study.count(state))
     goes_on = "" if study.finished else ", not finished"
     view = "" if study.asked.view == "full" else f", view {study.asked.view}"
+    parts = f", judged by {tuning.splits} inner folds" if tuning is not None and tuning.splits != 1 else ""
     return (
-        f"{study.asked.task} · {study.label} · fold {study.asked.fold}{view}: {spent}"
-        f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{goes_on}"
+        f"{study.asked.task} · {study.label} · fold {study.asked.fold}{view}{parts}: {spent}"
+        f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{goes_on}{reason}"
     )
+
+
+def _reason(study: Study) -> str:
+    """Why trials failed: the commonest reason, the earliest of equals."""
+    failed = study.count("failed")
+    if not failed:
+        return ""
+    reasons = Counter(t.error or "no reason given" for t in study.trials if t.state == "failed")
+    text, times = reasons.most_common(1)[0]
+    text = text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
+    of_them = f", {times} of them" * (times < failed)
+    return f"; {'all ' * (failed > 1) * _all_failed(study)}failed{of_them} with: {text}"
+
+
+def _all_failed(study: Study) -> bool:
+    return study.count("failed") + study.count("running") == len(study.trials)
 
 
 def best_table(study: Study, width: int = 100) -> Table:
@@ -93,38 +117,67 @@ def best_table(study: Study, width: int = 100) -> Table:
 
     Args:
         study: finished or not.
-        width: of the screen, in characters; at most five configurations are shown, and on a narrow screen fewer.
+        width: of the screen, in characters: as many configurations are shown as fit whole, at most five, and at least
+            one beside the one that was asked.
     """
-    shown = min(5, max(1, (width - 34) // 10 - 1))
+    ranked = _ranked(study)
+    shares = importances(study)
+    endless = Console(width=10_000)
+    for most in range(MOST_SHOWN, 1, -1):
+        table = _table_of(study, shares, ranked, most)
+        if endless.measure(table).maximum <= width:
+            break
+    return table
+
+
+def _ranked(study: Study) -> list[Trial]:
+    """The finished trials, the best first, the earliest of equals."""
+    sign = -1 if study.higher_is_better else 1
+    done = [t for t in study.trials if t.state == "complete" and t.value is not None]
+    return sorted(done, key=lambda t: (sign * (t.value or 0.0), t.number))
+
+
+def _table_of(study: Study, shares: Mapping[str, float], ranked: Sequence[Trial], most: int) -> Table:
+    """A table of at most so many configurations."""
+    asked = next((t for t in study.trials if t.number == 0), None) or _not_begun(study)
+    shown = list(ranked[:most])
+    if asked not in shown:
+        shown = [*shown[: most - 1], asked]
     metric = METRICS[study.metric]
     unit = f" / {study.unit}" if metric.has_unit and study.unit else ""
-    shares = importances(study)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     if shares:
         table.add_column("importance", justify="right", no_wrap=True)
-    trials = _best(study, shown)
-    for trial in trials:
-        best = study.best is not None and trial.number == study.best.number
+    for trial in shown:
         name = f"trial {trial.number}" if trial.number else "as asked"
-        table.add_column(name, justify="right", overflow="fold", min_width=9, style="bold cyan" if best else "")
+        style = "bold cyan" if ranked and trial is ranked[0] else ""
+        table.add_column(name, justify="right", overflow="fold", min_width=9, style=style)
     blank = [""] if shares else []
-    table.add_row(f"{metric.label}{unit}", *blank, *("–" if t.value is None else f"{t.value:.4g}" for t in trials))
+    table.add_row(escape(f"{metric.label}{unit}"), *blank, *map(_value, shown))
+    if len(ranked) > 1:
+        ranks = (str(ranked.index(trial) + 1) if trial in ranked else "–" for trial in shown)
+        table.add_row(f"rank of {len(ranked)}", *blank, *ranks)
     for name in sorted(study.space, key=lambda name: (-shares.get(name, 0.0), name)):
         share = [f"{100 * shares.get(name, 0.0):.0f} %"] if shares else []
-        table.add_row(name, *share, *(_short(t.parameters.get(name)) for t in trials))
+        table.add_row(name, *share, *(_short(t.parameters.get(name)) for t in shown))
     return table
 
 
-def _best(study: Study, shown: int) -> list[Trial]:
-    sign = -1 if study.higher_is_better else 1
-    done = [t for t in study.trials if t.value is not None]
-    ranked = sorted(done, key=lambda t: (sign * (t.value or 0.0), t.number))
-    return [*ranked[:shown], *(t for t in ranked[shown:] if t.number == 0)]
+def _not_begun(study: Study) -> Trial:
+    """What trial 0 will be, in no state."""
+    asked = study.asked.parameters
+    return Trial(number=0, state="complete", parameters={name: asked.get(name) for name in study.space})
+
+
+def _value(trial: Trial) -> str:
+    if trial.state != "complete":
+        return trial.state
+    return "–" if trial.value is None else f"{trial.value:.4g}"
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
 
 
 def figures(study: Study) -> list[Figure]:
@@ -174,78 +227,6 @@ def write_page(study: Study, folder: Path) -> Path:
     return path
 
 
-def to_suite(study: Study) -> str:
-    """A suite (TOML) whose only model is the winning configuration, on the study's task.
-
-    A study knows names but no places. Above what is not registered stands a remark that says what to write instead.
-
-    Raises:
-        ValueError: no trial was finished.
-    """
-    best = study.best
-    if best is None:
-        raise ValueError(f"study {study.name}: no trial was finished")
-    asked = study.asked
-    parameters = {**asked.parameters, **best.parameters}
-    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in parameters.items() if value is not None)
-    label = f"{study.label}, fold {asked.fold}'s"
-    return (
-        f"# Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {asked.fold}.\n"
-        "# Found in the training part of this fold, which holds the test rows of the others.\n"
-        f"description = {_toml(f'{study.label} as it was tuned on fold {asked.fold}')}\n"
-        f"{_task_remark(asked)}tasks = [{_toml(asked.task)}]\n"
-        f"{_model_remark(asked)}models = [\n"
-        f"    {{ model = {_toml(asked.model)}, label = {_toml(label)}, parameters = {{ {pairs} }} }},\n"
-        "]\n\n"
-        "[protocol]\n"
-        f"inner_folds = {asked.protocol.inner_folds}\n"
-        f"{_view_remark(asked)}views = [{_toml(asked.view)}]\n"
-    )
-
-
-def _task_remark(asked: Asked) -> str:
-    if asked.task in task_specs():
-        return ""
-    return "# Not a registered task: write the path of its task file (.toml) instead.\n"
-
-
-def _model_remark(asked: Asked) -> str:
-    place, colon, _ = asked.model.rpartition(":")
-    if asked.model in model_names() or (colon and not place.endswith(".py")):
-        return ""
-    if not colon:
-        return "# Not a registered model: install the package that has it.\n"
-    return f"# Not a registered model: write where it is, {_toml(f'path/to/{asked.model}')}.\n"
-
-
-def _view_remark(asked: Asked) -> str:
-    if asked.view in view_names():
-        return ""
-    return '# Not a registered view: write where it is, "path/to/file.py:name".\n'
-
-
-def write_suite(study: Study, folder: Path) -> Path:
-    """Write the winning configuration beside the page.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{study.name}.toml"
-    write_text(path, to_suite(study))
-    return path
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, float):
-        return re.sub(r"^(-?\d+)(e.*)?$", r"\1.0\2", repr(value))
-    return json.dumps(value)
-
-
 def write_all(study: Study, folder: Path) -> list[Path]:
     """Write a study's page and, where a trial was finished, its winning suite.
 
@@ -258,22 +239,40 @@ def write_all(study: Study, folder: Path) -> list[Path]:
         raise CrystalBenchError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[RecordError]]:
-    """Finished studies from their files, the others from the storage; and an error for every damaged file.
+def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[CrystalBenchError]]:
+    """Finished studies from their files, the others from the storage; and an error for all that cannot be read.
 
     Args:
         folder: the folder of studies.
-        storage: URL of a storage; without one, the sqlite file of the folder is read if it is there.
+        storage: URL of a storage; without one, the sqlite file of the folder is read if it is there, and is one of
+            the errors if it cannot be used.
 
     Raises:
-        ConfigError: the storage cannot be used.
+        ConfigError: the storage of this URL cannot be used.
     """
-    studies, problems = StudyFiles(folder).read_all()
+    studies, damaged = StudyFiles(folder).read_all()
+    problems: list[CrystalBenchError] = [*damaged]
     place = Storage(storage) if storage else Storage.below(folder)
     if place.file is None or place.file.is_file():
         known = {study.name for study in studies}
-        studies += [study for study in unfinished(place) if study.name not in known]
+        try:
+            studies += [study for study in _under_way(place) if study.name not in known]
+        except ConfigError as error:
+            if storage:
+                raise
+            problems.append(error)
     return sorted(studies, key=lambda s: (s.asked.task, s.label, s.asked.view, s.asked.fold, s.name)), problems
+
+
+def _under_way(place: Storage) -> list[Study]:
+    try:
+        with place.for_people():
+            return unfinished(place)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"storage {place.shown}: holds something else than studies of this version of CrystalBench and Optuna "
+            f"({in_words(error)}); read it with the versions that made it"
+        ) from error
 
 
 def chosen(studies: Sequence[Study], tasks: Sequence[str], models: Sequence[str], folds: Sequence[int]) -> list[Study]:
