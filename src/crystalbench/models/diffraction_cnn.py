@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crystalbench.representations import Representation
 
 NETWORKS = ("points", "grid", "power")
-INTENSITIES = ("full", "random_scale", "absences", "none")
+INTENSITY_KINDS = ("full", "random_scale", "absences", "none")
 LENGTH = 5.0
 """deepKNet's unit of reciprocal lengths in Å⁻¹."""
 
@@ -89,7 +89,7 @@ class DiffractionCNN(NetworkModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        options = (("network_kind", NETWORKS), ("intensities", INTENSITIES), ("points", POINTS), ("cell", CELLS))
+        options = (("network_kind", NETWORKS), ("intensities", INTENSITY_KINDS), ("points", POINTS), ("cell", CELLS))
         for name, known in options:
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")

@@ -207,7 +207,7 @@ class SENEncoder(nn.Module):
         composition = batch.mean(self.composition(scalars), "atom")
         gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners["atom"]]
         distances, reach = batch["distances"][:, :-1], batch["distances"][:, -1:]
-        edges = Edges(
+        edges = Neighbors(
             batch["neighbors"][:, :-1],
             expand_distances(distances, self.centers, self.step),
             envelope(distances / reach).unsqueeze(-1),
@@ -221,7 +221,7 @@ class SENEncoder(nn.Module):
 
 
 @dataclass
-class Edges:
+class Neighbors:
     """The k neighbours of N atoms.
 
     Attributes:
@@ -281,7 +281,7 @@ class Interaction(nn.Module):
             nn.Linear(2 * width, width),
         )
 
-    def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+    def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Neighbors) -> tuple[Tensor, Tensor]:
         """Scalars (N, F) and tensors (N, 9, C), or None in the first layer, to the same of the next layer."""
         count, degree = edges.neighbors.shape
         sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)

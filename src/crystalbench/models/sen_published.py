@@ -17,11 +17,11 @@ from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen_published_blocks import (
     CAPSULES,
-    Capsules,
     CompositionEncoder,
     Graph,
     MessagePassing,
     PartCapsules,
+    PartReading,
     Set2Set,
     dense,
 )
@@ -132,9 +132,9 @@ class SENPublishedEncoder(nn.Module):
         said = self.part_capsules(crystals)
         return torch.cat([said.values, said.values * said.presences, crystals], dim=1)
 
-    def capsules(self, batch: Batch) -> Capsules:
+    def capsules(self, batch: Batch) -> PartReading:
         """Poses, features, presences and values of the part capsules."""
-        said: Capsules = self.part_capsules(self.crystals(batch))
+        said: PartReading = self.part_capsules(self.crystals(batch))
         return said
 
     def crystals(self, batch: Batch) -> Tensor:

@@ -284,7 +284,7 @@ def _attended(rows: Tensor, logit: nn.Linear, segments: Segments, log_weights: T
 
 
 @dataclass
-class Capsules:
+class PartReading:
     """What the part capsules say of n crystals.
 
     Attributes:
@@ -320,7 +320,7 @@ class PartCapsules(nn.Module):
         self.position_logits = nn.Linear(self.channels, CAPSULES)
         self.value = nn.Linear(POSE + FEATURES, 1)
 
-    def forward(self, vectors: Tensor) -> Capsules:
+    def forward(self, vectors: Tensor) -> PartReading:
         """Capsules of vectors (n, width)."""
         positions = self.spread(vectors).view(len(vectors), _POSITIONS, self.channels)
         attention = torch.softmax(self.position_logits(positions), dim=1)
@@ -333,7 +333,7 @@ class PartCapsules(nn.Module):
             logits = logits + self.noise * (2 * torch.rand_like(logits, memory_format=torch.contiguous_format) - 1)
         poses = affine(poses)
         values = self.value(torch.cat([poses, features], dim=-1)).squeeze(-1)
-        return Capsules(poses, features, torch.softmax(logits.squeeze(-1), dim=-1), values)
+        return PartReading(poses, features, torch.softmax(logits.squeeze(-1), dim=-1), values)
 
 
 def affine(parameters: Tensor) -> Tensor:
