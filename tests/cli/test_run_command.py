@@ -1,0 +1,194 @@
+"""The command `run`, and the command line as a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import ENERGY, call, failed, only_record, small
+from helpers import ROOT, wait_for, write_toy_suite, write_toys
+
+from crystalbench import cli
+from crystalbench.errors import ConfigError
+from crystalbench.records import RecordStore
+
+
+def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
+    result = small("--model", "dummy", "--model", "magpie_forest", "--set", "trees=5")
+    assert result.exit_code == 0, result.output
+    assert "2 runs, 0 of them done" in result.output
+    assert "60 of 1,168 rows" in result.output
+    rows = list(csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text())))
+    assert {row["model"] for row in rows} == {"dummy", "magpie_forest"}
+    assert Path("results/leaderboard.md").read_text().count("**magpie_forest**") == 1
+    again = small("--model", "dummy", "--model", "magpie_forest", "--set", "trees=5")
+    assert "2 runs, 2 of them done" in again.output
+    assert len(RecordStore(Path("results/records")).paths()) == 2
+
+
+def test_a_record_tells_the_command_that_repeats_it() -> None:
+    first = small("--model", "magpie_forest", "--set", "trees=4", "--set", "algorithm=random_forest", "--seed", 3)
+    assert first.exit_code == 0, first.output
+    record = only_record()
+    words = shlex.split(record.command)
+    assert words[:3] == ["python", "-m", "benchmarks.run"]
+    again = call("run", *words[3:], "--results", "again", "--threads", 1)
+    assert again.exit_code == 0, again.output
+    repeated = only_record("again")
+    assert repeated.asked == record.asked
+    assert repeated.predictions == record.predictions
+
+
+def test_a_model_in_a_file_needs_no_registration(tmp_path: Path) -> None:
+    result = small("--model", f"{write_toys(tmp_path)}:Shifted", "--set", "shift=2")
+    assert result.exit_code == 0, result.output
+    record = only_record()
+    assert (record.label, record.asked.model, record.asked.parameters) == ("Shifted", "toys.py:Shifted", {"shift": 2.0})
+    assert str(tmp_path) not in record.to_json().replace(record.command, "")
+
+
+def test_a_failing_model_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
+    result = small("--model", f"{write_toys(tmp_path)}:Broken", "--model", "dummy")
+    failed(result, "RuntimeError: the oven is cold", "tracebacks are in results/records/.failures")
+    assert "dummy" in Path("results/leaderboard.csv").read_text()
+
+
+def test_an_error_with_square_brackets_is_shown_as_it_is() -> None:
+    Path("flaky[1].py").write_text(
+        "from crystalbench.models.dummy import Dummy\n"
+        "class Flaky(Dummy):\n"
+        "    def fit(self, train, valid):\n"
+        "        raise RuntimeError('no luck [/x] index[0] :b:')\n"
+    )
+    result = small("--model", "flaky[1].py:Flaky")
+    failed(result, "failed: RuntimeError: no luck [/x] index[0] :b:")
+    assert result.output.count("no luck [/x] index[0] :b:") == 2
+
+
+def test_a_task_of_ones_own() -> None:
+    Path("alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
+    Path("alloys.toml").write_text(
+        'name = "alloys"\ntable = "alloys.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    )
+    result = call("run", "--task", "alloys.toml", "--model", "dummy", "--results", "results")
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("results/records")).paths()) == 5
+
+
+def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> None:
+    for folder in ("suites", "tasks", "data"):
+        Path(folder).mkdir()
+    Path("data/alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
+    text = 'table = "table.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    for name in ("alloys_one", "alloys_two"):
+        Path(f"tasks/{name}.toml").write_text(f'name = "{name}"\n{text}')
+    Path("suites/alloys.toml").write_text(
+        'tasks = ["../tasks/alloys_one.toml", "../tasks/alloys_two.toml"]\nmodels = ["dummy"]\nresults = "results"\n'
+    )
+    suite = ["run", "--suite", "suites/alloys.toml", "--threads", 1]
+    failed(call(*suite), "alloys_one: its data is not at hand", "name the table with --data alloys_one=PATH")
+    failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
+    result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert only_record().asked.task == "alloys_two"
+    assert only_record().source.name == "alloys.csv"
+    result = call(*suite, "--data", "alloys_*=data/alloys.csv", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert "2 runs, 1 of them done" in result.output
+    alone = ["run", "--task", "tasks/alloys_one.toml", "--model", "dummy", "--results", "alone"]
+    result = call(*alone, "--data", "alloys_one=data/alloys.csv", "--workers", 2)
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("alone/records")).paths()) == 5
+
+
+def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
+    write_toy_suite(tmp_path)
+    text = Path("toys.toml").read_text()
+    Path("toys.toml").write_text('results = "elsewhere"\n' + text)
+    result = call("run", "--suite", "toys.toml", "--fold", 0)
+    assert result.exit_code == 0, result.output
+    assert len(RecordStore(Path("elsewhere/records")).paths()) == 2
+
+
+def test_options_change_the_protocol() -> None:
+    assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "no_density").exit_code == 0
+    asked = only_record().asked
+    assert (asked.protocol.inner_folds, asked.protocol.ensemble, asked.view) == (3, 2, "no_density")
+
+
+def test_a_view_in_a_file_needs_no_registration() -> None:
+    Path("my_views.py").write_text(
+        "import dataclasses\n"
+        "from crystalbench.views import View\n"
+        "large = View('large', 'nothing', lambda c: dataclasses.replace(c, lattices=2 * c.lattices))\n"
+    )
+    result = small("--model", "dummy", "--view", "my_views.py:large")
+    assert result.exit_code == 0, result.output
+    assert only_record().asked.view == "large"
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("shift=1", 1),
+        ("shift=1.5e-3", 1.5e-3),
+        ("name=cosine", "cosine"),
+        ("name=", ""),
+        ("on=true", True),
+        ("on=True", True),
+        ("on=False", False),
+        ("width=null", None),
+        ("width=None", None),
+        ("text=a=b", "a=b"),
+        ('text="3"', "3"),
+        ("sizes=[1, 2]", [1, 2]),
+    ],
+)
+def test_values_of_set(given: str, value: object) -> None:
+    (found,) = cli._parameters([given]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_set_needs_a_name_and_a_value() -> None:
+    for text in ("epochs", "=3", ""):
+        with pytest.raises(ConfigError, match="write it as name=value"):
+            cli._parameters([text])
+    failed(small("--model", "dummy", "--set", "epochs"), "--set 'epochs': write it as name=value")
+
+
+# ---------------------------------------------------------------------- as a program
+
+
+def test_the_main_job_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--task", ENERGY, "--limit", "60", "--model", "dummy"]
+    result = subprocess.run(
+        [*command, "--fold", "0", "--fold", "1", "--workers", "2", "--results", str(tmp_path / "results")],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr.strip() == ""
+    assert "2 runs, 0 of them done" in result.stdout
+    assert len(RecordStore(tmp_path / "results" / "records").paths()) == 2
+    assert (tmp_path / "results" / "leaderboard.csv").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "list"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    wait_for(lambda: process.poll() is not None)
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()

@@ -1,0 +1,180 @@
+"""Commands that show: lists, help, leaderboards, studies."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import shlex
+from pathlib import Path
+
+import pytest
+from commands import ENERGY, call, failed, only_record, small
+from helpers import record
+
+from crystalbench import __version__
+from crystalbench.models import model_names
+from crystalbench.records import RecordStore
+from crystalbench.tasks import task_specs
+from crystalbench.views import view_names
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["run", "--list"]])
+def test_the_lists_are_complete(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 0
+    for name in (*task_specs(), *model_names(), *view_names(), "demo", "matbench"):
+        assert name in result.output
+
+
+def test_the_version() -> None:
+    assert call("version").output.strip() == __version__ == importlib.metadata.version("crystalbench")
+
+
+def test_help_explains_every_option() -> None:
+    for command in ("run", "report", "list", "version"):
+        assert call(command, "--help").exit_code == 0
+    for option in ("--suite", "--task", "--model", "--fold", "--set", "--data-dir", "--results", "--offline"):
+        assert option in call("run", "--help").output
+
+
+def test_help_tells_the_defaults() -> None:
+    text = call("run", "--help").output
+    for default in ("demo", "per_fold", "5", "the cores of this machine", "cpu"):
+        assert f"[default: {default}]" in text
+    assert text.count("[default: 1]") == 2  # tune-splits, workers
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_help_is_set_to_the_width_of_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in ("run", "tune"):
+        lines = call(command, "--help").output.splitlines()
+        assert "``" not in "\n".join(lines)
+        assert "…" not in "\n".join(lines)
+        start = next(i for i, line in enumerate(lines) if line.startswith((" Without options", " Studies are made")))
+        text = [line.strip() for line in lines[start : lines.index(" " * width, start)]]
+        assert text[-1].endswith(".")
+        for line, following in itertools.pairwise(text):  # no line is broken where its next word had room
+            assert len(line) + 1 + len(following.split()[0]) > width - 2
+
+
+# ---------------------------------------------------------------------- leaderboards
+
+
+def test_report_makes_the_leaderboard_anew() -> None:
+    small("--model", "dummy")
+    expected = Path("results/leaderboard.csv").read_text()
+    Path("results/leaderboard.csv").write_text("edited by hand")
+    result = call("report", "--results", "results")
+    assert result.exit_code == 0
+    assert "dummy" in result.output
+    assert Path("results/leaderboard.csv").read_text() == expected
+
+
+def test_report_counts_only_what_is_whole() -> None:
+    small("--model", "dummy")
+    small("--model", "magpie_forest", "--set", "trees=3")
+    (path,) = Path("results/records").glob("*/dummy/*.json")
+    path.write_text(path.read_text().replace('"test": ', '"test": 1'))
+    result = call("report", "--results", "results")
+    failed(result, "not counted", "was changed after it was written")
+    assert "dummy" not in Path("results/leaderboard.csv").read_text()
+    assert "magpie_forest" in Path("results/leaderboard.csv").read_text()
+
+
+def test_report_without_records_says_what_to_do() -> None:
+    says = "there are no records; run a suite first (crystalbench run), or give --results"
+    failed(call("report", "--results", "nowhere"), f"nowhere/records: {says}")
+    Path("results/records").mkdir(parents=True)
+    failed(call("report"), f"results/records: {says}\n")
+    assert not Path("results/leaderboard.csv").exists()
+    RecordStore(Path("results/demo/records")).write(record())
+    failed(call("report"), f"results/records: {says} (there are some in results/demo)\n")
+
+
+def test_report_names_a_run_whose_label_has_square_brackets() -> None:
+    RecordStore(Path("results/records")).write(record(label="cgcnn [/x] [wide]", unit="[eV]"))
+    result = call("report")
+    assert result.exit_code == 0, result.output
+    assert "cgcnn [/x] [wide]" in result.output
+    assert "MAE / [eV]" in result.output
+
+
+# ---------------------------------------------------------------------- tuning
+
+
+def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
+    model = ("--model", "magpie_forest", "--set", "trees=5")
+    assert small(*model).exit_code == 0
+    result = small(*model, "--tune", 5)
+    assert result.exit_code == 0, result.output
+    assert "magpie_forest · fold 0, tuned  MAE" in result.output
+    assert "tuned with 5 trials in" in result.output
+    assert "magpie_forest (tuned)" in result.output
+    assert "1 runs, 1 of them done" in small(*model, "--tune", 5).output
+    found = {r.asked.tuning is not None: r for r in RecordStore(Path("results/records")).read_all()[0]}
+    assert set(found) == {True, False}
+    assert found[True].asked.parameters == found[False].asked.parameters
+    assert found[True].tuned is not None
+    assert found[True].tuned.trials == 5
+    again = call("run", *shlex.split(found[True].command)[3:], "--results", "again", "--threads", 1)
+    assert again.exit_code == 0, again.output
+    repeated = only_record("again")
+    assert (repeated.asked, repeated.predictions) == (found[True].asked, found[True].predictions)
+
+    shown = call("tune", "--results", "results")
+    assert shown.exit_code == 0, shown.output
+    assert f"{ENERGY} · magpie_forest · fold 0: 5 of 5 trials" in shown.output
+    assert "as asked" in shown.output or found[True].tuned.trial == 0
+    pages = Path("results/studies/pages")
+    assert not pages.exists()
+    shown = call("tune", "--show", "--results", "results", "--task", ENERGY, "--model", "magpie_forest", "--fold", 0)
+    assert "written: 1 page and 1 suite in results/studies/pages\n" in shown.output
+    suite = pages / f"{found[True].tuned.study}.toml"
+    won = call("run", "--suite", suite, "--limit", 60, "--fold", 0, "--results", "won", "--threads", 1)
+    assert won.exit_code == 0, won.output
+    assert only_record("won").asked.parameters == {**found[True].asked.parameters, **found[True].tuned.parameters}
+
+
+def test_studies_that_are_not_there_are_told() -> None:
+    failed(call("tune", "--results", "nowhere"), "nowhere/studies: there are no studies; call run --tune first")
+
+
+def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_told(tmp_path: Path) -> None:
+    Path("m").mkdir()
+    Path("m/plain.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import Annotated\n"
+        "from optuna.distributions import IntDistribution\n"
+        "from crystalbench.models.dummy import Dummy\n"
+        "@dataclass\n"
+        "class Plain(Dummy):\n"
+        "    steps: Annotated[int, IntDistribution(1, 9)] = 5\n"
+    )
+    result = small("--model", "m/plain.py:Plain", "--tune", 1)
+    assert result.exit_code == 0, result.output
+    assert "tuned with 1 trial in" in result.output
+    for given in ("m/plain.py:Plain", "plain.py:Plain", "Plain"):
+        shown = call("tune", "--model", given)
+        assert shown.exit_code == 0, shown.output
+        assert f"{ENERGY} · Plain · fold 0: 1 of 1 trials" in shown.output
+    failed(
+        call("tune", "--model", "nope"), "Unknown model of the studies in results/studies 'nope'. Known: Plain, plain"
+    )
+    failed(call("tune", "--fold", 77, "--show"), "there is no study of fold 77; there are studies of fold 0\n")
+    assert not Path("results/studies/pages").exists()
+
+
+def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+    small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
+    (file,) = Path("results/studies").glob("*/*/*.json")
+    file.write_text("{}")
+    failed(call("tune", "--results", "results"), "left out", "is not a whole study")
+
+
+def test_a_storage_that_cannot_be_used_is_told_before_any_work() -> None:
+    options = ("--tune", 2, "--storage", "postgresql://me:secret@127.0.0.1:1/db")
+    failed(small("--model", "magpie_forest", *options), "storage postgresql", "is the server running")
+    failed(small("--model", "magpie_forest", "--tune", 2, "--storage", "studies.db"), "is not a URL")
+    assert RecordStore(Path("results/records")).paths() == []
+    assert small("--model", "dummy", *options).exit_code == 0  # has nothing to tune
