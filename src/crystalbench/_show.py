@@ -118,7 +118,8 @@ class LiveProgress(Unwatched):
     def failed(self, run: Run, reason: str) -> None:
         """One line with the reason."""
         self._advance(run)
-        self.console.print(f"[red]✗[/] {escape(run.title)}  [red]failed[/]: {escape(reason)}", highlight=False)
+        text = f"[red]✗[/] {escape(run.title)}  [red]failed[/]: {escape(reason)}"
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _advance(self, run: Run) -> None:
         self.done += 1

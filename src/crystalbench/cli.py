@@ -236,7 +236,8 @@ def _run(
     _report(results, {task.name for task in plan.tasks})
     if outcome.failures:
         for failed, reason in outcome.failures:
-            errors.print(f"[red]failed[/] {escape(failed.title)}: {escape(reason)}", highlight=False)
+            text = f"[red]failed[/] {escape(failed.title)}: {escape(reason)}"
+            errors.print(text, highlight=False, soft_wrap=True)
         errors.print(f"tracebacks are in {escape(str(store.root / '.failures'))}", highlight=False)
         raise typer.Exit(1)
 

@@ -34,5 +34,5 @@ def failed(result: Any, *says: str) -> None:
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     for text in says:
-        assert text in result.output
+        assert text in result.output, result.output
     assert "Traceback" not in result.output

@@ -26,6 +26,7 @@ def test_a_default_outside_of_its_space_is_told() -> None:
         default_in(SPACE, {**DEFAULT, "shape": "flat"}, "mine")
 
 
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
 def test_choices_are_what_json_gives_back() -> None:
     space = {"size": CategoricalDistribution(((1, 2), (3, 4)))}  # which would come back as lists
     with pytest.raises(ConfigError, match=r"mine: size has the choice \(1, 2\); choices must be numbers, text or None"):
