@@ -259,7 +259,8 @@ def _number(value: float) -> str:
 def _percent(estimate: Estimate | None) -> str:
     if estimate is None:
         return "–"
-    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+    interval = "no interval" if math.isnan(estimate.low) else f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+    return f"{100 * estimate.value:.1f} % ({interval})"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -113,7 +113,8 @@ class LiveProgress(Unwatched):
         """Say once that other processes are at work."""
         if not self._said_waiting:
             self._said_waiting = True
-            self.console.print(f"waiting for {len(runs)} runs that other processes are doing", style="dim")
+            number = f"{len(runs)} run{'s' * (len(runs) != 1)}"
+            self.console.print(f"waiting for {number} that other processes are doing", style="dim")
 
     def failed(self, run: Run, reason: str) -> None:
         """One line with the reason."""

@@ -299,9 +299,11 @@ def _show_studies(
     if pages:
         folder = results / "studies" / reports.PAGES
         paths = [path for study in found for path in reports.write_all(study, folder)]
-        pages_, suites = (sum(path.suffix == end for path in paths) for end in (".html", ".toml"))
+        counts = [
+            _count(sum(p.suffix == end for p in paths), what) for end, what in ((".html", "page"), (".toml", "suite"))
+        ]
         screen.print(
-            f"written: {_count(pages_, 'page')} and {_count(suites, 'suite')} in {escape(str(folder))}",
+            f"written: {' and '.join(counts)} in {escape(str(folder))}",
             highlight=False,
             soft_wrap=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from helpers import record
 
 from benchmarks import periodicity
 from crystalbench.errors import DataError
+from crystalbench.evaluation.paired import Estimate
 from crystalbench.records import Predicted, Record, RecordStore, Rows
 
 COUNTS = np.array([2, 4, 8, 2, 4, 10])
@@ -111,6 +113,11 @@ def test_a_hybrid_that_reduces_nothing_has_nothing_to_share(records: list[Record
     cells = {row[0].split(":")[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 4}
     assert cells["`hybrid`"] == ["44.00", "-10.0 % (-10.0 to -10.0)", "–"]
     assert cells["`cgcnn_sum`"] == ["10.00", "75.0 % (75.0 to 75.0)", "–"]
+
+
+def test_an_estimate_without_bounds_says_so() -> None:
+    assert periodicity._percent(Estimate(0.5, math.nan, math.nan)) == "50.0 % (no interval)"
+    assert periodicity._percent(Estimate(0.5, 0.4, 0.61)) == "50.0 % (40.0 to 61.0)"
 
 
 def test_tasks_with_different_rows_are_not_joined(records: list[Record]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,24 @@ def test_a_failed_trial_is_counted_with_its_error(tmp_path: Path) -> None:
     assert study.trials[3].error == "RuntimeError: the bowl is broken"
     assert study.tuned().failed == 2
     assert study.tuned().trials == 8
+
+
+def test_a_failed_trial_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    class Data:
+        pass
+
+    held = []
+
+    def fails(number: int, found: Mapping[str, Any], report: Report) -> float:
+        data = Data()
+        held.append(weakref.ref(data))
+        raise RuntimeError("no bowl")
+
+    with pytest.raises(TuningError):
+        (task := searching(tmp_path, asked_for(1))).work(fails)
+    gc.collect()
+    assert [reference() for reference in held] == [None]
+    assert task._failure is not None
 
 
 def test_if_every_trial_fails_the_commonest_reason_is_told_and_a_later_call_tries_again(tmp_path: Path) -> None:

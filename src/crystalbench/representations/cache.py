@@ -88,7 +88,7 @@ def _alone(name: str) -> Iterator[None]:
         except Timeout:
             log.info("waiting for another process that computes %s", name)
             lock.acquire()
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # which of both, depends on the version of filelock
         log.debug("no lock in %s (%s)", folder, error)
     try:
         yield

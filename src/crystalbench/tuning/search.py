@@ -8,6 +8,7 @@ import itertools
 import logging
 import math
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -247,6 +248,7 @@ class Search:
         except Exception as failure:
             state = TrialState.FAIL
             error = str(failure) if isinstance(failure, CrystalBenchError) else f"{type(failure).__name__}: {failure}"
+            traceback.clear_frames(failure.__traceback__)  # which would keep the data and the model in memory
             self._failure = failure
         except BaseException:
             with contextlib.suppress(Exception), self.storage.locked(self._name):
