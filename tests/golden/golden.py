@@ -1,0 +1,254 @@
+"""Golden numbers: what every model predicts and every representation gives on small embedded data.
+
+The numbers are pinned in ``models.json`` and ``representations.json``, with the version of each class. A change of
+numbers without a raised version fails ``test_golden.py``. After a version was raised, pin the new numbers with::
+
+    python tests/golden/golden.py pin
+
+which keeps the numbers of a class whose version is still the pinned one. ``python tests/golden/golden.py
+digest`` prints a hash of the exact bytes of everything, to show on one machine that a refactoring changed no bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.crystals import Crystals, joined
+from crystalbench.models import get_model, model_names
+from crystalbench.models.model import Needs, Runtime, hyperparameter_types
+from crystalbench.models.network import NetworkModel
+from crystalbench.representations import (
+    CrystalGraph,
+    DescriptorBank,
+    DiffractionPattern,
+    DiffractionPowerSpectrum,
+    ElementPairs,
+    MagpieFeatures,
+    QuotientGraph,
+    Representation,
+    SphereGraph,
+)
+from crystalbench.samples import Kind, Samples
+from crystalbench.tasks import DataSources, Task, get_task_spec
+from crystalbench.testing.crystals import known_structures, random_crystals
+
+FOLDER = Path(__file__).parent
+MODELS_FILE, REPRESENTATIONS_FILE = FOLDER / "models.json", FOLDER / "representations.json"
+
+TASKS = {
+    Kind.REGRESSION: "demo_formation_energy",
+    Kind.BINARY: "demo_dynamically_stable",
+    Kind.MULTICLASS: "demo_crystal_system",
+}
+ROWS = 64
+TESTED = 12
+"""Rows of the test part whose predictions are pinned."""
+
+SMALL: dict[str, Any] = {
+    "epochs": 3,
+    "width": 16,
+    "channels": 8,
+    "capsules": 4,
+    "head_width": 16,
+    "batch_size": 16,
+    "trees": 20,
+    "rounds": 20,
+}
+"""Hyperparameters of the short fits, for the models that have them; the others keep their defaults."""
+
+NO_TRAINING: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
+"""A fit that leaves a network's weights as they were drawn, and only collects the statistics of normalisations."""
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cgcnn (sum)": ("cgcnn", {"readout": "sum"}),
+    "deepknet": ("diffraction_cnn", {"network_kind": "points"}),
+    "deepknet (sphere)": ("diffraction_cnn", {"network_kind": "points", "points": "sphere", "intensities": "absences"}),
+    "diffraction_grid": ("diffraction_cnn", {"network_kind": "grid"}),
+    "diffraction_spectrum": ("diffraction_cnn", {}),
+    "magpie_random_forest": ("magpie_forest", {"algorithm": "random_forest"}),
+    "magpie_boosting": ("magpie_forest", {"algorithm": "lightgbm"}),
+    "descriptor_random_forest": ("descriptor_forest", {"algorithm": "random_forest"}),
+    "descriptor_boosting": ("descriptor_forest", {"algorithm": "lightgbm"}),
+    "descriptor_forest (gong28)": ("descriptor_forest", {"bank": "gong28", "with_composition": False}),
+}
+"""Configurations beside the defaults: model and hyperparameters by title."""
+
+REPRESENTATIONS: dict[str, Representation] = {
+    "CrystalGraph": CrystalGraph(),
+    "CrystalGraph with vectors": CrystalGraph(neighbors=6, vectors=True),
+    "SphereGraph": SphereGraph(),
+    "QuotientGraph of CrystalGraph": QuotientGraph(),
+    "QuotientGraph of SphereGraph": QuotientGraph(graph=SphereGraph()),
+    "DescriptorBank gong28": DescriptorBank("gong28"),
+    "DescriptorBank rich": DescriptorBank("rich"),
+    "DescriptorBank atom_count": DescriptorBank("atom_count"),
+    "DiffractionPattern": DiffractionPattern(),
+    "DiffractionPattern in a sphere": DiffractionPattern(points="sphere", scattering="neutron", cell="conventional"),
+    "DiffractionPowerSpectrum": DiffractionPowerSpectrum(),
+    "DiffractionPowerSpectrum of absences": DiffractionPowerSpectrum(shells=16, l_max=8, intensities="absences"),
+    "MagpieFeatures": MagpieFeatures(),
+    "ElementPairs": ElementPairs(),
+}
+
+SIGNIFICANT = 7
+"""Digits of pinned numbers."""
+
+
+# ---------------------------------------------------------------------- models
+
+
+def cases() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Model and hyperparameters of every case: all registered models as they are, and the variants."""
+    return {name: (name, {}) for name in model_names()} | VARIANTS
+
+
+@lru_cache
+def _task(kind: Kind) -> Task:
+    return get_task_spec(TASKS[kind]).load(DataSources(limit=ROWS, download=False))
+
+
+def stages_of(title: str) -> tuple[str, ...]:
+    """What is pinned of a case: ``fit``, a short fit; of networks also ``start``, before any step of training.
+
+    Training amplifies round-off: AdamW turns a gradient that is zero but for round-off into a step of full size. So the
+    predictions of a short fit are compared loosely, and those of untrained networks closely.
+    """
+    return ("start", "fit") if issubclass(get_model(cases()[title][0]), NetworkModel) else ("fit",)
+
+
+def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.float64]:
+    """Predictions (rows, outputs) of a fit with fixed seed on an embedded task of this kind."""
+    name, given = cases()[title]
+    given = given | (NO_TRAINING if stage == "start" else {})
+    model_class = get_model(name)
+    known = hyperparameter_types(model_class)
+    model = model_class.from_configuration({k: v for k, v in (SMALL | given).items() if k in known})
+    model.runtime = Runtime(seed=20_26)
+    task = _task(kind)
+    train, test = task.split(0)
+    inputs = task.inputs
+    assert isinstance(inputs, Crystals)
+    seen = inputs.compositions() if model_class.needs is Needs.COMPOSITION else inputs
+    valid = np.arange(len(train)) % 5 == 0
+
+    def samples(rows: npt.NDArray[np.int64]) -> Samples:
+        return Samples(seen[rows], task.target, task.targets[rows])
+
+    model.fit(samples(train[~valid]), samples(train[valid]))
+    predicted = model.predict(samples(test[:TESTED]).to_predict())
+    return predicted.values.reshape(len(predicted.values), -1)
+
+
+def kinds_of(title: str) -> list[Kind]:
+    """The kinds of target that a case predicts."""
+    return [kind for kind in Kind if kind in get_model(cases()[title][0]).kinds]
+
+
+def model_version(title: str) -> int:
+    """The version of the model of a case."""
+    return get_model(cases()[title][0]).version
+
+
+# ---------------------------------------------------------------------- representations
+
+
+@lru_cache
+def crystals() -> Crystals:
+    """Known structures and random ones, the latter without any symmetry."""
+    return joined([known_structures(), random_crystals(5, 7, largest_z=60)])
+
+
+def arrays_of(title: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a representation by name, offsets included."""
+    arrays = REPRESENTATIONS[title](crystals())
+    return dict(arrays.values) | {f"offsets of {level}": offsets for level, offsets in arrays.offsets.items()}
+
+
+def summary(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Type, shape, size, missing values, and a weighted sum that every value and its place enter."""
+    flat = array.reshape(-1).astype(np.float64)
+    weights = np.cos(np.arange(len(flat)))
+    known = np.nan_to_num(flat, nan=0.0)
+    return {
+        "dtype": str(array.dtype),
+        "shape": list(array.shape),
+        "missing": int(np.isnan(flat).sum()),
+        "size": _rounded(np.abs(known).sum()),
+        "sum": _rounded(known @ weights),
+    }
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.{SIGNIFICANT}g}")
+
+
+# ---------------------------------------------------------------------- pinning
+
+
+def pinned(file: Path) -> dict[str, Any]:
+    """What a golden file holds."""
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def computed_models() -> dict[str, Any]:
+    """Versions and predictions of all models."""
+    return {
+        title: {
+            "version": model_version(title),
+            **{
+                f"{kind} {stage}": [[_rounded(v) for v in row] for row in predictions(title, kind, stage)]
+                for kind in kinds_of(title)
+                for stage in stages_of(title)
+            },
+        }
+        for title in cases()
+    }
+
+
+def computed_representations() -> dict[str, Any]:
+    """Versions and summaries of all representations."""
+    return {
+        title: {
+            "version": representation.version,
+            "arrays": {name: summary(array) for name, array in sorted(arrays_of(title).items())},
+        }
+        for title, representation in REPRESENTATIONS.items()
+    }
+
+
+def updated(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Golden numbers to pin: new ones where the version was raised or nothing was pinned, the old ones elsewhere."""
+    return {
+        title: before[title] if title in before and before[title]["version"] == entry["version"] else entry
+        for title, entry in now.items()
+    }
+
+
+def _pin() -> None:
+    for file, compute in ((MODELS_FILE, computed_models), (REPRESENTATIONS_FILE, computed_representations)):
+        lines = [
+            f"{json.dumps(title)}: {json.dumps(entry)}" for title, entry in updated(pinned(file), compute()).items()
+        ]
+        file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _print_digests() -> None:
+    for title in cases():
+        for kind in kinds_of(title):
+            print(title, kind, hashlib.sha256(predictions(title, kind).tobytes()).hexdigest()[:16])
+    for title in REPRESENTATIONS:
+        parts = [array.tobytes() for _, array in sorted(arrays_of(title).items())]
+        print(title, hashlib.sha256(b"".join(parts)).hexdigest()[:16])
+
+
+if __name__ == "__main__":
+    {"pin": _pin, "digest": _print_digests}[sys.argv[1]]()
