@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden import golden
 
 from crystalbench import representations
 from crystalbench.models import model_names
 from crystalbench.representations import Representation
+from golden import golden
 
 MODELS = golden.pinned(golden.MODELS_FILE)
 REPRESENTATIONS = golden.pinned(golden.REPRESENTATIONS_FILE)
