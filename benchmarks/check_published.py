@@ -21,9 +21,9 @@ import pandas as pd
 
 from crystalbench.evaluation.metrics import score
 from crystalbench.evaluation.published import FOLD_COLUMNS, published_scores
-from crystalbench.samples import Kind
-from crystalbench.tasks.folds import official_folds
-from crystalbench.tasks.official import OFFICIAL, OfficialTask, content_fingerprint, official_ids
+from crystalbench.targets import Kind
+from crystalbench.tasks.matbench.folds import official_folds
+from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask, content_fingerprint, official_ids
 
 TOLERANCE = 1e-6
 """Relative difference that predictions stored in 32 bits explain."""

@@ -16,8 +16,8 @@ import pandas as pd
 
 import crystalbench
 from crystalbench.evaluation.published import FILE, FOLD_COLUMNS
-from crystalbench.samples import Kind
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.targets import Kind
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 METRICS = ("mae", "rmse", "max_error", "accuracy", "balanced_accuracy", "f1", "rocauc")
 

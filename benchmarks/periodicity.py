@@ -25,8 +25,9 @@ from crystalbench.evaluation.paired import (
     reduction,
     share,
 )
-from crystalbench.records import Record, RecordStore
 from crystalbench.reports.files import write_text
+from crystalbench.results.record import Record
+from crystalbench.results.store import RecordStore
 
 FILE_NAME = "periodicity.md"
 PLAIN, HYBRID, SUM, COUNT, DUMMY = "cgcnn", "hybrid", "cgcnn_sum", "cgcnn_atom_count", "dummy"
@@ -276,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         store = RecordStore(folder / "records")
         records, problems = store.read_all()
-        if not any(record.asked.task in _tasks() for record in records):
+        if not any(record.spec.task in _tasks() for record in records):
             raise ConfigError(
                 f"{store.root}: there are no records of {', '.join(_tasks())}; run the suite periodicity first, or "
                 "give --results"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crystalbench import cli
+from crystalbench.cli import app as cli
 
 if __name__ == "__main__":
     cli.standalone(cli.run)

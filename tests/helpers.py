@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.models.model import Model, Runtime
-from crystalbench.records import Asked, Predicted, Protocol, Record, Rows, Seconds, SourceOf, Tuned, Tuning
-from crystalbench.samples import Kind, Samples
+from crystalbench.results.record import DataFile, Record, RecordedPredictions, RowCounts, Timings, TuningResult
+from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
+from crystalbench.targets import Kind
 from crystalbench.tasks import Source, Task
 from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
     CRYSTAL_SYSTEMS,
@@ -113,7 +115,7 @@ def predicted(model: Model, crystals: Crystals) -> np.ndarray:
 
 def batch_of(model: Any, crystals: Crystals) -> Any:
     """What a network that learns nothing from its inputs reads of crystals, as one batch."""
-    from crystalbench.models.batches import DeviceArrays  # here, because torch takes a while
+    from crystalbench.nn.batches import DeviceArrays  # here, because torch takes a while
 
     arrays = model.inputs(Samples(crystals, TARGETS[Kind.REGRESSION]))
     return DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals)))
@@ -122,7 +124,7 @@ def batch_of(model: Any, crystals: Crystals) -> Any:
 # ---------------------------------------------------------------------- records
 
 
-def asked(**changes: Any) -> Asked:
+def spec(**changes: Any) -> RunSpec:
     """What a run is asked, with some fields changed."""
     plain: dict[str, Any] = {
         "task": "matbench_phonons",
@@ -133,30 +135,30 @@ def asked(**changes: Any) -> Asked:
         "parameters": {"width": 64, "rate": 0.01},
         "view": "full",
         "seed": 0,
-        "protocol": Protocol(inner_folds=5, ensemble=1),
+        "protocol": ProtocolSpec(inner_folds=5, ensemble=1),
         "tuning": None,
     }
-    return Asked(**{**plain, **changes})
+    return RunSpec(**{**plain, **changes})
 
 
 def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = None, **changes: Any) -> Record:
     """A record of a regression; changes go to what was asked or to the record, by name."""
-    for_asked = {name: changes.pop(name) for name in list(changes) if name in Asked.model_fields}
+    for_asked = {name: changes.pop(name) for name in list(changes) if name in RunSpec.model_fields}
     plain: dict[str, Any] = {
-        "asked": asked(**for_asked),
+        "spec": spec(**for_asked),
         "label": "dummy",
         "metric": "mae",
         "kind": "regression",
         "unit": "cm⁻¹",
         "scores": scores or {"mae": mae, "rmse": 2.0, "r2": 0.5, "max_error": 3.0},
-        "predictions": Predicted(ids=["a", "b"], targets=[1.0, 2.0], values=[1.5, 2.5]),
-        "rows": Rows(train=800, valid=212, test=253, task=1265, task_total=1265, task_folds=5),
-        "seconds": Seconds(featurise=0.5, fit=2.0, predict=0.1),
+        "predictions": RecordedPredictions(ids=["a", "b"], targets=[1.0, 2.0], values=[1.5, 2.5]),
+        "rows": RowCounts(train=800, valid=212, test=253, task=1265, task_total=1265, task_folds=5),
+        "seconds": Timings(featurise=0.5, fit=2.0, predict=0.1),
         "peak_memory_mb": 100.0,
         "n_parameters": 1,
         "device": "cpu",
         "threads": 1,
-        "source": SourceOf(name="phonons.json.gz", sha256="e" * 64, verified="sha256"),
+        "source": DataFile(name="phonons.json.gz", sha256="e" * 64, verified="sha256"),
         "environment": {"python": "3.11.0", "packages": {"numpy": "2.0.0"}, "git": None},
         "model_source": "f" * 64,
         "command": "python -m benchmarks.run",
@@ -170,7 +172,7 @@ def tuned_record(
 ) -> Record:
     """A record of a tuned run; ``scheme`` and ``trials`` are what was asked of tuning, ``best`` the trial it chose."""
     where = 0 if scheme == "first_fold" else fold
-    found = Tuned(
+    found = TuningResult(
         study=f"study-{where}-{trials}",
         fold=where,
         parameters={"width": 128},
@@ -182,7 +184,7 @@ def tuned_record(
         failed=1,
         seconds=10.0 + where,
     )
-    how = Tuning(trials=trials, scheme=scheme, space="a" * 64)  # type: ignore[arg-type]
+    how = TuningSpec(trials=trials, scheme=scheme, space="a" * 64)  # type: ignore[arg-type]
     return record(mae, fold=fold, tuning=how, tuned=found, **changes)
 
 
@@ -199,7 +201,7 @@ from pathlib import Path
 import numpy as np
 
 from crystalbench.models import Model, Needs
-from crystalbench.samples import Predictions
+from crystalbench.data.samples import Predictions
 
 
 @dataclass

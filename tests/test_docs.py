@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from crystalbench import cli
+from crystalbench.cli import app as cli
 from crystalbench.models import get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.runs.suite import load_suite, parse_suite

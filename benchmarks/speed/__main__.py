@@ -13,7 +13,7 @@ from benchmarks.speed.registry import ROWS, chosen
 from benchmarks.speed.rows import Settings, measure
 from crystalbench.errors import CrystalBenchError
 from crystalbench.tasks import parse_data_options
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 
 def main(arguments: list[str] | None = None) -> int:

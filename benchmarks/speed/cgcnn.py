@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from crystalbench.crystals import Crystals
+    from crystalbench.data.crystals import Crystals
 
 WIDTH, LAYERS, NEIGHBORS = 64, 3, 12
 _SIZES = f"width {WIDTH}, {LAYERS} layers, {NEIGHBORS} neighbours, batch 256"
@@ -39,11 +39,11 @@ def our_measurement(
     import torch
 
     from benchmarks.speed.passes import BATCH, inference, training
-    from crystalbench.models.batches import DeviceArrays
     from crystalbench.models.cgcnn import CGCNN
     from crystalbench.models.model import Runtime
     from crystalbench.models.training import prepare_torch
-    from crystalbench.samples import Kind, Target
+    from crystalbench.nn.batches import DeviceArrays
+    from crystalbench.targets import Kind, Target
 
     model = CGCNN(width=WIDTH, layers=LAYERS, neighbors=NEIGHBORS)
     data = DeviceArrays(model.representation(crystals), device)

@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 
 from benchmarks.speed.phonons import NAME, phonons
 from benchmarks.speed.rows import Measurement, Row, Settings
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.representations.descriptors import DescriptorBank
 
 SAMPLE = 12

@@ -15,7 +15,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from benchmarks.speed.graphs import evenly
 from benchmarks.speed.phonons import NAME, phonons
 from benchmarks.speed.rows import Measurement, Row, Settings
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.representations.diffraction import DiffractionPattern
 from crystalbench.representations.diffraction.cells import standard_cells
 from crystalbench.representations.diffraction.intensities import reciprocal_lattices

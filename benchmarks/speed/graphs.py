@@ -12,9 +12,9 @@ from pymatgen.core import Structure
 
 from benchmarks.speed.phonons import MP, NAME, loaded
 from benchmarks.speed.rows import Measurement, Row, Settings
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.representations import CrystalGraph
-from crystalbench.representations._processes import allowed_processes
+from crystalbench.representations.processes import allowed_processes
 
 CUTOFF = 8.0
 NEIGHBORS = 12

@@ -16,7 +16,7 @@ from benchmarks.speed.graphs import evenly
 from benchmarks.speed.mp2018 import mp2018, mp2018_file
 from benchmarks.speed.phonons import NAME, phonons_file
 from benchmarks.speed.rows import Measurement, Row, Settings
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.tasks import DataSources, get_task_spec
 
 SAMPLE = 4000

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.speed.rows import Settings
 from crystalbench.errors import DataError
 from crystalbench.tasks import DataSources, Task
-from crystalbench.tasks.table import TableTaskSpec
+from crystalbench.tasks.tables.spec import TableTaskSpec
 
 NAME = "mp2018"
 TASK_FILE = Path(__file__).resolve().parents[1] / "tasks" / f"{NAME}.toml"

@@ -16,7 +16,7 @@ from benchmarks.speed.original_cgcnn import OriginalBatches, OriginalNetwork
 from benchmarks.speed.phonons import NAME, loaded
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, plain_graphs
 from benchmarks.speed.rows import Measurement, Settings
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.representations import CrystalGraph
 
 BATCH = 256

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.speed.rows import Settings
 from crystalbench.errors import DataError
 from crystalbench.tasks import DataSources, Task, get_task_spec
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 NAME = "matbench_phonons"
 MP = "matbench_mp_e_form"

@@ -9,8 +9,8 @@ from e3nn import o3
 from e3nn.nn import FullyConnectedNet, Gate
 from torch import Tensor, nn
 
-from crystalbench.models.batches import Batch
-from crystalbench.models.cgcnn import expand_distances
+from crystalbench.nn.batches import Batch
+from crystalbench.nn.radial import expand_distances
 from crystalbench.representations.element_features import element_features
 
 L_MAX = 2

@@ -24,7 +24,7 @@ from benchmarks.speed import machine, page, scale_table
 from benchmarks.speed.graphs import evenly
 from benchmarks.speed.phonons import MP, loaded
 from benchmarks.speed.rows import Settings
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
 from crystalbench.errors import CrystalBenchError
 from crystalbench.tasks import parse_data_options
 
@@ -59,7 +59,7 @@ def measure_size(folder: Path, threads: int) -> scale_table.Size:
 
     from crystalbench.models.cgcnn import CGCNN
     from crystalbench.models.model import Runtime
-    from crystalbench.representations._processes import allowed_processes
+    from crystalbench.representations.processes import allowed_processes
 
     model = CGCNN(width=64, layers=3, neighbors=12, batch_size=256, epochs=1)
     model.runtime = Runtime(threads=threads)
@@ -84,9 +84,9 @@ def train(model: NetworkModel, arrays: Arrays) -> float:
     """Seconds of one epoch, with moving the arrays to where they are needed, and validation on a tenth of them."""
     import torch
 
-    from crystalbench.models.batches import DeviceArrays
     from crystalbench.models.training import prepare_torch, train_network
-    from crystalbench.samples import Kind, Target
+    from crystalbench.nn.batches import DeviceArrays
+    from crystalbench.targets import Kind, Target
 
     torch.manual_seed(0)
     device = prepare_torch(model.runtime)

@@ -23,10 +23,10 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
 
     from benchmarks.speed.passes import training
     from benchmarks.speed.plain_e3nn import PlainE3NN
-    from crystalbench.models.batches import DeviceArrays
     from crystalbench.models.model import Runtime
     from crystalbench.models.sen import SEN
     from crystalbench.models.training import prepare_torch
+    from crystalbench.nn.batches import DeviceArrays
 
     task = phonons(settings)
     targets = ((task.targets - task.targets.mean()) / task.targets.std()).astype(np.float32)

@@ -25,13 +25,14 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from crystalbench.evaluation.metrics import KINDS, METRICS, main_metric
 from crystalbench.models import get_model, search_space
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.models.network import NetworkModel
-from crystalbench.records import Protocol, Tuning
+from crystalbench.results.spec import ProtocolSpec, TuningSpec
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
-from crystalbench.tasks import _table_config, task_specs
+from crystalbench.targets import KINDS, METRICS, main_metric
+from crystalbench.tasks import task_specs
+from crystalbench.tasks.tables import config as _table_config
 
 TASK_FILE = {
     "": _table_config.TableConfig,
@@ -39,7 +40,7 @@ TASK_FILE = {
     "folds": _table_config.FoldsConfig,
 }
 SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry, "tuning": TuningEntry}
-EXPLAINED = {"protocol": Protocol, "tuning": Tuning}
+EXPLAINED = {"protocol": ProtocolSpec, "tuning": TuningSpec}
 """Classes that say what the keys of a section mean."""
 _ENTRY = re.compile(r"^(\w+): (.*)$")
 

@@ -12,7 +12,8 @@ from helpers import record
 from benchmarks import periodicity
 from crystalbench.errors import DataError
 from crystalbench.evaluation.paired import Estimate
-from crystalbench.records import Predicted, Record, RecordStore, Rows
+from crystalbench.results.record import Record, RecordedPredictions, RowCounts
+from crystalbench.results.store import RecordStore
 
 COUNTS = np.array([2, 4, 8, 2, 4, 10])
 PER_ATOM = np.array([20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
@@ -30,8 +31,8 @@ def made(task: str, label: str, errors: np.ndarray, **parameters: object) -> Rec
         model=label.partition("_")[0],
         parameters=parameters,
         unit="J/(mol K)",
-        predictions=Predicted(ids=ids, targets=targets.tolist(), values=(targets + errors).tolist()),
-        rows=Rows(train=20, valid=4, test=6, task=30, task_total=30, task_folds=1),
+        predictions=RecordedPredictions(ids=ids, targets=targets.tolist(), values=(targets + errors).tolist()),
+        rows=RowCounts(train=20, valid=4, test=6, task=30, task_total=30, task_folds=1),
     )
 
 
@@ -99,7 +100,7 @@ def test_models_without_records_are_named_and_the_rest_is_shown(records: list[Re
 
 @pytest.mark.parametrize("task", [CELL, ATOM])
 def test_one_of_the_two_tasks_is_enough(records: list[Record], task: str) -> None:
-    text = periodicity.page([r for r in records if r.asked.task == task])
+    text = periodicity.page([r for r in records if r.spec.task == task])
     other = ATOM if task == CELL else CELL
     assert f"{other}: no records" in text
     assert "atoms (" not in text.partition("6 test rows")[2].splitlines()[0]
@@ -121,7 +122,7 @@ def test_an_estimate_without_bounds_says_so() -> None:
 
 
 def test_tasks_with_different_rows_are_not_joined(records: list[Record]) -> None:
-    kept = [r for r in records if r.asked.task == CELL]
+    kept = [r for r in records if r.spec.task == CELL]
     part = kept[0].predictions.model_copy(update={"ids": [f"mp-{i}" for i in range(1, 7)]})
     text = periodicity.page([*kept, made(ATOM, "cgcnn", np.ones(6)).model_copy(update={"predictions": part})])
     assert "records of different rows, so per cell and per atom are not joined" in text

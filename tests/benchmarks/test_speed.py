@@ -15,7 +15,7 @@ from benchmarks.speed import descriptors, diffraction, table
 from benchmarks.speed.graphs import check_distances, peer_graph
 from benchmarks.speed.registry import ROWS, by_name, chosen
 from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.models.training import flushed_subnormals
 from crystalbench.representations import CrystalGraph

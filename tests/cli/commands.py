@@ -7,8 +7,9 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from crystalbench import cli
-from crystalbench.records import Record, RecordStore
+from crystalbench.cli import app as cli
+from crystalbench.results.record import Record
+from crystalbench.results.store import RecordStore
 
 ENERGY = "demo_formation_energy"
 

@@ -14,9 +14,9 @@ import pytest
 from commands import ENERGY, call, failed, only_record, small
 from helpers import ROOT, wait_for, write_toy_suite, write_toys
 
-from crystalbench import cli
+from crystalbench.cli import app as cli
 from crystalbench.errors import ConfigError
-from crystalbench.records import RecordStore
+from crystalbench.results.store import RecordStore
 
 
 def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
@@ -41,7 +41,7 @@ def test_a_record_tells_the_command_that_repeats_it() -> None:
     again = call("run", *words[3:], "--results", "again", "--threads", 1)
     assert again.exit_code == 0, again.output
     repeated = only_record("again")
-    assert repeated.asked == record.asked
+    assert repeated.spec == record.spec
     assert repeated.predictions == record.predictions
 
 
@@ -49,7 +49,7 @@ def test_a_model_in_a_file_needs_no_registration(tmp_path: Path) -> None:
     result = small("--model", f"{write_toys(tmp_path)}:Shifted", "--set", "shift=2")
     assert result.exit_code == 0, result.output
     record = only_record()
-    assert (record.label, record.asked.model, record.asked.parameters) == ("Shifted", "toys.py:Shifted", {"shift": 2.0})
+    assert (record.label, record.spec.model, record.spec.parameters) == ("Shifted", "toys.py:Shifted", {"shift": 2.0})
     assert str(tmp_path) not in record.to_json().replace(record.command, "")
 
 
@@ -96,7 +96,7 @@ def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> N
     failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
     result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
     assert result.exit_code == 0, result.output
-    assert only_record().asked.task == "alloys_two"
+    assert only_record().spec.task == "alloys_two"
     assert only_record().source.name == "alloys.csv"
     result = call(*suite, "--data", "alloys_*=data/alloys.csv", "--fold", 0)
     assert result.exit_code == 0, result.output
@@ -118,19 +118,19 @@ def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
 
 def test_options_change_the_protocol() -> None:
     assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "no_density").exit_code == 0
-    asked = only_record().asked
-    assert (asked.protocol.inner_folds, asked.protocol.ensemble, asked.view) == (3, 2, "no_density")
+    spec = only_record().spec
+    assert (spec.protocol.inner_folds, spec.protocol.ensemble, spec.view) == (3, 2, "no_density")
 
 
 def test_a_view_in_a_file_needs_no_registration() -> None:
     Path("my_views.py").write_text(
         "import dataclasses\n"
-        "from crystalbench.views import View\n"
+        "from crystalbench.data.views import View\n"
         "large = View('large', 'nothing', lambda c: dataclasses.replace(c, lattices=2 * c.lattices))\n"
     )
     result = small("--model", "dummy", "--view", "my_views.py:large")
     assert result.exit_code == 0, result.output
-    assert only_record().asked.view == "large"
+    assert only_record().spec.view == "large"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from commands import ENERGY, call, failed, only_record, small
 from helpers import record
 
 from crystalbench import __version__
+from crystalbench.data.views import view_names
 from crystalbench.models import model_names
-from crystalbench.records import RecordStore
+from crystalbench.results.store import RecordStore
 from crystalbench.tasks import task_specs
-from crystalbench.views import view_names
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["run", "--list"]])
@@ -112,15 +112,15 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     assert "tuned with 5 trials in" in result.output
     assert "magpie_forest (tuned)" in result.output
     assert "1 runs, 1 of them done" in small(*model, "--tune", 5).output
-    found = {r.asked.tuning is not None: r for r in RecordStore(Path("results/records")).read_all()[0]}
+    found = {r.spec.tuning is not None: r for r in RecordStore(Path("results/records")).read_all()[0]}
     assert set(found) == {True, False}
-    assert found[True].asked.parameters == found[False].asked.parameters
+    assert found[True].spec.parameters == found[False].spec.parameters
     assert found[True].tuned is not None
     assert found[True].tuned.trials == 5
     again = call("run", *shlex.split(found[True].command)[3:], "--results", "again", "--threads", 1)
     assert again.exit_code == 0, again.output
     repeated = only_record("again")
-    assert (repeated.asked, repeated.predictions) == (found[True].asked, found[True].predictions)
+    assert (repeated.spec, repeated.predictions) == (found[True].spec, found[True].predictions)
 
     shown = call("tune", "--results", "results")
     assert shown.exit_code == 0, shown.output
@@ -133,7 +133,7 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     suite = pages / f"{found[True].tuned.study}.toml"
     won = call("run", "--suite", suite, "--limit", 60, "--fold", 0, "--results", "won", "--threads", 1)
     assert won.exit_code == 0, won.output
-    assert only_record("won").asked.parameters == {**found[True].asked.parameters, **found[True].tuned.parameters}
+    assert only_record("won").spec.parameters == {**found[True].spec.parameters, **found[True].tuned.parameters}
 
 
 def test_studies_that_are_not_there_are_told() -> None:
@@ -169,7 +169,7 @@ def test_a_damaged_study_is_named(tmp_path: Path) -> None:
     small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
     (file,) = Path("results/studies").glob("*/*/*.json")
     file.write_text("{}")
-    failed(call("tune", "--results", "results"), "left out", "is not a whole study")
+    failed(call("tune", "--results", "results"), "left out", "is not a complete study")
 
 
 def test_a_storage_that_cannot_be_used_is_told_before_any_work() -> None:

@@ -10,7 +10,8 @@ from helpers import record, tuned_record
 
 from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
 from crystalbench.evaluation.published import published
-from crystalbench.records import Protocol, Record, Rows, Seconds
+from crystalbench.results.record import Record, RowCounts, Timings
+from crystalbench.results.spec import ProtocolSpec
 
 MINE = "my_task"
 
@@ -29,8 +30,8 @@ def ours(board: Board) -> list[Entry]:
     return [entry for entry in board.entries if entry.source == OURS]
 
 
-def partial(rows: int, total: int = 1265) -> Rows:
-    return Rows(train=rows // 2, valid=rows // 4, test=rows // 4, task=rows, task_total=total, task_folds=5)
+def partial(rows: int, total: int = 1265) -> RowCounts:
+    return RowCounts(train=rows // 2, valid=rows // 4, test=rows // 4, task=rows, task_total=total, task_folds=5)
 
 
 def test_mean_and_population_deviation_over_the_folds() -> None:
@@ -51,8 +52,8 @@ def test_seeds_are_averaged_before_folds() -> None:
 
 def test_seconds_and_parameters() -> None:
     records = [
-        record(1.0, task=MINE, fold=0, seconds=Seconds(featurise=9, fit=1.0, predict=9), n_parameters=10),
-        record(1.0, task=MINE, fold=1, seconds=Seconds(featurise=9, fit=4.0, predict=9), n_parameters=30),
+        record(1.0, task=MINE, fold=0, seconds=Timings(featurise=9, fit=1.0, predict=9), n_parameters=10),
+        record(1.0, task=MINE, fold=1, seconds=Timings(featurise=9, fit=4.0, predict=9), n_parameters=30),
     ]
     (entry,) = only(records).entries
     assert (entry.fit_seconds, entry.parameters) == (2.5, 30)
@@ -69,7 +70,7 @@ def test_scores_that_are_not_defined_on_every_fold_are_left_out() -> None:
 
 def test_the_best_comes_first_and_the_undefined_last() -> None:
     records = [*folds(3.0, label="c"), *folds(1.0, label="a", seed=1), *folds(None, label="b"), *folds(2.0, label="d")]
-    records = [r.model_copy(update={"asked": r.asked.model_copy(update={"model": r.label})}) for r in records]
+    records = [r.model_copy(update={"spec": r.spec.model_copy(update={"model": r.label})}) for r in records]
     board = only(records)
     assert [entry.model for entry in board.entries] == ["a", "d", "c", "b"]
     higher = [
@@ -129,7 +130,7 @@ def test_one_label_with_different_settings_is_told_apart() -> None:
         *folds(1.0, 1.0, parameters={"width": 64, "layers": 3}),
         *folds(2.0, 2.0, parameters={"width": 64, "layers": 2}),
         *folds(3.0, 3.0, parameters={"width": 32, "layers": 2}),
-        *folds(4.0, parameters={"width": 64, "layers": 3}, protocol=Protocol(inner_folds=7)),
+        *folds(4.0, parameters={"width": 64, "layers": 3}, protocol=ProtocolSpec(inner_folds=7)),
     ]
     names = [entry.model for entry in only(records).entries]
     assert len(set(names)) == 4

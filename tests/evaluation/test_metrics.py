@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.evaluation.metrics import KINDS, METRICS, main_metric, metric, metrics_of, score
-from crystalbench.samples import Kind
+from crystalbench.evaluation.metrics import score
+from crystalbench.targets import KINDS, METRICS, Kind, get_metric, main_metric, metrics_of
 
 # The first 12 rows of fold 0 of matbench_phonons (cm⁻¹) and what CrabNet's published entry predicts for them.
 PHONONS = [
@@ -210,9 +210,9 @@ def test_registry() -> None:
         "max_error",
         "log_loss",
     }
-    assert metric("rocauc").kinds == ("binary",)
+    assert get_metric("rocauc").kinds == ("binary",)
     with pytest.raises(UnknownNameError, match="Did you mean 'rocauc'"):
-        metric("roc_auc")
+        get_metric("roc_auc")
     with pytest.raises(UnknownNameError, match="kind of task"):
         score("clustering", [1], [1])
 

@@ -13,7 +13,7 @@ from helpers import record
 from crystalbench.errors import DataError
 from crystalbench.evaluation import paired
 from crystalbench.evaluation.paired import PairedErrors, predicted_rows, reduction, share
-from crystalbench.records import Predicted, Record, Rows
+from crystalbench.results.record import Record, RecordedPredictions, RowCounts
 
 TASK = "lengths"
 TARGETS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0}
@@ -21,8 +21,10 @@ TARGETS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0}
 
 def made(values: dict[str, float], *, task_rows: int = 4, total: int = 4, folds: int = 2, **changes: Any) -> Record:
     """A record of a task with these predictions."""
-    predictions = Predicted(ids=list(values), targets=[TARGETS[i] for i in values], values=list(values.values()))
-    rows = Rows(train=2, valid=1, test=len(values), task=task_rows, task_total=total, task_folds=folds)
+    predictions = RecordedPredictions(
+        ids=list(values), targets=[TARGETS[i] for i in values], values=list(values.values())
+    )
+    rows = RowCounts(train=2, valid=1, test=len(values), task=task_rows, task_total=total, task_folds=folds)
     return record(**{"task": TASK, "label": "plain", "predictions": predictions, "rows": rows, "unit": "m", **changes})
 
 

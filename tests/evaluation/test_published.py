@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.evaluation.metrics import METRICS
 from crystalbench.evaluation.published import FILE, FOLD_COLUMNS, published, published_scores
-from crystalbench.samples import Kind
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.targets import METRICS, Kind
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 
 def test_shape_of_the_table() -> None:

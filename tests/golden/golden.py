@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.samples import Samples
 from crystalbench.models import get_model, model_names
 from crystalbench.models.model import Needs, Runtime, hyperparameter_types
 from crystalbench.models.network import NetworkModel
@@ -37,7 +38,7 @@ from crystalbench.representations import (
     Representation,
     SphereGraph,
 )
-from crystalbench.samples import Kind, Samples
+from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Task, get_task_spec
 from crystalbench.testing.crystals import known_structures, random_crystals
 

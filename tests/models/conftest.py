@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from helpers import fitted_cgcnn, random_crystals, samples_of
 
-from crystalbench.crystals import Crystals
-from crystalbench.samples import Samples
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
-from crystalbench.crystals import Crystals, joined
-from crystalbench.models.batches import DeviceArrays
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.views import get_view
 from crystalbench.models.cgcnn import CGCNN
+from crystalbench.nn.batches import DeviceArrays
 from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph
-from crystalbench.samples import Kind, Target
-from crystalbench.views import get_view
+from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from helpers import TARGETS, random_crystals, samples_of, supercells
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Needs, Runtime, search_space
-from crystalbench.models.descriptor_forest import DescriptorForest
-from crystalbench.models.forest import ALGORITHMS
+from crystalbench.models.forests.descriptor_forest import DescriptorForest
+from crystalbench.models.forests.forest import ALGORITHMS
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.descriptors import DescriptorBank
-from crystalbench.samples import Kind, Samples
+from crystalbench.targets import Kind
 
 
 def quick(**parameters: Any) -> DescriptorForest:

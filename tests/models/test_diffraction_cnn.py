@@ -11,13 +11,14 @@ import torch
 from helpers import TARGETS, one_crystal, random_crystals, read_only, rotated, samples_of, tiny_task
 from optuna.distributions import CategoricalDistribution
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
+from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.models import Runtime, search_space
-from crystalbench.models.batches import DeviceArrays
 from crystalbench.models.diffraction_cnn import DiffractionCNN, PointsEncoder, random_orthogonal
-from crystalbench.samples import Kind, Samples
-from crystalbench.views import get_view
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.targets import Kind
 
 QUICK: dict[str, Any] = {"epochs": 2, "width": 8, "layers": 2, "head_width": 8, "batch_size": 16, "q_max": 0.5}
 VARIANTS: list[dict[str, Any]] = [
@@ -48,12 +49,12 @@ def fitted(kind: Kind = Kind.REGRESSION, seed: int = 0, **options: Any) -> Diffr
     return made(seed, **options).fit(samples_of(read_only(train), kind), samples_of(read_only(valid), kind))
 
 
-def asked(crystals: Crystals, kind: Kind = Kind.REGRESSION) -> Samples:
+def unlabelled(crystals: Crystals, kind: Kind = Kind.REGRESSION) -> Samples:
     return Samples(read_only(crystals), TARGETS[kind])
 
 
 def predicted(model: DiffractionCNN, crystals: Crystals, kind: Kind = Kind.REGRESSION) -> np.ndarray:
-    samples = asked(crystals, kind)
+    samples = unlabelled(crystals, kind)
     return model.predict(samples).checked(samples.target, samples.ids).values
 
 

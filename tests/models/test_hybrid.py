@@ -10,18 +10,19 @@ import torch
 from helpers import TARGETS, changed, one_crystal, random_crystals, samples_of, supercells
 from torch import Tensor, nn
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import load_model, save_model, search_space
-from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
 from crystalbench.models.diffraction_cnn import DiffractionCNN
 from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen import SEN
+from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.representations import Arrays, CrystalGraph, DescriptorBank
-from crystalbench.samples import Kind, Samples
+from crystalbench.targets import Kind
 
 SMALL: dict[str, Any] = {"width": 8, "layers": 1, "head_width": 8, "descriptor_width": 4, "epochs": 3, "batch_size": 16}
 

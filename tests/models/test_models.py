@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from helpers import changed, random_crystals, samples_of, single_atoms
 
-from crystalbench.elements import MAX_Z
+from crystalbench.data.elements import MAX_Z
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Needs, get_model, model_names
-from crystalbench.samples import Kind
+from crystalbench.targets import Kind
 from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
 

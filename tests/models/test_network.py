@@ -23,13 +23,14 @@ from helpers import (
 )
 from torch import Tensor
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.errors import CrystalBenchError
-from crystalbench.models.batches import DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.dummy import Dummy
 from crystalbench.models.model import Runtime
-from crystalbench.samples import Kind, Samples
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.targets import Kind
 
 # ---------------------------------------------------------------------- seeds
 

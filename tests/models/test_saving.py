@@ -17,12 +17,13 @@ from helpers import TARGETS, random_crystals, samples_of
 from safetensors.numpy import load_file
 
 from crystalbench import plugins
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, model_names, save_model
 from crystalbench.models.dummy import Dummy
-from crystalbench.models.magpie_forest import MagpieForest
+from crystalbench.models.forests.magpie_forest import MagpieForest
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, name_of
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 from crystalbench.testing._model_case import ModelCase, asked_crystals
 
 FILE = """
@@ -151,9 +152,9 @@ def test_another_process_loads_every_model(tmp_path: Path) -> None:
     script = (
         "import json, logging, sys\n"
         "from pathlib import Path\n"
-        "from crystalbench.crystals import Crystals\n"
+        "from crystalbench.data.crystals import Crystals\n"
         "from crystalbench.models import load_model\n"
-        "from crystalbench.samples import Samples\n"
+        "from crystalbench.data.samples import Samples\n"
         "logging.disable()\n"
         "folder, *names = sys.argv[1:]\n"
         "crystals = Crystals.load(Path(folder) / 'crystals')\n"

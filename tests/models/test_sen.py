@@ -20,13 +20,14 @@ from helpers import (
     translated,
 )
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
-from crystalbench.models.batches import Batch, DeviceArrays
-from crystalbench.models.capsules import Capsules, CapsuleTransformer
 from crystalbench.models.model import Runtime
 from crystalbench.models.sen import SEN, SENEncoder, envelope
-from crystalbench.samples import Kind, Samples
+from crystalbench.nn.batches import Batch, DeviceArrays
+from crystalbench.nn.capsules import Capsules, CapsuleTransformer
+from crystalbench.targets import Kind
 
 SMALL: dict[str, Any] = {"width": 12, "channels": 4, "capsules": 3, "head_width": 16, "batch_size": 16, "epochs": 6}
 

@@ -25,13 +25,14 @@ from helpers import (
 )
 from optuna.distributions import CategoricalDistribution
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models import Runtime, search_space
-from crystalbench.models.batches import Batch
-from crystalbench.models.sen_published import SENPublished, SENPublishedEncoder
+from crystalbench.models.sen_published.model import SENPublished, SENPublishedEncoder
+from crystalbench.nn.batches import Batch
 from crystalbench.representations import QuotientGraph, SphereGraph
-from crystalbench.samples import Kind, Samples
+from crystalbench.targets import Kind
 
 QUICK: dict[str, Any] = {"epochs": 2, "width": 16, "layers": 2, "head_width": 8, "batch_size": 16}
 

@@ -17,11 +17,8 @@ from helpers import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crystalbench.crystals import Crystals
-from crystalbench.models.batches import Batch
-from crystalbench.models.edges import Segments
-from crystalbench.models.sen_published import SENPublished
-from crystalbench.models.sen_published_blocks import (
+from crystalbench.data.crystals import Crystals
+from crystalbench.models.sen_published.blocks import (
     CompositionEncoder,
     Graph,
     MessagePassing,
@@ -30,6 +27,9 @@ from crystalbench.models.sen_published_blocks import (
     affine,
     edge_weights,
 )
+from crystalbench.models.sen_published.model import SENPublished
+from crystalbench.nn.batches import Batch
+from crystalbench.nn.edges import Segments
 from crystalbench.representations import SphereGraph
 from crystalbench.representations.quotient import SITE
 from crystalbench.representations.sphere_graph import EDGE

@@ -12,10 +12,10 @@ from helpers import TARGETS, batch_of, known_structures, one_crystal, random_cry
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crystalbench.crystals import Crystals, joined
-from crystalbench.models.batches import Batch, DeviceArrays
-from crystalbench.models.sen_published import SENPublished, SENPublishedEncoder
-from crystalbench.models.sen_published_blocks import (
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.samples import Samples
+from crystalbench.data.views import get_view
+from crystalbench.models.sen_published.blocks import (
     CompositionEncoder,
     MessagePassing,
     PartCapsules,
@@ -23,9 +23,10 @@ from crystalbench.models.sen_published_blocks import (
     affine,
     edge_weights,
 )
+from crystalbench.models.sen_published.model import SENPublished, SENPublishedEncoder
+from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.representations import Arrays, SphereGraph
-from crystalbench.samples import Kind, Samples
-from crystalbench.views import get_view
+from crystalbench.targets import Kind
 
 TOLERANCE = 1e-5
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn import functional
 
-from crystalbench.models import sen_published_passes
-from crystalbench.models.edges import Segments, offsets_of
-from crystalbench.models.sen_published_passes import FastSELU, attend, gated
+from crystalbench.models.sen_published import passes
+from crystalbench.models.sen_published.passes import FastSELU, attend, gated
+from crystalbench.nn.edges import Segments, offsets_of
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -21,7 +21,7 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
 @pytest.fixture(params=[0, 1 << 15])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pass by exp, and the ordinary one for few numbers."""
-    monkeypatch.setattr(sen_published_passes, "_FEW", request.param)
+    monkeypatch.setattr(passes, "_FEW", request.param)
 
 
 @pytest.mark.usefixtures("few")
@@ -44,17 +44,17 @@ def test_gated_is_its_formula() -> None:
 
 @pytest.mark.parametrize("empty", [[0.0, 0.0, 0.0], [0.02, 1.0, 30.0]])
 def test_attention_is_a_weighted_softmax(empty: list[float]) -> None:
-    rows, asked, weights = _random(9, 4), _random(3, 4, seed=1), torch.rand(9, dtype=torch.float64) + 0.1
+    rows, queries, weights = _random(9, 4), _random(3, 4, seed=1), torch.rand(9, dtype=torch.float64) + 0.1
     counts, more = torch.tensor([2, 6, 1]), torch.tensor(empty, dtype=torch.float64)
     segments = Segments.of(torch.repeat_interleave(counts), offsets_of(counts))
 
-    def attended(rows: Tensor, asked: Tensor) -> Tensor:
-        return attend(rows, asked, segments, weights.log(), more.log())
+    def attended(rows: Tensor, queries: Tensor) -> Tensor:
+        return attend(rows, queries, segments, weights.log(), more.log())
 
     expected = []
-    for part, query, weight, extra in zip(rows.split([2, 6, 1]), asked, weights.split([2, 6, 1]), more, strict=True):
+    for part, query, weight, extra in zip(rows.split([2, 6, 1]), queries, weights.split([2, 6, 1]), more, strict=True):
         powers = weight * (part @ query).exp()
         expected.append(powers @ part / (powers.sum() + extra))
-    torch.testing.assert_close(attended(rows, asked), torch.stack(expected))
-    assert gradcheck(attended, (rows, asked))
-    assert torch.isfinite(attended(1e4 * rows, asked)).all()
+    torch.testing.assert_close(attended(rows, queries), torch.stack(expected))
+    assert gradcheck(attended, (rows, queries))
+    assert torch.isfinite(attended(1e4 * rows, queries)).all()

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from helpers import TARGETS, random_crystals, samples_of
 
+from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.dummy import Dummy
-from crystalbench.models.magpie_forest import ALGORITHMS, MagpieForest
+from crystalbench.models.forests.magpie_forest import ALGORITHMS, MagpieForest
 from crystalbench.models.model import Runtime
-from crystalbench.samples import Kind, Samples
+from crystalbench.targets import Kind
 
 
 def with_targets(kind: Kind, *targets: float) -> Samples:

@@ -15,15 +15,16 @@ from helpers import (
 )
 from torch import Tensor, nn
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Inputs, Samples
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models.batches import Batch
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.model import Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.training import DivergedError, _Schedule, prepare_torch
+from crystalbench.nn.batches import Batch
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
-from crystalbench.samples import Inputs, Kind, Samples
+from crystalbench.targets import Kind
 
 
 class Note:

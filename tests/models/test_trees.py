@@ -10,8 +10,8 @@ import pytest
 from sklearn import ensemble
 
 from crystalbench.errors import SavingError
-from crystalbench.models import trees as trees_module
-from crystalbench.models.trees import Trees
+from crystalbench.models.forests import trees as trees_module
+from crystalbench.models.forests.trees import Trees
 
 
 def rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

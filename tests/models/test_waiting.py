@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from crystalbench.models import get_model, model_names
-from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.training import Steps, outputs
-from crystalbench.samples import Kind
+from crystalbench.nn.batches import Batch, DeviceArrays
+from crystalbench.targets import Kind
 
 NETWORKS = [name for name in model_names() if issubclass(get_model(name), NetworkModel)]
 META = torch.device("meta")

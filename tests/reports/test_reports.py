@@ -13,12 +13,12 @@ from rich.console import Console
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
-from crystalbench.evaluation.metrics import METRICS
-from crystalbench.records import Record, Rows
 from crystalbench.reports.files import COLUMNS, notes, places, score_text, to_csv, to_markdown, write_leaderboards
 from crystalbench.reports.screen import screen_table
+from crystalbench.results.record import Record, RowCounts
+from crystalbench.targets import METRICS
 
-PART = Rows(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=1)
+PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=1)
 
 
 def folds(*maes: float | None, **changes: Any) -> list[Record]:
@@ -31,7 +31,7 @@ def entry_with(**scores: Score) -> Entry:
 
 def classification(task: str = "matbench_mp_is_metal", **changes: Any) -> list[Record]:
     scores = {name: 0.9 for name, metric in METRICS.items() if "binary" in metric.kinds}
-    rows = Rows(train=60000, valid=24000, test=22113, task=106113, task_total=106113, task_folds=5)
+    rows = RowCounts(train=60000, valid=24000, test=22113, task=106113, task_total=106113, task_folds=5)
     plain = {"metric": "rocauc", "kind": "binary", "unit": "", "rows": rows, "scores": scores}
     return [record(task=task, fold=fold, **{**plain, **changes}) for fold in range(5)]
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import optuna
 import pytest
-from helpers import asked
+from helpers import spec
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from rich.console import Console
 from rich.table import Table
 
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models import get_model, model_names, search_space
-from crystalbench.records import Tuning
 from crystalbench.reports.studies import (
     PAGES,
     best_table,
@@ -28,8 +27,10 @@ from crystalbench.reports.studies import (
     write_all,
 )
 from crystalbench.reports.winners import to_suite
+from crystalbench.results.spec import TuningSpec
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import State, Study, Trial
 from crystalbench.runs.suite import load_suite, parse_suite
-from crystalbench.studies import State, Study, StudyFiles, Trial
 from crystalbench.tasks import task_specs
 from crystalbench.tuning.reading import FACTS
 from crystalbench.tuning.space import space_as_json
@@ -57,8 +58,8 @@ def study(count: int = 8, **changes: Any) -> Study:
         for n, state in enumerate(states)
     ]
     parameters = {"x": 0.5, "kind": "a", "epochs": 7, "name": 'of "me"', "flag": True, "tiny": 1e-30}
-    question = asked(model="cgcnn", parameters=parameters, tuning=Tuning(trials=count, space="a" * 64))
-    plain: dict[str, Any] = {"asked": question, "label": "mine", "metric": "mae", "higher_is_better": False}
+    question = spec(model="cgcnn", parameters=parameters, tuning=TuningSpec(trials=count, space="a" * 64))
+    plain: dict[str, Any] = {"spec": question, "label": "mine", "metric": "mae", "higher_is_better": False}
     return Study(**{**plain, "unit": "eV", "space": space_as_json(SPACE), "trials": made, "finished": "now", **changes})
 
 
@@ -149,13 +150,13 @@ def test_a_study_without_a_finished_trial_says_why() -> None:
     def trial(n: int, error: str | None, state: State = "failed") -> Trial:
         return Trial(number=n, state=state, parameters={"x": 0.25, "kind": "b"}, error=error)
 
-    how = Tuning(trials=6, space="a" * 64)
-    question = study().asked.model_copy(update={"tuning": how})
+    how = TuningSpec(trials=6, space="a" * 64)
+    question = study().spec.model_copy(update={"tuning": how})
 
     def of(*errors: str | None, running: int = 0) -> Study:
         made = [trial(n, error) for n, error in enumerate(errors)]
         made += [trial(len(made) + n, None, "running") for n in range(running)]
-        return study(trials=made, asked=question, finished="") if made else study(0, asked=question, finished="")
+        return study(trials=made, spec=question, finished="") if made else study(0, spec=question, finished="")
 
     start = "matbench_phonons · mine · fold 0: "
     some = of("ToyError: a", "ToyError: b", "ToyError: b", None, "ToyError: b", "ToyError: c")
@@ -173,16 +174,16 @@ def test_a_study_without_a_finished_trial_says_why() -> None:
 
 
 def test_studies_that_differ_in_their_splits_have_other_headings() -> None:
-    how = Tuning(trials=8, splits=2, space="a" * 64)
-    two = study(asked=study().asked.model_copy(update={"tuning": how, "view": "no_density"}))
+    how = TuningSpec(trials=8, splits=2, space="a" * 64)
+    two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "no_density"}))
     start = "matbench_phonons · mine · fold 0, view no_density, judged by 2 inner folds: 8 of 8 trials"
     assert heading(two).startswith(start)
 
 
 def test_a_budget_of_minutes_is_not_a_number_of_trials() -> None:
     def with_minutes(trials: int) -> str:
-        how = Tuning(minutes=0.2, space="a" * 64)
-        return heading(study(trials, asked=study().asked.model_copy(update={"tuning": how})))
+        how = TuningSpec(minutes=0.2, space="a" * 64)
+        return heading(study(trials, spec=study().spec.model_copy(update={"tuning": how})))
 
     start = "matbench_phonons · mine · fold 0: "
     end = "(1 pruned, 1 failed), 24 s; failed with: no bowl"
@@ -214,7 +215,7 @@ def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
     (entry,) = parse_suite(suite).entries()
     assert entry.model == "cgcnn"
     assert entry.label == "mine, fold 0's"
-    assert entry.parameters == {**study().asked.parameters, "x": 0.001, "kind": "b"}
+    assert entry.parameters == {**study().spec.parameters, "x": 0.001, "kind": "b"}
     assert type(entry.parameters["tiny"]) is float
     assert parse_suite(suite).tasks == ("matbench_phonons",)
     assert "Trial 5 of matbench_phonons-cgcnn-full-fold0" in suite.read_text()
@@ -222,7 +223,7 @@ def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
 
 
 def suite_text(**changes: Any) -> str:
-    return to_suite(study(asked=study().asked.model_copy(update=changes)))
+    return to_suite(study(spec=study().spec.model_copy(update=changes)))
 
 
 def test_registered_names_need_no_remark() -> None:
@@ -290,7 +291,7 @@ def with_none(model: str, *names: str) -> str:
     """The suite of a study in which None won for these hyperparameters, the last of them as it was asked."""
     best = Trial(number=0, state="complete", value=1.0, parameters=dict.fromkeys(names[:-1]))
     parameters = {"epochs": 7, names[-1]: None}
-    return to_suite(study(trials=[best], asked=asked(model=model, parameters=parameters, tuning=study().asked.tuning)))
+    return to_suite(study(trials=[best], spec=spec(model=model, parameters=parameters, tuning=study().spec.tuning)))
 
 
 def test_a_none_that_won_is_told_since_a_suite_cannot_hold_it(tmp_path: Path) -> None:
@@ -342,12 +343,12 @@ def test_a_study_without_a_finished_trial_has_a_page_and_no_suite(tmp_path: Path
 
 
 def test_studies_are_chosen_and_damaged_ones_named(tmp_path: Path) -> None:
-    files = StudyFiles(tmp_path)
+    files = StudyStore(tmp_path)
     files.write(study())
     other = study(4, label="other")
     files.write(other).write_text("{}")
     studies, (problem,) = read_studies(tmp_path, None)
-    assert "is not a whole study" in str(problem)
+    assert "is not a complete study" in str(problem)
     assert [s.label for s in studies] == ["mine"]
     assert not (tmp_path / "studies.sqlite3").exists()
     both = [*studies, other]
@@ -383,11 +384,11 @@ def spoil(folder: Path, how: str) -> None:
         ("cut", "malformed"),
         ("locked", "Is a directory"),
         ("newer", "no longer compatible"),
-        ("other facts", "asked: Field required"),
+        ("other facts", "Field required"),
     ],
 )
 def test_finished_studies_are_shown_where_those_under_way_cannot_be_read(tmp_path: Path, how: str, why: str) -> None:
-    StudyFiles(tmp_path).write(study())
+    StudyStore(tmp_path).write(study())
     spoil(tmp_path, how)
     studies, (problem,) = read_studies(tmp_path, None)
     assert studies == [study()]

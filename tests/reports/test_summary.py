@@ -8,11 +8,12 @@ from helpers import ROOT, record
 from benchmarks import periodicity
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.leaderboard import Board, leaderboards
-from crystalbench.records import RecordStore, Rows
 from crystalbench.reports.files import to_csv, to_markdown
 from crystalbench.reports.summary import END, START, fill_readme, to_summary
+from crystalbench.results.record import RowCounts
+from crystalbench.results.store import RecordStore
 
-PART = Rows(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=5)
+PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=5)
 
 
 def test_summary_sets_our_models_beside_published_ones_of_the_same_rows() -> None:

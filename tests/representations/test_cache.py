@@ -16,11 +16,11 @@ from filelock import FileLock
 from helpers import changed, random_crystals
 
 from crystalbench import plugins
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Inputs
 from crystalbench.errors import ConfigError
 from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation, cache
 from crystalbench.representations.cache import cache_dir, represent
-from crystalbench.samples import Inputs
 
 
 @dataclass(frozen=True)

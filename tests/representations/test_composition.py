@@ -11,8 +11,8 @@ from matminer.featurizers.base import MultipleFeaturizer
 from matminer.featurizers.composition import ElementProperty, Stoichiometry, ValenceOrbital
 from pymatgen.core import Composition
 
-from crystalbench.compositions import Compositions
-from crystalbench.elements import MAX_Z, SYMBOLS
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.representations import MagpieFeatures
 from crystalbench.representations.element_features import element_features
 

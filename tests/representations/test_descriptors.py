@@ -17,13 +17,13 @@ from helpers import (
     translated,
 )
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.representations._processes import PROCESSES
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import BANKS, DescriptorBank, bank
 from crystalbench.representations.descriptors.voronoi import FACE_TOLERANCE, tessellate
+from crystalbench.representations.processes import PROCESSES
 
 # What the choice of the cell changes, and nothing else does.
 OF_THE_CELL = {"a", "b", "c", "alpha", "beta", "gamma", "natoms", "structural complexity per cell"}

@@ -11,7 +11,7 @@ import pytest
 from helpers import changed, one_crystal, real_file
 from pymatgen.analysis.local_env import VoronoiNN
 
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
 from crystalbench.representations.composition import MAGPIE_PROPERTIES
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.tasks import DataSources, get_task_spec

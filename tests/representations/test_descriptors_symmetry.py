@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import one_crystal
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
 from crystalbench.representations.descriptors import one_crystal as module
 from crystalbench.representations.descriptors.one_crystal import each_crystal

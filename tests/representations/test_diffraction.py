@@ -31,9 +31,9 @@ from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS, XRDCalcu
 from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
-from crystalbench.elements import SYMBOLS
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.elements import SYMBOLS
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.diffraction import DiffractionPattern, intensities
 from crystalbench.representations.diffraction.cells import standard_cells

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import eval_legendre
 
-from crystalbench.compositions import Compositions
+from crystalbench.data.compositions import Compositions
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.diffraction import DiffractionPowerSpectrum, power_spectrum
 from crystalbench.representations.diffraction.harmonics import degrees, even_harmonics

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import random_crystals
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
 from crystalbench.representations import ElementPairs
 
 

@@ -20,8 +20,8 @@ from helpers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CrystalGraph
 
@@ -200,7 +200,7 @@ def test_the_id_is_named_where_the_search_fails(monkeypatch: pytest.MonkeyPatch)
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("crystalbench.representations._nearest.find_points_in_spheres", fails)
+    monkeypatch.setattr("crystalbench.representations.neighbors.find_points_in_spheres", fails)
     with pytest.raises(DataError, match="crystal-0: neighbours cannot be found"):
         CrystalGraph()(random_crystals(0, 2))
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from crystalbench.crystals import Crystals, joined
-from crystalbench.representations import _nearest
-from crystalbench.representations._nearest import nearest
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.representations import neighbors as _nearest
+from crystalbench.representations.neighbors import nearest
 
 
 def one_by_one(crystals: Crystals, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from helpers import one_crystal, random_crystals
 
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CrystalGraph, graph
-from crystalbench.representations._processes import PROCESSES, allowed_processes, by_chunks, processes
 from crystalbench.representations.diffraction import cells
 from crystalbench.representations.diffraction.cells import standard_cells
+from crystalbench.representations.processes import PROCESSES, allowed_processes, by_chunks, processes
 
 # Functions of the tests that follow; other processes find them by name.
 

@@ -8,12 +8,12 @@ from helpers import known_structures, one_crystal, random_crystals, reordered, r
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, quotient
 from crystalbench.testing.crystals import atom_order
-from crystalbench.views import get_view
 
 GRAPHS = [CrystalGraph(), CrystalGraph(neighbors=5), SphereGraph(cutoff=4.0)]
 

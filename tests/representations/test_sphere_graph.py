@@ -22,8 +22,8 @@ from helpers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CRYSTAL, Arrays, SphereGraph
 

@@ -14,20 +14,23 @@ import numpy as np
 import pytest
 from helpers import SMALL_CGCNN, changed, formulas_task, known_structures, random_crystals, supercells, tiny_task
 
-from crystalbench.crystals import joined
+from crystalbench.data.crystals import joined
+from crystalbench.data.samples import Predictions, Samples
+from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models import Model, Needs, get_model, model_names
 from crystalbench.models.model import hyperparameter_types
-from crystalbench.records import Asked, Protocol, Record, RecordStore
 from crystalbench.representations import MagpieFeatures
-from crystalbench.runs.engine import run_plan
-from crystalbench.runs.execute import Machine, Shown, combine, execute
+from crystalbench.results.record import Record
+from crystalbench.results.spec import ProtocolSpec, RunSpec
+from crystalbench.results.store import RecordStore
+from crystalbench.runs.execute import Resources, VisibleTask, combine, execute
 from crystalbench.runs.plan import Selection, make_plan
+from crystalbench.runs.scheduler import run_plan
 from crystalbench.runs.suite import Suite
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Source, Task
-from crystalbench.views import get_view
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Memory(Model):
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
     fits: ClassVar[list[tuple[Samples, Samples]]] = []
-    asked: ClassVar[list[Samples]] = []
+    spec: ClassVar[list[Samples]] = []
     seeds: ClassVar[list[int]] = []
     sigma: float = 0.0
 
@@ -49,7 +52,7 @@ class Memory(Model):
         return self
 
     def predict(self, samples: Samples) -> Predictions:
-        self.asked.append(samples)
+        self.spec.append(samples)
         if samples.target.kind is Kind.REGRESSION:
             std = np.full(len(samples), self.sigma) if self.sigma else None
             return Predictions(np.full(len(samples), self.mean), std)
@@ -69,17 +72,17 @@ class OtherMemory(Memory):
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    for kept in (Memory.fits, Memory.asked, Memory.seeds):
+    for kept in (Memory.fits, Memory.spec, Memory.seeds):
         kept.clear()
 
 
-def ask(task: Task, model: str = "memory", **changes: Any) -> Asked:
-    plain: dict[str, Any] = {"fold": 0, "parameters": {}, "protocol": Protocol(inner_folds=4)}
-    return Asked(task=task.name, data=task.digest, model=model, model_version=1, **{**plain, **changes})
+def ask(task: Task, model: str = "memory", **changes: Any) -> RunSpec:
+    plain: dict[str, Any] = {"fold": 0, "parameters": {}, "protocol": ProtocolSpec(inner_folds=4)}
+    return RunSpec(task=task.name, data=task.digest, model=model, model_version=1, **{**plain, **changes})
 
 
 def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
-    return execute(ask(task, **changes), "Memory", model, task, Machine())
+    return execute(ask(task, **changes), "Memory", model, task, Resources())
 
 
 # ---------------------------------------------------------------------- what a model is shown
@@ -89,10 +92,10 @@ def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_no_test_row_is_shown_before_the_end_and_then_without_its_target(kind: Kind, fold: int) -> None:
     task = tiny_task(kind)
-    run(task, fold=fold, protocol=Protocol(inner_folds=4, ensemble=2))
+    run(task, fold=fold, protocol=ProtocolSpec(inner_folds=4, ensemble=2))
     train_rows, test_rows = task.split(fold)
     hidden = set(task.inputs.ids[test_rows])
-    assert len(Memory.fits) == len(Memory.asked) == 2
+    assert len(Memory.fits) == len(Memory.spec) == 2
     for train, valid in Memory.fits:
         shown = [*train.ids, *valid.ids]
         assert hidden.isdisjoint(shown)
@@ -100,7 +103,7 @@ def test_no_test_row_is_shown_before_the_end_and_then_without_its_target(kind: K
         target_of = dict(zip(task.inputs.ids, task.targets, strict=True))
         for part in (train, valid):
             assert part.targets.tolist() == [target_of[i] for i in part.ids]
-    for samples in Memory.asked:
+    for samples in Memory.spec:
         assert set(samples.ids) == hidden
         assert not samples.has_targets
         with pytest.raises(DataError, match="carry no targets"):
@@ -114,8 +117,8 @@ def test_predictions_do_not_depend_on_the_targets_of_the_test_part(name: str) ->
     model = get_model(name)
     quick = {"epochs": 2, "trees": 5, "width": 8, "layers": 1, "head_width": 8}
     parameters = {key: value for key, value in quick.items() if key in hyperparameter_types(model)}
-    asked = ask(task, name, parameters=parameters)
-    one, other = (execute(asked, name, model, t, Machine()) for t in (task, secret))
+    spec = ask(task, name, parameters=parameters)
+    one, other = (execute(spec, name, model, t, Resources()) for t in (task, secret))
     assert one.predictions.values == other.predictions.values
     assert one.scores["mae"] != other.scores["mae"]
 
@@ -124,7 +127,7 @@ def test_every_model_and_seed_gets_the_same_inner_split() -> None:
     task = tiny_task()
     run(task)
     run(task, seed=1)
-    execute(ask(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Machine())
+    execute(ask(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Resources())
     run(task, view="no_chemistry")
     parts = [(train.ids.tolist(), valid.ids.tolist()) for train, valid in Memory.fits]
     assert all(part == parts[0] for part in parts)
@@ -133,7 +136,7 @@ def test_every_model_and_seed_gets_the_same_inner_split() -> None:
 
 def test_the_view_is_all_that_a_model_sees() -> None:
     run(tiny_task(), view="no_chemistry")
-    (train, valid), test = Memory.fits[0], Memory.asked[0]
+    (train, valid), test = Memory.fits[0], Memory.spec[0]
     for samples in (train, valid, test):
         assert set(samples.crystals.numbers) == {6}
         carbon = samples.represent(MagpieFeatures()).values["features"]
@@ -146,7 +149,7 @@ def test_models_that_need_compositions_see_nothing_else() -> None:
         needs: ClassVar[Needs] = Needs.COMPOSITION
 
     run(tiny_task(), Compositional)
-    for samples in (*Memory.fits[0], Memory.asked[0]):
+    for samples in (*Memory.fits[0], Memory.spec[0]):
         with pytest.raises(DataError, match="compositions only"):
             _ = samples.crystals
     run(formulas_task(), Compositional)
@@ -162,9 +165,9 @@ def test_structures_that_are_not_there_are_asked_for() -> None:
 
 def test_the_record_tells_everything() -> None:
     task = tiny_task(n=32, total=100)
-    record = run(task, protocol=Protocol(inner_folds=4, ensemble=3))
+    record = run(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
     train_rows, test_rows = task.split(0)
-    assert record.asked == ask(task, protocol=Protocol(inner_folds=4, ensemble=3))
+    assert record.spec == ask(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
     assert record.predictions.ids == task.inputs.ids[test_rows].tolist()
     assert record.predictions.targets == task.targets[test_rows].tolist()
     assert record.scores == pytest.approx(
@@ -205,17 +208,17 @@ def test_the_command_repeats_what_came_from_files(tmp_path: Path, monkeypatch: p
     folder.mkdir()
     (folder / "model.py").write_text("from crystalbench.models.dummy import Dummy\nclass Mine(Dummy): 'Mine.'\n")
     (folder / "view.py").write_text(
-        "from crystalbench.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
+        "from crystalbench.data.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
     )
     suite = Suite(name="x", tasks=("demo_formation_energy",), models=("my models/model.py:Mine",))
     sources = DataSources(limit=60, download=False)
     plan = make_plan(suite, Selection(folds=[0], views=["my models/view.py:bare"]), sources)
-    (record,) = run_plan(plan, RecordStore(tmp_path / "records"), Machine()).records
-    assert (record.asked.model, record.asked.view) == ("model.py:Mine", "bare")
+    (record,) = run_plan(plan, RecordStore(tmp_path / "records"), Resources()).records
+    assert (record.spec.model, record.spec.view) == ("model.py:Mine", "bare")
     model, view = (words_after(record.command, option) for option in ("--model", "--view"))
     assert (model, view) == ("my models/model.py:Mine", "my models/view.py:bare")
     (again,) = make_plan(suite, Selection(models=[model], folds=[0], views=[view]), sources).runs
-    assert again.asked == record.asked
+    assert again.spec == record.spec
 
 
 def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
@@ -245,14 +248,14 @@ def test_undefined_scores_are_null() -> None:
 
 def test_members_have_seeds_of_their_own_and_report_progress_one_after_another() -> None:
     task, calls = tiny_task(), []
-    asked = ask(task, protocol=Protocol(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
+    spec = ask(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
 
     def progress(done: int, total: int, **numbers: float) -> None:
         calls.append((done, total, numbers["loss"]))
 
-    record = execute(asked, "Memory", Memory, task, Machine(), progress)
+    record = execute(spec, "Memory", Memory, task, Resources(), progress)
     assert calls == [(1, 6, 0.5), (2, 6, 0.25), (3, 6, 0.5), (4, 6, 0.25), (5, 6, 0.5), (6, 6, 0.25)]
-    assert Memory.seeds == [asked.derived_seed("member", number) for number in range(3)]
+    assert Memory.seeds == [spec.derived_seed("member", number) for number in range(3)]
     means = [train.targets.mean() for train, _ in Memory.fits]
     np.testing.assert_allclose(record.predictions.values, np.mean(means))
     assert record.predictions.std is not None
@@ -290,11 +293,11 @@ def test_a_fold_that_does_not_exist() -> None:
 def test_representations_are_computed_once_and_cost_every_run_that_uses_them() -> None:
     task = tiny_task()
     forest, dummy = get_model("magpie_forest"), get_model("dummy")
-    shown = Shown.of(task, get_view("full"), Needs.COMPOSITION)
+    shown = VisibleTask.of(task, get_view("full"), Needs.COMPOSITION)
 
     def seconds(model: type[Model], fold: int, parameters: dict[str, Any]) -> float:
-        asked = ask(task, model.__name__, fold=fold, parameters=parameters)
-        return execute(asked, "x", model, task, Machine(), shown=shown).seconds.featurise
+        spec = ask(task, model.__name__, fold=fold, parameters=parameters)
+        return execute(spec, "x", model, task, Resources(), shown=shown).seconds.featurise
 
     assert seconds(dummy, 0, {}) == 0
     first = seconds(forest, 0, {"trees": 2})
@@ -363,10 +366,10 @@ def test_runs_over_quotient_graphs_are_those_over_whole_graphs(view: str, monkey
     )
     # AdamW makes whole steps of gradients that are nothing but round-off, so the steps are small.
     parameters = CGCNN(**SMALL_CGCNN, learning_rate=1e-5).configuration()
-    asked = ask(task, "cgcnn", parameters=parameters, view=view, protocol=Protocol(inner_folds=4, ensemble=2))
+    spec = ask(task, "cgcnn", parameters=parameters, view=view, protocol=ProtocolSpec(inner_folds=4, ensemble=2))
     values = []
     for merged in (True, False):
         monkeypatch.setattr(CGCNN, "merges_equal_atoms", merged)
-        values.append(np.array(execute(asked, "cgcnn", CGCNN, task, Machine()).predictions.values))
+        values.append(np.array(execute(spec, "cgcnn", CGCNN, task, Resources()).predictions.values))
     assert values[0].std() > 1e-3
     np.testing.assert_allclose(*values, rtol=0, atol=1e-3 * values[0].std())

@@ -7,7 +7,7 @@ import pytest
 from helpers import write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.runs.execute import Given
+from crystalbench.runs.execute import CommandNames
 from crystalbench.runs.plan import Plan, Selection, make_plan
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
 from crystalbench.tasks import DataSources
@@ -35,21 +35,21 @@ def formulas(tmp_path: Path) -> str:
 def test_a_suite_is_all_its_runs_task_by_task_fold_by_fold() -> None:
     made = plan()
     expected = [(t, f, m) for t in (ENERGY, STABLE) for f in range(5) for m in ("dummy", "magpie_forest")]
-    assert [(r.asked.task, r.asked.fold, r.label) for r in made.runs] == expected
-    assert len({r.asked.key for r in made.runs}) == 20
+    assert [(r.spec.task, r.spec.fold, r.label) for r in made.runs] == expected
+    assert len({r.spec.key for r in made.runs}) == 20
     assert [task.name for task in made.tasks] == [ENERGY, STABLE]
     assert made.notes == []
-    assert made.runs[0].asked.data == made.tasks[0].digest
-    assert made.runs[1].asked.parameters["trees"] == 500  # defaults are part of what is asked
+    assert made.runs[0].spec.data == made.tasks[0].digest
+    assert made.runs[1].spec.parameters["trees"] == 500  # defaults are part of what is asked
 
 
 def test_a_selection_takes_a_part() -> None:
     selection = Selection([STABLE], ["dummy"], [3, 1], [0, 7], ["full", "no_density"])
     runs = plan(selection).runs
-    assert [(r.asked.fold, r.asked.view, r.asked.seed) for r in runs] == [
+    assert [(r.spec.fold, r.spec.view, r.spec.seed) for r in runs] == [
         (fold, view, seed) for fold in (3, 1) for view in ("full", "no_density") for seed in (0, 7)
     ]
-    assert {(r.asked.task, r.label) for r in runs} == {(STABLE, "dummy")}
+    assert {(r.spec.task, r.label) for r in runs} == {(STABLE, "dummy")}
     assert runs[0].title == f"{STABLE} · dummy · fold 3"
     assert runs[3].title == f"{STABLE} · dummy · fold 3, view no_density, seed 7"
 
@@ -62,23 +62,23 @@ def test_what_is_selected_twice_is_done_once() -> None:
 def test_the_protocol_of_the_suite_is_asked_for() -> None:
     protocol = ProtocolEntry(inner_folds=4, ensemble=2, seeds=(0, 1), folds=(2,), views=("no_chemistry",))
     runs = plan(protocol=protocol).runs
-    assert {(r.asked.protocol.inner_folds, r.asked.protocol.ensemble) for r in runs} == {(4, 2)}
-    assert {(r.asked.fold, r.asked.view) for r in runs} == {(2, "no_chemistry")}
+    assert {(r.spec.protocol.inner_folds, r.spec.protocol.ensemble) for r in runs} == {(4, 2)}
+    assert {(r.spec.fold, r.spec.view) for r in runs} == {(2, "no_chemistry")}
     assert {r.label for r in runs} == {"dummy x2", "magpie_forest x2"}
-    assert {r.asked.seed for r in runs} == {0, 1}
+    assert {r.spec.seed for r in runs} == {0, 1}
 
 
 def test_parameters_come_from_the_suite_and_then_from_the_selection() -> None:
     entry = ModelEntry(model="magpie_forest", label="small", parameters={"trees": 10, "leaves": 7})
     (run,) = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20}), models=(entry,)).runs
     assert run.label == "small"
-    assert run.asked.model == "magpie_forest"
-    assert (run.asked.parameters["trees"], run.asked.parameters["leaves"]) == (20, 7)
+    assert run.spec.model == "magpie_forest"
+    assert (run.spec.parameters["trees"], run.spec.parameters["leaves"]) == (20, 7)
 
 
 def test_parameters_reach_the_models_that_have_them() -> None:
     runs = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20})).runs
-    assert [r.asked.parameters.get("trees") for r in runs] == [None, 20]
+    assert [r.spec.parameters.get("trees") for r in runs] == [None, 20]
 
 
 def test_task_files_of_the_suite_are_selected_by_name_or_by_path(formulas: str) -> None:
@@ -91,8 +91,8 @@ def test_a_model_that_the_suite_does_not_name_may_be_selected(tmp_path: Path) ->
     toys = write_toys(tmp_path)
     (run,) = plan(Selection([ENERGY], [f"{toys}:Shifted"], [0], parameters={"shift": 2})).runs
     assert run.label == "Shifted"
-    assert run.asked.model == "toys.py:Shifted"  # no path of this machine gets into records
-    assert run.asked.parameters == {"shift": 2.0}
+    assert run.spec.model == "toys.py:Shifted"  # no path of this machine gets into records
+    assert run.spec.parameters == {"shift": 2.0}
 
 
 def test_the_words_by_which_model_and_view_were_given_stand_beside_what_is_asked(
@@ -102,17 +102,17 @@ def test_the_words_by_which_model_and_view_were_given_stand_beside_what_is_asked
     Path("mine").mkdir()
     write_toys(Path("mine"))
     Path("mine/seen.py").write_text(
-        "from crystalbench.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
+        "from crystalbench.data.views import View\nbare = View('bare', 'nothing', lambda c: c)\n"
     )
     place, view = "mine/toys.py:Shifted", "mine/seen.py:bare"
     (run,) = plan(Selection([ENERGY], [place], [0], views=[view])).runs
-    assert run.given == Given(place, view)
-    assert (run.asked.model, run.asked.view) == ("toys.py:Shifted", "bare")
+    assert run.given == CommandNames(place, view)
+    assert (run.spec.model, run.spec.view) == ("toys.py:Shifted", "bare")
     (moved,) = plan(Selection([ENERGY], [str(tmp_path / place)], [0], views=[str(tmp_path / view)])).runs
-    assert moved.given == Given(str(tmp_path / place), str(tmp_path / view))
-    assert moved.asked.key == run.asked.key
+    assert moved.given == CommandNames(str(tmp_path / place), str(tmp_path / view))
+    assert moved.spec.key == run.spec.key
     (plain,) = plan(Selection([ENERGY], ["dummy"], [0])).runs
-    assert plain.given == Given("dummy", "full")
+    assert plain.given == CommandNames("dummy", "full")
 
 
 def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None
     other = one.with_name("others.py")
     other.write_text(one.read_text())
     runs = plan(Selection([ENERGY], [f"{one}:Shifted", f"{other}:Shifted"], [0])).runs
-    assert [r.asked.model for r in runs] == ["toys.py:Shifted", "others.py:Shifted"]
+    assert [r.spec.model for r in runs] == ["toys.py:Shifted", "others.py:Shifted"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_models_that_cannot_do_a_task_are_noted(formulas: str, tmp_path: Path) -
     only = tmp_path / "only.py"
     only.write_text(
         "from crystalbench.models.dummy import Dummy\n"
-        "from crystalbench.samples import Kind\n"
+        "from crystalbench.data.samples import Kind\n"
         "class Ranker(Dummy):\n"
         "    kinds = frozenset({Kind.BINARY})\n"
     )
@@ -174,7 +174,7 @@ def test_models_that_cannot_do_a_task_are_noted(formulas: str, tmp_path: Path) -
 
 def test_views_do_not_apply_to_compositions(formulas: str) -> None:
     made = plan(Selection(views=["full", "no_chemistry"]), tasks=(formulas,), models=("dummy",))
-    assert {r.asked.view for r in made.runs} == {"full"}
+    assert {r.spec.view for r in made.runs} == {"full"}
     assert any("no_chemistry" in note and "alloys" in note for note in made.notes)
 
 
@@ -190,14 +190,14 @@ def test_data_that_is_not_at_hand_stops_a_suite_unless_it_is_optional(
     with pytest.raises(DataError, match="matbench_phonons"):
         plan(tasks=(ENERGY, "matbench_phonons"))
     made = plan(tasks=(ENERGY, "matbench_phonons"), optional_data=True)
-    assert {r.asked.task for r in made.runs} == {ENERGY}
+    assert {r.spec.task for r in made.runs} == {ENERGY}
     assert any("matbench_phonons" in note for note in made.notes)
 
 
 def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
     whole = make_plan(Suite(name="x", tasks=(ENERGY,), models=("dummy",)), Selection(), DataSources(download=False))
     part = plan(Selection([ENERGY], ["dummy"]))
-    assert {r.asked.key for r in whole.runs}.isdisjoint(r.asked.key for r in part.runs)
+    assert {r.spec.key for r in whole.runs}.isdisjoint(r.spec.key for r in part.runs)
 
 
 # ---------------------------------------------------------------------- tuning
@@ -207,14 +207,14 @@ def test_tuned_runs_ask_for_it_and_models_without_a_space_run_as_they_are() -> N
     made = plan(Selection([ENERGY], folds=[0]), tuning=TuningEntry(trials=3))
     dummy, forest = made.runs
     assert made.notes == ["dummy has nothing to tune and runs as it is"]
-    assert dummy.asked == plan(Selection([ENERGY], ["dummy"], [0])).runs[0].asked
-    assert forest.asked.tuning is not None
-    assert forest.asked.tuning.space == digest_of(forest.space)
+    assert dummy.spec == plan(Selection([ENERGY], ["dummy"], [0])).runs[0].spec
+    assert forest.spec.tuning is not None
+    assert forest.spec.tuning.space == digest_of(forest.space)
     untuned = plan(Selection([ENERGY], ["magpie_forest"], [0])).runs[0]
-    assert forest.asked.parameters == untuned.asked.parameters
-    assert forest.asked.key != untuned.asked.key
+    assert forest.spec.parameters == untuned.spec.parameters
+    assert forest.spec.key != untuned.spec.key
     assert forest.title == f"{ENERGY} · magpie_forest · fold 0, tuned"
-    assert (untuned.asked.tuning, untuned.space) == (None, {})
+    assert (untuned.spec.tuning, untuned.space) == (None, {})
 
 
 def test_what_is_set_is_not_tuned() -> None:
@@ -222,9 +222,9 @@ def test_what_is_set_is_not_tuned() -> None:
     selection = Selection([ENERGY], folds=[0], parameters={"trees": 100})
     (run,) = plan(selection, models=(entry,), tuning=TuningEntry(trials=3)).runs
     assert set(run.space) == {"algorithm", "min_samples_leaf", "max_features", "learning_rate"}
-    assert (run.asked.parameters["trees"], run.asked.parameters["leaves"]) == (100, 31)
+    assert (run.spec.parameters["trees"], run.spec.parameters["leaves"]) == (100, 31)
     whole = {"algorithm": "lightgbm", "min_samples_leaf": 3, "max_features": 0.5, "learning_rate": 0.1}
     everything = Selection([ENERGY], folds=[0], parameters={"trees": 100, **whole})
     made = plan(everything, models=(entry,), tuning=TuningEntry(trials=3))
     assert made.notes == ["magpie_forest has nothing to tune and runs as it is"]
-    assert made.runs[0].asked.tuning is None
+    assert made.runs[0].spec.tuning is None

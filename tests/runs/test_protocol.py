@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.records import Protocol, Tuning
+from crystalbench.results.spec import ProtocolSpec, TuningSpec
 from crystalbench.runs.protocol import inner_splits, tuning_splits
-from crystalbench.samples import Kind
+from crystalbench.targets import Kind
 
 VALUES = np.linspace(0, 1, 53)
 
@@ -17,7 +17,7 @@ VALUES = np.linspace(0, 1, 53)
 def splits(
     task: str = "task", fold: int = 0, targets: np.ndarray = VALUES, kind: Kind = Kind.REGRESSION, **protocol: int
 ):  # type: ignore[no-untyped-def]
-    return inner_splits(task, fold, targets, kind, Protocol(**{"inner_folds": 5, **protocol}))
+    return inner_splits(task, fold, targets, kind, ProtocolSpec(**{"inner_folds": 5, **protocol}))
 
 
 @repeatable(30)
@@ -84,8 +84,8 @@ def test_too_few_rows_are_told_by_task_and_fold() -> None:
 @given(n=st.integers(8, 90), parts=st.integers(2, 6), data=st.data())
 def test_tuning_cuts_the_training_part_in_three(n: int, parts: int, data: st.DataObject) -> None:
     judges = data.draw(st.integers(1, parts))
-    how = Tuning(trials=1, inner_folds=parts, splits=judges)
-    made = tuning_splits("task", 0, VALUES[np.arange(n) % 53], Kind.REGRESSION, how, Protocol(inner_folds=2))
+    how = TuningSpec(trials=1, inner_folds=parts, splits=judges)
+    made = tuning_splits("task", 0, VALUES[np.arange(n) % 53], Kind.REGRESSION, how, ProtocolSpec(inner_folds=2))
     assert len(made) == judges
     for split in made:
         assert sorted([*split.fit, *split.valid, *split.judged]) == list(range(n))
@@ -97,8 +97,8 @@ def test_tuning_cuts_the_training_part_in_three(n: int, parts: int, data: st.Dat
 
 def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
     def made(task: str = "task", fold: int = 0, ensemble: int = 1) -> list[list[int]]:
-        how = Tuning(trials=1, inner_folds=4, splits=2)
-        protocol = Protocol(inner_folds=5, ensemble=ensemble)
+        how = TuningSpec(trials=1, inner_folds=4, splits=2)
+        protocol = ProtocolSpec(inner_folds=5, ensemble=ensemble)
         found = tuning_splits(task, fold, VALUES, Kind.REGRESSION, how, protocol)
         return [part.tolist() for split in found for part in (split.fit, split.valid, split.judged)]
 
@@ -108,6 +108,6 @@ def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
 
 
 def test_more_judges_than_inner_folds_are_refused() -> None:
-    how = Tuning(trials=1, inner_folds=3, splits=4)
+    how = TuningSpec(trials=1, inner_folds=3, splits=4)
     with pytest.raises(ConfigError, match="between one member and as many as inner folds"):
-        tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, Protocol())
+        tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, ProtocolSpec())

@@ -15,17 +15,18 @@ import pytest
 from helpers import record, started, wait_for, write_toy_suite
 
 from crystalbench.models.model import Progress, silent
-from crystalbench.records import Record, RecordStore
+from crystalbench.results.record import Record
+from crystalbench.results.store import RecordStore
 from crystalbench.runs import workers
-from crystalbench.runs.engine import Unwatched
-from crystalbench.runs.execute import Machine
+from crystalbench.runs.execute import Resources
+from crystalbench.runs.observer import SilentObserver
 from crystalbench.runs.plan import Run, Selection, make_plan
 from crystalbench.runs.suite import parse_suite
 from crystalbench.runs.workers import Work, _Relay
 from crystalbench.tasks import DataSources
 
 
-class Notes(Unwatched):
+class Notes(SilentObserver):
     """What a watcher is told."""
 
     def __init__(self) -> None:
@@ -35,8 +36,8 @@ class Notes(Unwatched):
         self.lines.append("started")
         return silent
 
-    def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        self.lines.append("made" if here else "found")
+    def finished(self, run: Run, record: Record, *, computed: bool) -> None:
+        self.lines.append("made" if computed else "found")
 
     def failed(self, run: Run, reason: str) -> None:
         self.lines.append(f"failed: {reason}")
@@ -65,12 +66,12 @@ MADE, FOUND = ("finished", record(), True), ("finished", record(), False)
 def test_a_run_that_several_workers_tell_of_counts_once(
     run: Run, events: list[tuple[Any, ...]], lines: list[str], made: int
 ) -> None:
-    relay = _Relay({run.asked.key: run}, notes := Notes())
+    relay = _Relay({run.spec.key: run}, notes := Notes())
     for event, *details in events:
-        relay(event, run.asked.key, *details)
+        relay(event, run.spec.key, *details)
     assert notes.lines == lines
     assert relay.made == made
-    assert relay.settled == {run.asked.key}
+    assert relay.settled == {run.spec.key}
 
 
 # ---------------------------------------------------------------------- processes that are killed
@@ -134,14 +135,14 @@ def pipes() -> tuple[list[Connection[Any, Any]], list[Connection[Any, Any]]]:
 def test_a_large_message_that_breaks_off_is_the_end_of_its_worker_only(run: Run, sent: int) -> None:
     readers, (dead, alive) = pipes()
     workers._Reporter(dead).started(run)
-    content = pickle.dumps((0.0, "failed", run.asked.key, 40_000 * "x"))
+    content = pickle.dumps((0.0, "failed", run.spec.key, 40_000 * "x"))
     os.write(dead.fileno(), (struct.pack("!i", len(content)) + content)[:sent])
     reporter = workers._Reporter(alive)
     reporter.started(run)
-    reporter.finished(run, record(), here=True)
+    reporter.finished(run, record(), computed=True)
     for end in (dead, alive):
         end.close()
-    workers._listen(readers, _Relay({run.asked.key: run}, notes := Notes()))
+    workers._listen(readers, _Relay({run.spec.key: run}, notes := Notes()))
     assert notes.lines == ["started", "started", "made"]
 
 
@@ -150,11 +151,11 @@ def test_events_are_told_in_the_order_in_which_they_happened(run: Run) -> None:
     reporter = workers._Reporter(maker)
     progress = reporter.started(run)
     progress(1, 2)
-    workers._Reporter(finder).finished(run, record(), here=False)  # sees the record before its maker tells of it
-    reporter.finished(run, record(), here=True)
+    workers._Reporter(finder).finished(run, record(), computed=False)  # sees the record before its maker tells of it
+    reporter.finished(run, record(), computed=True)
     for end in (finder, maker):
         end.close()
-    workers._listen(readers, relay := _Relay({run.asked.key: run}, notes := Notes()))
+    workers._listen(readers, relay := _Relay({run.spec.key: run}, notes := Notes()))
     assert notes.lines == ["started", "made"]
     assert relay.made == 1
 
@@ -166,7 +167,7 @@ def test_a_worker_whose_command_was_killed_makes_its_records(tmp_path: Path, mon
     reader, writer = Pipe(duplex=False)
     reader.close()
     sources = DataSources(limit=60, download=False)
-    workers._work(Work(parse_suite(write_toy_suite(tmp_path)), Selection(), sources, store, Machine()), writer)
+    workers._work(Work(parse_suite(write_toy_suite(tmp_path)), Selection(), sources, store, Resources()), writer)
     assert len(store.paths()) == 8
     assert not (store.root / ".failures").exists()
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from crystalbench.samples import Kind
-from crystalbench.tasks import folds, official
-from crystalbench.tasks._official_table import OFFICIAL, OfficialTask
-from crystalbench.tasks.fingerprint import content_fingerprint
+from crystalbench.targets import Kind
+from crystalbench.tasks.matbench import folds, official
+from crystalbench.tasks.matbench.fingerprint import content_fingerprint
+from crystalbench.tasks.matbench.official_table import OFFICIAL, OfficialTask
 
 N = 12
 METALS = ["Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Au", "Ni", "Pd", "Pt", "Al"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.samples import Kind
+from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, demo, get_task_spec, registry, require_data, resolve_tasks
-from crystalbench.tasks import matbench as matbench_module
 from crystalbench.tasks import task_specs as all_specs
 from crystalbench.tasks.demo import CRYSTAL_SYSTEMS, TASKS
+from crystalbench.tasks.matbench import spec as matbench_module
 
 SPECS = {spec.name: spec for spec in TASKS}
 

@@ -11,7 +11,7 @@ import pytest
 
 from crystalbench.errors import DataError
 from crystalbench.tasks.download import address_of, download_file, rich_progress
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 CONTENT = bytes(range(256)) * 9000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -12,16 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.samples import Kind
-from crystalbench.tasks.folds import (
-    given_folds,
-    grouped_kfold,
-    kfold,
-    official_folds,
-    official_labels,
-    stratified_kfold,
-)
-from crystalbench.tasks.official import OFFICIAL, official_ids
+from crystalbench.targets import Kind
+from crystalbench.tasks.folds import given_folds, grouped_kfold, kfold, stratified_kfold
+from crystalbench.tasks.matbench.folds import official_folds, official_labels
+from crystalbench.tasks.matbench.official import OFFICIAL, official_ids
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -12,12 +12,13 @@ import pytest
 from helpers import real_file
 from pymatgen.core import Structure
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
-from crystalbench.tasks import DataSources, Task, _matminer_json
-from crystalbench.tasks.folds import official_folds, official_labels
-from crystalbench.tasks.matbench import TASKS, MatbenchTaskSpec
-from crystalbench.tasks.official import OFFICIAL, OfficialTask, official_ids
+from crystalbench.tasks import DataSources, Task
+from crystalbench.tasks.matbench import matminer_json as _matminer_json
+from crystalbench.tasks.matbench.folds import official_folds, official_labels
+from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask, official_ids
+from crystalbench.tasks.matbench.spec import TASKS, MatbenchTaskSpec
 
 Rows = list[list[Any]]
 Write = Callable[..., Path]

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core.composition import Composition
 
-from crystalbench.elements import SYMBOLS
+from crystalbench.data.elements import SYMBOLS
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.samples import Kind
-from crystalbench.tasks.fingerprint import normal_formula
-from crystalbench.tasks.official import OFFICIAL, content_fingerprint, official_ids, official_task, rows_of_ids
+from crystalbench.targets import Kind
+from crystalbench.tasks.matbench.fingerprint import normal_formula
+from crystalbench.tasks.matbench.official import OFFICIAL, content_fingerprint, official_ids, official_task, rows_of_ids
 
 
 def package_json(package: str, *path: str) -> Any:

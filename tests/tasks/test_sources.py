@@ -7,7 +7,7 @@ import pytest
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.tasks import DataSources, parse_data_options, sources
-from crystalbench.tasks.official import OFFICIAL
+from crystalbench.tasks.matbench.official import OFFICIAL
 
 PHONONS, STEELS = OFFICIAL["matbench_phonons"], OFFICIAL["matbench_steels"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from crystalbench.tasks import DataSources, Task, store
-from crystalbench.tasks import matbench as module
-from crystalbench.tasks.matbench import MatbenchTaskSpec
-from crystalbench.tasks.official import OfficialTask
+from crystalbench.tasks.matbench import spec as module
+from crystalbench.tasks.matbench.official import OfficialTask
+from crystalbench.tasks.matbench.spec import MatbenchTaskSpec
 
 Load = Callable[[], Task]
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from optuna.distributions import IntDistribution
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.models import Invariance, Model, Needs
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 
 REGRESSION = frozenset({Kind.REGRESSION})
 

@@ -11,7 +11,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 
 import crystalbench.testing.models
 import crystalbench.testing.representations
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
 from crystalbench.testing.crystals import (
     inverted,
     isolated_atom,

@@ -12,9 +12,10 @@ import pytest
 from broken_models import ALSO, BREAKS, REGRESSION, Counts, GlobalDice, Plain
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError, UnknownNameError
 from crystalbench.models import Invariance, Model, Needs
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 from crystalbench.testing import ContractError, check_model
 
 FITS = "it fits every kind of target that it declares, and knows its target then"

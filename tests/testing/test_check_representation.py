@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import crystalbench.representations
-from crystalbench._flat import offsets_of
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import offsets_of
 from crystalbench.errors import DataError
 from crystalbench.representations import (
     CRYSTAL,

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from helpers import asked
+from helpers import spec
 from tunable import Bowl
 
-from crystalbench.records import Asked, Tuning
-from crystalbench.studies import Study, StudyFiles, study_name
+from crystalbench.results.spec import RunSpec, TuningSpec
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import Study, study_name
 from crystalbench.tuning import Search, Storage, digest_of, space_of
 from crystalbench.tuning.objective import Report
 
@@ -19,21 +20,21 @@ SPACE = space_of(Bowl)
 DEFAULT = {"x": 2.0, "depth": 10, "shape": "square"}
 
 
-def asked_for(trials: int | None = 14, minutes: float | None = None, **changes: Any) -> Asked:
-    tuning = Tuning(trials=trials, minutes=minutes, space=digest_of(SPACE))
-    return asked(tuning=tuning, **changes)
+def asked_for(trials: int | None = 14, minutes: float | None = None, **changes: Any) -> RunSpec:
+    tuning = TuningSpec(trials=trials, minutes=minutes, space=digest_of(SPACE))
+    return spec(tuning=tuning, **changes)
 
 
-def searching(folder: Path, question: Asked | None = None, **changes: Any) -> Search:
+def searching(folder: Path, question: RunSpec | None = None, **changes: Any) -> Search:
     plain: dict[str, Any] = {
-        "asked": question or asked_for(),
+        "spec": question or asked_for(),
         "label": "bowl",
         "metric": "mae",
         "unit": "eV",
         "space": SPACE,
         "default": DEFAULT,
         "storage": Storage.below(folder),
-        "files": StudyFiles(folder),
+        "files": StudyStore(folder),
     }
     return Search(**{**plain, **changes})
 
@@ -58,7 +59,7 @@ def course(study: Study) -> list[tuple[Any, ...]]:
 
 
 def in_storage(task: Search) -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name=study_name(task.asked), storage=task.storage.database).get_trials()
+    return optuna.load_study(study_name=study_name(task.spec), storage=task.storage.database).get_trials()
 
 
 def refuses(number: int, found: Mapping[str, Any], report: Report) -> float:

@@ -16,17 +16,20 @@ import pytest
 from helpers import SMALL_CGCNN, tiny_task
 from optuna.distributions import IntDistribution
 
+from crystalbench.data.samples import Predictions, Samples
+from crystalbench.data.views import full
 from crystalbench.models import Model, Needs, get_model
-from crystalbench.records import Asked, Protocol, Record, Tuned, Tuning
 from crystalbench.representations import Representation
-from crystalbench.runs.execute import Machine, Shown, execute
+from crystalbench.results.record import Record, TuningResult
+from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import Study
+from crystalbench.runs.execute import Resources, VisibleTask, execute
 from crystalbench.runs.plan import Run
 from crystalbench.runs.tune import Tuner
-from crystalbench.samples import Kind, Predictions, Samples
-from crystalbench.studies import Study, StudyFiles
+from crystalbench.targets import Kind
 from crystalbench.tasks import Task
 from crystalbench.tuning import Storage, digest_of, space_of
-from crystalbench.views import full
 
 FOLDS = 3
 FAR = 1e6
@@ -102,27 +105,27 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
 
 def run_of(task: Task, model: type[Model], fold: int, scheme: str = "per_fold", **parameters: Any) -> Run:
     space = space_of(model, parameters)
-    how = Tuning(trials=3, inner_folds=3, splits=2, scheme=scheme, space=digest_of(space))  # type: ignore[arg-type]
-    asked = Asked(
+    how = TuningSpec(trials=3, inner_folds=3, splits=2, scheme=scheme, space=digest_of(space))  # type: ignore[arg-type]
+    spec = RunSpec(
         task=task.name,
         data=task.digest,
         fold=fold,
         model=model.__name__,
         model_version=1,
         parameters=model.from_configuration(parameters).configuration(),
-        protocol=Protocol(inner_folds=3, ensemble=2),
+        protocol=ProtocolSpec(inner_folds=3, ensemble=2),
         tuning=how,
     )
-    return Run(asked, model.__name__, model, task, full, space)
+    return Run(spec, model.__name__, model, task, full, space)
 
 
 def done(folder: Path, run: Run) -> tuple[Record, Study]:
     """A tuned run, by what the engine calls."""
-    tuner = Tuner(StudyFiles(folder), Storage.below(folder), Machine(), 0.0)
-    shown = Shown.of(run.task, run.view, run.model.needs)
-    found: Tuned = tuner.tune(run, shown)
-    (study,) = [s for s in StudyFiles(folder).read_all()[0] if s.name == found.study]
-    return execute(run.asked, run.label, run.model, run.task, Machine(), shown=shown, tuned=found), study
+    tuner = Tuner(StudyStore(folder), Storage.below(folder), Resources(), 0.0)
+    shown = VisibleTask.of(run.task, run.view, run.model.needs)
+    found: TuningResult = tuner.tune(run, shown)
+    (study,) = [s for s in StudyStore(folder).read_all()[0] if s.name == found.study]
+    return execute(run.spec, run.label, run.model, run.task, Resources(), shown=shown, tuned=found), study
 
 
 MODELS = [Memory, *map(get_model, ("magpie_forest", "descriptor_forest", "cgcnn", "hybrid"))]
@@ -153,13 +156,13 @@ def test_no_test_row_is_read_before_the_final_prediction(seen: Seen, tmp_path: P
     fold = 1
     train, test = ({str(i) for i in task.inputs.ids[rows]} for rows in task.split(fold))
     run = run_of(task, model, fold, **QUICK[model.__name__])
-    tuner = Tuner(StudyFiles(tmp_path), Storage.below(tmp_path), Machine(), 0.0)
-    shown = Shown.of(task, run.view, model.needs)
+    tuner = Tuner(StudyStore(tmp_path), Storage.below(tmp_path), Resources(), 0.0)
+    shown = VisibleTask.of(task, run.view, model.needs)
     found = tuner.tune(run, shown)
     assert found.failed == 0
     assert seen.fit == train
     assert not seen.predict & test
-    execute(run.asked, run.label, model, task, Machine(), shown=shown, tuned=found)
+    execute(run.spec, run.label, model, task, Resources(), shown=shown, tuned=found)
     assert seen.fit == train
     assert seen.predict >= test
 
@@ -169,14 +172,14 @@ def test_tuning_on_the_first_fold_has_seen_the_test_rows_of_the_others(seen: See
     task = tiny_task(Kind.REGRESSION, 30, FOLDS)
     run = run_of(task, Memory, 1, "first_fold")
     test = {str(i) for i in task.inputs.ids[task.split(1)[1]]}
-    tuner = Tuner(StudyFiles(tmp_path), Storage.below(tmp_path), Machine(), 0.0)
-    found = tuner.tune(run, Shown.of(task, run.view, Memory.needs))
+    tuner = Tuner(StudyStore(tmp_path), Storage.below(tmp_path), Resources(), 0.0)
+    found = tuner.tune(run, VisibleTask.of(task, run.view, Memory.needs))
     assert found.fold == 0
     assert seen.fit == {str(i) for i in task.inputs.ids[task.split(0)[0]]}
     assert test <= seen.fit
     seen.fit.clear()
     Memory.known.clear()
-    execute(run.asked, run.label, Memory, task, Machine(), tuned=found)
+    execute(run.spec, run.label, Memory, task, Resources(), tuned=found)
     assert not test & seen.fit
 
 
@@ -196,19 +199,21 @@ def leaking_split(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leaking_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tuning is given all rows, the run its own."""
-    samples = Shown.samples
+    samples = VisibleTask.samples
 
-    def all_rows(self: Shown, rows: Any, *, with_targets: bool) -> Samples:
+    def all_rows(self: VisibleTask, rows: Any, *, with_targets: bool) -> Samples:
         everything = np.concatenate([rows, np.setdiff1d(np.arange(30), rows)]) if len(rows) == 20 else rows
         return samples(self, everything, with_targets=with_targets)
 
-    monkeypatch.setattr(Shown, "samples", all_rows)
+    monkeypatch.setattr(VisibleTask, "samples", all_rows)
 
 
 def leaking_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows to predict carry their targets."""
-    samples = Shown.samples
-    monkeypatch.setattr(Shown, "samples", lambda self, rows, *, with_targets: samples(self, rows, with_targets=True))
+    samples = VisibleTask.samples
+    monkeypatch.setattr(
+        VisibleTask, "samples", lambda self, rows, *, with_targets: samples(self, rows, with_targets=True)
+    )
 
 
 def leaking_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,15 +223,15 @@ def leaking_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leaking_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test row comes to the rows that a run validates, and that alone."""
-    samples = Shown.samples
+    samples = VisibleTask.samples
 
-    def one_more(self: Shown, rows: Any, *, with_targets: bool) -> Samples:
+    def one_more(self: VisibleTask, rows: Any, *, with_targets: bool) -> Samples:
         if with_targets and len(rows) < 8:  # a third of twenty
             (fold,) = set(range(FOLDS)) - set(self.task.folds[rows].tolist())
             rows = np.append(rows, self.task.split(fold)[1][0])
         return samples(self, rows, with_targets=with_targets)
 
-    monkeypatch.setattr(Shown, "samples", one_more)
+    monkeypatch.setattr(VisibleTask, "samples", one_more)
 
 
 LEAKS = [leaking_split, leaking_tuning, leaking_targets, leaking_judgement, leaking_validation]

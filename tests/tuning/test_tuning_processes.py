@@ -12,12 +12,12 @@ import pytest
 from helpers import started, wait_for
 from postgres import postgres
 
-from crystalbench.records import RecordStore
-from crystalbench.runs.engine import Outcome, run_plan
-from crystalbench.runs.execute import Machine
+from crystalbench.results.store import RecordStore, StudyStore
+from crystalbench.results.study import Study
+from crystalbench.runs.execute import Resources
 from crystalbench.runs.plan import Selection, make_plan
+from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.suite import parse_suite
-from crystalbench.studies import Study, StudyFiles
 from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
 from crystalbench.tuning.reading import unfinished
@@ -57,11 +57,11 @@ def fits(log: Path) -> list[str]:
 def done(suite: Path, results: Path) -> Outcome:
     """What is missing of the suite, done in this process."""
     plan = make_plan(parse_suite(suite), Selection(), DataSources(limit=40, download=False))
-    return run_plan(plan, RecordStore(results / "records"), Machine())
+    return run_plan(plan, RecordStore(results / "records"), Resources())
 
 
 def studies(results: Path) -> list[Study]:
-    found, problems = StudyFiles(results / "studies").read_all()
+    found, problems = StudyStore(results / "studies").read_all()
     assert problems == []
     return found
 

@@ -12,8 +12,8 @@ import optuna
 import pytest
 from searching import asked_for, bowl, course, in_storage, refuses, searching
 
-from crystalbench.records import Asked
-from crystalbench.studies import Study
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.study import Study
 from crystalbench.tuning import Search, Storage, search, worker
 from crystalbench.tuning.objective import Report
 from crystalbench.tuning.reading import NUMBER, WITHDRAWN, WORKER
@@ -22,7 +22,7 @@ from crystalbench.tuning.search import Judge
 # ---------------------------------------------------------------------- workers that die
 
 
-def dies_in(number: int, folder: Path, question: Asked) -> Search:
+def dies_in(number: int, folder: Path, question: RunSpec) -> Search:
     """A search whose worker was killed in a trial: the trial is running, and nobody is there."""
     victim = searching(folder, question)
 
@@ -103,7 +103,7 @@ def test_a_trial_that_is_under_way_is_left_to_its_worker(tmp_path: Path) -> None
     study = searching(tmp_path, asked_for(3), storage=impatient).work(slow)
     assert helped == [2]
     assert [t.tries for t in study.trials] == [1, 1, 1]
-    assert other.files.find(other.asked) == study
+    assert other.files.find(other.spec) == study
 
 
 def test_a_worker_that_dies_between_making_and_beginning_a_trial_loses_nothing(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def killed_in(moment: str, victim: Search) -> Study:
         patch.setattr(optuna.Study, moment, dies)
         with pytest.raises(Killed):
             victim.work(bowl)
-    return searching(victim.files.root, victim.asked).work(bowl)
+    return searching(victim.files.root, victim.spec).work(bowl)
 
 
 # ---------------------------------------------------------------------- several workers

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from crystalbench.data.samples import Predictions
 from crystalbench.models import Model, Needs
 from crystalbench.models.model import silent
-from crystalbench.samples import Predictions
 
 
 @dataclass

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crystalbench.evaluation.metrics import METRICS, Metric, metrics_of
 from crystalbench.evaluation.published import FOLD_COLUMNS, published_scores
-from crystalbench.records import Record
+from crystalbench.results.record import Record
+from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
 
@@ -139,13 +139,13 @@ def leaderboards(records: Iterable[Record]) -> list[Board]:
     """Boards of all tasks that records tell of, by name of the task; partial ones after complete ones."""
     by_board: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
-        by_board[(record.asked.task, -record.rows.task, record.asked.data)].append(record)
+        by_board[(record.spec.task, -record.rows.task, record.spec.data)].append(record)
     return [_board(by_board[key]) for key in sorted(by_board)]
 
 
 def _board(records: Sequence[Record]) -> Board:
     first = records[0]
-    task, rows, rows_total = first.asked.task, first.rows.task, first.rows.task_total
+    task, rows, rows_total = first.spec.task, first.rows.task, first.rows.task_total
     ours = [_entry(name, group, _untuned(group, records)) for name, group in _named_groups(records)]
     complete = rows == rows_total
     published = _published_entries(task, rows_total)
@@ -164,12 +164,12 @@ def _board(records: Sequence[Record]) -> Board:
 def _named_groups(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     """Records that belong together (all but fold and seed are equal), named so that names differ."""
     groups: dict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda r: (r.label, r.asked.fold, r.asked.seed, r.key)):
-        asked = record.asked.model_dump(mode="json", exclude={"fold", "seed"})
-        groups[json.dumps([record.label, asked], sort_keys=True)].append(record)
+    for record in sorted(records, key=lambda r: (r.label, r.spec.fold, r.spec.seed, r.key)):
+        spec = record.spec.model_dump(mode="json", exclude={"fold", "seed"})
+        groups[json.dumps([record.label, spec], sort_keys=True)].append(record)
     alike: dict[tuple[str, str, str], list[list[Record]]] = defaultdict(list)
     for group in groups.values():
-        alike[(group[0].label, group[0].asked.view, _protocol(group[0]))].append(group)
+        alike[(group[0].label, group[0].spec.view, _protocol(group[0]))].append(group)
     named = []
     for (label, _, _), same in alike.items():
         named += [(label if len(same) == 1 else f"{label} ({_difference(g, same)})", g) for g in same]
@@ -180,14 +180,14 @@ def _difference(group: list[Record], same: list[list[Record]]) -> str:
     """What sets a group of runs apart from others of the same label, e.g. ``layers=2``."""
 
     def settings(records: list[Record]) -> dict[str, str]:
-        asked = records[0].asked
-        plain = {"model": asked.model, "version": asked.model_version, "code": (asked.model_code or "")[:8]}
-        plain |= {"view_version": asked.view_version, **asked.protocol.model_dump()}
-        if asked.tuning is not None:
-            how = asked.tuning.model_dump()
+        spec = records[0].spec
+        plain = {"model": spec.model, "version": spec.model_version, "code": (spec.model_code or "")[:8]}
+        plain |= {"view_version": spec.view_version, **spec.protocol.model_dump()}
+        if spec.tuning is not None:
+            how = spec.tuning.model_dump()
             plain |= {f"tuning_{name}": value for name, value in how.items() if value is not None}
-            plain["tuning_space"] = asked.tuning.space[:8]
-        return {name: str(value) for name, value in {**plain, **asked.parameters}.items()}
+            plain["tuning_space"] = spec.tuning.space[:8]
+        return {name: str(value) for name, value in {**plain, **spec.parameters}.items()}
 
     everyone = [settings(g) for g in same]
     mine = settings(group)
@@ -196,9 +196,9 @@ def _difference(group: list[Record], same: list[list[Record]]) -> str:
 
 
 def _protocol(record: Record) -> str:
-    if record.asked.tuning is None:
+    if record.spec.tuning is None:
         return "default"
-    if record.asked.tuning.scheme == "per_fold" or record.tuned is None:
+    if record.spec.tuning.scheme == "per_fold" or record.tuned is None:
         return "tuned"
     return f"tuned on fold {record.tuned.fold}"
 
@@ -207,20 +207,20 @@ def _untuned(group: Sequence[Record], records: Sequence[Record]) -> list[Record]
     """The runs that a group of tuned ones has to be held against: all is equal but the tuning."""
 
     def rest(record: Record) -> str:
-        asked = record.asked.model_dump(mode="json", exclude={"fold", "seed", "tuning"})
-        return json.dumps([record.label, asked], sort_keys=True)
+        spec = record.spec.model_dump(mode="json", exclude={"fold", "seed", "tuning"})
+        return json.dumps([record.label, spec], sort_keys=True)
 
-    if group[0].asked.tuning is None:
+    if group[0].spec.tuning is None:
         return []
     mine = rest(group[0])
-    return [r for r in records if r.asked.tuning is None and rest(r) == mine]
+    return [r for r in records if r.spec.tuning is None and rest(r) == mine]
 
 
 def _fold_means(records: Sequence[Record], metric: str) -> dict[int, float] | None:
     """Means over the seeds by fold; None where the metric is not defined on every one."""
     values: dict[int, list[float | None]] = defaultdict(list)
     for record in records:
-        values[record.asked.fold].append(record.scores.get(metric))
+        values[record.spec.fold].append(record.scores.get(metric))
     if any(v is None for group in values.values() for v in group):
         return None
     return {fold: float(np.mean([v for v in group if v is not None])) for fold, group in sorted(values.items())}
@@ -244,11 +244,11 @@ def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> 
             scores[metric.name] = Score(float(over_folds.mean()), float(over_folds.std()))
     studies = {r.tuned.study: r.tuned for r in records if r.tuned is not None}
     parameters = [r.n_parameters for r in records if r.n_parameters is not None]
-    repetitions = Counter(fold for fold, _ in {(r.asked.fold, r.asked.seed) for r in records})
+    repetitions = Counter(fold for fold, _ in {(r.spec.fold, r.spec.seed) for r in records})
     return Entry(
         model=name,
         protocol=_protocol(first),
-        view=first.asked.view,
+        view=first.spec.view,
         scores=scores,
         folds=len(repetitions),
         seeds=(min(repetitions.values()), max(repetitions.values())),
@@ -260,7 +260,7 @@ def _entry(name: str, records: list[Record], untuned: Sequence[Record] = ()) -> 
         trials=sum(t.trials for t in studies.values()) if studies else None,
         failed_trials=sum(t.failed for t in studies.values()),
         tuning_seconds=sum(t.seconds for t in studies.values()) if studies else None,
-        kept=frozenset(r.asked.fold for r in records if r.tuned is not None and r.tuned.trial == 0),
+        kept=frozenset(r.spec.fold for r in records if r.tuned is not None and r.tuned.trial == 0),
         gain=_gains(records, untuned) if untuned else {},
     )
 

@@ -12,15 +12,14 @@ the published entries; ``rocauc_true`` is the area from the probabilities.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sk
 
-from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.errors import DataError
+from crystalbench.targets import check_kind, metrics_of
 
 THRESHOLD = 0.5
 """A row is predicted to be of class 1 where its probability is above this, as in Matbench."""
@@ -28,86 +27,7 @@ THRESHOLD = 0.5
 EPSILON = 1e-15
 """The probability of the true class counts as this at least in the logarithmic loss, which stays finite."""
 
-KINDS = ("regression", "binary", "multiclass")
-"""Kinds of task."""
-
 _Floats: TypeAlias = NDArray[np.float64]
-_Function: TypeAlias = Callable[[Any, Any], float]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What there is to know about a score, apart from its value.
-
-    Attributes:
-        name: its name in records and on the command line.
-        label: its name in tables and figures.
-        higher_is_better: whether a larger score is a better one.
-        kinds: kinds of task that have it.
-        has_unit: whether it carries the unit of the target.
-    """
-
-    name: str
-    label: str
-    higher_is_better: bool
-    kinds: tuple[str, ...]
-    has_unit: bool = False
-
-
-_CLASSES = ("binary", "multiclass")
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("mae", "MAE", False, ("regression",), has_unit=True),
-        Metric("rmse", "RMSE", False, ("regression",), has_unit=True),
-        Metric("r2", "R²", True, ("regression",)),
-        Metric("max_error", "max. error", False, ("regression",), has_unit=True),
-        Metric("accuracy", "accuracy", True, _CLASSES),
-        Metric("balanced_accuracy", "balanced accuracy", True, _CLASSES),
-        Metric("f1", "F1", True, _CLASSES),
-        Metric("rocauc", "ROC-AUC (Matbench, of labels)", True, ("binary",)),
-        Metric("rocauc_true", "ROC-AUC", True, _CLASSES),
-        Metric("log_loss", "log loss", False, _CLASSES),
-    )
-}
-"""Every metric by name."""
-
-_MAIN = {"regression": "mae", "binary": "rocauc_true", "multiclass": "balanced_accuracy"}
-
-
-def metric(name: str) -> Metric:
-    """Look a metric up.
-
-    Raises:
-        UnknownNameError: there is no such metric.
-    """
-    try:
-        return METRICS[name]
-    except KeyError:
-        raise UnknownNameError("metric", name, METRICS) from None
-
-
-def metrics_of(kind: str) -> tuple[Metric, ...]:
-    """The metrics of one kind of task, in the order of the tables.
-
-    Raises:
-        UnknownNameError: there is no such kind.
-    """
-    _check_kind(kind)
-    return tuple(entry for entry in METRICS.values() if kind in entry.kinds)
-
-
-def main_metric(kind: str) -> Metric:
-    """The metric that tasks of this kind are ranked by if they name no other.
-
-    The official classification tasks name Matbench's ``rocauc``.
-
-    Raises:
-        UnknownNameError: there is no such kind.
-    """
-    _check_kind(kind)
-    return METRICS[_MAIN[kind]]
 
 
 def score(kind: str, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
@@ -142,7 +62,7 @@ def score(kind: str, targets: ArrayLike, predictions: ArrayLike) -> dict[str, fl
         >>> {name: round(value, 3) for name, value in scores.items()}
         {'mae': 0.333, 'rmse': 0.577, 'r2': 0.786, 'max_error': 1.0}
     """
-    _check_kind(kind)
+    check_kind(kind)
     y, p = _checked(kind, targets, predictions)
     if kind == "regression":
         values = _regression(y, p)
@@ -196,11 +116,6 @@ def _of_labels(y: NDArray[np.intp], labels: NDArray[np.intp], average: str) -> d
         "balanced_accuracy": balanced,
         "f1": sk.f1_score(y, labels, average=average, zero_division=0.0),
     }
-
-
-def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise UnknownNameError("kind of task", kind, KINDS)
 
 
 def _checked(kind: str, targets: ArrayLike, predictions: ArrayLike) -> tuple[_Floats, _Floats]:

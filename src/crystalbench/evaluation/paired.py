@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.views import FULL
 from crystalbench.errors import DataError
-from crystalbench.records import Record
-from crystalbench.views import FULL
+from crystalbench.results.record import Record
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Mapping[str, FloatArray]], FloatArray]
@@ -74,13 +74,13 @@ def predicted_rows(records: Iterable[Record], task: str) -> tuple[dict[str, Pred
     Raises:
         DataError: records of the same rows disagree about ids or targets.
     """
-    mine = [r for r in records if r.asked.task == task and r.asked.view == FULL and r.kind == "regression"]
+    mine = [r for r in records if r.spec.task == task and r.spec.view == FULL and r.kind == "regression"]
     if not mine:
         return {}, []
     notes = []
     by_data: dict[str, list[Record]] = defaultdict(list)
     for record in mine:
-        by_data[record.asked.data].append(record)
+        by_data[record.spec.data].append(record)
     kept = max(by_data.values(), key=lambda group: (group[0].rows.task, len(group), max(r.finished for r in group)))
     if len(by_data) > 1:
         notes.append(
@@ -100,22 +100,22 @@ def predicted_rows(records: Iterable[Record], task: str) -> tuple[dict[str, Pred
 
 
 def _label(record: Record) -> str:
-    return record.label if record.asked.tuning is None else f"{record.label} (tuned)"
+    return record.label if record.spec.tuning is None else f"{record.label} (tuned)"
 
 
 def _part(records: Sequence[Record], title: str) -> tuple[PredictedRows | None, list[str]]:
     notes = []
     by_configuration: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        asked = record.asked.model_copy(update={"fold": 0, "seed": 0})
-        by_configuration[asked.key].append(record)
+        spec = record.spec.model_copy(update={"fold": 0, "seed": 0})
+        by_configuration[spec.key].append(record)
     chosen = max(by_configuration.values(), key=lambda group: max(r.finished for r in group))
     if len(by_configuration) > 1:
         notes.append(f"{title} has {len(by_configuration)} configurations; the one finished last is taken")
     folds = chosen[0].rows.task_folds
     by_seed: dict[int, list[Record]] = defaultdict(list)
     for record in chosen:
-        by_seed[record.asked.seed].append(record)
+        by_seed[record.spec.seed].append(record)
     complete = [by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == folds]
     if len(complete) < len(by_seed):
         notes.append(f"{title} lacks folds of {len(by_seed) - len(complete)} of {len(by_seed)} seeds, left out")
@@ -125,7 +125,7 @@ def _part(records: Sequence[Record], title: str) -> tuple[PredictedRows | None, 
     if any(not np.array_equal(ids, rows[0][0]) or not np.array_equal(y, rows[0][1]) for ids, y, _ in rows):
         raise DataError(f"{title}: its seeds have different test rows or targets; delete these records and run again")
     values = np.stack([values for _, _, values in rows])
-    return PredictedRows(rows[0][0], rows[0][1], values, chosen[0].unit, chosen[0].asked.parameters), notes
+    return PredictedRows(rows[0][0], rows[0][1], values, chosen[0].unit, chosen[0].spec.parameters), notes
 
 
 def _rows(records: Sequence[Record]) -> tuple[npt.NDArray[np.str_], FloatArray, FloatArray]:

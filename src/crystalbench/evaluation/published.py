@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.evaluation.metrics import METRICS
+from crystalbench.targets import METRICS
 
 FILE = "matbench_v0.1_published.csv"
 """Name of the packaged table."""

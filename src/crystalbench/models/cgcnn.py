@@ -10,18 +10,19 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.convolution import GatedConvolution
-from crystalbench.models.edges import Edges
 from crystalbench.models.merging import MergesEqualAtoms
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.weighted import softplus
+from crystalbench.nn.convolution import GatedConvolution
+from crystalbench.nn.edges import Edges
+from crystalbench.nn.radial import expand_distances
+from crystalbench.nn.weighted import softplus
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 from crystalbench.representations.quotient import SITE
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import Batch
+    from crystalbench.nn.batches import Batch
     from crystalbench.representations import QuotientGraph
 
 
@@ -97,12 +98,3 @@ class CGCNNEncoder(nn.Module):
         for convolution in self.convolutions:
             sites = convolution(sites, shells, edges, multiplicities)
         return softplus(batch.mean(sites, SITE, multiplicities))
-
-
-def expand_distances(distances: Tensor, centers: Tensor, width: float) -> Tensor:
-    """Gaussians exp(−((d − μ) / width)²) of distances (..., ) at centres (g,): (..., g).
-
-    The exponent stops at −85: an exponential that underflows is many times slower, and what is cut off is below 1e-36.
-    """
-    scaled = (distances.unsqueeze(-1) - centers).mul_(1 / width)
-    return scaled.square_().clamp_(max=85).neg_().exp_()

@@ -12,9 +12,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.batches import Batch
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
+from crystalbench.nn.batches import Batch
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.diffraction.cells import CELLS
 from crystalbench.representations.diffraction.pattern import POINTS, REFLECTION, miller_indices

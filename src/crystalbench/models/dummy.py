@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.samples import Predictions
 from crystalbench.models.model import Invariance, Model, Needs
-from crystalbench.samples import Kind, Predictions
+from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
-    from crystalbench.samples import Samples
+    from crystalbench.data.samples import Samples
 
 
 @dataclass

@@ -20,10 +20,10 @@ from crystalbench.models.sen import SEN
 from crystalbench.representations.descriptors import DescriptorBank
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import Batch
+    from crystalbench.data.samples import Samples
     from crystalbench.models.network import NetworkModel
+    from crystalbench.nn.batches import Batch
     from crystalbench.representations import Arrays
-    from crystalbench.samples import Samples
 
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 
 from crystalbench.errors import ConfigError, SavingError, UnknownNameError
-from crystalbench.samples import Kind, Target
+from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
-    from crystalbench.samples import Predictions, Samples
+    from crystalbench.data.samples import Predictions, Samples
 
 
 class Needs(StrEnum):

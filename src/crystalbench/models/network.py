@@ -13,15 +13,17 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from crystalbench.data.samples import Predictions
 from crystalbench.errors import ConfigError
-from crystalbench.models.batches import Batch, DeviceArrays
 from crystalbench.models.model import Invariance, Model, Needs
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
-from crystalbench.samples import Kind, Predictions
+from crystalbench.nn.batches import Batch, DeviceArrays
+from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
+    from crystalbench.data.samples import Samples
     from crystalbench.representations import Arrays, Representation
-    from crystalbench.samples import Samples, Target
+    from crystalbench.targets import Target
 
 READOUTS = ("mean", "sum")
 DROPOUT = FloatDistribution(0.0, 0.3)

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as arrays_to_bytes
 
 from crystalbench import plugins
+from crystalbench._files import new_folder
 from crystalbench.errors import ConfigError, SavingError
 from crystalbench.models.model import Model, Runtime
 from crystalbench.models.registry import GROUP, get_model
-from crystalbench.samples import Kind, Target
+from crystalbench.targets import Kind, Target
 
 FORMAT = 1
 DESCRIPTION, ARRAYS = "model.json", "arrays.safetensors"
@@ -85,13 +85,9 @@ def save_model(model: Model, folder: Path | str) -> None:
         raise SavingError(f"{name}: its facts and hyperparameters must be what JSON can hold: {error}") from error
     text = json.dumps(body | {"digest": _digest(body)}, indent=1, ensure_ascii=False) + "\n"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-            whole = Path(scratch) / folder.name
-            whole.mkdir()
+        with new_folder(folder) as whole:
             (whole / DESCRIPTION).write_text(text, encoding="utf-8")
             (whole / ARRAYS).write_bytes(data)
-            whole.rename(folder)
     except OSError as error:
         raise SavingError(f"{folder}: cannot be written ({error})") from error
 

@@ -12,19 +12,19 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.batches import DeviceArrays
-from crystalbench.models.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
-from crystalbench.models.cgcnn import expand_distances
-from crystalbench.models.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import DROPOUT, NetworkModel
 from crystalbench.models.training import WEIGHT_DECAY, flushed_subnormals, prepare_torch
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.nn.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
+from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
+from crystalbench.nn.radial import expand_distances
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import Batch
-    from crystalbench.samples import Samples
+    from crystalbench.data.samples import Samples
+    from crystalbench.nn.batches import Batch
 
 RADIAL_WIDTH = 32
 BATCH = 512  # crystals read at once

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
 
 if TYPE_CHECKING:
-    from crystalbench.models.batches import Batch, DeviceArrays
     from crystalbench.models.model import Runtime
+    from crystalbench.nn.batches import Batch, DeviceArrays
 
 
 SCHEDULES = ("one_cycle", "cosine", "constant")

@@ -6,13 +6,13 @@ import csv
 import io
 import itertools
 import math
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from crystalbench._files import write_text
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import OURS, Board, Entry, Gain
-from crystalbench.evaluation.metrics import METRICS, Metric
+from crystalbench.targets import METRICS, Metric
 
 COLUMNS = (
     "task",
@@ -55,15 +55,6 @@ def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
     except OSError as error:
         raise CrystalBenchError(f"{folder}: the leaderboard cannot be written ({error.strerror or error})") from error
     return [folder / name for name in files]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as file:
-        file.write(text)
-    scratch = Path(file.name)
-    scratch.chmod(0o644)
-    scratch.replace(path)
 
 
 def to_csv(boards: Sequence[Board]) -> str:

@@ -9,9 +9,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from crystalbench.data.views import FULL
 from crystalbench.evaluation.leaderboard import OURS, Board
 from crystalbench.reports.files import cells, header, heading, places
-from crystalbench.views import FULL
 
 SHOWN_PUBLISHED = 6
 NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")

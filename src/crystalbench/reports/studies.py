@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crystalbench._sealed import in_words
+from crystalbench._files import write_text
+from crystalbench._validation import first_problem
 from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.evaluation.metrics import METRICS
-from crystalbench.reports.files import write_text
 from crystalbench.reports.winners import write_suite
-from crystalbench.studies import State, Study, StudyFiles, Trial
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import State, Study, Trial
+from crystalbench.targets import METRICS
 from crystalbench.tuning.reading import unfinished
 from crystalbench.tuning.storage import Storage
 
@@ -79,7 +80,7 @@ def importances(study: Study) -> dict[str, float]:
 def heading(study: Study) -> str:
     """Name and state of a study in one line."""
     done = len(study.trials) - study.count("running")
-    tuning = study.asked.tuning
+    tuning = study.spec.tuning
     if tuning is not None and tuning.trials is not None:
         spent = f"{done} of {tuning.budget}"
     else:
@@ -88,10 +89,10 @@ def heading(study: Study) -> str:
     states: tuple[State, ...] = ("pruned", "running") if _all_failed(study) else ("pruned", "failed", "running")
     counts = ", ".join(f"{study.count(state)} {state}" for state in states if study.count(state))
     goes_on = "" if study.finished else ", not finished"
-    view = "" if study.asked.view == "full" else f", view {study.asked.view}"
+    view = "" if study.spec.view == "full" else f", view {study.spec.view}"
     parts = f", judged by {tuning.splits} inner folds" if tuning is not None and tuning.splits != 1 else ""
     return (
-        f"{study.asked.task} · {study.label} · fold {study.asked.fold}{view}{parts}: {spent}"
+        f"{study.spec.task} · {study.label} · fold {study.spec.fold}{view}{parts}: {spent}"
         f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{goes_on}{reason}"
     )
 
@@ -139,10 +140,10 @@ def _ranked(study: Study) -> list[Trial]:
 
 def _table_of(study: Study, shares: Mapping[str, float], ranked: Sequence[Trial], most: int) -> Table:
     """A table of at most so many configurations."""
-    asked = next((t for t in study.trials if t.number == 0), None) or _not_begun(study)
+    spec = next((t for t in study.trials if t.number == 0), None) or _not_begun(study)
     shown = list(ranked[:most])
-    if asked not in shown:
-        shown = [*shown[: most - 1], asked]
+    if spec not in shown:
+        shown = [*shown[: most - 1], spec]
     metric = METRICS[study.metric]
     unit = f" / {study.unit}" if metric.has_unit and study.unit else ""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -166,8 +167,8 @@ def _table_of(study: Study, shares: Mapping[str, float], ranked: Sequence[Trial]
 
 def _not_begun(study: Study) -> Trial:
     """What trial 0 will be, in no state."""
-    asked = study.asked.parameters
-    return Trial(number=0, state="complete", parameters={name: asked.get(name) for name in study.space})
+    spec = study.spec.parameters
+    return Trial(number=0, state="complete", parameters={name: spec.get(name) for name in study.space})
 
 
 def _value(trial: Trial) -> str:
@@ -218,7 +219,7 @@ def write_page(study: Study, folder: Path) -> Path:
         '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<title>{escape(study.name)}</title>\n<script src="{script.name}"></script>\n'
         "<style>body { font-family: sans-serif; margin: 1.5em; } div { overflow-x: auto; }</style>\n"
-        f"<h1>{escape(study.asked.task)}: {escape(study.label)}</h1>\n<p>{escape(heading(study))}</p>\n"
+        f"<h1>{escape(study.spec.task)}: {escape(study.label)}</h1>\n<p>{escape(heading(study))}</p>\n"
         + "\n".join(drawn)
         + "\n</html>\n"
     )
@@ -250,7 +251,7 @@ def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[C
     Raises:
         ConfigError: the storage of this URL cannot be used.
     """
-    studies, damaged = StudyFiles(folder).read_all()
+    studies, damaged = StudyStore(folder).read_all()
     problems: list[CrystalBenchError] = [*damaged]
     place = Storage(storage) if storage else Storage.below(folder)
     if place.file is None or place.file.is_file():
@@ -261,7 +262,7 @@ def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[C
             if storage:
                 raise
             problems.append(error)
-    return sorted(studies, key=lambda s: (s.asked.task, s.label, s.asked.view, s.asked.fold, s.name)), problems
+    return sorted(studies, key=lambda s: (s.spec.task, s.label, s.spec.view, s.spec.fold, s.name)), problems
 
 
 def _under_way(place: Storage) -> list[Study]:
@@ -271,7 +272,7 @@ def _under_way(place: Storage) -> list[Study]:
     except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(
             f"storage {place.shown}: holds something else than studies of this version of CrystalBench and Optuna "
-            f"({in_words(error)}); read it with the versions that made it"
+            f"({first_problem(error)}); read it with the versions that made it"
         ) from error
 
 
@@ -280,7 +281,7 @@ def chosen(studies: Sequence[Study], tasks: Sequence[str], models: Sequence[str]
     return [
         study
         for study in studies
-        if (not tasks or study.asked.task in tasks)
-        and (not models or study.label in models or study.asked.model in models)
-        and (not folds or study.asked.fold in folds)
+        if (not tasks or study.spec.task in tasks)
+        and (not models or study.label in models or study.spec.model in models)
+        and (not folds or study.spec.fold in folds)
     ]

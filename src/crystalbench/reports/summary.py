@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from crystalbench._files import write_text
+from crystalbench.data.views import FULL
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry
-from crystalbench.evaluation.metrics import METRICS
-from crystalbench.reports.files import rows_text, score_text, write_text
-from crystalbench.views import FULL
+from crystalbench.reports.files import rows_text, score_text
+from crystalbench.targets import METRICS
 
 START, END = "<!-- results -->", "<!-- /results -->"
 REFERENCES = ("RF-SCM/Magpie", "CGCNN v2019")

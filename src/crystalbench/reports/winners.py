@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crystalbench._files import write_text
+from crystalbench.data.views import view_names
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models import get_model, model_names
-from crystalbench.records import Asked
-from crystalbench.reports.files import write_text
-from crystalbench.studies import Study
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.study import Study
 from crystalbench.tasks import task_specs
-from crystalbench.views import view_names
 
 
 def to_suite(study: Study, results: Path | None = None) -> str:
@@ -33,50 +33,50 @@ def to_suite(study: Study, results: Path | None = None) -> str:
     best = study.best
     if best is None:
         raise ValueError(f"study {study.name}: no trial was finished")
-    asked = study.asked
-    parameters = {**asked.parameters, **best.parameters}
+    spec = study.spec
+    parameters = {**spec.parameters, **best.parameters}
     pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in parameters.items() if value is not None)
-    label = f"{study.label}, fold {asked.fold}'s"
+    label = f"{study.label}, fold {spec.fold}'s"
     place = "" if results is None else f"results = {_toml(results.as_posix())}\n"
     return (
-        f"# Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {asked.fold}.\n"
+        f"# Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {spec.fold}.\n"
         "# Found in the training part of this fold, which holds the test rows of the others.\n"
-        f"description = {_toml(f'{study.label} as it was tuned on fold {asked.fold}')}\n"
+        f"description = {_toml(f'{study.label} as it was tuned on fold {spec.fold}')}\n"
         f"{place}"
-        f"{_task_remark(asked)}tasks = [{_toml(asked.task)}]\n"
-        f"{_model_remark(asked)}{_none_remark(asked, parameters)}models = [\n"
-        f"    {{ model = {_toml(asked.model)}, label = {_toml(label)}, parameters = {{ {pairs} }} }},\n"
+        f"{_task_remark(spec)}tasks = [{_toml(spec.task)}]\n"
+        f"{_model_remark(spec)}{_none_remark(spec, parameters)}models = [\n"
+        f"    {{ model = {_toml(spec.model)}, label = {_toml(label)}, parameters = {{ {pairs} }} }},\n"
         "]\n\n"
         "[protocol]\n"
-        f"inner_folds = {asked.protocol.inner_folds}\n"
-        f"{_view_remark(asked)}views = [{_toml(asked.view)}]\n"
+        f"inner_folds = {spec.protocol.inner_folds}\n"
+        f"{_view_remark(spec)}views = [{_toml(spec.view)}]\n"
     )
 
 
-def _task_remark(asked: Asked) -> str:
-    if asked.task in task_specs():
+def _task_remark(spec: RunSpec) -> str:
+    if spec.task in task_specs():
         return ""
     return "# Not a registered task: write the path of its task file (.toml) instead.\n"
 
 
-def _model_remark(asked: Asked) -> str:
-    if asked.model in model_names() or _can_be_imported(asked):
+def _model_remark(spec: RunSpec) -> str:
+    if spec.model in model_names() or _can_be_imported(spec):
         return ""
-    if ":" not in asked.model:
+    if ":" not in spec.model:
         return "# Not a registered model: install the package that has it.\n"
-    return f"# Not a registered model: write where it is, {_toml(f'path/to/{asked.model}')}.\n"
+    return f"# Not a registered model: write where it is, {_toml(f'path/to/{spec.model}')}.\n"
 
 
-def _can_be_imported(asked: Asked) -> bool:
-    place, colon, _ = asked.model.rpartition(":")
+def _can_be_imported(spec: RunSpec) -> bool:
+    place, colon, _ = spec.model.rpartition(":")
     return bool(colon) and not place.endswith(".py")
 
 
-def _none_remark(asked: Asked, parameters: Mapping[str, Any]) -> str:
+def _none_remark(spec: RunSpec, parameters: Mapping[str, Any]) -> str:
     """TOML has no None, so that the model's default would stand where None won."""
     empty = [name for name, value in parameters.items() if value is None]
-    if empty and (asked.model in model_names() or _can_be_imported(asked)):
-        without = _without_value(asked.model)
+    if empty and (spec.model in model_names() or _can_be_imported(spec)):
+        without = _without_value(spec.model)
         empty = [name for name in empty if name not in without]
     if not empty:
         return ""
@@ -95,8 +95,8 @@ def _without_value(model: str) -> set[str]:
     return {field.name for field in fields if field.default is None}
 
 
-def _view_remark(asked: Asked) -> str:
-    if asked.view in view_names():
+def _view_remark(spec: RunSpec) -> str:
+    if spec.view in view_names():
         return ""
     return '# Not a registered view: write where it is, "path/to/file.py:name".\n'
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench._flat import as_index, offsets_of, segment_rows
+from crystalbench.data.flat import as_index, offsets_of, segment_rows
 
 CRYSTAL = "crystal"
 

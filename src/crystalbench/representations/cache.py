@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from crystalbench._flat import load_arrays, save_arrays
-from crystalbench._folders import cache_dir
-from crystalbench.crystals import Inputs
+from crystalbench._files import cache_dir
+from crystalbench.data.crystals import Inputs
+from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
-from crystalbench.representations._processes import allowed_processes
 from crystalbench.representations.arrays import Arrays
+from crystalbench.representations.processes import allowed_processes
 
 if TYPE_CHECKING:
     from crystalbench.representations.representation import Representation

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Element
 
-from crystalbench.crystals import Crystals, Inputs
-from crystalbench.elements import MAX_Z
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.elements import MAX_Z
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.representation import Representation
 
 if TYPE_CHECKING:
-    from crystalbench.compositions import Compositions
+    from crystalbench.data.compositions import Compositions
 
 MAGPIE_PROPERTIES = (
     "Number",

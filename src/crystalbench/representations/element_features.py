@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Element
 
-from crystalbench.elements import MAX_Z
+from crystalbench.data.elements import MAX_Z
 
 _BINS = 10
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalbench._flat import offsets_of, segment_rows
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import offsets_of, segment_rows
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.representation import Representation
 
 if TYPE_CHECKING:
-    from crystalbench.compositions import Compositions
+    from crystalbench.data.compositions import Compositions
 
 ELEMENT, PAIR = "element", "pair"
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.representations._nearest import nearest
-from crystalbench.representations._processes import by_chunks
 from crystalbench.representations.arrays import Arrays, Layout
+from crystalbench.representations.neighbors import nearest
+from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 
 _CHUNK = 512  # crystals that a process is given at once

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench._flat import offsets_of
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import offsets_of
 from crystalbench.errors import ConfigError
-from crystalbench.representations._processes import by_chunks
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import EDGE, SphereGraph
 

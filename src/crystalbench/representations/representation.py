@@ -15,7 +15,7 @@ from crystalbench.errors import ConfigError
 from crystalbench.plugins import source_digest
 
 if TYPE_CHECKING:
-    from crystalbench.crystals import Inputs
+    from crystalbench.data.crystals import Inputs
     from crystalbench.representations.arrays import Arrays
 
 

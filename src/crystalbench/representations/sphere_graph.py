@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from crystalbench._flat import offsets_of
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import offsets_of
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.representation import Representation

@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.samples import Predictions, Samples
+from crystalbench.data.views import View, get_view
 from crystalbench.errors import DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Needs, Progress, Runtime, silent
 from crystalbench.plugins import source_digest
-from crystalbench.records import Asked, Record, Rows, Seconds, SourceOf, Tuned, predicted, scores_for_json
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
+from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
+from crystalbench.results.spec import RunSpec
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
 from crystalbench.runs.protocol import inner_splits
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 from crystalbench.tasks.task import Task
-from crystalbench.views import View, get_view
 
 
 @dataclass(frozen=True)
-class Machine:
+class Resources:
     """Where runs run: torch device and threads."""
 
     device: str = "cpu"
@@ -35,7 +37,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Given:
+class CommandNames:
     """The words by which model and view were given.
 
     A place such as ``mine/my_model.py:Mine`` is needed to repeat a run, but a key must not depend on it, so it is not
@@ -47,7 +49,7 @@ class Given:
 
 
 @dataclass
-class Shown:
+class VisibleTask:
     """A task's inputs as a model may see them, with representations computed once for all folds.
 
     Attributes:
@@ -66,7 +68,7 @@ class Shown:
     _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, task: Task, view: View, needs: Needs, processes: int = 1) -> Shown:
+    def of(cls, task: Task, view: View, needs: Needs, processes: int = 1) -> VisibleTask:
         """What a model with these needs may see of a task under a view.
 
         Raises:
@@ -100,22 +102,22 @@ class Shown:
 
 
 def execute(
-    asked: Asked,
+    spec: RunSpec,
     label: str,
     model: type[Model],
     task: Task,
-    machine: Machine,
+    machine: Resources,
     progress: Progress = silent,
-    shown: Shown | None = None,
-    tuned: Tuned | None = None,
-    given: Given | None = None,
+    shown: VisibleTask | None = None,
+    tuned: TuningResult | None = None,
+    given: CommandNames | None = None,
 ) -> Record:
     """Do one run and return its record; nothing is written.
 
     The test part reaches the model once, without targets, after it was fitted.
 
     Args:
-        asked: what to do.
+        spec: specification of the run.
         label: the model's name in tables.
         model: the model class that ``asked.model`` names.
         task: the task that ``asked.task`` names, with the same digest.
@@ -125,21 +127,21 @@ def execute(
         tuned: what tuning found, where it was asked for.
         given: the words for model and view in the command that repeats the run; without them, the names asked.
     """
-    if (tuned is None) != (asked.tuning is None):
+    if (tuned is None) != (spec.tuning is None):
         raise ValueError("a run that asks for tuning is executed with what was found, and no other")
     reset_peak_memory()
-    shown = shown or Shown.of(task, get_view(asked.view), model.needs, machine.threads)
+    shown = shown or VisibleTask.of(task, get_view(spec.view), model.needs, machine.threads)
     shown.used.clear()
-    train_rows, test_rows = task.split(asked.fold)
-    splits = inner_splits(task.name, asked.fold, task.targets[train_rows], task.target.kind, asked.protocol)
+    train_rows, test_rows = task.split(spec.fold)
+    splits = inner_splits(task.name, spec.fold, task.targets[train_rows], task.target.kind, spec.protocol)
     test = shown.samples(test_rows, with_targets=False)
     fit_seconds, predict_seconds = 0.0, 0.0
     members: list[Predictions] = []
     parameters: int | None = None
     for number, (inner_train, inner_valid) in enumerate(splits):
-        member = model.from_configuration({**asked.parameters, **(tuned.parameters if tuned else {})})
+        member = model.from_configuration({**spec.parameters, **(tuned.parameters if tuned else {})})
         member.runtime = Runtime(
-            seed=asked.derived_seed("member", number),
+            seed=spec.derived_seed("member", number),
             device=machine.device,
             threads=machine.threads,
             progress=_member_progress(progress, number, len(splits)),
@@ -157,14 +159,14 @@ def execute(
     combined = combine(members, task.target.kind)
     targets = task.targets[test_rows]
     return Record(
-        asked=asked,
+        spec=spec,
         label=label,
         metric=task.metric,
         kind=str(task.target.kind),
         unit=task.target.unit,
         scores=scores_for_json(score(task.target.kind, targets, combined.values)),
         predictions=predicted(test.ids, targets, combined.values, combined.std),
-        rows=Rows(
+        rows=RowCounts(
             train=len(splits[0][0]),
             valid=len(splits[0][1]),
             test=len(test_rows),
@@ -172,17 +174,17 @@ def execute(
             task_total=task.rows_total,
             task_folds=len(task.fold_numbers),
         ),
-        seconds=Seconds(
+        seconds=Timings(
             featurise=round(shown.seconds, 4), fit=round(fit_seconds, 4), predict=round(predict_seconds, 4)
         ),
         peak_memory_mb=round(peak_memory_mb(), 1),
         n_parameters=parameters,
         device=machine.device,
         threads=machine.threads,
-        source=SourceOf(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
+        source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
         environment=environment(machine.device),
         model_source=source_digest(model),
-        command=repeat_command(asked, task, tuned, given),
+        command=repeat_command(spec, task, tuned, given),
         tuned=tuned,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -204,25 +206,27 @@ def combine(members: list[Predictions], kind: Kind) -> Predictions:
     return Predictions(values.mean(0), np.sqrt(variance))
 
 
-def repeat_command(asked: Asked, task: Task, tuned: Tuned | None = None, given: Given | None = None) -> str:
+def repeat_command(
+    spec: RunSpec, task: Task, tuned: TuningResult | None = None, given: CommandNames | None = None
+) -> str:
     """The command that repeats a run, given the data. What was tuned is tuned again, not set.
 
     Task files and tables are named without their folder; files of models and views as they were given.
     """
-    given = given or Given(asked.model, asked.view)
-    words: list[Any] = ["python", "-m", "benchmarks.run", "--task", task.source.task_file or asked.task]
+    given = given or CommandNames(spec.model, spec.view)
+    words: list[Any] = ["python", "-m", "benchmarks.run", "--task", task.source.task_file or spec.task]
     words += ["--model", given.model]
-    words += ["--fold", asked.fold, "--seed", asked.seed, "--view", given.view]
-    words += ["--inner-folds", asked.protocol.inner_folds, "--ensemble", asked.protocol.ensemble]
-    if (tuning := asked.tuning) is not None:
+    words += ["--fold", spec.fold, "--seed", spec.seed, "--view", given.view]
+    words += ["--inner-folds", spec.protocol.inner_folds, "--ensemble", spec.protocol.ensemble]
+    if (tuning := spec.tuning) is not None:
         budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]
         words += [*budget, "--tune-scheme", tuning.scheme]
         words += ["--tune-inner-folds", tuning.inner_folds, "--tune-splits", tuning.splits]
-    for name, value in asked.parameters.items():
+    for name, value in spec.parameters.items():
         if tuned is None or name not in tuned.parameters:
             words += ["--set", f"{name}={value}"]
     if task.source.verified == "ids":
-        words += ["--data", f"{asked.task}={task.source.name}"]
+        words += ["--data", f"{spec.task}={task.source.name}"]
     if task.is_partial:  # where a table has no more rows than these, a limit changes nothing
         words += ["--limit", len(task)]
     return shlex.join(map(str, words))

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.plugins import source_digest
-from crystalbench.records import Asked
-from crystalbench.runs.execute import Given
+from crystalbench.results.spec import RunSpec
+from crystalbench.runs.execute import CommandNames
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space, default_in, digest_of, space_of
-from crystalbench.views import FULL, View, full, get_view
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,21 @@ class Run:
     ``given`` holds the words by which the user gave model and view, for the command that repeats the run.
     """
 
-    asked: Asked
+    spec: RunSpec
     label: str
     model: type[Model]
     task: Task
     view: View = full
     space: Space = field(default_factory=dict)
-    given: Given | None = None
+    given: CommandNames | None = None
 
     @property
     def title(self) -> str:
         """One line for people."""
-        view = "" if self.asked.view == FULL else f", view {self.asked.view}"
-        seed = f", seed {self.asked.seed}" if self.asked.seed else ""
-        tuned = "" if self.asked.tuning is None else ", tuned"
-        return f"{self.task.name} · {self.label} · fold {self.asked.fold}{view}{seed}{tuned}"
+        view = "" if self.spec.view == FULL else f", view {self.spec.view}"
+        seed = f", seed {self.spec.seed}" if self.spec.seed else ""
+        tuned = "" if self.spec.tuning is None else ", tuned"
+        return f"{self.task.name} · {self.label} · fold {self.spec.fold}{view}{seed}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
                 seen = get_view(view)
                 for seed in dict.fromkeys(selection.seeds or suite.protocol.seeds):
                     for entry, model, space in able:
-                        given = Given(entry.model, view)
+                        given = CommandNames(entry.model, view)
                         runs.append(_run(task, entry, model, space, fold, seen, seed, suite, given))
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
@@ -129,9 +129,9 @@ def _run(
     view: View,
     seed: int,
     suite: Suite,
-    given: Given,
+    given: CommandNames,
 ) -> Run:
-    asked = Asked(
+    spec = RunSpec(
         task=task.name,
         data=task.digest,
         fold=fold,
@@ -147,7 +147,7 @@ def _run(
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"
-    return Run(asked, label, model, task, view, space, given)
+    return Run(spec, label, model, task, view, space, given)
 
 
 def _space(entry: ModelEntry, model: type[Model], suite: Suite, notes: _Notes) -> Space:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.records import Protocol, Tuning
-from crystalbench.samples import Kind
+from crystalbench.results.seeds import LARGEST, derived_seed
+from crystalbench.results.spec import ProtocolSpec, TuningSpec
+from crystalbench.targets import Kind
 from crystalbench.tuning.objective import InnerSplit
 
 
 def inner_splits(
-    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, protocol: Protocol, purpose: str = ""
+    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, protocol: ProtocolSpec, purpose: str = ""
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Inner training and validation rows for each member of the ensemble.
 
@@ -45,14 +44,14 @@ def inner_splits(
         )
     if len(targets) < parts:
         raise DataError(f"{task}: fold {fold} has {len(targets)} training rows, too few for {parts} inner folds")
-    seed = int.from_bytes(hashlib.sha256(f"{task}:{fold}{purpose}".encode()).digest()[:4], "big")
+    seed = derived_seed(f"{task}:{fold}{purpose}", below=LARGEST)
     stratify = kind is not Kind.REGRESSION and np.unique(targets, return_counts=True)[1].min() >= parts
     folds = (StratifiedKFold if stratify else KFold)(parts, shuffle=True, random_state=seed)
     return list(folds.split(np.zeros(len(targets)), targets if stratify else None))[: protocol.ensemble]
 
 
 def tuning_splits(
-    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, tuning: Tuning, protocol: Protocol
+    task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, tuning: TuningSpec, protocol: ProtocolSpec
 ) -> list[InnerSplit]:
     """Rows to fit, to validate and to judge by in tuning: an inner fold judges, the rest is cut as for any run.
 
@@ -70,7 +69,7 @@ def tuning_splits(
         ConfigError: fewer than two inner folds, or more that judge than there are.
         DataError: fewer rows than inner folds.
     """
-    outer = Protocol(inner_folds=tuning.inner_folds, ensemble=tuning.splits)
+    outer = ProtocolSpec(inner_folds=tuning.inner_folds, ensemble=tuning.splits)
     alone = protocol.model_copy(update={"ensemble": 1})
     splits = []
     for place, (rest, judged) in enumerate(inner_splits(task, fold, targets, kind, outer, ":tuning")):

@@ -11,10 +11,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from crystalbench._validation import problems
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.evaluation.metrics import main_metric
 from crystalbench.models import get_model, model_names
-from crystalbench.records import Protocol, Tuning
+from crystalbench.results.spec import ProtocolSpec, TuningSpec
+from crystalbench.targets import main_metric
 
 
 class _Strict(BaseModel):
@@ -41,7 +42,7 @@ class ModelEntry(_Strict):
 
 
 class ProtocolEntry(_Strict):
-    """The protocol of a suite; see `crystalbench.records.Protocol` for the first two."""
+    """The protocol of a suite; see `crystalbench.results.spec.ProtocolSpec` for the first two."""
 
     inner_folds: int = Field(default=10, ge=2)
     ensemble: int = Field(default=1, ge=1)
@@ -49,13 +50,13 @@ class ProtocolEntry(_Strict):
     folds: tuple[int, ...] | None = None
     views: tuple[str, ...] = ("full",)
 
-    def protocol(self) -> Protocol:
+    def protocol(self) -> ProtocolSpec:
         """What determines results."""
-        return Protocol(inner_folds=self.inner_folds, ensemble=self.ensemble)
+        return ProtocolSpec(inner_folds=self.inner_folds, ensemble=self.ensemble)
 
 
 class TuningEntry(_Strict):
-    """How a suite's models are tuned; see `crystalbench.records.Tuning`."""
+    """How a suite's models are tuned; see `crystalbench.results.spec.TuningSpec`."""
 
     trials: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -71,9 +72,9 @@ class TuningEntry(_Strict):
             raise ValueError("splits cannot be more than inner_folds")
         return self
 
-    def tuning(self, space: str, kind: str, metric: str) -> Tuning:
+    def tuning(self, space: str, kind: str, metric: str) -> TuningSpec:
         """What determines results, given the SHA-256 of a search space, and the kind and metric of a task."""
-        return Tuning(**self.model_dump(), space=space, metric="" if metric == main_metric(kind).name else metric)
+        return TuningSpec(**self.model_dump(), space=space, metric="" if metric == main_metric(kind).name else metric)
 
 
 class Suite(_Strict):
@@ -218,7 +219,7 @@ def parse_suite(path: Path) -> Suite:
     try:
         suite = Suite.model_validate({"name": path.stem, **content})
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, content)}") from error
+        raise ConfigError(f"{path}: {'; '.join(problems(error, _SECTIONS))}") from error
     return suite.model_copy(update={"tasks": tuple(_task_file(task, path.parent) for task in suite.tasks)})
 
 
@@ -232,21 +233,9 @@ def _task_file(task: str, folder: Path) -> str:
     return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
-def explain(error: ValidationError, content: dict[str, Any]) -> str:
-    """What is wrong with a suite, in words: the key, what it is, what it should be."""
-    lines = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _known_keys(problem["loc"])
-            lines.append(str(UnknownNameError("key", place.rpartition(".")[2] or place, known)))
-        else:
-            lines.append(f"{place}: {problem['msg']} (given: {problem['input']!r})")
-    return "; ".join(dict.fromkeys(lines))
-
-
-def _known_keys(place: tuple[int | str, ...]) -> list[str]:
-    for table, entry in (("protocol", ProtocolEntry), ("tuning", TuningEntry)):
-        if place[0] == table:
-            return list(entry.model_fields)
-    return list(ModelEntry.model_fields if place[0] == "models" else Suite.model_fields)
+_SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Suite,
+    ("models",): ModelEntry,
+    ("protocol",): ProtocolEntry,
+    ("tuning",): TuningEntry,
+}

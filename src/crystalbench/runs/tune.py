@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crystalbench.models.model import Progress, silent
-from crystalbench.records import Tuned
+from crystalbench.results.record import TuningResult
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import study_spec
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import Machine, Shown
+from crystalbench.runs.execute import Resources, VisibleTask
 from crystalbench.runs.plan import Run
 from crystalbench.runs.protocol import tuning_splits
-from crystalbench.studies import StudyFiles, asked_of_study
 from crystalbench.tuning import Objective, Search, Storage, default_in
 
 
@@ -27,18 +28,18 @@ class Tuner:
         since: when this call of the command began (seconds since the epoch).
     """
 
-    files: StudyFiles
+    files: StudyStore
     storage: Storage
-    machine: Machine
+    machine: Resources
     since: float
 
     @classmethod
-    def beside(cls, records: Path, storage: Storage | None, machine: Machine, since: float) -> Tuner:
+    def beside(cls, records: Path, storage: Storage | None, machine: Resources, since: float) -> Tuner:
         """With the studies beside a folder of records, in a sqlite file there if no other storage is given."""
         folder = records.parent / "studies"
-        return cls(StudyFiles(folder), storage or Storage.below(folder), machine, since)
+        return cls(StudyStore(folder), storage or Storage.below(folder), machine, since)
 
-    def tune(self, run: Run, shown: Shown, progress: Progress = silent) -> Tuned:
+    def tune(self, run: Run, shown: VisibleTask, progress: Progress = silent) -> TuningResult:
         """Search for the run's hyperparameters, or take them from the finished study.
 
         Raises:
@@ -48,26 +49,26 @@ class Tuner:
         search, objective = self._study(run, shown)
         return search.work(objective, progress).tuned()
 
-    def help(self, run: Run, shown: Shown) -> int:
+    def help(self, run: Run, shown: VisibleTask) -> int:
         """Do trials of a run that another process holds; returns their number."""
         search, objective = self._study(run, shown)
         return search.help(objective)
 
-    def _study(self, run: Run, shown: Shown) -> tuple[Search, Objective]:
+    def _study(self, run: Run, shown: VisibleTask) -> tuple[Search, Objective]:
         task = run.task
-        asked = asked_of_study(run.asked, task.fold_numbers[0])
-        assert asked.tuning is not None
-        training = shown.samples(task.split(asked.fold)[0], with_targets=True)
-        splits = tuning_splits(task.name, asked.fold, training.targets, task.target.kind, asked.tuning, asked.protocol)
+        spec = study_spec(run.spec, task.fold_numbers[0])
+        assert spec.tuning is not None
+        training = shown.samples(task.split(spec.fold)[0], with_targets=True)
+        splits = tuning_splits(task.name, spec.fold, training.targets, task.target.kind, spec.tuning, spec.protocol)
         machine = self.machine
-        objective = Objective(asked, run.model, training, splits, task.metric, machine.device, machine.threads)
+        objective = Objective(spec, run.model, training, splits, task.metric, machine.device, machine.threads)
         search = Search(
-            asked=asked,
+            spec=spec,
             label=run.label,
             metric=task.metric,
             unit=task.target.unit,
             space=run.space,
-            default=default_in(run.space, asked.parameters),
+            default=default_in(run.space, spec.parameters),
             storage=self.storage,
             files=self.files,
             environment=environment(machine.device),

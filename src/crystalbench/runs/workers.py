@@ -12,10 +12,12 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from crystalbench.models.model import Progress
-from crystalbench.records import Record, RecordStore
-from crystalbench.runs.engine import Outcome, Unwatched, Watcher, run_plan
-from crystalbench.runs.execute import Machine
+from crystalbench.results.record import Record
+from crystalbench.results.store import RecordStore
+from crystalbench.runs.execute import Resources
+from crystalbench.runs.observer import Observer, SilentObserver
 from crystalbench.runs.plan import Plan, Run, Selection, make_plan
+from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.tasks import DataSources
 from crystalbench.tuning.storage import Storage
@@ -29,12 +31,12 @@ class Work:
     selection: Selection
     sources: DataSources
     store: RecordStore
-    machine: Machine
+    machine: Resources
     since: float = field(default_factory=time.time)
     storage: Storage | None = None
 
 
-def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> Outcome:
+def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Observer) -> Outcome:
     """Do what is missing of a plan in several processes; a worker that dies loses at most its run in flight.
 
     Args:
@@ -48,7 +50,7 @@ def run_with_workers(plan: Plan, work: Work, workers: int, watcher: Watcher) -> 
     """
     context = multiprocessing.get_context("spawn")
     work = replace(work, sources=replace(work.sources, progress=None, download=False))
-    relay = _Relay({run.asked.key: run for run in plan.runs}, watcher)
+    relay = _Relay({run.spec.key: run for run in plan.runs}, watcher)
     processes: list[SpawnProcess] = []
     readers: list[Connection[Any, Any]] = []
     try:
@@ -105,7 +107,7 @@ class _Reporter:
             self.writer.send((time.monotonic(), *event))
 
     def started(self, run: Run) -> Progress:
-        key = run.asked.key
+        key = run.spec.key
         self.send("started", key)
 
         def progress(done: int, total: int, **numbers: float) -> None:
@@ -113,20 +115,20 @@ class _Reporter:
 
         return progress
 
-    def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        self.send("finished", run.asked.key, record, here)
+    def finished(self, run: Run, record: Record, *, computed: bool) -> None:
+        self.send("finished", run.spec.key, record, computed)
 
     def waiting(self, runs: list[Run]) -> None:
         return
 
     def failed(self, run: Run, reason: str) -> None:
-        self.send("failed", run.asked.key, reason)
+        self.send("failed", run.spec.key, reason)
 
 
 class _Relay:
     """Passes workers' events to a watcher; a run that several workers tell of counts once."""
 
-    def __init__(self, runs: dict[str, Run], watcher: Watcher) -> None:
+    def __init__(self, runs: dict[str, Run], watcher: Observer) -> None:
         self.runs, self.watcher = runs, watcher
         self.settled: set[str] = set()
         self.made = 0
@@ -140,33 +142,33 @@ class _Relay:
             done, total, numbers = details
             self._progress[key](done, total, **numbers)
         elif event == "finished" and key not in self.settled:
-            record, here = details
-            if not here and key in self._progress:
+            record, computed = details
+            if not computed and key in self._progress:
                 return  # found by one worker before the one that made it tells of it
             self.settled.add(key)
-            self.made += here
-            self.watcher.finished(run, record, here=here)
+            self.made += computed
+            self.watcher.finished(run, record, computed=computed)
         elif event == "failed" and key not in self.settled:
             self.settled.add(key)
             self.watcher.failed(run, *details)
 
 
-class _Rest(Unwatched):
+class _Rest(SilentObserver):
     """Tells only of runs that the workers left."""
 
-    def __init__(self, watcher: Watcher, settled: set[str]) -> None:
+    def __init__(self, watcher: Observer, settled: set[str]) -> None:
         self.watcher, self.settled = watcher, settled
 
     def started(self, run: Run) -> Progress:
         return self.watcher.started(run)
 
-    def finished(self, run: Run, record: Record, *, here: bool) -> None:
-        if run.asked.key not in self.settled:
-            self.watcher.finished(run, record, here=here)
+    def finished(self, run: Run, record: Record, *, computed: bool) -> None:
+        if run.spec.key not in self.settled:
+            self.watcher.finished(run, record, computed=computed)
 
     def waiting(self, runs: list[Run]) -> None:
         self.watcher.waiting(runs)
 
     def failed(self, run: Run, reason: str) -> None:
-        if run.asked.key not in self.settled:
+        if run.spec.key not in self.settled:
             self.watcher.failed(run, reason)

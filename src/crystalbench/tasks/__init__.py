@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from crystalbench.tasks.registry import get_task_spec, require_data, resolve_tasks, task_specs
 from crystalbench.tasks.sources import DataSources, parse_data_options
-from crystalbench.tasks.table import TableTaskSpec
+from crystalbench.tasks.tables.spec import TableTaskSpec
 from crystalbench.tasks.task import Availability, Source, Task, TaskSpec
 
 __all__ = [

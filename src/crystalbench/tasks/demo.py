@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalbench.errors import DataError
-from crystalbench.samples import Kind, Target
-from crystalbench.tasks._columns import crystals_of_columns
+from crystalbench.targets import Kind, Target
+from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.folds import kfold, stratified_kfold
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.task import Availability, Source, Task, TaskSpec

@@ -23,7 +23,7 @@ import requests
 from filelock import FileLock, Timeout
 
 from crystalbench.errors import DataError
-from crystalbench.tasks.official import OfficialTask
+from crystalbench.tasks.matbench.official import OfficialTask
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with a file name, the bytes that have arrived and the bytes expected (None where unknown)."""

@@ -1,20 +1,12 @@
 """Folds: for every row, the number of the fold whose test part it is in.
 
-The official folds of Matbench are made, not read: ``KFold`` (``StratifiedKFold`` for labels) of scikit-learn, five
-folds, shuffled with the seed 18012019 over the official order of the rows (Dunn et al., npj Comput. Mater. 6, 138
-(2020); the notebook of Matbench v0.1). Stratification needs the labels of all rows, also when a user holds some of
-them only, so the labels of the three classification tasks come with this package as bits.
-
-Folds of other data are made by `kfold`, `stratified_kfold`, `grouped_kfold` and `given_folds`. All are the same on
-every machine for the same input and seed.
+All are the same on every machine for the same input and seed. Those of Matbench are in
+`crystalbench.tasks.matbench.folds`.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import heapq
-import importlib.resources
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,94 +15,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.samples import Kind
-from crystalbench.tasks.official import official_task
 
 if TYPE_CHECKING:
     from sklearn.model_selection._split import _BaseKFold
 
-OFFICIAL_N_FOLDS = 5
-"""Number of folds of every official task."""
-
-OFFICIAL_SEED = 18012019
-"""Seed of the shuffle behind the official folds."""
-
 Folds: TypeAlias = NDArray[np.int16]
 """Test fold of every row, shape (n,), counted from 0."""
-
-# First 12 digits of the SHA-256 of the official folds as 8-bit integers: a scikit-learn that shuffles otherwise must
-# not go unnoticed. They are those of the split file in matbench 0.6.
-_DIGESTS: dict[str, str] = {
-    "matbench_steels": "e65cf256c3c1",
-    "matbench_jdft2d": "72e2b4bc7ea4",
-    "matbench_phonons": "5139ec1c5736",
-    "matbench_expt_gap": "9ed1c8241ec0",
-    "matbench_dielectric": "75ce477812f4",
-    "matbench_expt_is_metal": "31c1ed1c6526",
-    "matbench_glass": "73ff7620bfcb",
-    "matbench_log_gvrh": "d4f1c38e786d",
-    "matbench_log_kvrh": "d4f1c38e786d",
-    "matbench_perovskites": "78012772e6af",
-    "matbench_mp_gap": "0e4e0dea8fbe",
-    "matbench_mp_is_metal": "f56b0fe045c2",
-    "matbench_mp_e_form": "86b3e1f495cb",
-}
-
-
-@functools.cache
-def official_labels(name: str) -> NDArray[np.bool_]:
-    """Labels of all rows of an official classification task, in official order.
-
-    Args:
-        name: Matbench's name of the task, one of the three with labels.
-
-    Returns:
-        Labels, shape (n_samples,), read-only.
-
-    Raises:
-        UnknownNameError: there is no such task.
-        ConfigError: the task is a regression.
-    """
-    task = official_task(name)
-    if task.kind is not Kind.BINARY:
-        raise ConfigError(f"{name} is a {task.kind} task and has no labels.")
-    file = importlib.resources.files("crystalbench.tasks") / "data" / "official_labels.npz"
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as bits:
-        labels = np.unpackbits(bits[name], count=task.n_samples).astype(np.bool_)
-    labels.flags.writeable = False
-    return labels
-
-
-@functools.cache
-def official_folds(name: str) -> Folds:
-    """Official test fold of every row of a Matbench task.
-
-    Args:
-        name: Matbench's name of the task, for instance ``matbench_phonons``.
-
-    Returns:
-        Folds 0 to 4, shape (n_samples,), in official order, read-only.
-
-    Raises:
-        UnknownNameError: there is no such task.
-        DataError: the installed scikit-learn shuffles otherwise than the one that Matbench used.
-
-    Examples:
-        >>> official_folds("matbench_phonons")[:8].tolist()
-        [4, 0, 0, 3, 1, 4, 0, 3]
-    """
-    task = official_task(name)
-    if task.kind is Kind.BINARY:
-        folds = stratified_kfold(official_labels(name), OFFICIAL_N_FOLDS, OFFICIAL_SEED)
-    else:
-        folds = kfold(task.n_samples, OFFICIAL_N_FOLDS, OFFICIAL_SEED)
-    if _digest(folds) != _DIGESTS[name]:
-        raise DataError(
-            f"The folds made for {name} are not the official ones: the installed scikit-learn or numpy shuffles "
-            "otherwise. Please report it with both versions."
-        )
-    folds.flags.writeable = False
-    return folds
 
 
 def kfold(n: int, k: int, seed: int) -> Folds:
@@ -222,10 +132,6 @@ def given_folds(column: ArrayLike | Sequence[object]) -> Folds:
     if missing := sorted(set(range(int(present[-1]) + 1)) - set(present.tolist())):
         raise DataError(f"Folds must be numbered 0 to k - 1: found {present[-1]} but no row in fold {missing[0]}.")
     return folds
-
-
-def _digest(folds: Folds) -> str:
-    return hashlib.sha256(folds.astype(np.int8).tobytes()).hexdigest()[:12]
 
 
 def _check_k(k: int, most: int, of_what: str) -> None:

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.tasks.matbench import MatbenchTaskSpec
+from crystalbench.tasks.matbench.spec import MatbenchTaskSpec
 from crystalbench.tasks.sources import DataSources
-from crystalbench.tasks.table import TableTaskSpec
+from crystalbench.tasks.tables.spec import TableTaskSpec
 from crystalbench.tasks.task import TaskSpec
 
 ENTRY_POINTS = "crystalbench.tasks"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import platformdirs
 
-from crystalbench._folders import is_read_only
+from crystalbench._files import is_read_only
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.tasks.download import Progress, address_of, download_file
-from crystalbench.tasks.official import OFFICIAL, OfficialTask
+from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask
 
 SUFFIXES = (".json.gz", ".parquet")
 """Endings of the files that hold an official task: matminer's file, or a table with all or some of the rows."""

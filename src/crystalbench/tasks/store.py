@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from crystalbench._flat import digest_of, load_arrays, save_arrays
-from crystalbench._folders import cache_dir, is_read_only
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench._files import cache_dir, is_read_only
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import digest_of
+from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
-from crystalbench.samples import Kind, Target
+from crystalbench.targets import Kind, Target
 from crystalbench.tasks.task import Source, Task
 
 STORE_VERSION = 1

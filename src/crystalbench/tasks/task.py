@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.samples import Kind, Target
+from crystalbench.targets import Target
 
 if TYPE_CHECKING:
     from crystalbench.tasks.sources import DataSources
@@ -181,8 +181,3 @@ class TaskSpec(ABC):
     @abstractmethod
     def availability(self, sources: DataSources) -> Availability:
         """Whether the data is at hand, found without decoding it."""
-
-
-def default_metric(kind: Kind) -> str:
-    """The main metric of a task that does not name one."""
-    return {Kind.REGRESSION: "mae", Kind.BINARY: "rocauc_true", Kind.MULTICLASS: "balanced_accuracy"}[kind]

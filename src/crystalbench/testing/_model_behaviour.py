@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from crystalbench._flat import digest_of
-from crystalbench.crystals import joined
+from crystalbench.data.crystals import joined
+from crystalbench.data.flat import digest_of
+from crystalbench.data.samples import Samples
 from crystalbench.errors import DataError
 from crystalbench.models.model import Needs
-from crystalbench.samples import Samples
-from crystalbench.testing._model_case import (
-    ModelCase,
-    asked_crystals,
-    frozen,
-    renamed,
-    same,
-    training_crystals,
-)
+from crystalbench.testing._model_case import ModelCase, asked_crystals, frozen, renamed, same, training_crystals
 from crystalbench.testing._randomness import random_state, seed_all
 from crystalbench.testing.crystals import isolated_atom, large_cell, single_atoms
 from crystalbench.testing.report import Broken

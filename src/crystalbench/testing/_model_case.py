@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs, joined
+from crystalbench.data.crystals import Crystals, Inputs, joined
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, Needs, Progress, Runtime, hyperparameter_types, silent
 from crystalbench.representations import Arrays, Representation
-from crystalbench.samples import Kind, Predictions, Samples
+from crystalbench.targets import Kind
 from crystalbench.testing.crystals import changed, known_structures, random_crystals, read_only
 from crystalbench.testing.report import Attempts, Broken, Unchecked
 from crystalbench.testing.samples import TARGETS, targets_for

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.model import Invariance, Needs, hyperparameter_types, search_space
-from crystalbench.samples import Kind
+from crystalbench.targets import Kind
 from crystalbench.testing._model_case import ModelCase
 from crystalbench.testing.report import Broken
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 from crystalbench.models.model import Invariance
 from crystalbench.testing._model_case import ModelCase, asked_crystals
 from crystalbench.testing.crystals import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, joined
 from crystalbench.errors import CrystalBenchError
 from crystalbench.representations import Arrays, Representation
 from crystalbench.testing.crystals import known_structures, random_crystals

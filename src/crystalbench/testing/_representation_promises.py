@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from crystalbench._flat import digest_of, load_arrays, save_arrays
-from crystalbench.compositions import Compositions
-from crystalbench.crystals import Crystals, joined
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.flat import digest_of
+from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
 from crystalbench.representations import CRYSTAL, Arrays
 from crystalbench.testing._randomness import random_state, seed_all

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pymatgen.core import Lattice, Structure
 from scipy.spatial.transform import Rotation
 
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
 
 CRYSTAL_SYSTEMS = ("cubic", "tetragonal", "orthorhombic", "hexagonal", "trigonal", "monoclinic", "triclinic")
 

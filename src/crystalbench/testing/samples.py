@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
-from crystalbench.samples import Kind, Samples, Target
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.samples import Samples
+from crystalbench.targets import Kind, Target
 
 TARGETS = {
     Kind.REGRESSION: Target("energy", Kind.REGRESSION, "eV"),

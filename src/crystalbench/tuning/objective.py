@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.samples import Samples
 from crystalbench.errors import DataError
-from crystalbench.evaluation.metrics import METRICS, score
+from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Progress, Runtime
-from crystalbench.records import Asked
-from crystalbench.samples import Samples
-from crystalbench.studies import study_seed
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.study import study_seed
+from crystalbench.targets import METRICS
 from crystalbench.tuning.sampler import STEPS
 
 Report = Callable[[int, float], None]
@@ -48,7 +49,7 @@ class Objective:
         threads: threads.
     """
 
-    asked: Asked
+    spec: RunSpec
     model: type[Model]
     training: Samples
     splits: Sequence[InnerSplit]
@@ -69,9 +70,9 @@ class Objective:
         """
         values = []
         for place, split in enumerate(self.splits):
-            model = self.model.from_configuration({**self.asked.parameters, **found})
+            model = self.model.from_configuration({**self.spec.parameters, **found})
             model.runtime = Runtime(
-                seed=study_seed(self.asked, "trial", number, place),
+                seed=study_seed(self.spec, "trial", number, place),
                 device=self.device,
                 threads=self.threads,
                 progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if place == 0 else _quiet,

@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from crystalbench.records import Asked
-from crystalbench.studies import State, Study, Trial
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.study import State, Study, Trial
 from crystalbench.tuning.sampler import NUMBER
 from crystalbench.tuning.storage import Storage
 
@@ -62,10 +62,10 @@ def study_of(study: optuna.Study, **more: Any) -> Study:
     )
 
 
-def facts_of(asked: Asked, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:
+def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:
     """What a study in the storage knows of itself."""
     return {
-        "asked": asked.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json"),
         "label": label,
         "metric": metric,
         "higher_is_better": higher_is_better,

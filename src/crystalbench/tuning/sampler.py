@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from crystalbench.records import Asked
-from crystalbench.studies import study_seed
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.study import study_seed
 
 NUMBER = "number"
 """User attribute of a trial: its number in the budget. Optuna's own numbers also count tries that were cut short."""
@@ -39,8 +39,8 @@ class SeededTPE(BaseSampler):
         asked: what determines the study.
     """
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
         self._tpe = self._seeded(0)
 
     def _seeded(self, number: int) -> TPESampler:
@@ -50,7 +50,7 @@ class SeededTPE(BaseSampler):
                 n_startup_trials=STARTUP_TRIALS,
                 multivariate=True,
                 constant_liar=True,
-                seed=study_seed(self.asked, "sampler", number),
+                seed=study_seed(self.spec, "sampler", number),
             )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:

@@ -22,10 +22,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from crystalbench.errors import CrystalBenchError
-from crystalbench.evaluation.metrics import METRICS
 from crystalbench.models.model import Progress, silent
-from crystalbench.records import Asked
-from crystalbench.studies import Study, StudyFiles, study_name
+from crystalbench.results.spec import RunSpec
+from crystalbench.results.store import StudyStore
+from crystalbench.results.study import Study, study_name
+from crystalbench.targets import METRICS
 from crystalbench.tuning.objective import Report
 from crystalbench.tuning.reading import ERROR, FACTS, SECONDS, SET_ASIDE, WITHDRAWN, WORKER, counted, facts_of, study_of
 from crystalbench.tuning.sampler import NUMBER, STEPS, WARM_UP, SeededTPE, median_pruner
@@ -79,14 +80,14 @@ class Search:
         clock: seconds; time that does not count is left out.
     """
 
-    asked: Asked
+    spec: RunSpec
     label: str
     metric: str
     unit: str
     space: Mapping[str, BaseDistribution]
     default: Mapping[str, Any]
     storage: Storage
-    files: StudyFiles
+    files: StudyStore
     environment: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
     clock: Callable[[], float] = time.perf_counter
@@ -99,7 +100,7 @@ class Search:
             TuningError: every trial failed.
             ConfigError: the storage cannot be used.
         """
-        if found := self.files.find(self.asked):
+        if found := self.files.find(self.spec):
             return found
         with self.storage.for_people():
             self._join()
@@ -118,7 +119,7 @@ class Search:
         Returns:
             Number of trials done.
         """
-        if self.files.find(self.asked):
+        if self.files.find(self.spec):
             return 0
         done = 0
         with self.storage.for_people():
@@ -132,7 +133,7 @@ class Search:
 
     @property
     def _name(self) -> str:
-        return study_name(self.asked)
+        return study_name(self.spec)
 
     def _join(self) -> None:
         database = self.storage.database
@@ -141,14 +142,14 @@ class Search:
             self._study = optuna.create_study(
                 study_name=self._name,
                 storage=database,
-                sampler=SeededTPE(self.asked),
+                sampler=SeededTPE(self.spec),
                 pruner=median_pruner(),
                 direction="maximize" if metric.higher_is_better else "minimize",
                 load_if_exists=True,
             )
             if FACTS not in self._study.user_attrs:
                 space = space_as_json(self.space)
-                facts = facts_of(self.asked, self.label, metric.name, metric.higher_is_better, self.unit, space)
+                facts = facts_of(self.spec, self.label, metric.name, metric.higher_is_better, self.unit, space)
                 self._study.set_user_attr(FACTS, facts)
             self._set_failures_aside()
 
@@ -164,7 +165,7 @@ class Search:
 
     def _may_begin(self, number: int, mine: Mapping[int, FrozenTrial]) -> bool:
         """Whether the budget has room for a trial of this number, which was never begun."""
-        tuning = self.asked.tuning
+        tuning = self.spec.tuning
         assert tuning is not None
         if tuning.trials is not None:
             return number < tuning.trials
@@ -277,7 +278,7 @@ class Search:
         finished = [t for t in known if t.state.is_finished()]
         values = [t.value for t in finished if t.state is TrialState.COMPLETE and t.value is not None]
         best = {"best": (max if METRICS[self.metric].higher_is_better else min)(values)} if values else {}
-        tuning = self.asked.tuning
+        tuning = self.spec.tuning
         assert tuning is not None
         if tuning.trials is not None:
             progress(len(finished), tuning.trials, trial=number, trials=tuning.trials, **best)
@@ -297,7 +298,7 @@ class Search:
                 "the same command tries again"
             ) from self._failure
         with self.storage.locked(self._name):
-            if found := self.files.find(self.asked):  # another worker was faster
+            if found := self.files.find(self.spec):  # another worker was faster
                 return found
             self.files.write(study)
         return study

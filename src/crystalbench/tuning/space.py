@@ -9,9 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import create_trial
 
-from crystalbench._sealed import digest
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, search_space
+from crystalbench.results.sealed import digest
 
 Space = Mapping[str, BaseDistribution]
 

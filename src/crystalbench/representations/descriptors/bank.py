@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.representations._processes import by_chunks
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import cell, neighborhoods, radial, symmetry
 from crystalbench.representations.descriptors.one_crystal import FunctionPart, Part, each_crystal
+from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Element
 
-from crystalbench.elements import MAX_Z, SYMBOLS
+from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.errors import DataError
 from crystalbench.representations.composition import MAGPIE_PROPERTIES, magpie_table
 from crystalbench.representations.descriptors.symmetry import lattice_parameters

@@ -15,7 +15,7 @@ from crystalbench.representations.descriptors.space_group import Symmetry, find_
 from crystalbench.representations.descriptors.voronoi import Faces, tessellate
 
 if TYPE_CHECKING:
-    from crystalbench.crystals import Crystals
+    from crystalbench.data.crystals import Crystals
 
 FloatArray = npt.NDArray[np.float64]
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import moyopy
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, joined
-from crystalbench.representations._processes import by_chunks
+from crystalbench.data.crystals import Crystals, joined
+from crystalbench.representations.processes import by_chunks
 
 CELLS = ("primitive", "conventional")
 

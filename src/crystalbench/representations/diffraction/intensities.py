@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench._flat import segment_rows
-from crystalbench.crystals import Crystals
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.flat import segment_rows
 from crystalbench.representations.diffraction.scattering import form_factors, require_scattering
 
 _CHUNK = 1 << 18  # atoms times points worked on at once: few enough to stay near the processor

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench._flat import offsets_of
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.flat import offsets_of
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.diffraction.cells import CELLS, standard_cells

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.diffraction.cells import standard_cells

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.crystals import Crystals
-from crystalbench.elements import MAX_Z, SYMBOLS
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.errors import ConfigError, DataError
 
 SCATTERINGS = ("xray", "neutron")

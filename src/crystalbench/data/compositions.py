@@ -1,0 +1,128 @@
+"""Compositions as flat arrays: what a material is made of, without its structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymatgen.core import Composition
+
+from crystalbench.data.elements import MAX_Z, SYMBOLS
+from crystalbench.data.flat import as_index, digest_of, named, offsets_of, segment_rows
+from crystalbench.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Compositions:
+    """n compositions: element amounts stored one composition after another.
+
+    Attributes:
+        numbers: (m,) uint8, atomic numbers, ascending within a composition.
+        amounts: (m,) float64, amounts as given (atoms per formula or per cell; not normalised).
+        offsets: (n + 1,) int64, composition i owns entries ``offsets[i]:offsets[i + 1]``.
+        ids: (n,) str.
+    """
+
+    numbers: npt.NDArray[np.uint8]
+    amounts: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.str_]
+
+    @classmethod
+    def from_formulas(
+        cls, formulas: Sequence[str], ids: Sequence[str] | npt.NDArray[np.str_] | None = None
+    ) -> Compositions:
+        """Parse chemical formulas such as ``Ag(AuS)2`` or ``Fe0.62Ni0.38``.
+
+        Raises:
+            DataError: a formula cannot be read or is empty; names the id and the formula.
+        """
+        ids = named(ids, len(formulas))
+        numbers: list[int] = []
+        amounts: list[float] = []
+        counts: list[int] = []
+        for identifier, formula in zip(ids, formulas, strict=True):
+            try:
+                entries = _parse(formula)
+            except ValueError as error:
+                raise DataError(f"{identifier}: {formula!r} is not a chemical formula ({error})") from error
+            numbers.extend(z for z, _ in entries)
+            amounts.extend(amount for _, amount in entries)
+            counts.append(len(entries))
+        return cls(np.array(numbers, np.uint8), np.array(amounts, np.float64), offsets_of(counts), ids)
+
+    def __len__(self) -> int:
+        """Number of compositions."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, key: Any) -> Compositions:
+        """The compositions at a slice, mask or index array, in that order."""
+        index = as_index(key, len(self))
+        rows = segment_rows(self.offsets, index)
+        counts = np.diff(self.offsets)[index]
+        return Compositions(self.numbers[rows], self.amounts[rows], offsets_of(counts), self.ids[index])
+
+    @property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """(m,) the composition to which each entry belongs."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def totals(self) -> npt.NDArray[np.float64]:
+        """(n,) sum of the amounts of each; of crystals, the atoms of the cell."""
+        return np.asarray(np.bincount(self.owners, self.amounts, minlength=len(self)), dtype=np.float64)
+
+    @property
+    def fractions(self) -> npt.NDArray[np.float64]:
+        """(m,) atomic fractions: amounts divided by their sum within each composition."""
+        return self.amounts / self.totals[self.owners]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content; ids are not part of it."""
+        return digest_of({"numbers": self.numbers, "amounts": self.amounts, "offsets": self.offsets})
+
+    def reduced_formulas(self) -> list[str]:
+        """Reduced formula of each, e.g. ``Fe2O3``."""
+        return [Composition(self.amounts_of(i)).reduced_formula for i in range(len(self))]
+
+    def chemical_systems(self) -> list[str]:
+        """Chemical system of each: element symbols in alphabetical order, e.g. ``Fe-O``."""
+        return ["-".join(sorted(SYMBOLS[z] for z in self._numbers_of(i))) for i in range(len(self))]
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays to store."""
+        return {"numbers": self.numbers, "amounts": self.amounts, "offsets": self.offsets, "ids": self.ids}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Compositions:
+        """Inverse of `to_arrays`."""
+        return cls(arrays["numbers"], arrays["amounts"], arrays["offsets"], arrays["ids"])
+
+    def _numbers_of(self, i: int) -> npt.NDArray[np.uint8]:
+        return self.numbers[self.offsets[i] : self.offsets[i + 1]]
+
+    def amounts_of(self, i: int) -> dict[str, float]:
+        """Element symbols and amounts of composition i."""
+        amounts = self.amounts[self.offsets[i] : self.offsets[i + 1]]
+        return {SYMBOLS[z]: float(a) for z, a in zip(self._numbers_of(i), amounts, strict=True)}
+
+
+@lru_cache(maxsize=65536)
+def _parse(formula: str) -> tuple[tuple[int, float], ...]:
+    if not isinstance(formula, str) or not formula.strip():
+        raise ValueError("it is empty")
+    amounts: dict[int, float] = {}
+    for species, amount in Composition(formula).items():
+        number = int(species.Z)
+        if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
+            raise ValueError(f"{species} is not an element")
+        amounts[number] = amounts.get(number, 0.0) + float(amount)
+    entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
+    if not entries:
+        raise ValueError("it holds no element")
+    return entries

@@ -1,0 +1,179 @@
+"""The edges of quotient graphs: what they read of sites and shells, and sums over them.
+
+What costs time in networks over these graphs is element-wise work on the edges. So there are few passes over them, and
+backward passes are written out where automatic ones would take more.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from crystalbench.nn.batches import Batch
+
+SOURCES, NEIGHBORS, SHELLS = range(3)
+"""The parts of a table that edges read, in this order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """The edges of a batch of quotient graphs.
+
+    An edge reads three rows of a table, which has one for each site as a source, one for each site as a neighbour, and
+    one for each shell.
+
+    Attributes:
+        rows: (edges, 3) int64 rows of the table.
+        counts: (edges, 1) float, the neighbours of an atom that an edge stands for.
+        weights: (edges,) float, the edges of the whole graph that an edge stands for.
+        offsets: (sites + 1,) int64, where the edges of each source begin.
+        table_rows: number of rows of the table.
+    """
+
+    rows: Tensor
+    counts: Tensor
+    weights: Tensor
+    offsets: Tensor
+    table_rows: int
+
+    @classmethod
+    def of(cls, batch: Batch) -> Edges:
+        """Those of a batch of `QuotientGraph`."""
+        sources, sites, shells = batch["sources"], len(batch["numbers"]), len(batch["distances"])
+        rows = torch.stack([sources, batch["neighbors"] + sites, batch["shells"] + 2 * sites])
+        counts = batch["counts"].to(batch["distances"].dtype)
+        weights = counts * batch["multiplicities"][sources]
+        offsets = _where_begin(sources, sites)
+        return cls(rows.t().contiguous(), counts.unsqueeze(1), weights, offsets, 2 * sites + shells)
+
+    @functools.cached_property
+    def readers(self) -> tuple[Tensor, Tensor]:
+        """The edges that read the rows of the table, row after row, and where those of each row begin; for gradients.
+
+        (3 edges,) and (rows of the table + 1,) int64.
+        """
+        ordered, order = torch.sort(self.rows.t().flatten(), stable=True)
+        return order % max(1, len(self.rows)), _where_begin(ordered, self.table_rows)
+
+    @property
+    def sources(self) -> Tensor:
+        """(edges, 1) int64 the site at which each edge begins."""
+        return self.rows[:, :1]
+
+    def read(self, table: Tensor, first: int = SOURCES, last: int = SHELLS) -> Tensor:
+        """The sum of the rows that each edge reads: (edges, d).
+
+        Args:
+            table: (rows, d) the table, or only its parts from ``first`` to ``last``, both included.
+            first: the first part.
+            last: the last part.
+        """
+        result: Tensor = _Read.apply(table, self, first, last)  # type: ignore[no-untyped-call]
+        return result
+
+
+class _Read(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, edges: Edges, first: int, last: int) -> Tensor:
+        rows = edges.rows[:, first : last + 1]
+        if begin := first * (len(edges.offsets) - 1):  # the part does not begin where the whole table does
+            rows = rows - begin
+        ctx.edges, ctx.first, ctx.last, ctx.table = edges, first, last, slice(begin, begin + len(table) + 1)
+        return functional.embedding_bag(rows.contiguous(), table, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        readers, offsets = ctx.edges.readers
+        before = ctx.first * len(gradient)
+        readers, offsets = readers[before : (ctx.last + 1) * len(gradient)], offsets[ctx.table]
+        return sums(readers, gradient, offsets - before if before else offsets), None, None, None
+
+
+def _where_begin(ascending: Tensor, groups: int) -> Tensor:
+    """(groups + 1,) where the rows of each group begin; not by `torch.bincount`, which waits for a GPU."""
+    return torch.searchsorted(ascending, torch.arange(groups + 1, device=ascending.device))
+
+
+def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Sums of segments of chosen rows: the fastest there is, and the order of its additions is always the same.
+
+    Its gradients are those of `torch.nn.functional.embedding_bag`, which are slow.
+
+    Args:
+        rows: (k,) int64 rows of the values.
+        values: (rows, d).
+        offsets: (n + 1,) int64 where each segment of the k begins.
+        weights: (k,) factors.
+
+    Returns:
+        (n, d).
+    """
+    return functional.embedding_bag(
+        rows, values, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
+
+
+def offsets_of(counts: Tensor) -> Tensor:
+    """(n + 1,) int64 where each group begins, and where the last one ends, of their sizes (n,)."""
+    return functional.pad(counts.cumsum(0), (1, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Rows that are grouped one group after another, such as edges by source, or sites by crystal.
+
+    Attributes:
+        owners: (rows,) int64 the group of each row, ascending.
+        offsets: (groups + 1,) int64 where each group begins.
+        every: (rows,) int64 the numbers of the rows.
+    """
+
+    owners: Tensor
+    offsets: Tensor
+    every: Tensor
+
+    @classmethod
+    def of(cls, owners: Tensor, offsets: Tensor) -> Segments:
+        """From owners and offsets."""
+        return cls(owners, offsets, torch.arange(len(owners), device=owners.device))
+
+    @classmethod
+    def of_owners(cls, owners: Tensor, groups: int) -> Segments:
+        """From owners (rows,), ascending, of so many groups, some of which may be empty."""
+        return cls.of(owners, _where_begin(owners, groups))
+
+    @classmethod
+    def of_level(cls, batch: Batch, level: str) -> Segments:
+        """The rows of a level, by crystal."""
+        return cls.of(batch.owners[level], offsets_of(batch.counts[level]))
+
+    def sum(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums of each group: (groups, d).
+
+        Args:
+            values: (rows, d).
+            weights: (rows,) without gradients.
+        """
+        result: Tensor = _WeightedSum.apply(values, weights, self)  # type: ignore[no-untyped-call]
+        return result
+
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weights: Tensor, segments: Segments) -> Tensor:
+        ctx.segments, ctx.weights = segments, weights
+        return sums(segments.every, values, segments.offsets, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        owners, weights = ctx.segments.owners.unsqueeze(1), ctx.weights.unsqueeze(1)
+        return functional.embedding_bag(owners, gradient, mode="sum", per_sample_weights=weights), None, None

@@ -1,0 +1,81 @@
+"""Sealed files: JSON with a digest of its content, one line per field, written once and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crystalbench._validation import first_problem
+from crystalbench.errors import RecordError
+
+
+class Frozen(BaseModel):
+    """A part of a sealed file: immutable, without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Sealed(Frozen):
+    """The content of a sealed file.
+
+    Attributes:
+        noun: the word for it in messages.
+        remedy: what to do about a damaged file.
+    """
+
+    noun: ClassVar[str]
+    remedy: ClassVar[str]
+
+    def to_json(self) -> str:
+        """The text of the file: the content and a digest of it, one line per field."""
+        return seal(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "") -> Self:
+        """Read the text of a file.
+
+        Args:
+            text: the text.
+            name: name of the file, for messages.
+
+        Raises:
+            RecordError: the content is something else, or was changed after it was written.
+        """
+        name = name or cls.noun
+        try:
+            body, unchanged = unseal(text)
+            found = cls.model_validate(body)
+        except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
+            raise RecordError(f"{name}: is not a complete {cls.noun} ({first_problem(error)}); {cls.remedy}") from error
+        if not unchanged:
+            raise RecordError(f"{name}: was changed after it was written (its digest differs); {cls.remedy}")
+        return found
+
+
+def digest(body: Any) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(body: dict[str, Any]) -> str:
+    """The text of a sealed file: one line per field, then the digest."""
+    lines = [f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in body.items()]
+    lines.append(f' "digest": "{digest(body)}"')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def unseal(text: str) -> tuple[dict[str, Any], bool]:
+    """The content of a sealed file, and whether its digest is right.
+
+    Raises:
+        ValueError: the text is not JSON.
+        KeyError: there is no digest.
+        AttributeError, TypeError: the JSON is not an object.
+    """
+    body = json.loads(text)
+    written = body.pop("digest")
+    return body, written == digest(body)

@@ -1,0 +1,130 @@
+"""What a task predicts: kinds of target, and the facts of each metric. Imports nothing but errors.
+
+`crystalbench.evaluation.metrics` computes the scores that are declared here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crystalbench.errors import UnknownNameError
+
+
+class Kind(StrEnum):
+    """Kind of a target."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+
+
+KINDS = tuple(str(kind) for kind in Kind)
+"""Names of the kinds."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes:
+        name: column name of the property.
+        kind: regression, binary or multiclass.
+        unit: unit of a regression target, as written in tables; empty for none.
+        classes: class labels by class number; ``("false", "true")`` for binary targets.
+    """
+
+    name: str
+    kind: Kind
+    unit: str = ""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of a network: one per class for multiclass targets, otherwise one."""
+        return len(self.classes) if self.kind is Kind.MULTICLASS else 1
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Facts of a metric.
+
+    Attributes:
+        name: name in records and on the command line.
+        label: name in tables and figures.
+        higher_is_better: whether a larger score is better.
+        kinds: kinds of target that it applies to.
+        has_unit: whether it carries the unit of the target.
+    """
+
+    name: str
+    label: str
+    higher_is_better: bool
+    kinds: tuple[Kind, ...]
+    has_unit: bool = False
+
+
+_REGRESSION, _BINARY, _CLASSES = (Kind.REGRESSION,), (Kind.BINARY,), (Kind.BINARY, Kind.MULTICLASS)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("mae", "MAE", False, _REGRESSION, has_unit=True),
+        Metric("rmse", "RMSE", False, _REGRESSION, has_unit=True),
+        Metric("r2", "R²", True, _REGRESSION),
+        Metric("max_error", "max. error", False, _REGRESSION, has_unit=True),
+        Metric("accuracy", "accuracy", True, _CLASSES),
+        Metric("balanced_accuracy", "balanced accuracy", True, _CLASSES),
+        Metric("f1", "F1", True, _CLASSES),
+        Metric("rocauc", "ROC-AUC (Matbench, of labels)", True, _BINARY),
+        Metric("rocauc_true", "ROC-AUC", True, _CLASSES),
+        Metric("log_loss", "log loss", False, _CLASSES),
+    )
+}
+"""Every metric by name, in the order of the tables."""
+
+_MAIN = {Kind.REGRESSION: "mae", Kind.BINARY: "rocauc_true", Kind.MULTICLASS: "balanced_accuracy"}
+
+
+def get_metric(name: str) -> Metric:
+    """Look up a metric.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    try:
+        return METRICS[name]
+    except KeyError:
+        raise UnknownNameError("metric", name, METRICS) from None
+
+
+def metrics_of(kind: str) -> tuple[Metric, ...]:
+    """The metrics of a kind of target, in the order of the tables.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    check_kind(kind)
+    return tuple(metric for metric in METRICS.values() if kind in metric.kinds)
+
+
+def main_metric(kind: str) -> Metric:
+    """The metric by which tasks of a kind are ranked unless they name another.
+
+    The official classification tasks name Matbench's ``rocauc``.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    check_kind(kind)
+    return METRICS[_MAIN[Kind(kind)]]
+
+
+def check_kind(kind: str) -> None:
+    """Check the name of a kind of target.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError("kind of task", kind, KINDS)

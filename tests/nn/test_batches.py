@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers import random_crystals, repeatable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout
+
+
+def two_levels() -> Arrays:
+    """Four crystals with atoms and bonds; bonds point to atoms, atoms to bonds, crystals to atoms."""
+    atoms, bonds = np.array([0, 2, 3, 3, 7]), np.array([0, 1, 4, 4, 6])
+    return Arrays(
+        values={
+            "volume": np.array([10.0, 20, 30, 40]),
+            "first": np.array([1, 0, 0, 3], dtype=np.int32),
+            "mass": np.arange(7, dtype=np.float32)[:, None] * [1.0, 10.0],
+            "end": np.array([1, 0, 0, 0, 3, 2], dtype=np.int32),
+            "flag": np.arange(6) % 2 == 0,
+        },
+        layouts={
+            "volume": Layout(CRYSTAL),
+            "first": Layout(CRYSTAL, "atom"),
+            "mass": Layout("atom"),
+            "end": Layout("bond", "atom"),
+            "flag": Layout("bond"),
+        },
+        offsets={"atom": atoms, "bond": bonds},
+        length=4,
+    )
+
+
+@repeatable(25)
+@given(index=st.lists(st.integers(0, 8), min_size=1, max_size=12), seed=st.integers(0, 100))
+def test_a_batch_of_graphs_is_the_graphs_one_by_one(index: list[int], seed: int) -> None:
+    arrays = CrystalGraph(neighbors=5)(random_crystals(seed, 9))
+    batch = DeviceArrays(arrays, "cpu").batch(np.array(index))
+    start = 0
+    for position, i in enumerate(index):
+        one = arrays[[i]]
+        atoms = slice(start, start + len(one.values["numbers"]))
+        assert np.array_equal(batch["numbers"][atoms], one.values["numbers"])
+        assert np.array_equal(batch["neighbors"][atoms], one.values["neighbors"] + start)
+        assert np.array_equal(batch["distances"][atoms], one.values["distances"])
+        assert (batch.owners["atom"][atoms] == position).all()
+        assert batch.counts["atom"][position] == atoms.stop - atoms.start
+        start = atoms.stop
+    assert len(batch["numbers"]) == start
+    assert batch.size == len(index)
+
+
+def test_levels_may_point_to_each_other() -> None:
+    batch = DeviceArrays(two_levels(), "cpu").batch(np.array([3, 1, 0]))
+    assert batch["volume"].tolist() == [40, 20, 10]
+    assert batch["mass"][:, 0].tolist() == [3, 4, 5, 6, 2, 0, 1]
+    assert batch["end"].tolist() == [3, 2, 4, 4, 4, 6]  # atoms now start at 0, 4 and 5
+    assert batch["flag"].tolist() == [True, False, False, True, False, True]
+    assert batch.owners["bond"].tolist() == [0, 0, 1, 1, 1, 2]
+
+
+def test_an_array_of_crystals_may_point_to_atoms() -> None:
+    batch = DeviceArrays(two_levels(), "cpu").batch(np.array([3, 0]))
+    assert batch["first"].tolist() == [3, 4 + 1]
+
+
+def test_batches_have_the_types_that_networks_take() -> None:
+    batch = DeviceArrays(two_levels(), "cpu").batch(np.array([0]))
+    types = {name: value.dtype for name, value in batch.values.items()}
+    assert types["volume"] == types["mass"] == torch.float32
+    assert types["end"] == types["first"] == torch.int64
+    assert types["flag"] == torch.bool
+
+
+@repeatable(25)
+@given(index=st.lists(st.integers(0, 8), min_size=1, max_size=12), width=st.integers(1, 4))
+def test_sums_and_means_over_crystals(index: list[int], width: int) -> None:
+    crystals = random_crystals(3, 9)
+    batch = DeviceArrays(CrystalGraph(neighbors=2)(crystals), "cpu").batch(np.array(index))
+    chosen = crystals[index]
+    rows = np.random.default_rng(0).normal(size=(len(chosen.numbers), width))
+    parts = [rows[chosen.offsets[i] : chosen.offsets[i + 1]] for i in range(len(index))]
+    tensor = torch.from_numpy(rows)
+    np.testing.assert_allclose(batch.sum(tensor, "atom"), [p.sum(0) for p in parts], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(batch.mean(tensor, "atom"), [p.mean(0) for p in parts], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(batch.mean(tensor[:, 0], "atom"), [p[:, 0].mean() for p in parts], atol=1e-12)
+
+
+@repeatable(40)
+@given(n=st.integers(1, 60), size=st.integers(1, 70), seed=st.none() | st.integers(0, 9))
+def test_batches_hold_every_row_once_and_are_even(n: int, size: int, seed: int | None) -> None:
+    arrays = Arrays({"row": np.arange(n)}, {"row": Layout(CRYSTAL)}, {}, n)
+    order = None if seed is None else np.random.default_rng(seed).permutation(n)
+    batches = list(DeviceArrays(arrays, "cpu").batches(size, order))
+    seen = torch.cat([batch.index for batch in batches])
+    assert np.array_equal(seen, np.arange(n) if order is None else order)
+    assert np.array_equal(torch.cat([batch["row"] for batch in batches]), seen)
+    sizes = [batch.size for batch in batches]
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == -(-n // size)
+
+
+def test_the_arrays_themselves_are_not_touched() -> None:
+    arrays = two_levels()
+    for array in arrays.values.values():
+        array.flags.writeable = False
+    before = {name: array.copy() for name, array in arrays.values.items()}
+    batch = DeviceArrays(arrays, "cpu").batch(np.array([0, 3]))
+    for value in batch.values.values():
+        value.zero_()
+    assert all(np.array_equal(arrays.values[name], before[name]) for name in before)
+
+
+def test_rows_outside_are_refused() -> None:
+    with pytest.raises(IndexError):
+        DeviceArrays(two_levels(), "cpu").batch(np.array([4]))
