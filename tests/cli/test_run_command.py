@@ -37,8 +37,8 @@ def test_a_record_tells_the_command_that_repeats_it() -> None:
     assert first.exit_code == 0, first.output
     record = only_record()
     words = shlex.split(record.command)
-    assert words[:3] == ["python", "-m", "benchmarks.run"]
-    again = call("run", *words[3:], "--results", "again", "--threads", 1)
+    assert words[:2] == ["crystalbench", "run"]
+    again = call(*words[1:], "--results", "again", "--threads", 1)
     assert again.exit_code == 0, again.output
     repeated = only_record("again")
     assert repeated.spec == record.spec

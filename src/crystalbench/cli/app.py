@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,8 +84,14 @@ def run(
         str | None, typer.Option(help="Studies of several machines, e.g. postgresql://user@host/base.", metavar="URL")
     ] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
-    workers: Annotated[int, typer.Option(help="Processes that share the runs; threads are divided.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
+    ] = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never download data.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List tasks, models and suites, and stop.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
@@ -112,7 +119,8 @@ def run(
                 "too, or leave --storage out"
             )
         sources = _sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
-        _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers, storage)
+        folder = results or Path(chosen.results)
+        _run(chosen, selection, sources, folder, device, threads, workers, storage, keep_models=keep_models)
 
 
 @app.command("report")
@@ -180,17 +188,25 @@ def _run(
     sources: DataSources,
     results: Path,
     device: str,
-    threads: int | None,
-    workers: int,
+    threads: int,
+    workers: int | None,
     storage: str | None,
+    *,
+    keep_models: bool,
 ) -> None:
+    from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, usable_cores
+
+    since = time.time()
+    if threads > 1:
+        let_threads_sleep()
     from crystalbench.cli.show import LiveProgress
     from crystalbench.results.store import RecordStore
-    from crystalbench.runs.environment import physical_cores
-    from crystalbench.runs.execute import Resources
+    from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.locks import RunLocks
     from crystalbench.runs.plan import make_plan
-    from crystalbench.runs.scheduler import check_writable, run_plan
-    from crystalbench.runs.workers import Work, run_with_workers
+    from crystalbench.runs.runner import Runner
+    from crystalbench.runs.scheduler import run_plan
+    from crystalbench.runs.tune import Tuner
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
@@ -214,20 +230,18 @@ def _run(
     done = len(plan.runs) - len(missing)
     screen.print(f"suite {escape(suite.name)}: {len(plan.runs)} runs, {done} of them done", highlight=False)
     if missing:
-        check_writable(store.root)
-    if studies and any(run.spec.tuning for run in missing):
+        RunLocks(store.root).check_writable()
+    tuned = any(run.spec.tuning for run in missing)
+    if studies and tuned:
         studies.check()
-    tuned = any(run.spec.tuning for run in missing)  # in which several workers share a run
-    workers = workers if tuned else min(workers, max(1, len(missing)))
-    machine = Resources(device, threads or max(1, physical_cores() // workers))
+    workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
+    resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
+    tuner = Tuner.in_folder(results / "studies", studies, resources, since) if tuned else None
+    runner = Runner(resources, tuner, results / "models" if keep_models else None)
     live = LiveProgress(screen, len(plan.runs))
     try:
-        with live:
-            if workers == 1:
-                outcome = run_plan(plan, store, machine, live, storage=studies)
-            else:
-                work = Work(suite, selection, sources, store, machine, storage=studies)
-                outcome = run_with_workers(plan, work, workers, live)
+        with live, executor_for(runner, workers) as executor:
+            outcome = run_plan(plan, store, executor, live, since)
     except KeyboardInterrupt:
         screen.print(
             f"stopped after {live.done} of {len(plan.runs)} runs; the same command goes on from there", style="yellow"
