@@ -39,9 +39,9 @@ def test_help_explains_every_option() -> None:
 
 def test_help_tells_the_defaults() -> None:
     text = call("run", "--help").output
-    for default in ("demo", "per_fold", "5", "the cores of this machine", "cpu"):
+    for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
         assert f"[default: {default}]" in text
-    assert text.count("[default: 1]") == 2  # tune-splits, workers
+    assert text.count("[default: 1]") == 2  # tune-splits, threads
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -102,10 +102,12 @@ def run_models(
         >>> [record.spec.fold for record in result.records]
         [0, 1]
     """
-    chosen: Sequence[ModelChoice] = [models] if isinstance(models, str | type) else models
+    chosen = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     entries = [_entry(model, keeps_records=results is not None) for model in chosen]
     if workers is not None and workers < 1:
         raise ConfigError(f"workers = {workers}: give a positive number")
+    if isinstance(tuning, int) and tuning < 1:
+        raise ConfigError(f"tuning = {tuning}: give a positive number of trials, or None for no tuning")
     suite = Suite(
         name="run_models",
         tasks=(task.name,),
@@ -156,7 +158,7 @@ class _Calls:
         return {record.key for record in outcome.records} - set(outcome.models)
 
 
-def _entry(model: ModelChoice, *, keeps_records: bool) -> tuple[ModelEntry, type[Model]]:
+def _entry(model: object, *, keeps_records: bool) -> tuple[ModelEntry, type[Model]]:
     if isinstance(model, str):
         return ModelEntry(model=model), get_model(model)
     if not (inspect.isclass(model) and issubclass(model, Model)):

@@ -152,12 +152,18 @@ def _choices(
 
 
 def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Selection, notes: _Notes) -> Plan:
-    views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or suite.protocol.views)]
-    seeds = list(dict.fromkeys(selection.seeds or suite.protocol.seeds))
+    protocol = suite.protocol
+    if protocol.ensemble > protocol.inner_folds:
+        raise ConfigError(
+            f"ensemble = {protocol.ensemble} is more than inner_folds = {protocol.inner_folds}, but each member of an "
+            "ensemble is validated on another one of the inner folds"
+        )
+    views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
+    seeds = list(dict.fromkeys(selection.seeds or protocol.seeds))
     runs: list[Run] = []
     for task in tasks:
         able = [choice for choice in choices if _can(task, choice, notes)]
-        for fold in _selected_folds(task, selection.folds or suite.protocol.folds):
+        for fold in _selected_folds(task, selection.folds or protocol.folds):
             for name, view in views:
                 if view.name != FULL and not task.has_structures:
                     notes.left_out(f"the view {view.name} needs structures", task.name)
