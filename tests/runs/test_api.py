@@ -18,7 +18,7 @@ from crystalbench.models.dummy import Dummy
 from crystalbench.models.forests.magpie_forest import MagpieForest
 from crystalbench.results.store import RecordStore
 from crystalbench.runs import run_models
-from crystalbench.runs.execute import folder_of_models
+from crystalbench.runs.kept_models import folder_of_models
 from crystalbench.runs.suite import TuningEntry
 from crystalbench.tasks import DataSources, Task, get_task_spec
 

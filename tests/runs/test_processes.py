@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -328,6 +329,21 @@ def test_idle_workers_join_the_tuning_of_a_run(tmp_path: Path, monkeypatch: pyte
     lines = (tmp_path / "fits.txt").read_text().splitlines()
     assert len(lines) == 12 + 1
     assert len({line.split()[0] for line in lines}) == 2
+
+
+def test_help_is_abandoned_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "fits.txt"
+    monkeypatch.setenv("TUNE_LOG", str(log))
+    monkeypatch.setenv("TUNE_HANGS_AT", "1")
+    (run,) = planned(f"{TUNABLE}:Quiet", tuning=TuningEntry(trials=12, inner_folds=3)).runs
+    tuner = Tuner.in_folder(tmp_path / "studies", None, Resources(), 0.0)
+    begun = time.monotonic()
+    with ProcessExecutor(Runner(tuner=tuner), 2) as executor:
+        future = executor.help(run)
+        wait_for(lambda: log.exists())
+    assert time.monotonic() - begun < 50, "a fit hangs for 60 seconds"
+    with pytest.raises(RunFailedError, match="abandoned"):
+        future.result()
 
 
 # ---------------------------------------------------------------------- scripts

@@ -82,7 +82,7 @@ def board(store: RecordStore) -> list[list[str]]:
     return [[cell for i, cell in enumerate(line) if i != seconds] for line in lines]
 
 
-def test_every_run_leaves_a_record_and_is_not_done_again(suite: Path, store: RecordStore, log: Path) -> None:
+def test_every_run_leaves_a_record_and_is_not_computed_again(suite: Path, store: RecordStore, log: Path) -> None:
     plan = planned(suite)
     first = done(plan, store, notes := Notes())
     assert (first.computed, len(first.records), first.failures) == (8, 8, [])
@@ -96,7 +96,7 @@ def test_every_run_leaves_a_record_and_is_not_done_again(suite: Path, store: Rec
     assert [r.key for r in second.records] == [r.spec.key for r in plan.runs]
 
 
-def test_a_larger_plan_does_only_what_is_new(suite: Path, store: RecordStore, log: Path) -> None:
+def test_a_larger_plan_computes_only_what_is_new(suite: Path, store: RecordStore, log: Path) -> None:
     done(planned(suite, Selection(folds=[1])), store)
     assert len(fits(log)) == 2
     assert done(planned(suite), store).computed == 6
@@ -119,7 +119,7 @@ def test_a_failing_model_does_not_stop_the_others(suite: Path, store: RecordStor
     assert (again.computed, len(again.failures)) == (0, 1)
 
 
-def test_a_damaged_record_is_moved_aside_and_the_run_done_again(suite: Path, store: RecordStore, log: Path) -> None:
+def test_a_damaged_record_is_renamed_and_the_run_computed_again(suite: Path, store: RecordStore, log: Path) -> None:
     plan = planned(suite)
     done(plan, store)
     expected = board(store)
@@ -136,7 +136,7 @@ def test_a_damaged_record_is_moved_aside_and_the_run_done_again(suite: Path, sto
     assert len(fits(log)) == 10
 
 
-def test_a_run_that_another_process_does_is_waited_for(
+def test_the_scheduler_waits_for_a_run_of_another_process(
     suite: Path, store: RecordStore, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(suite, Selection(models=["plain"]))
@@ -195,7 +195,7 @@ def test_a_killed_command_goes_on_where_it_stopped(suite: Path, store: RecordSto
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what batch systems send
-def test_an_interrupted_command_says_so(suite: Path, store: RecordStore, log: Path, sent: signal.Signals) -> None:
+def test_an_interrupted_command_can_go_on(suite: Path, store: RecordStore, log: Path, sent: signal.Signals) -> None:
     process = started(suite, store.root.parent, TOY_HANGS_AT="3")
     wait_for(lambda: len(fits(log)) == 3)
     process.send_signal(sent)
@@ -206,13 +206,13 @@ def test_an_interrupted_command_says_so(suite: Path, store: RecordStore, log: Pa
     assert len(store.paths()) == 2
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(RecordError, match=r"records cannot be written there .* give another --results"):
         RunLocks(tmp_path / "results" / "records").check_writable()
 
 
-def test_a_full_disk_stops_the_command_and_leaves_nothing_half_done(
+def test_a_full_disk_stops_the_command_and_leaves_no_partial_file(
     suite: Path, store: RecordStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:

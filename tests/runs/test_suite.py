@@ -238,7 +238,7 @@ def test_options_tune_a_suite_and_change_how() -> None:
         (TUNED, {"splits": 6}, "tuning: splits cannot be more than inner_folds"),
     ],
 )
-def test_options_that_make_no_sense_are_told(suite: Suite, options: dict[str, Any], message: str) -> None:
+def test_options_that_make_no_sense_are_refused(suite: Suite, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         with_tuning(suite, **options)
 
@@ -252,6 +252,6 @@ def test_options_that_make_no_sense_are_told(suite: Suite, options: dict[str, An
         ("trails = 5", "Unknown key 'trails'. Did you mean 'trials'"),
     ],
 )
-def test_a_table_of_tuning_that_makes_no_sense_is_told(tmp_path: Path, table: str, message: str) -> None:
+def test_a_table_of_tuning_that_makes_no_sense_is_refused(tmp_path: Path, table: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(tmp_path, f"tasks = ['demo_*']\n[tuning]\n{table}\n")

@@ -202,6 +202,7 @@ def _run(
     from crystalbench.cli.show import LiveProgress
     from crystalbench.results.store import RecordStore
     from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.kept_models import without_models
     from crystalbench.runs.locks import RunLocks
     from crystalbench.runs.plan import make_plan
     from crystalbench.runs.runner import Runner
@@ -229,6 +230,9 @@ def _run(
     missing = [r for r in plan.runs if store.path_of(r.spec) is None]
     done = len(plan.runs) - len(missing)
     screen.print(f"suite {escape(suite.name)}: {len(plan.runs)} runs, {done} of them done", highlight=False)
+    if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, results / "models")):
+        text = f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again"
+        screen.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
     if missing:
         RunLocks(store.root).check_writable()
     tuned = any(run.spec.tuning for run in missing)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,24 +12,19 @@ import numpy as np
 
 from crystalbench.data.samples import Predictions
 from crystalbench.data.views import get_view
-from crystalbench.errors import SavingError
 from crystalbench.evaluation.metrics import score
-from crystalbench.models import save_model
 from crystalbench.models.model import Model, Progress, Runtime, silent
 from crystalbench.plugins import code_digest, source_digest
 from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames, repeat_command
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
+from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.targets import Kind
 from crystalbench.tasks.task import Task
-
-log = logging.getLogger(__name__)
-
-__all__ = ["Computed", "Resources", "VisibleTask", "combine", "compute", "execute", "folder_of_models"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ def execute(
     """
     computed = compute(spec, label, model, task, resources, progress, shown, tuned, names)
     if keep_models is not None:
-        save_models(computed, keep_models)
+        save_models(computed.record, computed.models, keep_models)
     return computed.record
 
 
@@ -171,37 +164,6 @@ def combine(members: Sequence[Predictions], kind: Kind) -> Predictions:
     own = [m.std**2 for m in members if m.std is not None]
     variance = values.var(0) + (np.mean(own, axis=0) if len(own) == len(members) else 0.0)
     return Predictions(values.mean(0), np.sqrt(variance))
-
-
-def folder_of_models(root: Path, record: Record) -> Path:
-    """The folder of the fitted models of a run: named as its record, with a folder ``member-<k>`` for each member."""
-    return root / record.file_name.removesuffix(".json")
-
-
-def save_models(computed: Computed, root: Path) -> bool:
-    """Save the fitted models of a run below a folder; they replace models saved by an earlier attempt.
-
-    Returns:
-        Whether all of them were saved. If not, a warning names the model and the reason.
-    """
-    folder = folder_of_models(root, computed.record)
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        for number, model in enumerate(computed.models):
-            save_model(model, folder / f"member-{number}")
-    except (SavingError, OSError) as error:
-        spec = computed.record.spec
-        log.warning(
-            "%s: the fitted model of %s, fold %d, seed %d, was not kept: %s",
-            computed.record.label,
-            spec.task,
-            spec.fold,
-            spec.seed,
-            error,
-        )
-        return False
-    return True
 
 
 def _total_parameters(members: Sequence[Model]) -> int | None:

@@ -28,7 +28,7 @@ class Ledger(Protocol):
         """Claim a run for this process; None if another process has claimed it."""
 
     def failure(self, run: Run) -> str | None:
-        """Why another process of the same command failed to compute a run; None if none did."""
+        """Why a run failed since this command began, perhaps in another command; None if it did not."""
 
     def keep(self, run: Run, record: Record) -> None:
         """Keep the record of a run.

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models.model import Progress, silent
-from crystalbench.runs.execute import Computed, compute, save_models
+from crystalbench.runs.execute import Computed, compute
 from crystalbench.runs.failures import RunFailedError
+from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.tune import Tuner
@@ -49,7 +50,7 @@ class Runner:
                 run.spec, run.label, run.model, run.task, self.resources, progress, shown, tuned, run.names
             )
             if self.keep_models is not None:
-                save_models(computed, self.keep_models)
+                save_models(computed.record, computed.models, self.keep_models)
         except (Exception, SystemExit) as error:
             log.debug("%s failed", run.title, exc_info=True)
             reason = str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
@@ -38,13 +39,14 @@ class EventServer:
         name = str(folder / "events")
         unix = os.name == "posix" and len(os.fsencode(name)) <= _LONGEST_SOCKET_NAME
         key = os.urandom(32)
-        self._listener = Listener(name if unix else ("localhost", 0), authkey=key)
+        self._listener = Listener(name if unix else ("localhost", 0), backlog=128, authkey=key)
         address: Any = self._listener.address
         self.place: Place = (address, key)
         self._callbacks: dict[int, Progress] = {}
         self._lock = threading.Lock()
         self._closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def expect(self, number: int, progress: Progress) -> None:
         """Pass the events of a call to a callback."""
@@ -57,20 +59,20 @@ class EventServer:
             self._callbacks.pop(number, None)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop accepting connections."""
         self._closed = True
-        with contextlib.suppress(OSError, EOFError, AuthenticationError):
-            address, key = self.place
-            Client(address, authkey=key).close()  # wakes the thread that accepts connections
-        self._listener.close()
+        with contextlib.suppress(OSError):
+            _touch(self.place[0])  # wakes the thread that accepts connections, if it still does
+        self._thread.join()
 
     def _accept(self) -> None:
-        while not self._closed:
-            try:
-                connection = self._listener.accept()
-            except (OSError, EOFError, AuthenticationError):  # a worker that was killed while it connected
-                continue
-            threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+        with self._listener:
+            while not self._closed:
+                try:
+                    connection = self._listener.accept()
+                except (OSError, EOFError, AuthenticationError):  # a worker that was killed while it connected
+                    continue
+                threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: Connection[Any, Any]) -> None:
         with connection:
@@ -85,6 +87,15 @@ class EventServer:
                         progress(done, total, **numbers)
                     except Exception:
                         log.exception("the progress of a run cannot be shown")
+
+
+def _touch(address: Address) -> None:
+    """Connect and hang up, without waiting for an answer."""
+    if isinstance(address, tuple):
+        socket.create_connection(address).close()
+    else:
+        with socket.socket(socket.AF_UNIX) as plain:
+            plain.connect(address)
 
 
 class EventClient:

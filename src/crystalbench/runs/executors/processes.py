@@ -89,13 +89,15 @@ class ProcessExecutor(Executor):
         return self._threads.submit(self._help, run)
 
     def close(self, *, abandon: bool = False) -> None:
-        """End all processes; unfinished calls fail if they are abandoned."""
-        if abandon:
-            self._closing.set()
-            for each in self._workers:
-                each.kill()
-        self._threads.shutdown(wait=True, cancel_futures=abandon)
+        """End all processes; unfinished calls fail if they are abandoned.
+
+        Help is always abandoned. The scheduler needs none when all runs have ended, and it could last for long.
+        """
         self._closing.set()
+        for each in self._workers:
+            if abandon or each.helps:
+                each.end(kill=True)
+        self._threads.shutdown(wait=True, cancel_futures=abandon)
         with ThreadPoolExecutor(self.slots) as threads:
             list(threads.map(_Worker.end, self._workers))
         self._events.close()
@@ -107,16 +109,19 @@ class ProcessExecutor(Executor):
         self._events.expect(number, progress)
         most = MOST_DEATHS if run.spec.tuning is None else MOST_DEATHS_TUNED
         try:
-            return self._call(run.title, most, worker.compute, packed, number)
+            return self._call(run.title, most, False, worker.compute, packed, number)
         finally:
             self._events.forget(number)
 
     def _help(self, run: Run) -> int:
-        return self._call(run.title, 1, worker.help_tuning, self._folder.pack(run))
+        return self._call(run.title, 1, True, worker.help_tuning, self._folder.pack(run))
 
-    def _call(self, title: str, most: int, function: Callable[..., worker.Reply[Value]], *arguments: Any) -> Value:
+    def _call(
+        self, title: str, most: int, helps: bool, function: Callable[..., worker.Reply[Value]], *arguments: Any
+    ) -> Value:
         """Call a function in a free process; a new one if it dies, but not for ever."""
         free = self._free.get()
+        free.helps = helps
         try:
             for deaths in itertools.count(1):
                 try:
@@ -138,11 +143,18 @@ class ProcessExecutor(Executor):
                     log.warning("%s: its worker process died; it is computed again", title)
             raise AssertionError
         finally:
+            free.helps = False
             self._free.put(free)
 
 
 class _Worker:
-    """A loky pool of one process, started again after it was ended."""
+    """A loky pool of one process. A new process is started for the next call if it was killed.
+
+    Attributes:
+        helps: whether it helps with the tuning of another run.
+    """
+
+    helps = False
 
     def __init__(self, arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
         self._arguments, self._environment = arguments, environment
@@ -165,10 +177,10 @@ class _Worker:
         """End the process at once; the next call starts a new one."""
         self._shut_down(kill=True)
 
-    def end(self) -> None:
-        """End the process for good, when its call is done."""
+    def end(self, *, kill: bool = False) -> None:
+        """End the process for good, when its call is done or at once; further calls are cancelled."""
         self._ended = True
-        self._shut_down(kill=False)
+        self._shut_down(kill=kill)
 
     def _shut_down(self, *, kill: bool) -> None:
         with self._lock:
