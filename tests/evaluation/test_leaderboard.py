@@ -10,6 +10,7 @@ from helpers import record, tuned_record
 
 from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
 from crystalbench.evaluation.published import published
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts, Timings
 from crystalbench.results.spec import ProtocolSpec
 
@@ -21,8 +22,12 @@ def folds(*maes: float | None, task: str = MINE, **changes: Any) -> list[Record]
     return [record(mae, task=task, fold=fold, **changes) for fold, mae in enumerate(maes)]
 
 
+def boards_of(records: list[Record]) -> list[Board]:
+    return leaderboards(scores_frame(records))
+
+
 def only(records: list[Record]) -> Board:
-    (board,) = leaderboards(records)
+    (board,) = boards_of(records)
     return board
 
 
@@ -108,7 +113,7 @@ def test_published_entries_stand_between_ours() -> None:
 def test_a_part_of_the_rows_has_a_board_of_its_own_without_rank_among_published_ones() -> None:
     whole = folds(1e4, task="matbench_phonons")
     part = folds(1e5, task="matbench_phonons", rows=partial(60), data="p" * 64)
-    boards = leaderboards([*part, *whole])
+    boards = boards_of([*part, *whole])
     assert [(b.rows, b.is_partial) for b in boards] == [(1265, False), (60, True)]
     assert [e.source for e in boards[1].entries[:2]] == [OURS, PUBLISHED]  # ours first, although it is the worst
     assert boards[0].entries[-1].source == OURS
@@ -116,13 +121,13 @@ def test_a_part_of_the_rows_has_a_board_of_its_own_without_rank_among_published_
 
 
 def test_other_rows_of_the_same_number_are_another_board() -> None:
-    boards = leaderboards([*folds(1.0, data="a" * 64), *folds(1.0, data="b" * 64)])
+    boards = boards_of([*folds(1.0, data="a" * 64), *folds(1.0, data="b" * 64)])
     assert len(boards) == 2
 
 
 def test_tasks_come_by_name() -> None:
-    assert [b.task for b in leaderboards([*folds(1.0, task="b"), *folds(1.0, task="a")])] == ["a", "b"]
-    assert leaderboards([]) == []
+    assert [b.task for b in boards_of([*folds(1.0, task="b"), *folds(1.0, task="a")])] == ["a", "b"]
+    assert boards_of([]) == []
 
 
 def test_one_label_with_different_settings_is_told_apart() -> None:
@@ -181,15 +186,17 @@ def test_the_board_does_not_depend_on_the_order_of_the_records() -> None:
         *folds(1.5, parameters={"width": 1}),
         *folds(9.0, rows=partial(60), data="p" * 64),
     ]
-    expected = leaderboards(records)
+    expected = boards_of(records)
     rng = np.random.default_rng(0)
     for _ in range(5):
-        assert leaderboards([records[i] for i in rng.permutation(len(records))]) == expected
+        assert boards_of([records[i] for i in rng.permutation(len(records))]) == expected
 
 
 def test_leaderboards_and_reports_do_without_torch() -> None:
     program = (
-        "import sys, crystalbench.evaluation.leaderboard, crystalbench.reports.files, crystalbench.reports.screen\n"
+        "import sys, crystalbench.evaluation.comparison, crystalbench.evaluation.leaderboard\n"
+        "import crystalbench.evaluation.paired, crystalbench.results.loading\n"
+        "import crystalbench.reports.files, crystalbench.reports.plots, crystalbench.reports.screen\n"
         "print([name for name in ('torch', 'lightgbm', 'matminer.featurizers') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
@@ -203,7 +210,7 @@ def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
     default = [record(float(f), fold=f, seed=s) for f in (0, 1, 2) for s in (0, 1)]
     others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="no_chemistry")]
     tuned = [tuned_record(f + 0.5 * s, fold=f, seed=s) for f in (1, 2, 3) for s in (0, 1)]
-    (board,) = leaderboards([*default, *others, *tuned])
+    (board,) = boards_of([*default, *others, *tuned])
     (entry,) = [e for e in board.entries if e.protocol == "tuned"]
     assert entry.gain["mae"].folds == {1: 0.25, 2: 0.25}
     assert (entry.gain["mae"].mean, entry.gain["mae"].std) == (0.25, 0.0)
@@ -214,12 +221,12 @@ def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
 
 def test_folds_on_which_the_default_was_kept_are_known() -> None:
     tuned = [tuned_record(1.0, fold=f, best=0 if f in (0, 2) else 5) for f in range(3)]
-    (board,) = leaderboards([*(record(fold=f) for f in range(3)), *tuned])
+    (board,) = boards_of([*(record(fold=f) for f in range(3)), *tuned])
     by_protocol = {e.protocol: e.kept for e in board.entries if e.source == "ours"}
     assert by_protocol == {"default": frozenset(), "tuned": {0, 2}}
 
 
 def test_searches_of_different_budgets_are_different_entries() -> None:
-    (board,) = leaderboards([record(), tuned_record(trials=10), tuned_record(trials=20)])
+    (board,) = boards_of([record(), tuned_record(trials=10), tuned_record(trials=20)])
     names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}
     assert names == {("dummy", "default"), ("dummy (tuning_trials=10)", "tuned"), ("dummy (tuning_trials=20)", "tuned")}

@@ -12,7 +12,8 @@ from helpers import record
 
 from crystalbench.errors import DataError
 from crystalbench.evaluation import paired
-from crystalbench.evaluation.paired import PairedErrors, predicted_rows, reduction, share
+from crystalbench.evaluation.paired import PairedErrors, PredictedRows, predicted_rows, reduction, share
+from crystalbench.results.frames import predictions_frame, scores_frame
 from crystalbench.results.record import Record, RecordedPredictions, RowCounts
 
 TASK = "lengths"
@@ -28,6 +29,10 @@ def made(values: dict[str, float], *, task_rows: int = 4, total: int = 4, folds:
     return record(**{"task": TASK, "label": "plain", "predictions": predictions, "rows": rows, "unit": "m", **changes})
 
 
+def rows_of(records: list[Record], task: str) -> tuple[dict[str, PredictedRows], list[str]]:
+    return predicted_rows(scores_frame(records), predictions_frame(records), task)
+
+
 def both_folds(shift: float, **changes: Any) -> list[Record]:
     first, second = {"d": 8.0 + shift, "b": 2.0 + shift}, {"c": 4.0 + shift, "a": 1.0 - shift}
     return [made(first, fold=0, **changes), made(second, fold=1, **changes)]
@@ -37,51 +42,51 @@ def both_folds(shift: float, **changes: Any) -> list[Record]:
 
 
 def test_folds_are_joined_and_sorted_by_id() -> None:
-    parts, notes = predicted_rows(both_folds(0.5), TASK)
+    parts, notes = rows_of(both_folds(0.5), TASK)
     assert notes == []
     assert list(parts) == ["plain"]
     part = parts["plain"]
     assert part.ids.tolist() == ["a", "b", "c", "d"]
     assert part.targets.tolist() == [1, 2, 4, 8]
     assert part.values.tolist() == [[0.5, 2.5, 4.5, 8.5]]
-    assert (part.unit, part.seeds, part.parameters["width"]) == ("m", 1, 64)
+    assert (part.unit, part.seeds, part.settings["width"]) == ("m", 1, 64)
 
 
 def test_errors_are_means_over_the_seeds_not_errors_of_the_mean() -> None:
-    parts, _ = predicted_rows([*both_folds(1.0, seed=0), *both_folds(-3.0, seed=5)], TASK)
+    parts, _ = rows_of([*both_folds(1.0, seed=0), *both_folds(-3.0, seed=5)], TASK)
     assert parts["plain"].seeds == 2
     assert parts["plain"].errors.tolist() == [2, 2, 2, 2]
 
 
 def test_other_tasks_views_and_kinds_do_not_count() -> None:
     others = [made({"a": 0.0}, task="widths"), made({"a": 0.0}, view="no_chemistry"), made({"a": 0.0}, kind="binary")]
-    assert predicted_rows(others, TASK) == ({}, [])
-    parts, notes = predicted_rows([*both_folds(0.5), *others], TASK)
+    assert rows_of(others, TASK) == ({}, [])
+    parts, notes = rows_of([*both_folds(0.5), *others], TASK)
     assert parts["plain"].errors.tolist() == [0.5] * 4
     assert notes == []
 
 
 def test_a_tuned_model_has_a_name_of_its_own() -> None:
     records = [*both_folds(0.5), *both_folds(0.25, tuning={"trials": 3})]
-    assert list(predicted_rows(records, TASK)[0]) == ["plain", "plain (tuned)"]
+    assert list(rows_of(records, TASK)[0]) == ["plain", "plain (tuned)"]
 
 
 def test_of_several_configurations_the_last_is_taken_and_it_is_said() -> None:
     old = both_folds(0.5, parameters={"width": 8}, finished="2025-01-02T00:00:00+00:00")
     new = both_folds(0.25, parameters={"width": 9}, finished="2025-01-03T00:00:00+00:00")
     for records in (old + new, new + old):
-        parts, notes = predicted_rows(records, TASK)
-        assert parts["plain"].parameters == {"width": 9}
+        parts, notes = rows_of(records, TASK)
+        assert parts["plain"].settings["width"] == 9
         assert parts["plain"].errors.tolist() == [0.25] * 4
         assert notes == ["lengths: plain has 2 configurations; the one finished last is taken"]
 
 
 def test_seeds_that_lack_folds_are_left_out() -> None:
     records = [*both_folds(0.5, seed=0), both_folds(9.0, seed=1)[0]]
-    parts, notes = predicted_rows(records, TASK)
+    parts, notes = rows_of(records, TASK)
     assert parts["plain"].seeds == 1
     assert notes == ["lengths: plain lacks folds of 1 of 2 seeds, left out"]
-    parts, notes = predicted_rows(records[2:], TASK)
+    parts, notes = rows_of(records[2:], TASK)
     assert parts == {}
     assert notes == ["lengths: plain lacks folds of 1 of 1 seeds, left out"]
 
@@ -89,10 +94,10 @@ def test_seeds_that_lack_folds_are_left_out() -> None:
 def test_of_different_rows_the_most_are_taken() -> None:
     whole = both_folds(0.5, data="1" * 64)
     part = [made({"a": 1.0}, data="2" * 64, task_rows=2, folds=1, finished="2026-01-01T00:00:00+00:00")]
-    parts, notes = predicted_rows(part + whole, TASK)
+    parts, notes = rows_of(part + whole, TASK)
     assert parts["plain"].ids.tolist() == ["a", "b", "c", "d"]
     assert notes == ["lengths: 1 records of other rows or targets are left out, 2 of 4 rows are taken"]
-    parts, notes = predicted_rows(part, TASK)
+    parts, notes = rows_of(part, TASK)
     assert parts["plain"].ids.tolist() == ["a"]
     assert notes == ["lengths: only 2 of its 4 rows were used"]
 
@@ -100,9 +105,9 @@ def test_of_different_rows_the_most_are_taken() -> None:
 def test_records_that_contradict_each_other_are_refused() -> None:
     other = made({"a": 1.0, "b": 2.0}, label="other", folds=1)
     with pytest.raises(DataError, match="lengths: other and plain have different test rows or targets"):
-        predicted_rows([*both_folds(0.5), other], TASK)
+        rows_of([*both_folds(0.5), other], TASK)
     with pytest.raises(DataError, match="lengths: plain: its seeds have different test rows"):
-        predicted_rows([made({"a": 1.0}, folds=1), made({"b": 2.0}, folds=1, seed=1)], TASK)
+        rows_of([made({"a": 1.0}, folds=1), made({"b": 2.0}, folds=1, seed=1)], TASK)
 
 
 # ---------------------------------------------------------------------- the bootstrap

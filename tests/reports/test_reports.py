@@ -13,8 +13,13 @@ from rich.console import Console
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
-from crystalbench.reports.files import COLUMNS, notes, places, score_text, to_csv, to_markdown, write_leaderboards
+from crystalbench.reports.boards import notes, places
+from crystalbench.reports.csv import COLUMNS, to_csv
+from crystalbench.reports.files import write_leaderboards
+from crystalbench.reports.formatting import score_text
+from crystalbench.reports.markdown import to_markdown
 from crystalbench.reports.screen import screen_table
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts
 from crystalbench.targets import METRICS
 
@@ -23,6 +28,10 @@ PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_fol
 
 def folds(*maes: float | None, **changes: Any) -> list[Record]:
     return [record(mae, fold=fold, **changes) for fold, mae in enumerate(maes)]
+
+
+def boards_of(records: list[Record]) -> list[Board]:
+    return leaderboards(scores_frame(records))
 
 
 def entry_with(**scores: Score) -> Entry:
@@ -40,7 +49,7 @@ def classification(task: str = "matbench_mp_is_metal", **changes: Any) -> list[R
 def boards() -> list[Board]:
     """A complete board, a partial one, a classification, and names that need care."""
     long_name = "a_model_with_quite_a_long_name_and_more (wide|deep)"
-    return leaderboards(
+    return boards_of(
         [
             *folds(28.5, 30.25, 29.0, 31.0, 27.75),
             *folds(40.0, 41.0, model="x", label=long_name),
@@ -62,7 +71,7 @@ def test_the_columns_of_the_csv_file() -> None:
 
 
 def test_a_row_of_the_csv_file() -> None:
-    (board,) = leaderboards(folds(1.0, 2.0, 6.0, task="mine"))
+    (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
     assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
@@ -91,7 +100,7 @@ def test_every_defined_score_is_in_the_csv_file_and_no_other(boards: list[Board]
 @pytest.fixture
 def tuned_board() -> Board:
     """One model as it is and tuned, and another that was tuned on the first fold alone."""
-    (board,) = leaderboards(
+    (board,) = boards_of(
         [
             *folds(1.0, 2.0, 3.0, task="mine"),
             *[tuned_record(mae, fold=f, task="mine", best=0 if f else 3) for f, mae in enumerate((0.5, 2.25))],
@@ -177,7 +186,7 @@ def test_ranks_are_given_to_what_can_be_compared(boards: list[Board]) -> None:
     assert complete.count(False) == 2
     assert places(whole) == [*range(1, complete.count(True) + 1), None, None]
     assert places(part) == [1, *[None] * (len(part.entries) - 1)]
-    (undefined,) = leaderboards(folds(None, task="mine"))
+    (undefined,) = boards_of(folds(None, task="mine"))
     assert places(undefined) == [None]
 
 
@@ -236,7 +245,7 @@ def test_scores_whose_best_is_one_have_four_decimals_however_small() -> None:
     ],
 )
 def test_the_folds_say_how_often_they_were_repeated(repetitions: list[tuple[int, int]], shown: str) -> None:
-    (board,) = leaderboards([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
+    (board,) = boards_of([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
     assert f"| full | {shown} |" in to_markdown([board])
 
 
@@ -270,7 +279,7 @@ def rendered(board: Board, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 220])
 def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: int) -> None:
-    large = leaderboards(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
+    large = boards_of(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
     for board in [*boards, *large]:
         lines = rendered(board, width)
         assert max(map(len, lines)) <= width
@@ -290,7 +299,7 @@ def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: 
 def test_names_are_broken_at_spaces_alone(width: int, view: str) -> None:
     names = ("descriptor_forest", "hybrid_diffraction")
     made = [tuned_record(label=name, task="mine", scheme="first_fold", view=view) for name in names]
-    (board,) = leaderboards([*made, *folds(2.0, 3.0, label=names[0], task="mine")])
+    (board,) = boards_of([*made, *folds(2.0, 3.0, label=names[0], task="mine")])
     lines = rendered(board, width)
     assert max(map(len, lines)) <= width
     shown = [line[:40].split() for line in lines]
@@ -300,7 +309,7 @@ def test_names_are_broken_at_spaces_alone(width: int, view: str) -> None:
 
 def test_a_name_has_all_the_room_that_the_numbers_leave() -> None:
     """A name that just fits stays in one line, and the table is then as wide as the terminal."""
-    (board,) = leaderboards([tuned_record(1.0, label="two words", fold=fold, task="mine") for fold in range(5)])
+    (board,) = boards_of([tuned_record(1.0, label="two words", fold=fold, task="mine") for fold in range(5)])
     needed = max(map(len, rendered(board, 95)))
     lines = rendered(board, needed)
     assert max(map(len, lines)) == needed
@@ -312,7 +321,7 @@ def test_a_name_has_all_the_room_that_the_numbers_leave() -> None:
 
 def test_square_brackets_are_shown_as_they_are() -> None:
     label = "cgcnn [/x] [wide]"
-    (board,) = leaderboards(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
+    (board,) = boards_of(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
     text = "\n".join(rendered(board, 120))
     for part in ("mine [red] (", label, "MAE / [eV]"):
         assert part in text

@@ -91,7 +91,7 @@ def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> N
     counts = "8 of 8 trials (1 pruned, 1 failed), 16 s; failed with: no bowl"
     assert heading(study()) == f"matbench_phonons · mine · fold 0: {counts}"
     header, _, values, ranks, *rows = (line.split() for line in text.splitlines() if line.strip())
-    assert header == ["importance", *["trial", "5", "trial", "4", "trial", "6", "as", "asked"]]
+    assert header == ["importance", *["trial", "5", "trial", "4", "trial", "6", "initial"]]
     assert values == ["MAE", "/", "eV", "0.5", "1.5", "1.5", "5.5"]
     assert ranks == ["rank", "of", "10", "1", "2", "3", "8"]
     assert {row[0]: row[3:] for row in rows} == {
@@ -103,11 +103,11 @@ def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> N
 @pytest.mark.parametrize(
     ("values", "names", "ranks"),
     [
-        ((3, 1, 2), ["trial 1", "trial 2", "as asked"], ["1", "2", "3"]),
-        ((9, 1, 2, 3, 4, 5, 6), ["trial 1", "trial 2", "trial 3", "trial 4", "as asked"], ["1", "2", "3", "4", "7"]),
-        ((3, 9, 1, 2, 4, 5, 6), ["trial 2", "trial 3", "as asked", "trial 4", "trial 5"], ["1", "2", "3", "4", "5"]),
-        ((None, 2, 1), ["trial 2", "trial 1", "as asked"], ["1", "2", "–"]),
-        ((None, 6, 5, 4, 3, 2, 1), ["trial 6", "trial 5", "trial 4", "trial 3", "as asked"], ["1", "2", "3", "4", "–"]),
+        ((3, 1, 2), ["trial 1", "trial 2", "initial"], ["1", "2", "3"]),
+        ((9, 1, 2, 3, 4, 5, 6), ["trial 1", "trial 2", "trial 3", "trial 4", "initial"], ["1", "2", "3", "4", "7"]),
+        ((3, 9, 1, 2, 4, 5, 6), ["trial 2", "trial 3", "initial", "trial 4", "trial 5"], ["1", "2", "3", "4", "5"]),
+        ((None, 2, 1), ["trial 2", "trial 1", "initial"], ["1", "2", "–"]),
+        ((None, 6, 5, 4, 3, 2, 1), ["trial 6", "trial 5", "trial 4", "trial 3", "initial"], ["1", "2", "3", "4", "–"]),
     ],
 )
 def test_at_most_five_configurations_and_the_asked_one_among_them(
@@ -116,7 +116,7 @@ def test_at_most_five_configurations_and_the_asked_one_among_them(
     found = columns(best_table(of_values(*values), width=200))
     assert list(found) == names
     assert [cells[1] for cells in found.values()] == ranks
-    assert found["as asked"][0] == ("failed" if values[0] is None else f"{values[0]}")
+    assert found["initial"][0] == ("failed" if values[0] is None else f"{values[0]}")
 
 
 @pytest.mark.parametrize("model", [name for name in model_names() if search_space(get_model(name))])
@@ -168,15 +168,15 @@ def test_a_study_without_a_finished_trial_says_why() -> None:
     assert heading(of("it" * 5000)).endswith("iti…")
     assert len(heading(of("it" * 5000))) < 300
     assert heading(of(running=1)) == f"{start}0 of 6 trials (1 running), 0 s, not finished"
-    assert columns(best_table(some)) == {"as asked": ["failed", "b", "0.25"]}
-    assert columns(best_table(of(running=1))) == {"as asked": ["running", "b", "0.25"]}
-    assert columns(best_table(of())) == {"as asked": ["–", "a", "0.5"]}
+    assert columns(best_table(some)) == {"initial": ["failed", "b", "0.25"]}
+    assert columns(best_table(of(running=1))) == {"initial": ["running", "b", "0.25"]}
+    assert columns(best_table(of())) == {"initial": ["–", "a", "0.5"]}
 
 
 def test_studies_that_differ_in_their_splits_have_other_headings() -> None:
     how = TuningSpec(trials=8, splits=2, space="a" * 64)
     two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "no_density"}))
-    start = "matbench_phonons · mine · fold 0, view no_density, judged by 2 inner folds: 8 of 8 trials"
+    start = "matbench_phonons · mine · fold 0, view no_density, scored on 2 inner folds: 8 of 8 trials"
     assert heading(two).startswith(start)
 
 
@@ -214,7 +214,7 @@ def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
     page, suite = write_all(study(), tmp_path)
     (entry,) = parse_suite(suite).entries()
     assert entry.model == "cgcnn"
-    assert entry.label == "mine, fold 0's"
+    assert entry.label == "mine, fold 0"
     assert entry.parameters == {**study().spec.parameters, "x": 0.001, "kind": "b"}
     assert type(entry.parameters["tiny"]) is float
     assert parse_suite(suite).tasks == ("matbench_phonons",)
@@ -227,7 +227,7 @@ def suite_text(**changes: Any) -> str:
 
 
 def test_registered_names_need_no_remark() -> None:
-    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# F"]
+    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# T"]
     assert suite_text(model="my_package.models:Mine").count("#") == 2  # a place that can be imported
 
 
@@ -299,7 +299,7 @@ def test_a_none_that_won_is_told_since_a_suite_cannot_hold_it(tmp_path: Path) ->
     lines = text.splitlines()
     (at,) = (n for n, line in enumerate(lines) if "None" in line)
     assert lines[at] == (
-        "# A suite cannot say that cut and depth = None, and would take the default: "
+        "# A suite cannot say that cut and depth = None and would use the default: "
         "run it with --set cut=null --set depth=null"
     )
     assert lines[at + 1] == "models = ["
@@ -335,7 +335,7 @@ def test_the_page_has_optunas_plots_and_their_program_beside_it(tmp_path: Path) 
 def test_a_study_without_a_finished_trial_has_a_page_and_no_suite(tmp_path: Path) -> None:
     (page,) = write_all(study(0), tmp_path)
     assert page.exists()
-    with pytest.raises(ValueError, match="no trial was finished"):
+    with pytest.raises(ValueError, match="no trial was completed"):
         to_suite(study(0))
     (tmp_path / "file").write_text("")
     with pytest.raises(CrystalBenchError, match="cannot be written"):

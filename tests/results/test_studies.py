@@ -141,7 +141,7 @@ def test_the_best_is_the_earliest_of_the_best() -> None:
     best = study(3.0, None, 1.0, 3.0, higher_is_better=True).tuned()
     assert (best.trial, best.value, best.parameters) == (0, 3.0, {"x": 0.0})
     assert (best.complete, best.pruned, best.failed, best.trials, best.seconds) == (3, 0, 1, 4, 6.0)
-    with pytest.raises(RecordError, match="no trial was finished"):
+    with pytest.raises(RecordError, match="no trial was completed"):
         study(None, None).tuned()
 
 

@@ -244,16 +244,18 @@ def _run(
 
 def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
     from crystalbench.evaluation.leaderboard import leaderboards
-    from crystalbench.reports.files import notes, write_leaderboards
+    from crystalbench.reports.boards import notes
+    from crystalbench.reports.files import write_leaderboards
     from crystalbench.reports.screen import screen_table
     from crystalbench.reports.summary import fill_readme
+    from crystalbench.results.loading import read_results
     from crystalbench.results.store import RecordStore
 
-    store = RecordStore(results / "records")
-    records, problems = store.read_all()
-    if not records and not problems and tasks is None:
+    found = read_results(RecordStore(results / "records"))
+    problems = found.problems
+    if not len(found) and not problems and tasks is None:
         raise ConfigError(_nothing(results, "records", "run a suite first (crystalbench run)"))
-    boards = leaderboards(records)
+    boards = leaderboards(found.scores)
     for board in boards:
         if tasks is None or board.task in tasks:
             screen.print()
@@ -264,7 +266,7 @@ def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -
         errors.print(f"[red]not counted[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     if len(problems) > SHOWN_PROBLEMS:
         errors.print(f"[red]not counted[/] {len(problems) - SHOWN_PROBLEMS} more files that are no whole records")
-    if records:
+    if len(found):
         paths = write_leaderboards(boards, results)
         if readme is not None:
             fill_readme(readme, boards)

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.data.views import FULL
-from crystalbench.evaluation.leaderboard import OURS, Board
-from crystalbench.reports.files import cells, header, heading, places
+from crystalbench.evaluation.board import OURS, Board
+from crystalbench.reports.boards import cells, header, heading, places
 
 SHOWN_PUBLISHED = 6
 NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")

@@ -108,10 +108,10 @@ class Study(Sealed):
         """What a run's record tells of the study.
 
         Raises:
-            RecordError: no trial was finished.
+            RecordError: no trial was completed.
         """
         if self.best is None or self.best.value is None:
-            raise RecordError(f"study {self.name}: no trial was finished")
+            raise RecordError(f"study {self.name}: no trial was completed")
         return TuningResult(
             study=self.name,
             fold=self.spec.fold,
