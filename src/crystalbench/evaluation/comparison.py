@@ -69,10 +69,10 @@ class Comparison:
         """One line: difference, interval, test and verdict."""
         decimals = _decimals(self.high - self.low)
         unit = f" {self.unit}" if self.metric.has_unit and self.unit else ""
-        bounds = ", ".join(_number(value, f".{decimals}f") for value in (self.low, self.high))
+        bounds = ", ".join(_number(value, f"z.{decimals}f") for value in (self.low, self.high))
         p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
         verdict = f"resolved, {self.better} is better" if self.resolved else "not resolved"
-        mean = _number(self.mean, f"+.{decimals + 1}f")
+        mean = _number(self.mean, f"+z.{decimals + 1}f")
         test = f"corrected paired t-test over {len(self.table)} folds × {_seeds_text(self.table)}"
         return (
             f"{self.a} − {self.b} on {self.task}: {mean}{unit} {self.metric.label} [{bounds}], {test}, {p}: {verdict}"
