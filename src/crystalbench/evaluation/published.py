@@ -1,8 +1,8 @@
 """The published scores of Matbench v0.1, fold by fold.
 
 The table comes from github.com/materialsproject/matbench at commit 936176db18ca4cd7b38cbd957c017a5bac770c6b (MIT
-licence): the results files and, for the six submissions whose results file is missing there, the documentation's
-tables. ``benchmarks/make_published.py`` condenses it. ``rocauc`` is computed from thresholded labels; see
+licence): from the results files and, for the six submissions whose results file is missing there, from the tables of
+the documentation. ``benchmarks/make_published.py`` writes it. ``rocauc`` is computed from thresholded labels; see
 `crystalbench.evaluation.metrics`.
 """
 
@@ -21,12 +21,12 @@ FILE = "matbench_v0.1_published.csv"
 """Name of the packaged table."""
 
 FOLD_COLUMNS = tuple(f"fold_{fold}" for fold in range(5))
-"""Columns with the score of each fold."""
+"""Columns with the scores of the folds."""
 
 DOUBTS = {
     ("matbench_mp_is_metal", "CGCNN v2019"): "stands out from all other entries of this task and could not be checked",
 }
-"""Published entries to be read with doubt, by task and algorithm, and why."""
+"""Reasons to doubt published entries, by task and algorithm."""
 
 
 def published_scores() -> pd.DataFrame:
@@ -39,7 +39,7 @@ def published_scores() -> pd.DataFrame:
           ``rmse``, ``max_error`` in the task's unit, ``accuracy``, ``balanced_accuracy``, ``f1``, ``rocauc``
         * ``mean`` and ``std`` (population) over the folds; ``fold_0`` to ``fold_4``
         * ``source``: ``json`` (recorded in the results file, 7 digits here), ``docs`` (4 decimals) or ``history``
-          (a results file that is no longer, or never was, on the main branch)
+          (a results file that is not on the main branch, or no longer)
         * ``leaderboard``: whether the entry is on the leaderboard; false for those from history
         * ``note``: a reason for doubt, or empty.
     """
