@@ -195,8 +195,8 @@ def errors_table(found: Findings) -> str:
 
 def shares_table(found: Findings, errors: PairedErrors) -> str:
     """Reduction of the plain network's error by each change, also as a share of the reduction by the hybrid."""
-    whole = _estimate(errors, HYBRID, PLAIN)
-    shared = whole is not None and whole.low > 0  # otherwise there is no reduction to take a share of
+    by_hybrid = _estimate(errors, HYBRID, PLAIN)
+    shared = by_hybrid is not None and by_hybrid.low > 0  # otherwise there is no reduction to take a share of
     rows = []
     for name, text in SHARES:
         cut = _estimate(errors, name, PLAIN)

@@ -1,4 +1,4 @@
-"""The page on periodicity: its numbers follow from the records, whatever subset of the models has some."""
+"""The page on periodicity: its numbers follow from the records, for any subset of the models."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_every_number_of_the_page_follows_from_the_records(records: list[Record]
     assert "gong_cv_per_cell: no records" not in text
 
 
-def test_models_without_records_are_named_and_the_rest_is_shown(records: list[Record]) -> None:
+def test_models_without_records_are_listed_as_missing(records: list[Record]) -> None:
     text = periodicity.page(Results([r for r in records if r.label in ("cgcnn", "dummy")]))
     assert "gong_cv_per_cell: no records of cgcnn_sum, hybrid, cgcnn_atom_count" in text
     cells = {row[0].split(":")[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 4}
@@ -100,7 +100,7 @@ def test_models_without_records_are_named_and_the_rest_is_shown(records: list[Re
 
 
 @pytest.mark.parametrize("task", [CELL, ATOM])
-def test_one_of_the_two_tasks_is_enough(records: list[Record], task: str) -> None:
+def test_one_task_is_enough(records: list[Record], task: str) -> None:
     text = periodicity.page(Results([r for r in records if r.spec.task == task]))
     other = ATOM if task == CELL else CELL
     assert f"{other}: no records" in text
@@ -109,7 +109,7 @@ def test_one_of_the_two_tasks_is_enough(records: list[Record], task: str) -> Non
     assert row[1:5] == (["40.00", "–", "–", "–"] if task == CELL else ["–", "–", "–", "1.000"])
 
 
-def test_a_hybrid_that_reduces_nothing_has_nothing_to_share(records: list[Record]) -> None:
+def test_there_are_no_shares_without_a_reduction(records: list[Record]) -> None:
     kept = [r for r in records if r.label != "hybrid"]
     text = periodicity.page(Results([*kept, made(CELL, "hybrid", 44 * np.ones(6))]))
     cells = {row[0].split(":")[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 4}
@@ -117,7 +117,7 @@ def test_a_hybrid_that_reduces_nothing_has_nothing_to_share(records: list[Record
     assert cells["`cgcnn_sum`"] == ["10.00", "75.0 % (75.0 to 75.0)", "–"]
 
 
-def test_an_estimate_without_bounds_says_so() -> None:
+def test_an_undefined_interval_is_marked() -> None:
     assert periodicity._percent(Estimate(0.5, math.nan, math.nan)) == "50.0 % (no interval)"
     assert periodicity._percent(Estimate(0.5, 0.4, 0.61)) == "50.0 % (40.0 to 61.0)"
 
@@ -130,7 +130,7 @@ def test_tasks_with_different_rows_are_not_joined(records: list[Record]) -> None
     assert rows_of(text, "| `cgcnn × atoms`")[0][1] == "–"
 
 
-def test_targets_that_are_not_of_the_same_cells_are_refused(records: list[Record]) -> None:
+def test_targets_of_different_cells_are_refused(records: list[Record]) -> None:
     found = periodicity.findings(Results(records), periodicity.PROPERTIES[0])
     assert found.counts is not None and found.counts.tolist() == COUNTS.tolist()
     bad = made(ATOM, "cgcnn", np.ones(6))

@@ -1,4 +1,4 @@
-"""Paired comparisons: which records are taken, that rows are paired, and that intervals are what they claim to be."""
+"""Paired comparisons: which records are used, that rows are paired, and that intervals have their nominal coverage."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def both_folds(shift: float, **changes: Any) -> list[Record]:
     return [made(first, fold=0, **changes), made(second, fold=1, **changes)]
 
 
-# ---------------------------------------------------------------------- which records are taken
+# ---------------------------------------------------------------------- which records are used
 
 
 def test_folds_are_joined_and_sorted_by_id() -> None:
@@ -58,7 +58,7 @@ def test_errors_are_means_over_the_seeds_not_errors_of_the_mean() -> None:
     assert parts["plain"].errors.tolist() == [2, 2, 2, 2]
 
 
-def test_other_tasks_views_and_kinds_do_not_count() -> None:
+def test_other_tasks_views_and_kinds_are_ignored() -> None:
     others = [made({"a": 0.0}, task="widths"), made({"a": 0.0}, view="no_chemistry"), made({"a": 0.0}, kind="binary")]
     assert rows_of(others, TASK) == ({}, [])
     parts, notes = rows_of([*both_folds(0.5), *others], TASK)
@@ -66,12 +66,12 @@ def test_other_tasks_views_and_kinds_do_not_count() -> None:
     assert notes == []
 
 
-def test_a_tuned_model_has_a_name_of_its_own() -> None:
+def test_tuned_models_have_a_separate_name() -> None:
     records = [*both_folds(0.5), *both_folds(0.25, tuning={"trials": 3})]
     assert list(rows_of(records, TASK)[0]) == ["plain", "plain (tuned)"]
 
 
-def test_of_several_configurations_the_last_is_taken_and_it_is_said() -> None:
+def test_of_several_configurations_the_latest_is_used_with_a_note() -> None:
     old = both_folds(0.5, parameters={"width": 8}, finished="2025-01-02T00:00:00+00:00")
     new = both_folds(0.25, parameters={"width": 9}, finished="2025-01-03T00:00:00+00:00")
     for records in (old + new, new + old):
@@ -91,7 +91,7 @@ def test_seeds_that_lack_folds_are_left_out() -> None:
     assert notes == ["lengths: plain lacks folds of 1 of 1 seeds, left out"]
 
 
-def test_of_different_rows_the_most_are_taken() -> None:
+def test_of_different_row_sets_the_largest_is_used() -> None:
     whole = both_folds(0.5, data="1" * 64)
     part = [made({"a": 1.0}, data="2" * 64, task_rows=2, folds=1, finished="2026-01-01T00:00:00+00:00")]
     parts, notes = rows_of(part + whole, TASK)
@@ -102,7 +102,7 @@ def test_of_different_rows_the_most_are_taken() -> None:
     assert notes == ["lengths: only 2 of its 4 rows were used"]
 
 
-def test_records_that_contradict_each_other_are_refused() -> None:
+def test_contradictory_records_are_refused() -> None:
     other = made({"a": 1.0, "b": 2.0}, label="other", folds=1)
     with pytest.raises(DataError, match="lengths: other and plain have different test rows or targets"):
         rows_of([*both_folds(0.5), other], TASK)
@@ -138,7 +138,7 @@ def test_reduction_and_share() -> None:
         ([8.0, 8.0, 10.0, 10.0], 1.0),  # nothing in draws of the last two rows
     ],
 )
-def test_a_share_of_what_may_be_zero_has_no_bounds(whole: list[float], value: float) -> None:
+def test_a_share_of_a_reduction_that_may_be_zero_has_no_interval(whole: list[float], value: float) -> None:
     plain = np.full(4, 10.0)
     errors = PairedErrors({"plain": plain, "whole": np.array(whole), "part": plain - 1.0}, draws=1000)
     with warnings.catch_warnings():
@@ -149,7 +149,7 @@ def test_a_share_of_what_may_be_zero_has_no_bounds(whole: list[float], value: fl
     assert math.isnan(found.high)
 
 
-def test_a_reduction_of_no_error_has_no_value() -> None:
+def test_a_reduction_with_respect_to_zero_error_is_undefined() -> None:
     errors = PairedErrors({"plain": np.array([0.0, 0.0, 4.0]), "none": np.zeros(3), "half": np.ones(3)}, draws=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -158,7 +158,7 @@ def test_a_reduction_of_no_error_has_no_value() -> None:
     assert all(map(math.isnan, (some.low, some.high, nothing.value, nothing.low, nothing.high)))
 
 
-def test_draws_are_the_same_each_time_and_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draws_are_reproducible_and_independent_of_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     errors = {"one": rng.random(40), "two": rng.random(40)}
     first = PairedErrors(errors, draws=300).resampled
@@ -174,7 +174,7 @@ def test_the_spread_of_the_draws_is_the_standard_error_of_the_mean() -> None:
     assert spread == pytest.approx(values.std() / 20, rel=0.03)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     rng = np.random.default_rng(3)
     held = 0
     for _ in range(200):
@@ -186,6 +186,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 @pytest.mark.parametrize("errors", [{}, {"a": np.zeros(0)}, {"a": np.zeros(2), "b": np.zeros(3)}])
-def test_errors_of_different_rows_or_of_none_are_refused(errors: dict[str, Any]) -> None:
+def test_errors_of_different_lengths_or_of_no_rows_are_refused(errors: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="same rows"):
         PairedErrors(errors)

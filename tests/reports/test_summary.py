@@ -17,7 +17,7 @@ from crystalbench.results.record import RowCounts
 PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=5)
 
 
-def test_summary_sets_our_models_beside_published_ones_of_the_same_rows() -> None:
+def test_summary_lists_our_models_next_to_published_ones_of_the_same_rows() -> None:
     whole = [record(mae=40.0 + fold, fold=fold) for fold in range(5)]
     whole += [record(mae=50.0, fold=fold, label="worse") for fold in range(5)]
     whole += [record(mae=30.0, fold=3, label="begun")]
@@ -44,7 +44,7 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path) -> None
 
 
 def committed(folder: Path) -> list[Board]:
-    """The boards of the committed records of a folder, after a look at its files."""
+    """Boards of the committed records of a folder; they must equal its committed files."""
     results = load_results(folder)
     assert not results.problems
     boards = leaderboards(results.scores)
@@ -53,8 +53,8 @@ def committed(folder: Path) -> list[Board]:
     return boards
 
 
-def test_what_is_committed_follows_from_the_committed_records() -> None:
-    """README and leaderboards hold what the records say, and every record is whole and unchanged."""
+def test_committed_leaderboards_follow_from_the_committed_records() -> None:
+    """The README and the leaderboards equal the output for the records, all of which are readable."""
     boards = committed(ROOT / "results")
     assert f"{START}\n{to_summary(boards)}\n{END}" in (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -105,18 +105,18 @@ def reduction(name: str, reference: str) -> Statistic:
     return lambda errors: 1 - _ratio(errors[name], errors[reference])
 
 
-def share(name: str, whole: str, reference: str) -> Statistic:
+def share(name: str, full: str, reference: str) -> Statistic:
     """Reduction of the error by one model as a share of the reduction by another: above 1 if it is larger.
 
-    The share is (e_reference − e) / (e_reference − e_whole), defined if `whole` changes the error. Its interval is
-    defined only if the reduction by `whole` has the same sign in every draw of the rows. If it may be zero, the ratio
+    The share is (e_reference − e) / (e_reference − e_full), defined if `full` changes the error. Its interval is
+    defined only if the reduction by `full` has the same sign in every draw of the rows. If it may be zero, the ratio
     has draws of any size and of both signs, and their percentiles bound nothing.
     """
-    return lambda errors: _ratio(errors[reference] - errors[name], errors[reference] - errors[whole])
+    return lambda errors: _ratio(errors[reference] - errors[name], errors[reference] - errors[full])
 
 
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """Quotients of all draws; all are NaN if the denominator is zero in one draw or changes its sign."""
-    if np.min(whole) > 0 or np.max(whole) < 0:
-        return np.asarray(part / whole)
-    return np.full(np.shape(whole), np.nan)
+    if np.min(denominator) > 0 or np.max(denominator) < 0:
+        return np.asarray(numerator / denominator)
+    return np.full(np.shape(denominator), np.nan)
