@@ -5,10 +5,12 @@ import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import record, tuned_record
 
-from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
+from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboard, leaderboards
 from crystalbench.evaluation.published import published
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts, Timings
@@ -230,3 +232,33 @@ def test_different_tuning_budgets_are_different_entries() -> None:
     (board,) = boards_of([record(), tuned_record(trials=10), tuned_record(trials=20)])
     names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}
     assert names == {("dummy", "default"), ("dummy (tuning_trials=10)", "tuned"), ("dummy (tuning_trials=20)", "tuned")}
+
+
+# ---------------------------------------------------------------------- frames
+
+
+def test_a_leaderboard_is_a_frame_with_a_row_per_entry_and_metric() -> None:
+    records = [*folds(1.0, 2.0, n_parameters=None), *(tuned_record(f + 0.5, fold=f, task=MINE, best=0) for f in (0, 1))]
+    frame = leaderboard(scores_frame([*records, *folds(1.0, task="other")]), MINE)
+    assert set(frame["task"]) == {MINE}
+    errors = frame[frame["metric"] == "mae"].set_index("protocol")
+    assert errors["mean"].to_dict() == {"tuned": 1.0, "default": 1.5}
+    assert errors.loc["tuned", "tuned_minus_default"] == -0.5
+    assert errors.loc["tuned", "tuned_minus_default_by_fold"] == {0: -0.5, 1: -0.5}
+    assert errors.loc["tuned", ["trials", "default_kept_on_folds"]].tolist() == [40, (0, 1)]
+    assert errors.loc["default", ["trials", "parameters", "tuned_minus_default"]].isna().all()
+    assert len(leaderboard(scores_frame([*records, *folds(1.0, task="other")]))) == len(frame) + 4
+    assert leaderboard(scores_frame([])).empty
+
+
+def test_a_frame_without_a_column_and_an_unknown_task_are_refused() -> None:
+    scores = scores_frame(folds(1.0))
+    with pytest.raises(DataError, match="the scores frame has no column view, fold; pass the frame `scores`"):
+        leaderboards(scores.drop(columns=["view", "fold"]))
+    with pytest.raises(UnknownNameError, match="Did you mean 'my_task'"):
+        leaderboard(scores, "my_tusk")
+
+
+def test_a_run_that_occurs_twice_counts_once() -> None:
+    scores = scores_frame(folds(1.0, 2.0))
+    assert leaderboards(pd.concat([scores, scores[:4], scores])) == leaderboards(scores)

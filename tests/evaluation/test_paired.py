@@ -110,6 +110,19 @@ def test_contradictory_records_are_refused() -> None:
         rows_of([made({"a": 1.0}, folds=1), made({"b": 2.0}, folds=1, seed=1)], TASK)
 
 
+def test_folds_that_overlap_are_refused_with_the_id() -> None:
+    with pytest.raises(DataError, match="lengths: plain, seed 0: b is predicted more than once"):
+        rows_of([made({"a": 1.0, "b": 2.0}, fold=0), made({"b": 2.0, "c": 4.0}, fold=1)], TASK)
+
+
+def test_frames_without_a_column_are_refused() -> None:
+    scores, predictions = scores_frame(both_folds(0.5)), predictions_frame(both_folds(0.5))
+    with pytest.raises(DataError, match="the scores frame has no column settings"):
+        predicted_rows(scores.drop(columns="settings"), predictions, TASK)
+    with pytest.raises(DataError, match="the predictions frame has no column target"):
+        predicted_rows(scores, predictions.drop(columns="target"), TASK)
+
+
 # ---------------------------------------------------------------------- the bootstrap
 
 

@@ -16,7 +16,7 @@ from helpers import ROOT, record, spec, tuned_record
 
 from crystalbench.errors import ConfigError, RecordError, UnknownNameError
 from crystalbench.evaluation.leaderboard import leaderboards
-from crystalbench.results import Record, RecordStore, Results, load_results
+from crystalbench.results import Record, RecordStore, Results, StudyStore, load_results
 from crystalbench.results.frames import DTYPES, predictions_frame, scores_frame
 from crystalbench.results.record import RecordedPredictions
 from crystalbench.results.sealed import digest
@@ -174,11 +174,14 @@ def test_results_of_records_in_memory() -> None:
     assert len(results.predictions) == 4
 
 
-def test_all_committed_records_can_be_read() -> None:
+def test_all_committed_records_and_studies_can_be_read() -> None:
     for folder in (ROOT / "results", ROOT / "results" / "periodicity"):
         results = load_results(folder)
         assert results.problems == []
         assert results.scores["key"].nunique() == len(results) == len(RecordStore(folder / "records").paths())
+    studies, problems = StudyStore(ROOT / "results" / "studies").read_all()
+    assert studies
+    assert problems == []
 
 
 def test_public_names_need_no_pandas_until_frames_are_used() -> None:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
+
+COLUMNS = (
+    "task",
+    "model",
+    "protocol",
+    "view",
+    "metric",
+    "mean",
+    "std",
+    "folds",
+    "rows",
+    "rows_total",
+    "fit_seconds",
+    "parameters",
+    "source",
+    "trials",
+    "tuning_seconds",
+    "tuned_minus_default",
+    "tuned_minus_default_std",
+    "tuned_minus_default_by_fold",
+    "default_kept_on_folds",
+)
+"""Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +153,45 @@ class Board:
     def has_tuned(self) -> bool:
         """Whether any entry was tuned."""
         return any(entry.trials is not None for entry in self.entries)
+
+
+def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
+    """Boards as a frame with the columns `COLUMNS`: one row per task, entry and metric, best entry first.
+
+    ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` a tuple of folds. What an entry lacks
+    is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
+    """
+    rows = [
+        _row(board, entry, metric)
+        for board in boards
+        for entry in board.entries
+        for metric in board.metrics
+        if metric.name in entry.scores
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({"parameters": "Int64", "trials": "Int64"})
+
+
+def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
+    score, gain = entry.scores[metric.name], entry.gain.get(metric.name)
+    return (
+        board.task,
+        entry.model,
+        entry.protocol,
+        entry.view,
+        metric.name,
+        score.mean,
+        score.std,
+        entry.folds,
+        entry.rows,
+        entry.rows_total,
+        np.nan if entry.fit_seconds is None else entry.fit_seconds,
+        entry.parameters,
+        entry.source,
+        entry.trials,
+        np.nan if entry.tuning_seconds is None else entry.tuning_seconds,
+        np.nan if gain is None else gain.mean,
+        np.nan if gain is None else gain.std,
+        {} if gain is None else dict(gain.folds),
+        tuple(sorted(entry.kept)),
+    )

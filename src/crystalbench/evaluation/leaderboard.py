@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry, Gain, Score
+from crystalbench.errors import UnknownNameError
+from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry, Gain, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
 from crystalbench.evaluation.published import FOLD_COLUMNS, published_scores
 from crystalbench.targets import METRICS, metrics_of
 
-__all__ = ["OURS", "PUBLISHED", "Board", "Entry", "Gain", "Score", "leaderboards"]
+__all__ = ["OURS", "PUBLISHED", "Board", "Entry", "Gain", "Score", "leaderboard", "leaderboards"]
 
 RUN = ["model", "key"]
 """Columns that identify a run."""
@@ -73,6 +74,26 @@ def leaderboards(scores: pd.DataFrame) -> list[Board]:
     runs = facts.join(values, on=RUN).sort_values(["model", "fold", "seed", "key"], kind="stable")
     boards = [group for _, group in runs.groupby(["task", "rows", "data"], sort=False)]
     return [_board(group) for group in sorted(boards, key=_place)]
+
+
+def leaderboard(scores: pd.DataFrame, task: str | None = None) -> pd.DataFrame:
+    """The leaderboards as one frame, with the published scores.
+
+    Args:
+        scores: as in `leaderboards`.
+        task: name of a task; all tasks by default.
+
+    Returns:
+        One row per task, entry and metric, best entry first; `crystalbench.evaluation.board.boards_frame` has details.
+
+    Raises:
+        UnknownNameError: there are no runs of this task.
+        DataError: the frame lacks a column.
+    """
+    boards = leaderboards(scores)
+    if task is not None and task not in (known := [board.task for board in boards]):
+        raise UnknownNameError("task", task, known)
+    return boards_frame([board for board in boards if task in (None, board.task)])
 
 
 def _place(runs: pd.DataFrame) -> tuple[str, int, str]:

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from crystalbench.evaluation.board import Board, Entry
-from crystalbench.reports.formatting import optional
-from crystalbench.targets import Metric
+import pandas as pd
 
-COLUMNS = (
-    "task",
-    "model",
-    "protocol",
-    "view",
-    "metric",
-    "mean",
-    "std",
-    "folds",
-    "rows",
-    "rows_total",
-    "fit_seconds",
-    "parameters",
-    "source",
-    "trials",
-    "tuning_seconds",
-    "tuned_minus_default",
-    "tuned_minus_default_std",
-    "tuned_minus_default_by_fold",
-    "default_kept_on_folds",
-)
-"""Columns of leaderboard.csv. Programs read them, so none is renamed or removed."""
+from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 
-_PRECISE = ".8g"
+__all__ = ["COLUMNS", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """One row per task, entry and metric."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for board in boards:
-        for entry in board.entries:
-            writer.writerows(_row(board, entry, metric) for metric in board.metrics if metric.name in entry.scores)
-    return text.getvalue()
+    """One row per task, entry and metric; eight significant digits of scores, hundredths of seconds."""
+    frame = boards_frame(boards)
+    texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in COLUMNS}
+    return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
 
 
-def _row(board: Board, entry: Entry, metric: Metric) -> list[object]:
-    score = entry.scores[metric.name]
-    gain = entry.gain.get(metric.name)
-    by_fold = {} if gain is None else gain.folds
-    return [
-        board.task,
-        entry.model,
-        entry.protocol,
-        entry.view,
-        metric.name,
-        f"{score.mean:{_PRECISE}}",
-        f"{score.std:{_PRECISE}}",
-        entry.folds,
-        entry.rows,
-        entry.rows_total,
-        optional(entry.fit_seconds, ".2f"),
-        optional(entry.parameters, ""),
-        entry.source,
-        optional(entry.trials, ""),
-        optional(entry.tuning_seconds, ".2f"),
-        optional(None if gain is None else gain.mean, _PRECISE),
-        optional(None if gain is None else gain.std, _PRECISE),
-        " ".join(f"{fold}:{value:{_PRECISE}}" for fold, value in by_fold.items()),
-        " ".join(map(str, sorted(entry.kept))),
-    ]
+def _optional(spec: str) -> Callable[[Any], str]:
+    """A function that formats a number and leaves a missing one empty."""
+    return lambda value: "" if pd.isna(value) else f"{value:{spec}}"
+
+
+_SCORE, _SECONDS, _COUNT = _optional(".8g"), _optional(".2f"), _optional("d")
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "mean": _SCORE,
+    "std": _SCORE,
+    "fit_seconds": _SECONDS,
+    "parameters": _COUNT,
+    "trials": _COUNT,
+    "tuning_seconds": _SECONDS,
+    "tuned_minus_default": _SCORE,
+    "tuned_minus_default_std": _SCORE,
+    "tuned_minus_default_by_fold": lambda folds: " ".join(f"{fold}:{_SCORE(value)}" for fold, value in folds.items()),
+    "default_kept_on_folds": lambda folds: " ".join(map(str, folds)),
+}
