@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import record
+from helpers import ROOT, record
 from scipy import stats
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.evaluation.comparison import Comparison, compare, corrected_t_test
+from crystalbench.evaluation.leaderboard import leaderboard
+from crystalbench.results import load_results
 from crystalbench.results.frames import predictions_frame
 from crystalbench.results.record import Record, RecordedPredictions, RowCounts
 
@@ -228,3 +230,14 @@ def test_other_metrics_and_kinds_of_target() -> None:
         *classes("old", [[0.2, 0.6, 0.2], [0.2, 0.6, 0.2]], "multiclass", "accuracy"),
     ]
     assert compared(three).table["difference"].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_scores_of_the_committed_records_are_those_of_the_leaderboard() -> None:
+    results = load_results(ROOT / "results").select(task="matbench_jdft2d", protocol="default")
+    board = leaderboard(results.scores)
+    means = board[board["metric"] == "mae"].set_index("model")["mean"]
+    found = compare(results.predictions, "hybrid", "cgcnn", "matbench_jdft2d")
+    assert found.table[["a", "b"]].mean().tolist() == pytest.approx([means["hybrid"], means["cgcnn"]])
+    assert found.mean == pytest.approx(means["hybrid"] - means["cgcnn"])
+    assert found.low < found.mean < found.high
+    assert len(found.table) == 5

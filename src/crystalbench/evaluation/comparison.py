@@ -94,6 +94,10 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     model with other seeds can differ in the same direction in all folds by chance. Several seeds per fold reduce this
     part and show how large it is.
 
+    Two differences in training are not corrected for. If the entries used different rows of the task, they are scored
+    on common ids, but their training parts differ as well. An entry that was tuned on one fold for all has an
+    advantage on the other folds, whose test rows its search has seen.
+
     Args:
         predictions: one row per predicted sample, e.g. ``load_results("results").predictions``.
         a: an entry by title, e.g. ``hybrid``, ``hybrid (tuned)`` or ``hybrid (no_chemistry)``, or by the start of its

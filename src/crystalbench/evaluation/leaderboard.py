@@ -15,7 +15,7 @@ import pandas as pd
 from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry, Gain, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
-from crystalbench.evaluation.published import FOLD_COLUMNS, published_scores
+from crystalbench.evaluation.published import published_entries
 from crystalbench.targets import METRICS, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Entry", "Gain", "Score", "leaderboard", "leaderboards"]
@@ -152,7 +152,7 @@ def _board(runs: pd.DataFrame) -> Board:
         incomparable = rows < rows_total and entry.source == PUBLISHED
         return (incomparable, entry.folds < folds_total, value, entry.model)
 
-    entries = sorted(ours + _published_entries(task, rows_total), key=order)
+    entries = sorted(ours + published_entries(task, rows_total), key=order)
     return Board(task, metric, kind, unit, rows, rows_total, folds_total, entries)
 
 
@@ -219,34 +219,3 @@ def _gains(tuned: dict[str, dict[int, float]], default: _Group) -> dict[str, Gai
         if without and (both := sorted(means.keys() & without.keys())):
             gains[metric] = Gain({fold: means[fold] - without[fold] for fold in both})
     return gains
-
-
-def _published_entries(task: str, rows_total: int) -> list[Entry]:
-    table = published_scores()
-    table = table[table["task"] == task]
-    # A submission kept in the repository's history as well as on the leaderboard is listed once.
-    listed = set(table.loc[table["leaderboard"], "algorithm"])
-    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(" [history]").isin(listed)]
-    entries = []
-    for algorithm, lines in table.groupby("algorithm", sort=True):
-        notes = [note for note in lines["note"] if note]
-        entries.append(
-            Entry(
-                model=str(algorithm),
-                protocol="default",
-                view="full",
-                scores={
-                    str(metric): Score(float(mean), float(std))
-                    for metric, mean, std in zip(lines["metric"], lines["mean"], lines["std"], strict=True)
-                },
-                folds=int(lines[list(FOLD_COLUMNS)].notna().iloc[0].sum()),
-                seeds=(1, 1),
-                rows=rows_total,
-                rows_total=rows_total,
-                fit_seconds=None,
-                parameters=None,
-                source=PUBLISHED,
-                note=notes[0] if notes else ("" if lines["leaderboard"].all() else "not on the leaderboard"),
-            )
-        )
-    return entries

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.board import PUBLISHED, Entry, Score
 from crystalbench.targets import METRICS
 
 FILE = "matbench_v0.1_published.csv"
@@ -71,6 +72,43 @@ def published(task: str, metric: str) -> pd.DataFrame:
         raise ConfigError(f"The published scores of {task} have no {metric}; they have {known}.")
     ascending = not METRICS[metric].higher_is_better
     return rows.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
+
+
+def published_entries(task: str, rows_total: int) -> list[Entry]:
+    """The published entries of a task as entries of a leaderboard, sorted by algorithm; empty for other tasks.
+
+    Args:
+        task: name of the task.
+        rows_total: rows of the complete task.
+    """
+    table = _table()
+    table = table[table["task"] == task]
+    # A submission kept in the repository's history as well as on the leaderboard is listed once.
+    listed = set(table.loc[table["leaderboard"], "algorithm"])
+    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(" [history]").isin(listed)]
+    entries = []
+    for algorithm, lines in table.groupby("algorithm", sort=True):
+        notes = [note for note in lines["note"] if note]
+        entries.append(
+            Entry(
+                model=str(algorithm),
+                protocol="default",
+                view="full",
+                scores={
+                    str(metric): Score(float(mean), float(std))
+                    for metric, mean, std in zip(lines["metric"], lines["mean"], lines["std"], strict=True)
+                },
+                folds=int(lines[list(FOLD_COLUMNS)].notna().iloc[0].sum()),
+                seeds=(1, 1),
+                rows=rows_total,
+                rows_total=rows_total,
+                fit_seconds=None,
+                parameters=None,
+                source=PUBLISHED,
+                note=notes[0] if notes else ("" if lines["leaderboard"].all() else "not on the leaderboard"),
+            )
+        )
+    return entries
 
 
 @functools.cache
