@@ -278,7 +278,7 @@ def write_toy_suite(folder: Path) -> Path:
 
 def started(suite: Path, results: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """The command line at work on a suite in a process of its own."""
-    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "run", "--suite", str(suite)]
+    command = [sys.executable, "-m", "crystalbench", "run", "--suite", str(suite)]
     return subprocess.Popen(
         [*command, "--results", str(results), "--threads", "1", *options],
         cwd=suite.parent,

@@ -16,7 +16,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.report import report
+from crystalbench.cli.run import run
 from crystalbench.models import get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.runs.suite import load_suite, parse_suite
@@ -117,9 +118,9 @@ def run_console(block: Block) -> None:
         words = shlex.split(line.removeprefix("$ "), comments=True)
         assert words[:2] == ["python", "-m"], f"{block.place}: {line} cannot be run; mark the block as not run"
         assert words[2] in ("benchmarks.run", "benchmarks.report"), f"{block.place}: {line}"
-        command = cli.run if words[2] == "benchmarks.run" else cli.report
+        command = run if words[2] == "benchmarks.run" else report
         options = words[3:]
-        if command is cli.run and "--list" not in options:
+        if command is run and "--list" not in options:
             options = made_small(options)
         program = typer.Typer(pretty_exceptions_enable=False)
         program.command()(command)
