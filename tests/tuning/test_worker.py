@@ -13,10 +13,11 @@ import pytest
 from searching import bowl, history, never_called, new_search, running_trial, stored_trials, tuned_spec
 
 from crystalbench.results.spec import RunSpec
-from crystalbench.results.study import Study
+from crystalbench.results.study import Study, study_name
 from crystalbench.tuning import Search, Storage, search, shared, worker
 from crystalbench.tuning.objective import Report
 from crystalbench.tuning.reading import NUMBER, WITHDRAWN, WORKER
+from crystalbench.tuning.search import TuningError
 from crystalbench.tuning.shared import SharedStudy
 
 # ---------------------------------------------------------------------- workers that die
@@ -132,6 +133,41 @@ def killed_in(moment: str, victim: Search) -> Study:
         with pytest.raises(Killed):
             victim.run(bowl)
     return new_search(victim.files.root, victim.spec).run(bowl)
+
+
+def test_attributes_in_the_storage_keep_their_names(tmp_path: Path) -> None:
+    # Studies begun by earlier versions are continued, so neither the names nor the reason of a withdrawal may change.
+    victim = dies_in(1, tmp_path, tuned_spec(3))
+    machine, process, _ = worker.worker_id().rsplit(" ", 2)
+    rename_worker(victim, f"{machine} {process} 1.00")
+
+    def fragile(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+        if number == 2:
+            raise RuntimeError("the bowl is broken")
+        return bowl(number, parameters, report)
+
+    new_search(tmp_path, tuned_spec(3)).run(fragile)
+    trials = stored_trials(victim)
+    assert [(t.user_attrs["number"], set(t.user_attrs) - {"number"}) for t in trials] == [
+        (0, {"worker", "seconds"}),
+        (1, {"worker", "withdrawn"}),
+        (1, {"worker", "seconds"}),
+        (2, {"worker", "seconds", "error"}),
+    ]
+    assert trials[1].user_attrs["withdrawn"] == "its worker is gone"
+
+
+def test_a_restart_keeps_its_name_in_the_storage(tmp_path: Path) -> None:
+    def fails(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+        raise RuntimeError("no bowl")
+
+    with pytest.raises(TuningError):
+        new_search(tmp_path, tuned_spec(2)).run(fails)
+    search_again = new_search(tmp_path, tuned_spec(2), since=time.time() + 1)
+    search_again.run(bowl)
+    study = optuna.load_study(study_name=study_name(search_again.spec), storage=search_again.storage.database)
+    assert set(study.user_attrs) == {"facts", "set_aside"}
+    assert study.user_attrs["set_aside"] == 1
 
 
 # ---------------------------------------------------------------------- several workers
