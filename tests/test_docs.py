@@ -32,6 +32,7 @@ NOT_RUN = {
     "periodicity.md": 2,
     "plugin.md": 1,
     "quickstart.md": 3,
+    "reproducibility.md": 2,
     "speed.md": 1,
     "tuning.md": 2,
 }
