@@ -29,7 +29,7 @@ TOLERANCE = 1e-9
 LENGTH_TOLERANCE = 1e-3
 """Largest difference in Å⁻¹ between |g| in cells that were found by different searches."""
 CELL_TOLERANCE, CELL_SHARE = 1e-3, 0.95
-"""The share of crystals whose intensities must agree, and the tolerance relative to the strongest. Not all can agree:
+"""Tolerance relative to the strongest intensity, and the share of crystals that must be within it. Not all can be:
 moyopy and spglib may move atoms to different positions within ``SYMPREC``."""
 
 Pattern = Callable[[Structure], np.ndarray]

@@ -122,10 +122,10 @@ def run_of(task: Task, model: type[Model], fold: int, scheme: str = "per_fold", 
 def done(folder: Path, run: Run) -> tuple[Record, Study]:
     """Tune and execute a run, with the functions that the scheduler calls."""
     tuner = Tuner(StudyStore(folder), Storage.below(folder), Resources(), 0.0)
-    shown = VisibleTask.of(run.task, run.view, run.model.needs)
-    found: TuningResult = tuner.tune(run, shown)
+    visible = VisibleTask.of(run.task, run.view, run.model.needs)
+    found: TuningResult = tuner.tune(run, visible)
     (study,) = [s for s in StudyStore(folder).read_all()[0] if s.name == found.study]
-    return execute(run.spec, run.label, run.model, run.task, Resources(), shown=shown, tuned=found), study
+    return execute(run.spec, run.label, run.model, run.task, Resources(), shown=visible, tuned=found), study
 
 
 MODELS = [Memory, *map(get_model, ("magpie_forest", "descriptor_forest", "cgcnn", "hybrid"))]
@@ -157,12 +157,12 @@ def test_no_test_row_is_read_before_the_final_prediction(seen: Seen, tmp_path: P
     train, test = ({str(i) for i in task.inputs.ids[rows]} for rows in task.split(fold))
     run = run_of(task, model, fold, **QUICK[model.__name__])
     tuner = Tuner(StudyStore(tmp_path), Storage.below(tmp_path), Resources(), 0.0)
-    shown = VisibleTask.of(task, run.view, model.needs)
-    found = tuner.tune(run, shown)
+    visible = VisibleTask.of(task, run.view, model.needs)
+    found = tuner.tune(run, visible)
     assert found.failed == 0
     assert seen.fit == train
     assert not seen.predict & test
-    execute(run.spec, run.label, model, task, Resources(), shown=shown, tuned=found)
+    execute(run.spec, run.label, model, task, Resources(), shown=visible, tuned=found)
     assert seen.fit == train
     assert seen.predict >= test
 
