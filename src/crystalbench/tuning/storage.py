@@ -142,7 +142,7 @@ class Storage:
         Raises:
             ConfigError: the storage cannot be used.
         """
-        assert self.database is not None
+        _ = self.database  # connects
 
     @contextlib.contextmanager
     def translated_errors(self) -> Iterator[None]:
