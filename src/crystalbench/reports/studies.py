@@ -24,7 +24,7 @@ from crystalbench.reports.winners import write_suite
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import State, Study, Trial
 from crystalbench.targets import METRICS
-from crystalbench.tuning.reading import unfinished
+from crystalbench.tuning.reading import load_studies
 from crystalbench.tuning.storage import Storage
 
 if TYPE_CHECKING:
@@ -267,11 +267,11 @@ def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[C
 
 def _under_way(place: Storage) -> list[Study]:
     try:
-        with place.for_people():
-            return unfinished(place)
+        with place.translated_errors():
+            return load_studies(place)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"storage {place.shown}: holds something else than studies of this version of CrystalBench and Optuna "
+            f"storage {place.masked_url}: holds something else than studies of this version of CrystalBench and Optuna "
             f"({first_problem(error)}); read it with the versions that made it"
         ) from error
 
