@@ -1,4 +1,4 @@
-"""Reading a data set: the decode-once store against matminer."""
+"""Reading a data set from the store of decoded tasks, compared with matminer and pymatgen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _prepare_mp2018(settings: Settings) -> Iterator[tuple[Measurement, Measureme
     with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ, CRYSTALBENCH_CACHE=f"{name}/cache"):
         folder = Path(name)
         table = shutil.copyfile(mp2018_file(settings), folder / "mp2018.parquet")
-        crystals = mp2018(table).inputs  # reads the table and keeps what it holds
+        crystals = mp2018(table).inputs  # decodes the table and stores the arrays
         assert isinstance(crystals, Crystals)  # a task with structures
         kept = list((folder / ".crystalbench").iterdir())
         sample = evenly(crystals, SAMPLE)

@@ -1,4 +1,4 @@
-"""All of the user's table of Materials Project entries of 2018, as a task of its own."""
+"""The user's table of Materials Project entries of 2018 as a task."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def mp2018_file(settings: Settings) -> Path:
     """The table.
 
     Raises:
-        DataError: it is not given.
+        DataError: the user has not given it.
     """
     if NAME not in settings.data:
-        raise DataError(f"name the table that {TASK_FILE} describes with --data {NAME}=PATH")
+        raise DataError(f"give the table that {TASK_FILE} describes with --data {NAME}=PATH")
     return settings.data[NAME]
 
 
@@ -28,6 +28,6 @@ def mp2018(table: Path) -> Task:
     """The task.
 
     Raises:
-        DataError: the table is not as the task file says.
+        DataError: the table does not match the task file.
     """
     return TableTaskSpec.from_toml(TASK_FILE).load(DataSources(files={NAME: table}, download=False))

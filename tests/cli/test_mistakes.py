@@ -35,7 +35,7 @@ from commands import ENERGY, call, failed, small
             ["--task", ENERGY, "--model", "cgcnn", "--fold", "0", "--device", "cuda:99"],
             "device 'cuda:99' cannot be used",
         ),
-        (["--task", ENERGY, "--model", "dummy", "--storage", "sqlite:///s.db"], "but nothing is tuned: give --tune"),
+        (["--task", ENERGY, "--model", "dummy", "--storage", "sqlite:///s.db"], "but nothing is tuned: add --tune"),
         (["--task", ENERGY, "--model", "dummy", "--tune", "0", "--storage", "sqlite:///s.db"], "nothing is tuned"),
     ],
     ids=range(20),

@@ -14,7 +14,7 @@ import pytest
 from commands import ENERGY, call, failed, only_record, small
 from helpers import ROOT, wait_for, write_toy_suite, write_toys
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.options import parameters
 from crystalbench.errors import ConfigError
 from crystalbench.results.store import RecordStore
 
@@ -151,7 +151,7 @@ def test_a_view_in_a_file_needs_no_registration() -> None:
     ],
 )
 def test_values_of_set(given: str, value: object) -> None:
-    (found,) = cli._parameters([given]).values()
+    (found,) = parameters([given]).values()
     assert found == value
     assert type(found) is type(value)
 
@@ -159,7 +159,7 @@ def test_values_of_set(given: str, value: object) -> None:
 def test_set_needs_a_name_and_a_value() -> None:
     for text in ("epochs", "=3", ""):
         with pytest.raises(ConfigError, match="write it as name=value"):
-            cli._parameters([text])
+            parameters([text])
     failed(small("--model", "dummy", "--set", "epochs"), "--set 'epochs': write it as name=value")
 
 
@@ -184,7 +184,7 @@ def test_the_main_job_as_a_program(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "list"]
+    command = [sys.executable, "-m", "crystalbench", "list"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None

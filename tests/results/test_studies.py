@@ -121,17 +121,17 @@ def test_a_damaged_study_is_recovered_from_its_storage(tmp_path: Path) -> None:
     space = {"x": FloatDistribution(0.0, 2.0)}
     files = StudyStore(tmp_path)
     search = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files)
-    before = search.work(judge)
+    before = search.run(judge)
     (path,) = tmp_path.glob("*/*/*.json")
     cut(path)
-    after = search.work(judge)
+    after = search.run(judge)
     assert after.trials == before.trials
     assert tried == [0, 1, 2, 3]
     assert files.read_all()[0] == [after]
     cut(path)
     for file in tmp_path.glob("studies.sqlite3*"):
         file.unlink()
-    anew = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files).work(judge)
+    anew = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files).run(judge)
     assert [t.parameters for t in anew.trials] == [t.parameters for t in before.trials]
     assert len(tried) == 8
 

@@ -51,6 +51,16 @@ class _Description(BaseModel):
     arrays_sha256: str
 
 
+def check_can_be_saved(model: type[Model]) -> None:
+    """Check before a long fit that a model class defines what saving needs.
+
+    Raises:
+        SavingError: it does not.
+    """
+    if model.state is Model.state or model.restore is Model.restore:
+        raise SavingError(f"{model.__name__} cannot be saved until it defines state() and restore(arrays, facts)")
+
+
 def save_model(model: Model, folder: Path | str) -> None:
     """Write a fitted model to a new folder, to be read by `load_model`.
 

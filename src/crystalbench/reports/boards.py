@@ -67,7 +67,7 @@ def notes(board: Board) -> list[str]:
         )
     failed = [f"{entry_title(e)}: {e.failed_trials:,} of {e.trials:,}" for e in board.entries if e.failed_trials]
     if failed:
-        found.append(f"Trials that failed: {'; '.join(failed)}. `crystalbench tune` tells why.")
+        found.append(f"Trials that failed: {'; '.join(failed)}. `crystalbench studies` lists their errors.")
     if any(e.protocol.startswith("tuned on") for e in board.entries):
         found.append(
             "What was tuned on one fold for all has seen, in the search alone, the test rows of the other folds."

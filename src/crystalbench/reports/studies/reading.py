@@ -9,7 +9,7 @@ from crystalbench._validation import first_problem
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import Study
-from crystalbench.tuning.reading import unfinished
+from crystalbench.tuning.reading import load_studies
 from crystalbench.tuning.storage import Storage
 
 
@@ -43,11 +43,11 @@ def read_studies(folder: Path, storage: str | None) -> tuple[list[Study], list[C
 
 def _unfinished(place: Storage) -> list[Study]:
     try:
-        with place.for_people():
-            return unfinished(place)
+        with place.translated_errors():
+            return load_studies(place)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"storage {place.shown}: does not hold studies of this version of CrystalBench and Optuna "
+            f"storage {place.masked_url}: does not hold studies of this version of CrystalBench and Optuna "
             f"({first_problem(error)}); read it with the versions that wrote it"
         ) from error
 

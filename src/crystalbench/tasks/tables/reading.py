@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 
 Column = pa.ChunkedArray | list[Any]
-_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
+TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     """
     if not file.is_file():
         raise DataError(f"{file}: there is no such table")
-    if not file.name.endswith(_SUFFIXES):
-        raise ConfigError(f"{file}: a table must end in {', '.join(_SUFFIXES)}")
+    if not file.name.endswith(TABLE_SUFFIXES):
+        raise ConfigError(f"{file}: a table must end in {', '.join(TABLE_SUFFIXES)}")
     try:
         if file.suffix == ".parquet":
             _check_columns(file, pq.read_schema(file).names, columns)
@@ -83,6 +83,20 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     if len(lengths) > 1:
         raise DataError(f"{file}: its columns have different lengths, from {min(lengths)} to {max(lengths)}")
     return Table(file, lengths.pop() if lengths else 0, {name: found[name] for name in columns})
+
+
+def column_names(file: Path) -> list[str]:
+    """Names of the columns of a table.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        if file.suffix == ".parquet":
+            return list(pq.read_schema(file).names)
+        return list(_read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file))
+    except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
 
 
 def rows_of_table(file: Path) -> int | None:

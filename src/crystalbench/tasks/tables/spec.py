@@ -133,7 +133,7 @@ class TableTaskSpec(TaskSpec):
             table, ids = table.taken(index), ids[index]
             if not len(ids):
                 raise DataError("has no rows")
-            inputs = _inputs_of(table, config, ids)
+            inputs = _inputs_of(table, config.structure, config.composition, ids)
             classes, targets = _targets_of(table, config, ids)
             if config.per_atom:
                 targets = targets / (inputs.compositions() if isinstance(inputs, Crystals) else inputs).totals
@@ -180,10 +180,9 @@ def _usable(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[n
     return np.flatnonzero(usable), tuple(f"left out: {line}" for line in lacking)
 
 
-def _inputs_of(table: Table, config: TableConfig, ids: _Ids) -> Inputs:
-    if config.structure is None:
-        return Compositions.from_formulas(table.values(str(config.composition)), ids)
-    names: StructureColumns = config.structure
+def _inputs_of(table: Table, names: StructureColumns | None, composition: str | None, ids: _Ids) -> Inputs:
+    if names is None:
+        return Compositions.from_formulas(table.values(str(composition)), ids)
     if names.cif is not None:
         return _in_batches(table.values(names.cif), ids, _crystals_of_cif)
     if names.json_ is not None:

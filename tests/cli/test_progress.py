@@ -9,7 +9,8 @@ import pytest
 from helpers import record, spec, tiny_task, tuned_record
 from rich.console import Console
 
-from crystalbench.cli.show import LiveProgress, asked_for
+from crystalbench.cli.progress import LiveProgress
+from crystalbench.cli.studies import requested
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.dummy import Dummy
 from crystalbench.results.record import Record, TuningResult
@@ -155,7 +156,7 @@ FOLDER = Path("results/studies")
     ],
 )
 def test_models_are_found_by_name_label_and_place(given: str, called: str) -> None:
-    assert asked_for(STUDIES, FOLDER, [], [given], []) == ([], [called])
+    assert requested(STUDIES, FOLDER, [], [given], []) == ([], [called])
 
 
 def test_a_task_is_found_by_its_file(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_task_is_found_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
         'name = "mine"\ntable = "mine.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
     )
-    assert asked_for(STUDIES, FOLDER, [str(tmp_path / "mine.toml")], [], [1]) == (["mine"], [])
+    assert requested(STUDIES, FOLDER, [str(tmp_path / "mine.toml")], [], [1]) == (["mine"], [])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_task_is_found_by_its_file(tmp_path: Path) -> None:
 )
 def test_what_has_no_study_is_told_with_what_has(tasks: list[str], models: list[str], says: str) -> None:
     with pytest.raises(UnknownNameError, match=re.escape(says)):
-        asked_for(STUDIES, FOLDER, tasks, models, [])
+        requested(STUDIES, FOLDER, tasks, models, [])
 
 
 @pytest.mark.parametrize(
@@ -197,4 +198,4 @@ def test_folds_without_a_study_are_told_with_those_that_have_one(
     tasks: list[str], models: list[str], there: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"there is no study of fold 77; there are studies of {there}$"):
-        asked_for(STUDIES, FOLDER, tasks, models, [0, 77])
+        requested(STUDIES, FOLDER, tasks, models, [0, 77])
