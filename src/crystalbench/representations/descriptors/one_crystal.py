@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.errors import DataError
-from crystalbench.representations.descriptors.pairs import Pairs, pairs_within
 from crystalbench.representations.descriptors.space_group import Symmetry, find_symmetry
 from crystalbench.representations.descriptors.voronoi import Faces, tessellate
+from crystalbench.representations.neighbors import Pairs, pairs_within
 
 if TYPE_CHECKING:
     from crystalbench.data.crystals import Crystals

@@ -1,13 +1,15 @@
-"""The symmetry of one crystal, found by spglib."""
+"""Space group and point group of one crystal, from spglib and pymatgen."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import spglib
+from pymatgen.symmetry.groups import PointGroup as PymatgenPointGroup
 
 from crystalbench.errors import DataError
 
@@ -64,6 +66,26 @@ def find_symmetry(
         primitive=np.asarray(dataset.mapping_to_primitive, dtype=np.int64),
         primitive_lattice=np.asarray(dataset.primitive_lattice, dtype=np.float64),
     )
+
+
+class PointGroup(NamedTuple):
+    """What the descriptors need of a point group."""
+
+    system: str
+    order: int
+    centrosymmetric: bool
+
+
+@functools.cache  # pymatgen generates all operations, which takes milliseconds
+def point_group(symbol: str) -> PointGroup:
+    """Crystal system, order and inversion symmetry of a point group, from pymatgen's tables.
+
+    Args:
+        symbol: international symbol as spglib gives it, for instance ``m-3m``.
+    """
+    group = PymatgenPointGroup(symbol)
+    inversion = any(np.array_equal(operation.rotation_matrix, -np.eye(3)) for operation in group.symmetry_ops)
+    return PointGroup(group.crystal_system, group.order, inversion)
 
 
 def _by_appearance(numbers: npt.NDArray[Any]) -> list[int]:

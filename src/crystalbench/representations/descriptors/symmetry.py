@@ -9,6 +9,7 @@ import numpy.typing as npt
 import spglib
 
 from crystalbench.errors import DataError
+from crystalbench.representations.descriptors.space_group import point_group
 
 if TYPE_CHECKING:
     from crystalbench.representations.descriptors.one_crystal import OneCrystal
@@ -18,42 +19,8 @@ FINE = 0.01
 COARSE = 0.1
 """Å; the default of matminer's `StructuralComplexity`, and the tolerance of Materials Project."""
 
-_FIRST_OF_SYSTEM = (1, 3, 16, 75, 143, 168, 195)  # space groups where triclinic, monoclinic, ... cubic begin
-_CENTROSYMMETRIC = frozenset(("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m"))
-_ORDERS = {
-    "1": 1,
-    "-1": 2,
-    "2": 2,
-    "m": 2,
-    "2/m": 4,
-    "222": 4,
-    "mm2": 4,
-    "mmm": 8,
-    "4": 4,
-    "-4": 4,
-    "4/m": 8,
-    "422": 8,
-    "4mm": 8,
-    "-42m": 8,
-    "4/mmm": 16,
-    "3": 3,
-    "-3": 6,
-    "32": 6,
-    "3m": 6,
-    "-3m": 12,
-    "6": 6,
-    "-6": 6,
-    "6/m": 12,
-    "622": 12,
-    "6mm": 12,
-    "-6m2": 12,
-    "6/mmm": 24,
-    "23": 12,
-    "m-3": 24,
-    "432": 24,
-    "-43m": 24,
-    "m-3m": 48,
-}
+_SYSTEMS = ("cubic", "hexagonal", "trigonal", "tetragonal", "orthorhombic", "monoclinic", "triclinic")
+"""Crystal systems in the order in which matminer numbers them, from 1."""
 _LATTICE_POINTS = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}
 
 GROUP_LABELS = ("spacegroup_num", "crystal_system_int")
@@ -78,8 +45,8 @@ PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "
 
 def group(crystal: OneCrystal) -> list[float]:
     """Number of the space group and crystal system from cubic (1) to triclinic (7), to 0.01 Å."""
-    number = crystal.symmetry(FINE).number
-    return [number, 8 - int(np.searchsorted(_FIRST_OF_SYSTEM, number, side="right"))]
+    symmetry = crystal.symmetry(FINE)
+    return [symmetry.number, 1 + _SYSTEMS.index(point_group(symmetry.point_group).system)]
 
 
 def complexity(crystal: OneCrystal) -> list[float]:
@@ -120,11 +87,11 @@ def details(crystal: OneCrystal) -> list[float]:
     atoms = len(np.unique(coarse.primitive))
     _, first, counts = np.unique(coarse.orbits, return_index=True, return_counts=True)
     multiplicities = counts * atoms / len(crystal)
-    orders = _ORDERS[coarse.point_group] / multiplicities
+    orders = point_group(coarse.point_group).order / multiplicities
     return [
-        fine.point_group in _CENTROSYMMETRIC,
+        point_group(fine.point_group).centrosymmetric,
         fine.operations,
-        _ORDERS[fine.point_group],
+        point_group(fine.point_group).order,
         _LATTICE_POINTS[coarse.symbol[0]],
         atoms,
         len(counts),

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import spglib
-from pymatgen.optimization.neighbors import find_points_in_spheres
 from scipy.spatial import QhullError, Voronoi
 
 from crystalbench.errors import DataError
+from crystalbench.representations.neighbors import pairs_within
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -23,7 +23,6 @@ FACE_TOLERANCE = 1e-5
 VOLUME_TOLERANCE = 1e-6
 """Largest relative difference between the sum of the Voronoi cells and the volume of the crystal."""
 _FIRST_RADIUS = 1.9  # times the cube root of the volume per atom; enough for most crystals
-_PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +158,8 @@ def _neighborhoods(lattice: FloatArray, carts: FloatArray) -> Iterator[tuple[Int
 
 def _sphere(lattice: FloatArray, carts: FloatArray, radius: float) -> tuple[IntArray, FloatArray]:
     """The atoms of the cell and all images within a radius of any of them."""
-    atoms, carts = len(carts), np.ascontiguousarray(carts)
-    _, origins, images, _ = find_points_in_spheres(carts, carts, radius, _PERIODIC, lattice, 1e-8)
+    atoms = len(carts)
+    _, origins, images, _ = pairs_within(lattice, carts, radius, with_self=True)
     shifts = np.rint(images).astype(np.int64)
     span = 2 * int(np.abs(shifts).max(initial=0)) + 1
     keys = ((shifts[:, 0] * span + shifts[:, 1]) * span + shifts[:, 2]) * atoms + origins
