@@ -119,7 +119,9 @@ def only_declared_inputs_are_used(case: ModelCase) -> None:
             case.new().fit(compositions, compositions)
         except DataError:
             return
-        raise CheckFailure("it declares Needs.STRUCTURE but also fits compositions; declare Needs.COMPOSITION")
+        raise CheckFailure(
+            "it declares Needs.STRUCTURE but also fits compositions; declare Needs.COMPOSITION if that is intended"
+        )
     expected = case.expected(kind)  # from compositions
     model = case.new().fit(*(Samples(part, TARGETS[kind], targets_for(part, kind)) for part in (train, valid)))
     samples = Samples(prediction_crystals(), TARGETS[kind])

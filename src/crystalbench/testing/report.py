@@ -86,7 +86,7 @@ class ContractError(CrystalBenchError, AssertionError):
             *(f"  {failure}" for failure in self.failures),
         ]
         if self.skipped:
-            lines.append(f"  ({len(self.skipped)} checks that build on them were not run)")
+            lines.append(f"  ({len(self.skipped)} not run because they build on these)")
         if verbose:
             lines += [f"\n{check}:\n{text.rstrip()}" for check, text in self.tracebacks.items()]
         elif self.tracebacks:
@@ -242,13 +242,14 @@ def _file_of(subject: object) -> str | None:
 
 
 def _place_of(error: BaseException, own: str | None) -> str:
-    """``file:line`` of the deepest frame in the user's code; in CrystalBench's own if the user's was not reached."""
+    """``file:line`` of the deepest frame in the user's code, empty if it was not reached.
+
+    If CrystalBench's own things are checked, its code is the user's.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    chosen = (
-        [f for f in frames if f.filename == own or not f.filename.startswith(_NOT_THE_USERS)]
-        or [f for f in frames if f.filename.startswith(_PACKAGE) and not f.filename.startswith(_TESTING)]
-        or [f for f in frames if f.filename == "<string>"]
-    )
+    chosen = [f for f in frames if f.filename == own or not f.filename.startswith(_NOT_THE_USERS)]
+    if not chosen and own is not None and own.startswith(_PACKAGE):
+        chosen = [f for f in frames if f.filename.startswith(_PACKAGE) and not f.filename.startswith(_TESTING)]
     if not chosen:
         return ""
     path = chosen[-1].filename
