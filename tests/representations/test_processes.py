@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,12 @@ def warns(crystals: Crystals) -> int:
 
 def refuses(crystals: Crystals) -> int:
     raise DataError(f"{crystals.ids[0]}: refused")
+
+
+def refuses_elsewhere(crystals: Crystals) -> int:
+    if multiprocessing.parent_process() is not None:
+        raise DataError(f"{crystals.ids[0]}: refused by a worker")
+    return len(crystals)
 
 
 def dies_elsewhere(crystals: Crystals) -> int:
@@ -83,9 +90,20 @@ def test_messages_of_workers_are_logged_here(caplog: pytest.LogCaptureFixture) -
     assert sorted(caplog.messages) == sorted(f"{i} was seen{more}" for i in crystals.ids for more in ("", ", too"))
 
 
-def test_errors_of_workers_are_raised_here() -> None:
-    with allowed_processes(2), pytest.raises(DataError, match=r"crystal-[0-3]: refused"):
-        by_chunks(refuses, random_crystals(0, 4), 1)
+@pytest.mark.parametrize("number", [2, 2, 3])
+def test_errors_are_raised_here_and_end_the_workers(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    uncaught: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    before = threading.active_count()
+    with allowed_processes(number), pytest.raises(DataError, match=r"crystal-\d+: refused"):
+        by_chunks(refuses, random_crystals(0, 12), 1)
+    wait_for(lambda: threading.active_count() == before)
+    assert not uncaught
+
+
+def test_an_error_of_a_worker_is_raised_here() -> None:
+    with allowed_processes(2), pytest.raises(DataError, match=r"crystal-\d+: refused by a worker"):
+        by_chunks(refuses_elsewhere, random_crystals(0, 4), 1)
 
 
 def test_the_chunks_of_a_worker_that_died_are_computed_here(caplog: pytest.LogCaptureFixture) -> None:

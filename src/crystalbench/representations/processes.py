@@ -10,6 +10,7 @@ Limits: workers take about a second to start (this process works meanwhile), and
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import logging
 import multiprocessing
@@ -45,6 +46,7 @@ _ONE_THREAD = dict.fromkeys(
     "1",
 )
 """Environment of the workers."""
+_PATIENCE = 5.0  # seconds; far more than a waiting executor needs to see that work is cancelled
 _IDLE = 60.0  # seconds after which a worker without work ends, so that none outlives a killed parent for long
 
 _Result = TypeVar("_Result")
@@ -127,9 +129,11 @@ def by_chunks(
     except (OSError, NotImplementedError) as error:  # a system without semaphores
         _log.warning("no worker processes can be started (%s); computing in one process", error)
         return [work(crystals)]
+    shared = _Shared(work, chunks, executor, workers)
     try:
-        results = _Shared(work, chunks, executor, workers).results()
+        results = shared.results()
     except BaseException:
+        shared.cancel()
         executor.shutdown(wait=False, kill_workers=True)
         raise
     executor.shutdown(wait=True)
@@ -165,17 +169,23 @@ class _Shared(Generic[_Result]):
 
     def results(self) -> list[_Result]:
         """The results of all chunks, in order."""
-        try:
-            for _ in range(self._ahead):
-                self._submit()
-            own: dict[int, _Result] = {}
-            while (index := self._last()) is not None:
-                own[index] = self._work(self._chunks[index])
-            self._collect(own)
-        finally:
-            with self._lock:
-                self._left.clear()
+        for _ in range(self._ahead):
+            self._submit()
+        own: dict[int, _Result] = {}
+        while (index := self._last()) is not None:
+            own[index] = self._work(self._chunks[index])
+        self._collect(own)
         return [own[index] for index in range(len(self._chunks))]
+
+    def cancel(self) -> None:
+        """Cancel what no worker has begun.
+
+        It waits until the executor has seen that: an executor that is shut down before (loky 3.6) ends with an error.
+        """
+        with self._lock:
+            self._left.clear()
+            futures = list(self._futures.values())
+        concurrent.futures.wait([future for future in futures if future.cancel()], timeout=_PATIENCE)
 
     def _submit(self, finished: Future[Any] | None = None) -> None:
         """Submit the next chunk; called again whenever a worker has finished one."""
