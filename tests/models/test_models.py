@@ -19,7 +19,7 @@ from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
 
 DEFAULTS: dict[str, dict[str, Any]] = {"diffraction_cnn": {"q_max": 0.5}, "hybrid_diffraction": {"q_max": 0.5}}
-"""Hyperparameters in place of the defaults, where they make a strange crystal take seconds."""
+"""Hyperparameters in place of the defaults, where they make an edge case take seconds."""
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
@@ -83,10 +83,10 @@ def test_the_contract_needs_neither_torch_nor_a_test_runner() -> None:
     script = (
         "import sys; sys.modules['pytest'] = sys.modules['helpers'] = None\n"
         "from crystalbench.testing import check_model\n"
-        "print(len(check_model('dummy').kept), 'torch' in sys.modules)\n"
+        "print(len(check_model('dummy').passed), 'torch' in sys.modules)\n"
     )
     ran = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == [str(len(check_model("dummy").kept)), "False"]
+    assert ran.stdout.split() == [str(len(check_model("dummy").passed)), "False"]
     assert not ran.stderr
 
 

@@ -24,7 +24,7 @@ from crystalbench.models.dummy import Dummy
 from crystalbench.models.forests.magpie_forest import MagpieForest
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, name_of
 from crystalbench.targets import Kind
-from crystalbench.testing._model_case import ModelCase, asked_crystals
+from crystalbench.testing._model_case import ModelCase, prediction_crystals
 
 FILE = """
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path, array: np.ndarray) -> Non
 
 def test_another_process_loads_every_model(tmp_path: Path) -> None:
     """Nothing is kept elsewhere than in the folder."""
-    expected, crystals = {}, asked_crystals()[::3]
+    expected, crystals = {}, prediction_crystals()[::3]
     for name in model_names():
         model = ModelCase(get_model(name), {}).fit(Kind.REGRESSION)
         save_model(model, tmp_path / name)

@@ -87,7 +87,7 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
 
     def inputs(self, samples: Samples) -> Arrays:
         """The graph, and the elements of the composition."""
-        return super().inputs(samples).beside(samples.represent(ElementPairs()))
+        return super().inputs(samples).combined_with(samples.represent(ElementPairs()))
 
     def encoder(self) -> nn.Module:
         """Message passing, readouts and part capsules."""
