@@ -25,7 +25,8 @@ import numpy.typing as npt
 from crystalbench.data.crystals import Crystals, joined
 from crystalbench.data.samples import Samples
 from crystalbench.models import get_model, model_names
-from crystalbench.models.model import Needs, Runtime, hyperparameter_types
+from crystalbench.models.hyperparameters import hyperparameter_types
+from crystalbench.models.model import Needs, Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations import (
     CrystalGraph,
@@ -71,17 +72,10 @@ NO_TRAINING: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-12, "weight_deca
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cgcnn (sum)": ("cgcnn", {"readout": "sum"}),
-    "deepknet": ("diffraction_cnn", {"network_kind": "points"}),
-    "deepknet (sphere)": ("diffraction_cnn", {"network_kind": "points", "points": "sphere", "intensities": "absences"}),
-    "diffraction_grid": ("diffraction_cnn", {"network_kind": "grid"}),
-    "diffraction_spectrum": ("diffraction_cnn", {}),
-    "magpie_random_forest": ("magpie_forest", {"algorithm": "random_forest"}),
-    "magpie_boosting": ("magpie_forest", {"algorithm": "lightgbm"}),
-    "descriptor_random_forest": ("descriptor_forest", {"algorithm": "random_forest"}),
-    "descriptor_boosting": ("descriptor_forest", {"algorithm": "lightgbm"}),
-    "descriptor_forest (gong28)": ("descriptor_forest", {"bank": "gong28", "with_composition": False}),
+    "deepknet (sphere)": ("deepknet_sphere", {"intensities": "absences"}),
+    "descriptor_forest (gong28)": ("descriptor_forest", {"bank": "gong28"}),
 }
-"""Configurations beside the defaults: model and hyperparameters by title."""
+"""Configurations in addition to the defaults: model and hyperparameters by title."""
 
 REPRESENTATIONS: dict[str, Representation] = {
     "CrystalGraph": CrystalGraph(),

@@ -21,7 +21,7 @@ from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, model_names, save_model
 from crystalbench.models.dummy import Dummy
-from crystalbench.models.forests.magpie_forest import MagpieForest
+from crystalbench.models.forests.magpie import MagpieForest
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, name_of
 from crystalbench.targets import Kind
 from crystalbench.testing._model_case import ModelCase, asked_crystals

@@ -105,7 +105,7 @@ class Sizes(Representation):
 
 
 class SizeEncoder(nn.Module):
-    """One number to four; not a number where it is told so."""
+    """One number to four, times a factor."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -118,13 +118,20 @@ class SizeEncoder(nn.Module):
 
 @dataclasses.dataclass
 class SizeNetwork(NetworkModel):
-    """All that a network has to say of its own."""
+    """All that a network has to define."""
 
     representation: ClassVar[Sizes] = Sizes()  # type: ignore[misc]
     factor: float = 1.0
 
     def encoder(self) -> nn.Module:
         return SizeEncoder(self.factor)
+
+
+def not_a_number() -> SizeNetwork:
+    """A network whose output is not finite; its constructor refuses such a factor."""
+    model = SizeNetwork()
+    model.factor = float("nan")
+    return model
 
 
 def test_a_network_needs_a_representation_and_an_encoder_only(train: Samples, valid: Samples) -> None:
@@ -136,7 +143,7 @@ def test_a_network_needs_a_representation_and_an_encoder_only(train: Samples, va
 
 def test_a_loss_that_is_not_finite_says_so(train: Samples, valid: Samples) -> None:
     with pytest.raises(DivergedError, match=r"diverged in epoch 1 .* try a smaller learning_rate than 0.003"):
-        SizeNetwork(factor=float("nan")).fit(train, valid)
+        not_a_number().fit(train, valid)
     with pytest.raises(DivergedError):
         SizeNetwork(factor=1e38, learning_rate=1.0).fit(train, valid)
 
@@ -227,7 +234,7 @@ def test_subnormal_numbers_are_flushed_while_networks_compute_and_only_then(
     assert seen == {(False, True)}
     assert not flushed()
     with pytest.raises(DivergedError):
-        SizeNetwork(factor=float("nan")).fit(train, valid)
+        not_a_number().fit(train, valid)
     assert not flushed()
 
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from crystalbench.models import get_model, model_names
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import Steps, outputs
+from crystalbench.models.training import Trainer, outputs
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 
@@ -58,10 +58,10 @@ def pass_over(model: NetworkModel, kind: Kind = Kind.REGRESSION) -> nn.Module:
     targets = torch.zeros(size, dtype=torch.int64 if kind is Kind.MULTICLASS else torch.float32, device=META)
     losses = {Kind.REGRESSION: nn.L1Loss, Kind.BINARY: nn.BCEWithLogitsLoss, Kind.MULTICLASS: nn.CrossEntropyLoss}
     model.batch_size = 16
-    steps = Steps(network, losses[kind](), model, per_epoch=2)
+    trainer = Trainer(network, losses[kind](), model, steps_per_epoch=2)
     with NoWaitedCopies():
-        loss = steps.epoch(data, targets, np.random.default_rng(0).permutation(len(rows)))
-        found = [output for _, output in outputs(steps.judged, data, batch_size=16)]
+        loss = trainer.epoch(data, targets, np.random.default_rng(0).permutation(len(rows)))
+        found = [output for _, output in outputs(trainer.evaluated_network, data, batch_size=16)]
     assert loss.device == found[0].device == META
     assert sum(len(output) for output in found) == len(rows)
     return network

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Ge, Gt
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Invariance
-from crystalbench.models.network import DROPOUT, NetworkModel
-from crystalbench.models.training import WEIGHT_DECAY, flushed_subnormals, prepare_torch
+from crystalbench.models.network import Dropout, NetworkModel
+from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
 from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
@@ -55,27 +56,17 @@ class SEN(NetworkModel):
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
-    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
-    channels: Annotated[int, CategoricalDistribution((8, 16, 32))] = 16
-    layers: Annotated[int, IntDistribution(1, 4)] = 2
-    capsules: Annotated[int, CategoricalDistribution((4, 8, 16))] = 8
-    exchanges: Annotated[int, IntDistribution(0, 2)] = 1
-    neighbors: Annotated[int, IntDistribution(12, 24)] = 16
-    cutoff: float = 8.0
-    atom_dropout: Annotated[float, DROPOUT] = 0.1
-    dropout: Annotated[float, DROPOUT] = 0.1
-    weight_decay: Annotated[float, WEIGHT_DECAY] = 0.1
+    width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
+    channels: Annotated[int, Ge(1), CategoricalDistribution((8, 16, 32))] = 16
+    layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 2
+    capsules: Annotated[int, Ge(1), CategoricalDistribution((4, 8, 16))] = 8
+    exchanges: Annotated[int, Ge(0), IntDistribution(0, 2)] = 1
+    neighbors: Annotated[int, Ge(1), IntDistribution(12, 24)] = 16
+    cutoff: Annotated[float, Gt(0)] = 8.0
+    atom_dropout: Dropout = 0.1
+    dropout: Dropout = 0.1
+    weight_decay: WeightDecay = 0.1
     epochs: int = 150
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("width", "channels", "layers", "capsules", "neighbors", "cutoff"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
-        if self.exchanges < 0:
-            raise ConfigError(f"exchanges = {self.exchanges}; it must not be negative")
-        if not 0 <= self.atom_dropout < 1:
-            raise ConfigError(f"atom_dropout = {self.atom_dropout}; it must be in [0, 1)")
 
     @property
     def representation(self) -> CrystalGraph:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
@@ -63,22 +64,17 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
-    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
-    layers: Annotated[int, IntDistribution(1, 4)] = 3
-    cutoff: float = 5.0
-    softening: float = 1.0
-    presence_noise: float = 2.0
+    width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
+    layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 3
+    cutoff: Annotated[float, Gt(0)] = 5.0
+    softening: Annotated[float, Gt(0)] = 1.0
+    presence_noise: Annotated[float, Ge(0)] = 2.0
     epochs: int = 60
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "layers", "cutoff", "softening"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
         if self.softening > self.cutoff:
             raise ConfigError(f"softening = {self.softening}; it must not be larger than the cutoff, {self.cutoff}")
-        if not self.presence_noise >= 0:
-            raise ConfigError(f"presence_noise = {self.presence_noise}; it must not be negative")
 
     @property
     def representation(self) -> QuotientGraph:
