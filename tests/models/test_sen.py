@@ -191,8 +191,8 @@ def test_routing_listens_to_capsules_that_agree() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"capsules": 0}, "capsules = 0; it must be positive"),
-        ({"exchanges": -1}, "exchanges = -1; it must not be negative"),
+        ({"capsules": 0}, "capsules = 0; it must be at least 1"),
+        ({"exchanges": -1}, "exchanges = -1; it must be at least 0"),
         ({"atom_dropout": 1.0}, "atom_dropout = 1.0; it must be in"),
     ],
 )

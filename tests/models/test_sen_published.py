@@ -206,12 +206,15 @@ def test_search_space_and_options() -> None:
         for value in ends:
             SENPublished(**{parameter: value}).encoder()
     assert SENPublished(cutoff=4.0).representation == QuotientGraph(SphereGraph(cutoff=4.0))
-    for name in ("width", "layers", "cutoff", "softening"):
-        with pytest.raises(ConfigError, match=f"{name} = 0; it must be positive"):
+    for name in ("width", "layers"):
+        with pytest.raises(ConfigError, match=f"{name} = 0; it must be at least 1"):
             SENPublished(**{name: 0})
-    with pytest.raises(ConfigError, match="softening = 6; it must not be larger than the cutoff, 5"):
+    for name in ("cutoff", "softening"):
+        with pytest.raises(ConfigError, match=f"{name} = 0.0; it must be greater than 0"):
+            SENPublished(**{name: 0.0})
+    with pytest.raises(ConfigError, match=r"softening = 6\.0; it must not be larger than the cutoff, 5"):
         SENPublished(softening=6)
-    with pytest.raises(ConfigError, match="presence_noise = -1; it must not be negative"):
+    with pytest.raises(ConfigError, match="presence_noise = -1; it must be at least 0"):
         SENPublished(presence_noise=-1)
 
 

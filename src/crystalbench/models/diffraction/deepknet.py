@@ -179,14 +179,19 @@ class ReflectionsEncoder(nn.Module):
         rows = torch.cat([turned, intensities.unsqueeze(-1)], dim=-1)
         if self.training:
             return self._ragged_maxima(rows, counts)
-        _, sizes = torch.unique_consecutive((counts.cumsum(0) - 1) // _POINTS_AT_ONCE, return_counts=True)
-        parts = torch.split(counts, sizes.tolist())
-        pieces = torch.split(rows, [int(part.sum()) for part in parts])
-        return torch.cat([self._ragged_maxima(*pair) for pair in zip(pieces, parts, strict=True)])
+        return self._ragged_maxima_in_parts(rows, owners, batch.size)
 
     def _ragged_maxima(self, rows: Tensor, counts: Tensor) -> Tensor:
         """Embeddings (n, width) of reflections (rows, 4), of which crystals have (n,) counts."""
         return torch.relu(torch.segment_reduce(self._perceptron(rows), "max", lengths=counts))
+
+    def _ragged_maxima_in_parts(self, rows: Tensor, owners: Tensor, n: int) -> Tensor:
+        """The same for large batches, without gradients: the features of all rows are never in memory at once."""
+        maxima = rows.new_full((n, self.width), -torch.inf)
+        for part, owner in zip(torch.split(rows, _POINTS_AT_ONCE), torch.split(owners, _POINTS_AT_ONCE), strict=True):
+            features = self._perceptron(part)
+            maxima.scatter_reduce_(0, owner.unsqueeze(1).expand_as(features), features, "amax")
+        return torch.relu(maxima)
 
     def _maxima(self, rows: Tensor) -> Tensor:
         """Embeddings (n, width) of reflections (n, points, 4)."""
