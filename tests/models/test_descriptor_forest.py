@@ -139,3 +139,16 @@ def test_invalid_hyperparameters_and_compositions_are_refused() -> None:
     rows = Samples(Compositions.from_formulas(["NaCl", "Fe"]), TARGETS[Kind.REGRESSION], np.zeros(2))
     with pytest.raises(DataError, match="structures"):
         quick().fit(rows, rows)
+
+
+def test_boosting_does_not_depend_on_round_off() -> None:
+    """Descriptors that vanish by symmetry are 0 or about 1e-16, and LightGBM would split between the two."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(200, 28))
+    values[:, 0] = np.where(np.arange(200) % 2, 0.0, 1e-16)
+    train = FixedDescriptors(values, np.arange(200) % 2 * 5.0)
+    model = quick(DescriptorBoosting).fit(train.samples, train.samples)
+    one, other = (values[:10].copy() for _ in range(2))
+    one[:, 0], other[:, 0] = 0.0, 1e-16
+    predictions = [model.predict(FixedDescriptors(rows).samples).values for rows in (one, other)]
+    assert np.array_equal(*predictions)

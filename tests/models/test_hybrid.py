@@ -134,9 +134,7 @@ def test_saving_keeps_imputation_and_scaling(tmp_path: Path) -> None:
         ({"descriptor_dropout": 1.0}, ConfigError, "descriptor_dropout = 1.0; it must be in"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(
-    parameters: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_invalid_hyperparameters_are_refused(parameters: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Hybrid.from_configuration(parameters)
 

@@ -1,7 +1,7 @@
 """No step of training, and no batch of a prediction, waits for the device.
 
-On torch's ``meta`` device there are shapes and no numbers: what would have to read a number from the device raises an
-error there, on any machine. Copies to the device that are waited for are found by their arguments.
+Tensors on torch's ``meta`` device have shapes but no numbers: an operation that has to read a number from the device
+raises an error there, on any machine. Copies to the device that block are found by their arguments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ META = torch.device("meta")
 
 
 class NoWaitedCopies(TorchDispatchMode):
-    """Refuses copies between devices that are not declared as ones to go on without."""
+    """Refuses copies between devices that are not declared as non-blocking."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -99,7 +99,7 @@ class _Waiting(nn.Module):
 
 
 class WaitingModel(CGCNN):
-    """Waits for the device, in one of several ways or in none."""
+    """Waits for the device in one of several ways, or not at all."""
 
     way = ""
 

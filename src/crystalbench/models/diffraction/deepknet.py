@@ -89,12 +89,12 @@ class DeepKNetSphere(PatternNetwork):
 def random_orthogonal(n: int, like: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
     """Orthogonal matrices (n, 3, 3), uniform (Haar) over rotations and improper rotations.
 
-    Q of the QR decomposition of a Gaussian matrix is uniform once the signs of R's diagonal are made positive
-    (Mezzadri, Notices of the AMS 54, 592, 2007); deepKNet leaves them as they come.
+    Q of the QR decomposition of a Gaussian matrix is uniform if the diagonal of R is made positive (Mezzadri, Notices
+    of the AMS 54, 592, 2007); deepKNet does not correct the signs.
 
     Args:
         n: number of matrices.
-        like: a tensor on whose device they are made.
+        like: a tensor on the device of the result; the CPU by default.
         generator: source of randomness; torch's own by default.
     """
     gaussian = torch.randn(n, 3, 3, generator=generator, device=None if like is None else like.device)
@@ -105,14 +105,14 @@ def random_orthogonal(n: int, like: Tensor | None = None, generator: torch.Gener
 
 
 class ReflectionsEncoder(nn.Module):
-    """deepKNet: the maximum over reflections of a perceptron that reads one reflection.
+    """The maximum over reflections of a perceptron that reads one reflection.
 
     Args:
-        max_index: of the cube; None for a sphere.
+        max_index: largest Miller index of the cube; None for a sphere.
         width: features of the last layer, and of the embedding.
         layers: number of layers.
-        intensities: one of `INTENSITIES`.
-        orientations: orientations to average over in evaluation mode; 0 to leave patterns as they stand.
+        intensities: one of `crystalbench.models.diffraction.base.INTENSITIES`.
+        orientations: orientations to average over in evaluation mode; 0 to keep the orientation of the pattern.
     """
 
     miller: Tensor
@@ -124,8 +124,8 @@ class ReflectionsEncoder(nn.Module):
         self.intensities = ScaledIntensities(intensities)
         miller = torch.zeros(0, 3) if max_index is None else torch.from_numpy(miller_indices(max_index)).float()
         self.register_buffer("miller", miller, persistent=False)
-        turns = random_orthogonal(max(1, orientations), generator=torch.Generator().manual_seed(0))
-        self.register_buffer("fixed", turns if orientations else torch.eye(3)[None], persistent=False)
+        rotations = random_orthogonal(max(1, orientations), generator=torch.Generator().manual_seed(0))
+        self.register_buffer("fixed", rotations if orientations else torch.eye(3)[None], persistent=False)
         sizes = [4, *[max(1, width // 4)] * (layers - 1), width]
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(a, b, bias=False), nn.BatchNorm1d(b)) for a, b in itertools.pairwise(sizes)
@@ -137,14 +137,14 @@ class ReflectionsEncoder(nn.Module):
         g = self._points(batch) / LENGTH
         counts = batch.counts.get(REFLECTION)
         if self.training:
-            turns = random_orthogonal(batch.size, g) if self.orientations else self.fixed.expand(batch.size, 3, 3)
+            rotations = random_orthogonal(batch.size, g) if self.orientations else self.fixed.expand(batch.size, 3, 3)
             factors = self.intensities.factors(batch.size, intensities)
-            return self._embed(g, intensities, turns, factors, batch, counts)
+            return self._embed(g, intensities, rotations, factors, batch, counts)
         total = g.new_zeros((batch.size, self.width))
-        for k, turn in enumerate(self.fixed):
+        for k, rotation in enumerate(self.fixed):
             factors = g.new_full((batch.size,), (k + 0.5) / len(self.fixed))
             scaled = factors if self.intensities.kind == "random_scale" else None
-            total += self._embed(g, intensities, turn.expand(batch.size, 3, 3), scaled, batch, counts)
+            total += self._embed(g, intensities, rotation.expand(batch.size, 3, 3), scaled, batch, counts)
         return total / len(self.fixed)
 
     def _points(self, batch: Batch) -> Tensor:
@@ -158,16 +158,16 @@ class ReflectionsEncoder(nn.Module):
         self,
         g: Tensor,
         intensities: Tensor,
-        turns: Tensor,
+        rotations: Tensor,
         factors: Tensor | None,
         batch: Batch,
         counts: Tensor | None,
     ) -> Tensor:
-        """Embeddings (n, width) of patterns turned by matrices (n, 3, 3) and scaled by factors (n,)."""
+        """Embeddings (n, width) of patterns rotated by matrices (n, 3, 3) and scaled by factors (n,)."""
         if counts is None:
             if factors is not None:
                 intensities = intensities * factors[:, None]
-            rows = torch.cat([g @ turns, intensities.unsqueeze(-1)], dim=-1)
+            rows = torch.cat([g @ rotations, intensities.unsqueeze(-1)], dim=-1)
             if self.training:
                 return self._maxima(rows)
             parts = torch.split(rows, max(1, _POINTS_AT_ONCE // rows.shape[1]))
@@ -175,14 +175,14 @@ class ReflectionsEncoder(nn.Module):
         owners = batch.owners[REFLECTION]
         if factors is not None:
             intensities = intensities * factors[owners]
-        turned = torch.einsum("pi,pij->pj", g, turns[owners])
-        rows = torch.cat([turned, intensities.unsqueeze(-1)], dim=-1)
+        rotated = torch.einsum("pi,pij->pj", g, rotations[owners])
+        rows = torch.cat([rotated, intensities.unsqueeze(-1)], dim=-1)
         if self.training:
             return self._ragged_maxima(rows, counts)
         return self._ragged_maxima_in_parts(rows, owners, batch.size)
 
     def _ragged_maxima(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """Embeddings (n, width) of reflections (rows, 4), of which crystals have (n,) counts."""
+        """Embeddings (n, width) of reflections (rows, 4), with counts (n,) per crystal."""
         return torch.relu(torch.segment_reduce(self._perceptron(rows), "max", lengths=counts))
 
     def _ragged_maxima_in_parts(self, rows: Tensor, owners: Tensor, n: int) -> Tensor:
@@ -196,7 +196,7 @@ class ReflectionsEncoder(nn.Module):
     def _maxima(self, rows: Tensor) -> Tensor:
         """Embeddings (n, width) of reflections (n, points, 4)."""
         features = self._perceptron(rows.reshape(-1, rows.shape[-1])).view(*rows.shape[:2], -1)
-        return torch.relu(features.amax(1))  # of the maximum, which is the maximum of the relu
+        return torch.relu(features.amax(1))  # the relu of the maximum is the maximum of the relu
 
     def _perceptron(self, rows: Tensor) -> Tensor:
         """Features (rows, width) of reflections (rows, 4), before the last relu."""

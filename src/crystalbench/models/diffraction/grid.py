@@ -46,13 +46,13 @@ class DiffractionGrid(PatternNetwork):
 class GridEncoder(nn.Module):
     """A convolutional network on the cube of Miller indices.
 
-    Convolutions of size three without padding take the cube from 2m + 1 to a single cell in m layers, so that every
-    feature knows where in the cube it is.
+    Convolutions of size three without padding reduce the cube from 2m + 1 to a single cell in m layers, so features
+    depend on the position in the cube.
 
     Args:
-        max_index: m.
+        max_index: largest Miller index m.
         width: features of the last layer, and of the embedding.
-        intensities: one of `INTENSITIES`.
+        intensities: one of `crystalbench.models.diffraction.base.INTENSITIES`.
     """
 
     miller: Tensor

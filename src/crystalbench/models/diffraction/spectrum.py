@@ -64,15 +64,15 @@ class DiffractionSpectrum(DiffractionNetwork):
 
 
 class SpectrumEncoder(nn.Module):
-    """A convolutional network along |g| on the logarithms of a power spectrum.
+    """A convolutional network along ``|g|`` on the logarithms of a power spectrum.
 
     Args:
         shells: radial shells.
         l_max: largest degree.
         width: features of the embedding; the convolutions have half as many.
         layers: number of convolutions.
-        dropout: share of the inputs hidden while training.
-        intensities: one of `INTENSITIES`.
+        dropout: share of the inputs dropped while training.
+        intensities: one of `crystalbench.models.diffraction.base.INTENSITIES`.
     """
 
     def __init__(self, shells: int, l_max: int, width: int, layers: int, dropout: float, intensities: str) -> None:

@@ -85,4 +85,14 @@ class DescriptorRandomForest(OnDescriptors, RandomForest):
 
 @dataclass
 class DescriptorBoosting(OnDescriptors, Boosting):
-    """Gradient boosting on a bank of descriptors."""
+    """Gradient boosting on a bank of descriptors, which are rounded to 7 decimals.
+
+    Many descriptors vanish by symmetry up to round-off, and LightGBM splits at any difference between values, however
+    small: without rounding, a prediction can change when the crystal is rotated. scikit-learn's trees do not split at
+    differences below 1e-7.
+    """
+
+    version: ClassVar[int] = 2  # rounding
+
+    def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
+        return super()._features(samples).round(7)
