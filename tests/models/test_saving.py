@@ -175,7 +175,7 @@ def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
         save_model(Dummy(), tmp_path / "model")
 
 
-def test_a_model_without_state_can_be_run_but_not_saved(tmp_path: Path) -> None:
+def test_a_model_without_state_cannot_be_saved_and_says_why(tmp_path: Path) -> None:
     model = fitted(Mute())
     with pytest.raises(SavingError, match=r"Mute cannot be saved until it defines state\(\) and restore"):
         save_model(model, tmp_path / "model")
@@ -195,9 +195,9 @@ def test_a_folder_is_never_overwritten(tmp_path: Path) -> None:
     ("arrays", "facts", "message"),
     [
         ({"a": np.array(["text"])}, {}, "array 'a' of its state has the type <U4; it must be numeric"),
-        ({"a": np.array([object()])}, {}, "is of type object"),
-        ({"a": np.zeros(2, complex)}, {}, "is of type complex128"),
-        ({"a": np.zeros(2, np.longdouble)}, {}, "is of type float"),
+        ({"a": np.array([object()])}, {}, "has the type object"),
+        ({"a": np.zeros(2, complex)}, {}, "has the type complex128"),
+        ({"a": np.zeros(2, np.longdouble)}, {}, "has the type float"),
         ({}, {"a": object()}, "must be valid JSON"),
         ({}, {"a": float("nan")}, "must be valid JSON"),
         ({}, {"a": np.float32(1)}, "must be valid JSON"),
