@@ -27,12 +27,13 @@ class SavingError(CrystalBenchError):
 
 
 class UnknownNameError(ConfigError, KeyError):
-    """A name that nothing is registered under; the message offers the nearest known names."""
+    """A name that nothing is registered under; the message offers the nearest known names, or a note on this one."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], note: str = "") -> None:
         self.what, self.name, self.known = what, name, sorted(known)
         close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+        hint = f" {note}" if note else hint
         listing = ", ".join(self.known) if self.known else "none"
         super().__init__(f"Unknown {what} {name!r}.{hint} Known: {listing}.")
 

@@ -33,7 +33,7 @@ def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
 
 
 def test_a_record_tells_the_command_that_repeats_it() -> None:
-    first = small("--model", "magpie_forest", "--set", "trees=4", "--set", "algorithm=random_forest", "--seed", 3)
+    first = small("--model", "descriptor_forest", "--set", "trees=4", "--set", "bank=gong28", "--seed", 3)
     assert first.exit_code == 0, first.output
     record = only_record()
     words = shlex.split(record.command)

@@ -24,6 +24,7 @@ QUICK: dict[str, int] = {
     "epochs": 2,
     "max_epochs": 2,
     "trees": 20,
+    "rounds": 20,
     "n_estimators": 20,
     "iterations": 20,
     "width": 8,
