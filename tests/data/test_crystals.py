@@ -160,7 +160,7 @@ def test_cells_of_one_atom_and_of_many(atoms: int) -> None:
         ({"lattices": [np.eye(3), np.full((3, 3), np.nan)]}, "b: has a lattice that is not finite"),
         ({"lattices": [np.eye(3), np.zeros((3, 3))]}, "b: has a cell without volume"),
         ({"coords": [[0, 0, 0], [0, np.inf, 0]]}, "b: has a coordinate that is not finite"),
-        ({"coords": [[0, 0, 0]]}, "as many lattices, coordinates and atomic numbers"),
+        ({"coords": [[0, 0, 0]]}, "need 2 lattices, 2 coordinates and 2 atomic numbers; got 2, 1 and 2"),
         ({"ids": ["a"]}, "1 ids for 2 rows"),
     ],
 )

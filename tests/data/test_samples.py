@@ -17,7 +17,7 @@ IDS = np.array(["a", "b", "c"])
 def test_rows_to_predict_have_no_targets() -> None:
     samples = Samples(random_crystals(0), TARGETS[Kind.REGRESSION])
     assert not samples.has_targets
-    with pytest.raises(DataError, match="to be predicted: they carry no targets"):
+    with pytest.raises(DataError, match="carry no targets"):
         _ = samples.targets
     with pytest.raises(DataError, match="carry no targets"):
         _ = samples[:2].targets
@@ -86,14 +86,14 @@ def test_good_predictions_become_float64(kind: Kind, values: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "says"),
     [
-        (Kind.REGRESSION, [1, 2], r"predictions of shape \(2,\) for a regression target of shape \(3,\)"),
+        (Kind.REGRESSION, [1, 2], r"shape \(2,\).*regression.*\(3,\)"),
         (Kind.REGRESSION, [[1], [2], [3]], "shape"),
-        (Kind.REGRESSION, [1, np.nan, np.inf], "^b is predicted a value that is not finite"),
-        (Kind.BINARY, [0, 0.5, 1.5], "^c is predicted a probability outside"),
-        (Kind.BINARY, [-1e-9, 0.5, 1], "^a is predicted a probability outside"),
+        (Kind.REGRESSION, [1, np.nan, np.inf], "^b: .*not finite"),
+        (Kind.BINARY, [0, 0.5, 1.5], r"^c: .*outside \[0, 1\]"),
+        (Kind.BINARY, [-1e-9, 0.5, 1], r"^a: .*outside \[0, 1\]"),
         (Kind.MULTICLASS, [0.1, 0.2, 0.7], "shape"),
-        (Kind.MULTICLASS, [[1, 0, 0], [0.5, 0.4, 0], [0, 0, 1]], "^b is predicted probabilities whose sum is not 1"),
-        (Kind.MULTICLASS, [[1, 0, 0], [0, 1, 0], [2, -1, 0]], "^c is predicted a probability outside"),
+        (Kind.MULTICLASS, [[1, 0, 0], [0.5, 0.4, 0], [0, 0, 1]], "^b: .*do not sum to 1"),
+        (Kind.MULTICLASS, [[1, 0, 0], [0, 1, 0], [2, -1, 0]], r"^c: .*outside \[0, 1\]"),
     ],
 )
 def test_bad_predictions_are_refused_by_id(kind: Kind, values: Any, says: str) -> None:

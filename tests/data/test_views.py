@@ -112,7 +112,7 @@ def test_a_view_that_changes_rows_is_refused(change: Callable[[Crystals], Crysta
 
 
 def test_names_of_views_are_plain() -> None:
-    with pytest.raises(ConfigError, match="a name has letters"):
+    with pytest.raises(ConfigError, match=r"\.\./mine.*may contain only letters"):
         View("../mine", "nothing", lambda crystals: crystals)
 
 
@@ -122,5 +122,5 @@ def test_finding_views(tmp_path: Path) -> None:
     file = tmp_path / "my_views.py"
     file.write_text("from crystalbench.data.views import View\nmine = View('mine', 'all', lambda c: c)\nnumber = 3\n")
     assert get_view(f"{file}:mine").removes == "all"
-    with pytest.raises(ConfigError, match="is 3; it must be a crystalbench"):
+    with pytest.raises(ConfigError, match="is 3, not a crystalbench"):
         get_view(f"{file}:number")
