@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.make_published DIR`` reads ``DIR/matbench_v0.1_scores.csv`` and ``DIR/labels/TASK.parquet`` and
 writes, inside the package, ``evaluation/data/matbench_v0.1_published.csv`` (one row per task, algorithm and metric)
-and ``tasks/data/official_labels.npz`` (labels of the three classification tasks as bits). The same input gives the
-same bytes.
+and ``tasks/matbench/data/official_labels.npz`` (labels of the three classification tasks as bits). The same
+input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main(directory: Path) -> None:
         for task in OFFICIAL.values()
         if task.kind is Kind.BINARY
     }
-    npz = package / "tasks" / "data" / "official_labels.npz"
+    npz = package / "tasks" / "matbench" / "data" / "official_labels.npz"
     np.savez(npz, **labels)  # type: ignore[arg-type]
     for file in (csv, npz):
         print(f"{file.relative_to(package)}: {file.stat().st_size} bytes")

@@ -121,6 +121,6 @@ def test_all_missing_data_is_listed_before_any_work(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('name = "mine"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n')
     specs = resolve_tasks(["matbench_phonons", "matbench_steels", "demo_bulk_modulus", str(file)])
-    with pytest.raises(DataError, match=r"(?s)matbench_phonons:.*matbench_steels:.*mine: its data is not at hand"):
+    with pytest.raises(DataError, match=r"(?s)matbench_phonons:.*matbench_steels:.*mine: there is no table"):
         require_data(specs, DataSources(tmp_path, download=False))
     require_data(resolve_tasks(["demo_*"]), DataSources(tmp_path, download=False))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.targets import Kind
-from crystalbench.tasks.folds import given_folds, grouped_kfold, kfold, stratified_kfold
+from crystalbench.tasks.folds import checked_folds, grouped_kfold, kfold, stratified_kfold
 from crystalbench.tasks.matbench.folds import official_folds, official_labels
 from crystalbench.tasks.matbench.official import OFFICIAL, official_ids
 
@@ -119,15 +119,15 @@ def test_grouped_kfold_is_shuffled_and_frozen() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
-def test_given_folds_are_kept(column: list[int]) -> None:
+def test_checked_folds_are_kept(column: list[int]) -> None:
     present = sorted(set(column))
     if len(present) > 1 and present == list(range(len(present))):
-        np.testing.assert_array_equal(given_folds(column), column)
-        np.testing.assert_array_equal(given_folds([float(fold) for fold in column]), column)
-        np.testing.assert_array_equal(given_folds([str(fold) for fold in column]), column)
+        np.testing.assert_array_equal(checked_folds(column), column)
+        np.testing.assert_array_equal(checked_folds([float(fold) for fold in column]), column)
+        np.testing.assert_array_equal(checked_folds([str(fold) for fold in column]), column)
     else:
         with pytest.raises(DataError):
-            given_folds(column)
+            checked_folds(column)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_given_folds_are_kept(column: list[int]) -> None:
         (lambda: grouped_kfold(["NaCl", "NaCl", "KCl"], 3, 0), ConfigError, "3 folds of 2 groups"),
         (lambda: grouped_kfold(["NaCl", None], 2, 0), DataError, "group of row 1 is missing"),
         (lambda: grouped_kfold([["NaCl"]], 2, 0), DataError, r"shape \(n,\)"),
-        (lambda: given_folds([0, 1, None]), DataError, "None in row 2"),
-        (lambda: given_folds([0, 1.5]), DataError, "1.5 in row 1"),
-        (lambda: given_folds([0, -1]), DataError, "-1 in row 1"),
-        (lambda: given_folds(["train", "test"]), DataError, "'train' in row 0"),
-        (lambda: given_folds([0, 2]), DataError, "no row in fold 1"),
-        (lambda: given_folds([0, 0]), DataError, "two folds at least"),
+        (lambda: checked_folds([0, 1, None]), DataError, "None in row 2"),
+        (lambda: checked_folds([0, 1.5]), DataError, "1.5 in row 1"),
+        (lambda: checked_folds([0, -1]), DataError, "-1 in row 1"),
+        (lambda: checked_folds(["train", "test"]), DataError, "'train' in row 0"),
+        (lambda: checked_folds([0, 2]), DataError, "no row in fold 1"),
+        (lambda: checked_folds([0, 0]), DataError, "at least two folds"),
     ],
 )
 def test_errors_say_what_is_wrong(make: Callable[[], object], error: type[Exception], message: str) -> None:

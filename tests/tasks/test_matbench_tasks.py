@@ -67,7 +67,7 @@ def test_compositions(tiny_formulas: OfficialTask, formula_rows: Rows, file: Pat
     assert not task.has_structures
     assert task.inputs.compositions if task.has_structures else task.inputs.chemical_systems()[0] == "Li-O"  # type: ignore[union-attr]
     formula_rows[3][0] = "Rb4O7.0"
-    with pytest.raises(DataError, match="formulas or its targets"):
+    with pytest.raises(DataError, match="formulas or targets differ"):
         load(tiny_formulas, write_rows(file, formula_rows, "composition"))
 
 
@@ -96,7 +96,7 @@ def test_changed_targets_are_refused(tiny: OfficialTask, tiny_rows: Rows, file: 
     with pytest.raises(DataError) as caught:
         load(tiny, write_rows(file, tiny_rows, "structure"))
     message = str(caught.value)
-    assert str(file) in message and "SHA-256" in message and "formulas or its targets" in message
+    assert str(file) in message and "SHA-256" in message and "formulas or targets differ" in message
     assert "Delete it" in message and "TOML" in message
 
 
@@ -119,7 +119,7 @@ def test_a_missing_target_is_refused_with_its_id(
 
 
 @pytest.mark.parametrize("value", ["1.5", True, [1.0], float("inf")])
-def test_a_target_that_is_no_number_is_refused_with_its_id(
+def test_a_target_that_is_not_a_number_is_refused_with_its_id(
     tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, value: object
 ) -> None:
     tiny_rows[4][1] = value
@@ -135,7 +135,7 @@ def test_a_disordered_site_is_refused_with_its_id(
         load(tiny, write_rows(file, tiny_rows, "structure"))
 
 
-def test_what_is_no_structure_is_refused_with_its_id(
+def test_a_missing_structure_is_refused_with_its_id(
     tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
 ) -> None:
     tiny_rows[2][0] = None
@@ -148,11 +148,13 @@ def test_a_missing_column_is_named(tiny: OfficialTask, tiny_rows: Rows, file: Pa
         load(tiny, write_rows(file, tiny_rows, "structure", "other"))
 
 
-def test_a_file_that_is_cut_off_is_refused(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+def test_a_truncated_file_is_refused(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
     content = write_rows(file, tiny_rows, "structure").read_bytes()
     for length in (0, 5, len(content) // 2, len(content) - 9, len(content) - 1):
         file.write_bytes(content[:length])
-        with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz: (is cut off|cannot be read).*get it again"):
+        with pytest.raises(
+            DataError, match=r"matbench_tiny\.json\.gz: (is truncated|cannot be read).*download it again"
+        ):
             load(tiny, file)
 
 
@@ -173,14 +175,14 @@ def test_a_file_that_is_cut_off_is_refused(tiny: OfficialTask, tiny_rows: Rows, 
         "<html>not here</html>",
     ],
 )
-def test_text_that_is_no_table_is_refused(tiny: OfficialTask, file: Path, text: str) -> None:
+def test_text_that_is_not_a_table_is_refused(tiny: OfficialTask, file: Path, text: str) -> None:
     file.parent.mkdir()
     file.write_bytes(gzip.compress(text.encode()))
     with pytest.raises(DataError, match=r"matbench_tiny\.json\.gz"):
         list(_matminer_json.read_rows(file, ("structure", "prop (x)")))
 
 
-def test_what_is_not_compressed_is_refused(tiny: OfficialTask, file: Path) -> None:
+def test_a_file_that_is_not_compressed_is_refused(tiny: OfficialTask, file: Path) -> None:
     file.parent.mkdir()
     for content in (b"<html>404</html>", gzip.compress(b"\xff\xfe{")):
         file.write_bytes(content)
@@ -241,13 +243,13 @@ def test_rows_without_an_official_id_are_counted(
 ) -> None:
     with caplog.at_level("INFO"):
         load(tiny, write(tmp_path, table_of(structures[:3], ["mb-tiny-03", None, None], target=[1.0, 2.0, 3.0])))
-    assert "2 of 3 rows of part.parquet have no id and are left out" in caplog.text
+    assert "2 of 3 rows of part.parquet have no id" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("ids", "targets", "message"),
     [
-        (["mb-tiny-03", "mb-tiny-03"], [1.0, 2.0], "mb-tiny-03.*2 times"),
+        (["mb-tiny-03", "mb-tiny-03"], [1.0, 2.0], "mb-tiny-03.*in rows 0, 1"),
         (["mb-tiny-03", "mp-7"], [1.0, 2.0], "'mp-7'.*mb-tiny-01 to mb-tiny-12"),
         (["mb-tiny-03", "mb-tiny-13"], [1.0, 2.0], "'mb-tiny-13'"),
         ([None, None], [1.0, 2.0], "no row has an id"),

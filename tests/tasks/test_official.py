@@ -83,13 +83,13 @@ def test_rows_of_no_identifier() -> None:
 
 @pytest.mark.parametrize("bad", ["mb-phonons-1", "mb-phonons-1266", "mb-phonons-0000", "mb-steels-001", "zzz", ""])
 def test_a_wrong_identifier_is_named(bad: str) -> None:
-    with pytest.raises(DataError, match=r"1 of 3.*row 1\. They must be mb-phonons-0001 to mb-phonons-1265") as error:
+    with pytest.raises(DataError, match=r"1 of 3.*row 1: .*mb-phonons-0001 to mb-phonons-1265") as error:
         rows_of_ids("matbench_phonons", ["mb-phonons-0001", bad, "mb-phonons-0003"])
     assert repr(bad) in str(error.value)
 
 
 def test_a_repeated_identifier_is_named() -> None:
-    with pytest.raises(DataError, match=r"'mb-phonons-0003' occurs 2 times, in rows \[0, 2\]"):
+    with pytest.raises(DataError, match=r"more than once: mb-phonons-0003; mb-phonons-0003 is in rows 0, 2$"):
         rows_of_ids("matbench_phonons", ["mb-phonons-0003", "mb-phonons-0001", "mb-phonons-0003"])
 
 
@@ -137,7 +137,7 @@ def test_fingerprint_sees_content_and_order_only() -> None:
 
 
 def test_fingerprint_refuses_what_it_cannot_compare() -> None:
-    with pytest.raises(DataError, match="2 formulas but targets of shape"):
+    with pytest.raises(DataError, match=r"2 formulas, but the targets have shape \(1,\)"):
         content_fingerprint(["NaCl", "KCl"], [1.0])
     with pytest.raises(DataError, match="target of row 1 is nan"):
         content_fingerprint(["NaCl", "KCl"], [1.0, np.nan])

@@ -130,9 +130,9 @@ def test_a_missing_table_says_how_to_name_it(tmp_path: Path) -> None:
     says = r"table\.parquet.*put it there, or name the table with --data mine=PATH"
     with pytest.raises(DataError, match=says):
         load(spec)
-    with pytest.raises(DataError, match=rf"mine: its data is not at hand \(there is no .*{says}"):
+    with pytest.raises(DataError, match=rf"1 task is missing:\n  mine: there is no table .*{says}"):
         require_data([spec], DataSources())
-    with pytest.raises(DataError, match=r"gone\.parquet: there is no such table; --data names it$"):
+    with pytest.raises(DataError, match=r"--data mine=.*gone\.parquet: there is no such file"):
         load(spec, mine=tmp_path / "gone.parquet")
 
 

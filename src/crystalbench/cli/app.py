@@ -20,8 +20,7 @@ from rich.markup import escape
 
 from crystalbench import __version__
 from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.tasks import DataSources, get_task_spec, parse_data_options
-from crystalbench.tasks.matbench.official import OFFICIAL
+from crystalbench.tasks import DataSources, get_task_spec, parse_data_options, task_specs
 
 app = typer.Typer(
     name="crystalbench",
@@ -343,7 +342,7 @@ def _sources(
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
     own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
-    return DataSources(data_dir, parse_data_options(data or [], (*OFFICIAL, *own)), limit, not offline)
+    return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def id_range(ids: npt.NDArray[np.str_]) -> str:
     return f", ids {str(ids[0])!r} to {str(ids[-1])!r}" if len(ids) else ""
 
 
-def refuse(ids: npt.NDArray[np.str_], bad: npt.NDArray[np.bool_], problem: str) -> None:
+def refuse(ids: npt.NDArray[np.str_], bad: npt.ArrayLike, problem: str) -> None:
     """Raise an error if any row is bad.
 
     Args:
@@ -40,6 +40,7 @@ def refuse(ids: npt.NDArray[np.str_], bad: npt.NDArray[np.bool_], problem: str) 
     Raises:
         DataError: some rows are bad; names the first, and lists the others.
     """
+    bad = np.asarray(bad, dtype=np.bool_)
     if not bad.any():
         return
     first, *others = dict.fromkeys(ids[bad].tolist())

@@ -249,8 +249,8 @@ def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) 
     if len(occupants) != 1 or abs(occupants[0][1] - 1) > 1e-8:
         mixture = " ".join(f"{symbol}:{occupancy:g}" for symbol, occupancy in occupants)
         raise DataError(
-            f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the structure "
-            "(e.g. with pymatgen's OrderDisorderedStructureTransformation) or remove it"
+            f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the "
+            "structure (e.g. with pymatgen's OrderDisorderedStructureTransformation) or remove it"
         )
     symbol = occupants[0][0]
     try:
