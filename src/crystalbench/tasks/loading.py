@@ -39,7 +39,7 @@ def load_task(
 
     Examples:
         >>> load_task("demo_formation_energy", limit=100)
-        Task demo_formation_energy: 100 of 375 crystals → formation_energy (eV/atom), 5 folds, metric MAE
+        Task demo_formation_energy: 100 of 1,168 crystals → formation_energy (eV/atom), 5 folds, metric MAE
     """
     spec = get_task_spec(str(name_or_path))
     files = {} if data is None else {spec.name: Path(data)}
@@ -61,7 +61,7 @@ def list_tasks(data_dir: Path | str | None = None) -> pd.DataFrame:
     Examples:
         >>> tasks = list_tasks()
         >>> tasks.loc[tasks["name"] == "demo_bulk_modulus", ["rows", "rows_available", "unit"]].values.tolist()
-        [[375, 375, 'GPa']]
+        [[1168, 1168, 'GPa']]
     """
     sources = DataSources(None if data_dir is None else Path(data_dir), download=False)
     specs = list(task_specs().values())
