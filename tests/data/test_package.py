@@ -15,7 +15,7 @@ from crystalbench.data.checks import first_ids, refuse
 from crystalbench.errors import DataError
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     for name in crystalbench.data.__all__:
         assert getattr(crystalbench.data, name).__name__ == name
     assert set(crystalbench.data.__all__) <= set(dir(crystalbench.data))

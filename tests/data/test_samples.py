@@ -36,19 +36,19 @@ def test_slicing_keeps_rows_together() -> None:
         assert np.array_equal(part.represent(MagpieFeatures()).values["features"], expected)
 
 
-def test_the_rows_of_the_whole_task_are_asked_for() -> None:
+def test_representations_are_requested_by_row_of_the_complete_task() -> None:
     crystals = random_crystals(0, 6)
-    whole, spec = MagpieFeatures()(crystals), []
+    complete, requested = MagpieFeatures()(crystals), []
 
     def represent(representation: Representation, rows: np.ndarray) -> Arrays:
-        spec.append(rows.tolist())
-        return whole[rows]
+        requested.append(rows.tolist())
+        return complete[rows]
 
     rows = np.array([5, 2, 3])
     samples = Samples(crystals[rows], TARGETS[Kind.REGRESSION], None, represent=represent, rows=rows)
     features = samples[[2, 0]].represent(MagpieFeatures()).values["features"]
-    assert spec == [[3, 5]]
-    assert np.array_equal(features, whole.values["features"][[3, 5]])
+    assert requested == [[3, 5]]
+    assert np.array_equal(features, complete.values["features"][[3, 5]])
 
 
 def test_compositions_have_no_crystals() -> None:

@@ -32,7 +32,7 @@ def splits() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_folds_and_identifiers_equal_matbench(name: str, splits: dict[str, Any]) -> None:
+def test_folds_and_ids_equal_those_of_matbench(name: str, splits: dict[str, Any]) -> None:
     ids, folds = official_ids(name), official_folds(name)
     assert sorted(splits[name]) == [f"fold_{fold}" for fold in range(5)]
     for fold in range(5):
@@ -67,7 +67,7 @@ def test_labels_of_the_classification_tasks() -> None:
 
 @given(st.integers(2, 300), st.integers(2, 12), SEEDS)
 @settings(deadline=None)
-def test_kfold_deals_evenly(n: int, k: int, seed: int) -> None:
+def test_kfold_makes_folds_of_equal_size(n: int, k: int, seed: int) -> None:
     k = min(k, n)
     folds = kfold(n, k, seed)
     sizes = np.bincount(folds, minlength=k)
@@ -80,7 +80,7 @@ def test_kfold_deals_evenly(n: int, k: int, seed: int) -> None:
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=200), st.integers(2, 6), SEEDS)
 @settings(deadline=None)
 @pytest.mark.filterwarnings("ignore:The least populated class")
-def test_stratified_kfold_deals_every_label_evenly(labels: list[int], k: int, seed: int) -> None:
+def test_stratified_kfold_distributes_each_label_evenly(labels: list[int], k: int, seed: int) -> None:
     values = np.array(labels)
     k = min(k, int(np.bincount(values).max()))
     if k < 2:
@@ -94,7 +94,7 @@ def test_stratified_kfold_deals_every_label_evenly(labels: list[int], k: int, se
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=200), st.integers(2, 6), SEEDS)
-def test_grouped_kfold_keeps_groups_whole(numbers: list[int], k: int, seed: int) -> None:
+def test_grouped_kfold_keeps_groups_together(numbers: list[int], k: int, seed: int) -> None:
     groups = np.array([f"group {number:02d}" for number in numbers])
     k = min(k, len(set(numbers)))
     if k < 2:
@@ -111,7 +111,7 @@ def test_grouped_kfold_keeps_groups_whole(numbers: list[int], k: int, seed: int)
     np.testing.assert_array_equal(folds, grouped_kfold(list(numbers), k, seed))
 
 
-def test_grouped_kfold_is_shuffled_and_frozen() -> None:
+def test_grouped_kfold_is_shuffled_and_reproducible() -> None:
     groups = [f"{element}-O" for element in ["B", "C", "F", "H", "I", "K", "N", "P", "S", "U", "V", "W", "Y"]]
     first, second = grouped_kfold(groups, 4, 0), grouped_kfold(groups, 4, 1)
     assert first.tolist() != second.tolist()

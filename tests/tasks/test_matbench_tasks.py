@@ -71,19 +71,17 @@ def test_compositions(tiny_formulas: OfficialTask, formula_rows: Rows, file: Pat
         load(tiny_formulas, write_rows(file, formula_rows, "composition"))
 
 
-def test_the_text_may_be_cut_anywhere(
+def test_rows_do_not_depend_on_the_size_of_the_chunks(
     tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_rows(file, tiny_rows, "structure")
-    whole = list(_matminer_json.read_rows(file, ("structure", "prop (x)")))
+    complete = list(_matminer_json.read_rows(file, ("structure", "prop (x)")))
     for chunk in (1, 2, 7, 100):
         monkeypatch.setattr(_matminer_json, "CHUNK", chunk)
-        assert list(_matminer_json.read_rows(file, ("structure", "prop (x)"))) == whole
+        assert list(_matminer_json.read_rows(file, ("structure", "prop (x)"))) == complete
 
 
-def test_a_limit_takes_some_rows_always_the_same(
-    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
-) -> None:
+def test_a_limit_always_takes_the_same_rows(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
     write_rows(file, tiny_rows, "structure")
     some = load(tiny, file, limit=7)
     assert (len(some), some.rows_total, some.is_partial) == (7, 12, True)
@@ -225,7 +223,7 @@ def test_some_of_the_rows_keep_their_official_folds(
     assert (task.source.verified, task.rows_total, task.is_partial) == ("ids", 12, True)
 
 
-def test_the_columns_of_the_task_come_before_the_general_ones(
+def test_the_columns_of_the_task_take_precedence_over_the_general_ones(
     tiny: OfficialTask, structures: list[Structure], tmp_path: Path
 ) -> None:
     table = table_of(structures[:3], ["mp-1", "mp-2", "mp-3"], target=[0.0] * 3, y_tiny=[1.0, 2.0, 3.0])

@@ -128,7 +128,7 @@ def test_forms_of_json(make: Make, form: str) -> None:
     assert not task.has_structures
 
 
-def test_a_formula_that_reads_like_no_number_is_a_formula(make: Make) -> None:
+def test_a_formula_that_reads_like_nan_is_a_formula(make: Make) -> None:
     table = formulas()
     table["f"][2] = "NaN"
     task = load(make(table, FORMULAS, suffix=".csv"))
@@ -191,7 +191,7 @@ def test_labels_of_different_types_are_refused(make: Make) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json"])
-def test_missing_rows_are_an_error_or_are_left_out(make: Make, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_rows_are_an_error_or_are_dropped(make: Make, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
     table = flat()
     table["y"][3] = None if suffix != ".parquet" else float("nan")
     table["lattice"][5] = None
@@ -293,7 +293,7 @@ def test_formulas_with_mistakes_are_refused_with_their_id(make: Make) -> None:
         load(make(table, FORMULAS))
 
 
-def test_ids_must_be_there_and_unique(make: Make) -> None:
+def test_ids_must_be_present_and_unique(make: Make) -> None:
     with pytest.raises(DataError, match=r"unique.*m-1"):
         load(make(flat(name=["m-1", "m-1", *(f"m-{i}" for i in range(2, N))]), FLAT))
     with pytest.raises(DataError, match=r"1 rows have no id in column 'name': rows 3"):
@@ -311,7 +311,7 @@ def test_an_empty_table_is_refused(make: Make, suffix: str) -> None:
         load(make(empty, FORMULAS, suffix=suffix))
 
 
-def test_an_unknown_column_offers_the_nearest(make: Make) -> None:
+def test_an_unknown_column_suggests_the_closest(make: Make) -> None:
     for suffix in (".parquet", ".csv", ".json"):
         with pytest.raises(UnknownNameError, match=rf"column of table\{suffix} 'ff'. Did you mean 'f'|Known: f, y"):
             load(make(formulas(), 'composition = "ff"\n', suffix=suffix))
