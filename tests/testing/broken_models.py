@@ -325,7 +325,7 @@ BREAKS: list[tuple[type[Model], str, str]] = [
     (Handed, "reflection changes nothing, as promised", "is predicted"),
     (Counts, "a supercell changes nothing, as promised", "is predicted"),
     (Edges, "the choice of the cell changes nothing, as promised", "is predicted"),
-    (Heavy, "strange crystals are predicted", "atom-095 is predicted a value that is not finite"),
+    (Heavy, "strange crystals are predicted", "atom-095: its prediction is not finite"),
     (Forgets, "saved and loaded, it predicts the same", "regression: saved and loaded, crystal-0 is predicted"),
     (ForgetsMore, "saved and loaded, it predicts the same", "saved again, its model.json is another"),
     (Pickles, "what it saves are numbers and JSON", "the array 'all' is a pickled object"),

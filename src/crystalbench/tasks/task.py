@@ -138,7 +138,7 @@ class Task:
             DataError: the training part is empty.
         """
         if fold not in self.fold_numbers:
-            raise ConfigError(f"{self.name} has no fold {fold}; its folds are {self.fold_numbers}")
+            raise ConfigError(f"{self.name}: has no fold {fold}; its folds are {self.fold_numbers}")
         train, test = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         if len(train) == 0:
             raise DataError(f"{self.name}: the training part of fold {fold} is empty")
