@@ -51,6 +51,11 @@ def test_text_that_is_not_a_formula_is_refused_with_its_id(formula: object) -> N
         Compositions.from_formulas(["NaCl", formula], ["first", "second"])  # type: ignore[list-item]
 
 
+def test_all_bad_formulas_are_listed() -> None:
+    with pytest.raises(DataError, match=r"^b: 'Qq' is not a chemical formula .*\(also d\)$"):
+        Compositions.from_formulas(["NaCl", "Qq", "KCl", "Na("], list("abcd"))
+
+
 def test_slicing() -> None:
     formulas = ["NaCl", "Fe2O3", "Au", "Ag(AuS)2"]
     compositions = Compositions.from_formulas(formulas, list("abcd"))

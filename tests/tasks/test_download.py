@@ -142,10 +142,10 @@ def test_addresses_are_tried_in_order(server: Any, folder: Path) -> None:
 def test_pauses_grow_between_attempts(server: Any, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(pooch.core.time, "sleep", pauses.append)
-    server.answers = [503] * 4
-    with pytest.raises(DataError, match=r"HTTP 503.*4 attempts"):
+    server.answers = [503] * 5
+    with pytest.raises(DataError, match=r"HTTP 503.*5 attempts"):
         fetch()
-    assert pauses == [1, 2, 3]
+    assert pauses == [1, 2, 3, 4]
 
 
 def test_an_unreachable_server_is_an_error_that_names_it(server: Any, folder: Path) -> None:

@@ -125,6 +125,13 @@ def test_a_target_that_is_not_a_number_is_refused_with_its_id(
         load(tiny, write_rows(file, tiny_rows, "structure"))
 
 
+def test_all_bad_targets_are_listed(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
+    for row in (4, 6, 11):
+        tiny_rows[row][1] = None
+    with pytest.raises(DataError, match=r"mb-tiny-05: .*missing \(also mb-tiny-07, mb-tiny-12\)"):
+        load(tiny, write_rows(file, tiny_rows, "structure"))
+
+
 def test_a_disordered_site_is_refused_with_its_id(
     tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write
 ) -> None:

@@ -43,9 +43,18 @@ def refuse(ids: npt.NDArray[np.str_], bad: npt.ArrayLike, problem: str) -> None:
     bad = np.asarray(bad, dtype=np.bool_)
     if not bad.any():
         return
-    first, *others = dict.fromkeys(ids[bad].tolist())
-    more = f" (also {first_ids(others)})" if others else ""
-    raise DataError(f"{first}: {problem}{more}")
+    raise bad_rows([(name, problem) for name in dict.fromkeys(ids[bad].tolist())])
+
+
+def bad_rows(problems: Sequence[tuple[str, str]]) -> DataError:
+    """An error about some rows: the problem of the first one in full, and the ids of the others.
+
+    Args:
+        problems: id and problem of each bad row, at least one.
+    """
+    (first, problem), *others = problems
+    more = f" (also {first_ids([name for name, _ in others])})" if others else ""
+    return DataError(f"{first}: {problem}{more}")
 
 
 def checked_ids(ids: Sequence[str] | npt.NDArray[np.str_] | None, n: int) -> npt.NDArray[np.str_]:

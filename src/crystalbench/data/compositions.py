@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Composition
 
-from crystalbench.data.checks import checked_ids, id_range
+from crystalbench.data.checks import bad_rows, checked_ids, id_range
 from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
-from crystalbench.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +43,24 @@ class Compositions:
         """Parse chemical formulas such as ``Ag(AuS)2`` or ``Fe0.62Ni0.38``.
 
         Raises:
-            DataError: a formula is empty or cannot be parsed; names the id and the formula.
+            DataError: some formulas are empty or cannot be parsed; names the ids.
         """
         ids = checked_ids(ids, len(formulas))
         numbers: list[int] = []
         amounts: list[float] = []
         counts: list[int] = []
+        problems: list[tuple[str, str]] = []
         for identifier, formula in zip(ids, formulas, strict=True):
             try:
                 entries = _parse(formula)
             except ValueError as error:
-                raise DataError(f"{identifier}: {formula!r} is not a chemical formula ({error})") from error
+                problems.append((str(identifier), f"{formula!r} is not a chemical formula ({error})"))
+                continue
             numbers.extend(z for z, _ in entries)
             amounts.extend(amount for _, amount in entries)
             counts.append(len(entries))
+        if problems:
+            raise bad_rows(problems)
         return cls(np.array(numbers, np.uint8), np.array(amounts, np.float64), offsets_of(counts), ids)
 
     def __len__(self) -> int:

@@ -273,4 +273,4 @@ def concatenate(parts: Sequence[InputsT]) -> InputsT:
     return cast(InputsT, type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)}))
 
 
-joined = concatenate  # the former name
+joined = concatenate  # an alias, for code that uses the former name

@@ -27,7 +27,7 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with a file name, the number of bytes received and the total number of bytes (None if unknown)."""
 
 CHUNK = 1 << 20
-RETRIES = 3
+RETRIES = 4
 TIMEOUT = (15.0, 60.0)
 """Seconds to wait for a connection, and for the next bytes."""
 LOCK_TIMEOUT = 3600.0

@@ -55,8 +55,8 @@ def list_tasks(data_dir: Path | str | None = None) -> pd.DataFrame:
 
     Returns:
         A table with one row per task and the columns ``name``, ``rows`` (of the complete task), ``rows_available`` (in
-        the files on this machine; missing if unknown), ``unit``, ``kind``, ``property``, ``inputs`` (``crystals`` or
-        ``compositions``), ``description`` and ``source`` (origin of the data).
+        the files on this machine), ``unit``, ``kind``, ``property``, ``inputs`` (``crystals`` or ``compositions``),
+        ``description`` and ``source`` (origin of the data). Unknown numbers of rows are missing values.
 
     Examples:
         >>> tasks = list_tasks()
@@ -69,7 +69,7 @@ def list_tasks(data_dir: Path | str | None = None) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": [spec.name for spec in specs],
-            "rows": [spec.rows_total for spec in specs],
+            "rows": pd.array([spec.rows_total or None for spec in specs], dtype="Int64"),
             "rows_available": pd.array([found.rows if found.here else 0 for found in available], dtype="Int64"),
             "unit": [spec.target.unit for spec in specs],
             "kind": [str(spec.target.kind) for spec in specs],

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.checks import bad_rows
 from crystalbench.data.crystals import Crystals, Inputs
-from crystalbench.errors import DataError
 from crystalbench.targets import Kind
 from crystalbench.tasks.matbench.fingerprint import content_fingerprint
 from crystalbench.tasks.matbench.official_table import OfficialTask
@@ -27,20 +27,30 @@ def target_values(official: OfficialTask, names: Iterable[str], values: Iterable
         (n,) targets.
 
     Raises:
-        DataError: a target is missing, not finite, or not of the kind of the task; names the id.
+        DataError: a target is missing, not finite, or not of the kind of the task; names the ids.
     """
-    return np.array([_number(official, name, value) for name, value in zip(names, values, strict=True)], np.float64)
+    numbers: list[float] = []
+    problems: list[tuple[str, str]] = []
+    for name, value in zip(names, values, strict=True):
+        if problem := _problem(official, value):
+            problems.append((str(name), f"its {official.target!r} {problem}"))
+        else:
+            numbers.append(float(value))
+    if problems:
+        raise bad_rows(problems)
+    return np.array(numbers, np.float64)
 
 
-def _number(official: OfficialTask, name: str, value: Any) -> float:
+def _problem(official: OfficialTask, value: Any) -> str:
+    """What is wrong with a target; empty if nothing is."""
     labels = official.kind is Kind.BINARY
     if value is None or value != value:
-        raise DataError(f"{name}: its {official.target!r} is missing")
+        return "is missing"
     if isinstance(value, bool) != labels and not (labels and value in (0, 1)):
-        raise DataError(f"{name}: its {official.target!r} is {value!r}, not a {'label' if labels else 'number'}")
+        return f"is {value!r}, not a {'label' if labels else 'number'}"
     if not isinstance(value, (bool, int, float)) or not np.isfinite(value):
-        raise DataError(f"{name}: its {official.target!r} is {value!r}, not a finite number")
-    return float(value)
+        return f"is {value!r}, not a finite number"
+    return ""
 
 
 def difference(official: OfficialTask, inputs: Inputs, targets: npt.NDArray[np.float64]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.checks import first_ids
+from crystalbench.data.checks import bad_rows
 from crystalbench.errors import DataError
 
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
@@ -29,7 +29,7 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
         DataError: a value is neither a number nor missing; names the ids.
     """
     numbers = np.full(len(values), np.nan)
-    wrong: list[int] = []
+    problems: list[tuple[str, str]] = []
     for row, value in enumerate(values):
         if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
             continue
@@ -38,10 +38,9 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
                 raise ValueError
             numbers[row] = float(value)
         except (TypeError, ValueError):
-            wrong.append(row)
-    if wrong:
-        more = f" (also {first_ids(ids[wrong[1:]])})" if len(wrong) > 1 else ""
-        raise DataError(f"{ids[wrong[0]]}: its {column!r} is {values[wrong[0]]!r}, which is not a number{more}")
+            problems.append((str(ids[row]), f"its {column!r} is {value!r}, which is not a number"))
+    if problems:
+        raise bad_rows(problems)
     return numbers
 
 
