@@ -92,7 +92,7 @@ def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> N
         'tasks = ["../tasks/alloys_one.toml", "../tasks/alloys_two.toml"]\nmodels = ["dummy"]\nresults = "results"\n'
     )
     suite = ["run", "--suite", "suites/alloys.toml", "--threads", 1]
-    failed(call(*suite), "alloys_one: its data is not at hand", "name the table with --data alloys_one=PATH")
+    failed(call(*suite), "alloys_one: there is no table", "name the table with --data alloys_one=PATH")
     failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
     result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
     assert result.exit_code == 0, result.output

@@ -163,7 +163,7 @@ def test_every_kind_is_checked() -> None:
     assert check_model(Shares).passed == check_model(Plain).passed
     failed = failed_checks(Shares, excess=1.5)
     assert list(failed) == ["predictions are valid, without targets"]
-    assert "is predicted a probability outside [0, 1]" in next(iter(failed.values()))
+    assert "outside [0, 1]" in next(iter(failed.values()))
 
 
 def test_the_predicted_deviation_is_compared_too() -> None:
