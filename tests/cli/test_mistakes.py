@@ -25,10 +25,13 @@ from commands import ENERGY, call, failed, small
             ["--task", ENERGY, "--model", "dummy", "--fold", "0", "--set", "shift=3"],
             "Unknown hyperparameter of dummy 'shift'",
         ),
-        (["--task", ENERGY, "--model", "magpie_forest", "--fold", "0", "--set", "leaves=Infinity"], "leaves"),
+        (
+            ["--task", ENERGY, "--model", "magpie_forest", "--fold", "0", "--set", "max_features=Infinity"],
+            "max_features",
+        ),
         (["--task", ENERGY, "--data-dir", "nowhere"], "--data-dir nowhere: there is no such folder"),
         (["--task", ENERGY, "--data", "matbench_phonons"], "write TASK=PATH"),
-        (["--task", "matbench_phonons", "--offline"], "There are three ways to get it"),
+        (["--task", "matbench_phonons", "--offline"], "put matbench_phonons.json.gz into"),
         (["--task", "nowhere.toml"], "nowhere.toml"),
         (["--task", ENERGY, "--model", "dummy", "--inner-folds", "3", "--ensemble", "4", "--fold", "0"], "inner folds"),
         (

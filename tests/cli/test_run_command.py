@@ -33,7 +33,7 @@ def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
 
 
 def test_a_record_tells_the_command_that_repeats_it() -> None:
-    first = small("--model", "magpie_forest", "--set", "trees=4", "--set", "algorithm=random_forest", "--seed", 3)
+    first = small("--model", "descriptor_forest", "--set", "trees=4", "--set", "bank=gong28", "--seed", 3)
     assert first.exit_code == 0, first.output
     record = only_record()
     words = shlex.split(record.command)
@@ -92,7 +92,7 @@ def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> N
         'tasks = ["../tasks/alloys_one.toml", "../tasks/alloys_two.toml"]\nmodels = ["dummy"]\nresults = "results"\n'
     )
     suite = ["run", "--suite", "suites/alloys.toml", "--threads", 1]
-    failed(call(*suite), "alloys_one: its data is not at hand", "name the table with --data alloys_one=PATH")
+    failed(call(*suite), "alloys_one: there is no table", "name the table with --data alloys_one=PATH")
     failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
     result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
     assert result.exit_code == 0, result.output

@@ -35,7 +35,7 @@ TOLERANCE = 1e-5
 
 
 def plain_embeddings(encoder: SENPublishedEncoder, whole: Arrays) -> Tensor:
-    """What the encoder's weights make of whole graphs by its formulas, one crystal after another."""
+    """The plain formulas of the encoder on complete graphs, crystal by crystal, with the encoder's weights."""
     vectors = torch.stack([_vector(encoder, whole[[k]]) for k in range(len(whole))])
     values, presences = _capsules(encoder.part_capsules, vectors)
     return torch.cat([values, values * presences, vectors], dim=1)
@@ -209,7 +209,7 @@ def test_gradients_are_equal(encoders: tuple[SENPublishedEncoder, SENPublishedEn
     assert zero == biases or case.alike
 
 
-def test_noise_is_that_of_a_crystal_and_not_of_its_atoms() -> None:
+def test_noise_is_per_crystal_and_not_per_atom() -> None:
     crystals = _crystals("symmetric")
     torch.manual_seed(0)
     encoder = SENPublishedEncoder(64, 3, noise=2.0).train()

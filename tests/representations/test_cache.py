@@ -147,7 +147,7 @@ def test_options_that_json_cannot_hold_are_refused() -> None:
     class Weighted(Volumes):
         weights: object = None
 
-    with pytest.raises(ConfigError, match="Weighted: its options must be what JSON can hold"):
+    with pytest.raises(ConfigError, match="Weighted: an option cannot be written as JSON"):
         assert Weighted(weights=np.zeros(5000)).key
 
 
@@ -246,14 +246,14 @@ def test_a_damaged_entry_that_another_process_repairs_is_not_removed(
 ) -> None:
     represent(Volumes(), crystals)
     _cut(entry(folder) / "meta.json", 0)
-    alone = cache._alone
+    locked = cache._locked
 
     def repaired_meanwhile(name: str) -> AbstractContextManager[None]:
-        monkeypatch.setattr(cache, "_alone", alone)
+        monkeypatch.setattr(cache, "_locked", locked)
         represent(Volumes(), crystals)
-        return alone(name)
+        return locked(name)
 
-    monkeypatch.setattr(cache, "_alone", repaired_meanwhile)
+    monkeypatch.setattr(cache, "_locked", repaired_meanwhile)
     represent(Volumes(), crystals)
     assert Volumes.computed == [5, 5]
 

@@ -128,10 +128,10 @@ def done(folder: Path, run: Run) -> tuple[Record, Study]:
     return execute(run.spec, run.label, run.model, run.task, Resources(), shown=visible, tuned=found), study
 
 
-MODELS = [Memory, *map(get_model, ("magpie_forest", "descriptor_forest", "cgcnn", "hybrid"))]
+MODELS = [Memory, *map(get_model, ("magpie_boosting", "descriptor_forest", "cgcnn", "hybrid"))]
 QUICK: dict[str, dict[str, Any]] = {
     "Memory": {},
-    "MagpieForest": {"trees": 5, "algorithm": "lightgbm"},  # uses the validation rows
+    "MagpieBoosting": {"rounds": 5},  # which validates
     "DescriptorForest": {"trees": 5},
     "CGCNN": {**SMALL_CGCNN, "epochs": 1},
     "Hybrid": {**SMALL_CGCNN, "epochs": 1},
@@ -250,4 +250,4 @@ def test_a_leak_is_found_in_a_registered_model(
 ) -> None:
     leak(monkeypatch)
     with pytest.raises(AssertionError):
-        test_no_test_row_is_read_before_the_final_prediction(seen, tmp_path, get_model("magpie_forest"))
+        test_no_test_row_is_read_before_the_final_prediction(seen, tmp_path, get_model("magpie_boosting"))

@@ -52,13 +52,12 @@ def data_sources(
     Raises:
         ConfigError: the folder does not exist, or an option has another form.
     """
-    from crystalbench.tasks import DataSources, get_task_spec, parse_data_options
-    from crystalbench.tasks.matbench.official import OFFICIAL
+    from crystalbench.tasks import DataSources, get_task_spec, parse_data_options, task_specs
 
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
     own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
-    return DataSources(data_dir, parse_data_options(data or [], (*OFFICIAL, *own)), limit, not offline)
+    return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
 
 
 def parameters(settings: Sequence[str] | None) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks.tables.config import StructureColumns
+from crystalbench.tasks.tables.decoding import ids_of
+from crystalbench.tasks.tables.inputs import inputs_of
 from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
-from crystalbench.tasks.tables.spec import _ids_of as ids_of
-from crystalbench.tasks.tables.spec import _inputs_of as inputs_of
 
 USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
     {"structure": {"cif": "cif"}},
