@@ -10,7 +10,8 @@ from helpers import started, wait_for, write_toy_suite, write_toys
 from crystalbench.errors import RecordError
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.models.model import Progress, silent
-from crystalbench.reports.files import to_csv
+from crystalbench.reports.csv import to_csv
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs import scheduler as engine
@@ -75,7 +76,7 @@ def board(store: RecordStore) -> list[list[str]]:
     """The leaderboard without the seconds."""
     records, problems = store.read_all()
     assert not problems
-    lines = [line.split(",") for line in to_csv(leaderboards(records)).splitlines()]
+    lines = [line.split(",") for line in to_csv(leaderboards(scores_frame(records))).splitlines()]
     seconds = lines[0].index("fit_seconds")
     return [[cell for i, cell in enumerate(line) if i != seconds] for line in lines]
 

@@ -39,15 +39,18 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         typer.Exit: a record cannot be read; the others count.
     """
     from crystalbench.evaluation.leaderboard import leaderboards
-    from crystalbench.reports.files import notes, write_leaderboards
+    from crystalbench.reports.boards import notes
+    from crystalbench.reports.files import write_leaderboards
     from crystalbench.reports.screen import screen_table
     from crystalbench.reports.summary import fill_readme
+    from crystalbench.results.loading import read_results
     from crystalbench.results.store import RecordStore
 
-    records, problems = RecordStore(results / "records").read_all()
-    if not records and not problems and tasks is None:
+    found = read_results(RecordStore(results / "records"))
+    problems = found.problems
+    if not len(found) and not problems and tasks is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
-    boards = leaderboards(records)
+    boards = leaderboards(found.scores)
     for board in boards:
         if tasks is None or board.task in tasks:
             screen.print()
@@ -58,7 +61,7 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         complain("not counted", str(problem))
     if len(problems) > SHOWN_PROBLEMS:
         complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
-    if records:
+    if len(found):
         paths = write_leaderboards(boards, results)
         if readme is not None:
             fill_readme(readme, boards)
