@@ -18,6 +18,9 @@ def _own_folders(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYSTALBENCH_CACHE", str(session_cache))
     for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(
+        "LOKY_MAX_CPU_COUNT", "1"
+    )  # runs are computed in the test's process unless workers are requested
 
 
 @pytest.fixture(autouse=True)

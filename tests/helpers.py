@@ -161,7 +161,7 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
         "source": DataFile(name="phonons.json.gz", sha256="e" * 64, verified="sha256"),
         "environment": {"python": "3.11.0", "packages": {"numpy": "2.0.0"}, "git": None},
         "model_source": "f" * 64,
-        "command": "python -m benchmarks.run",
+        "command": "crystalbench run",
         "finished": "2025-01-01T00:00:00+00:00",
     }
     return Record(**{**plain, **changes})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from crystalbench import plugins
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models import model_names
+from crystalbench.models import get_model, model_names
 
 GROUP = "crystalbench.models"
 
@@ -113,3 +115,108 @@ def test_locations_that_do_not_exist() -> None:
         plugins.load(GROUP, "model", "nowhere.py:Net")
     with pytest.raises(ConfigError, match="no_such_package cannot be imported"):
         plugins.load(GROUP, "model", "no_such_package:Net")
+
+
+# ---------------------------------------------------------------------- the code that a class is computed by
+
+PACKAGE = {
+    "__init__.py": "",
+    "models/__init__.py": "from pack.models.net import Net\nfrom pack.models.other import Other\n",
+    "models/net.py": """
+        from typing import TYPE_CHECKING
+
+        import numpy
+        from pack import tools
+        from pack.arrays import Graph as G
+        from ..data.samples import Samples
+        from . import base
+
+        if TYPE_CHECKING:
+            from pack.unused import Nothing
+
+
+        def late():
+            import pack.late
+        """,
+    "models/base.py": "import pack.data\n",
+    "models/other.py": "",
+    "tools.py": "",
+    "arrays/__init__.py": "from pack.arrays.graph import Graph\nfrom pack.arrays.pattern import Pattern\nLIMIT = 3\n",
+    "arrays/graph.py": "from pack.arrays import LIMIT\n",
+    "arrays/pattern.py": "",
+    "data/__init__.py": "",
+    "data/samples.py": "",
+    "late.py": "",
+    "unused.py": "",
+}
+
+
+def write_package(folder: Path) -> Path:
+    for name, text in PACKAGE.items():
+        path = folder / "pack" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return folder / "pack"
+
+
+def test_modules_behind_a_module_are_those_that_it_imports(tmp_path: Path) -> None:
+    pack = write_package(tmp_path)
+    found = plugins.modules_behind(pack / "models" / "net.py", {"pack": pack})
+    expected = {
+        "models.net",
+        "models.base",
+        "tools",
+        "arrays.graph",
+        "arrays",
+        "arrays.pattern",
+        "data",
+        "data.samples",
+    }
+    assert set(found) == {f"pack.{name}" for name in expected | {"late"}}
+    assert found["pack.arrays.graph"] == pack / "arrays" / "graph.py"
+
+
+def test_a_re_exported_name_counts_as_the_module_that_defines_it(tmp_path: Path) -> None:
+    pack = write_package(tmp_path)
+    (pack / "arrays" / "graph.py").write_text("")
+    found = plugins.modules_behind(pack / "models" / "net.py", {"pack": pack})
+    assert not {"pack.arrays", "pack.arrays.pattern", "pack.models", "pack.models.other"} & set(found)
+
+
+def digest_of(folder: Path) -> str:
+    """The digest of the class ``mine.py:Mine`` of a folder, read again."""
+    for cached in (plugins.code_digest, plugins._parsed):
+        cached.cache_clear()
+    return plugins.code_digest(plugins.load(GROUP, "model", f"{folder / 'mine.py'}:Mine"))
+
+
+def test_the_digest_changes_with_the_code_that_a_class_is_computed_by(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from crystalbench.models.dummy import Dummy\nclass Mine(Dummy):\n    def late(self):\n        import layers\n"
+    )
+    (tmp_path / "layers.py").write_text("")
+    (tmp_path / "unrelated.py").write_text("")
+    before = digest_of(tmp_path)
+    assert len(before) == 64
+    (tmp_path / "unrelated.py").write_text("x = 1\n")
+    assert digest_of(tmp_path) == before
+    (tmp_path / "layers.py").write_text("# a comment\n")
+    changed = digest_of(tmp_path)
+    assert changed != before
+    with (tmp_path / "mine.py").open("a") as file:
+        file.write("# another comment\n")
+    assert digest_of(tmp_path) not in (before, changed)
+
+
+def test_the_digest_of_a_model_has_its_part_of_the_package() -> None:
+    package = Path(plugins.__file__).parent
+    for name in model_names():
+        model = get_model(name)
+        file = Path(inspect.getfile(model))
+        found = plugins.modules_behind(file, {"crystalbench": package})
+        assert {"crystalbench.models.model", "crystalbench.data.samples"} <= set(found)
+        assert not {name.split(".")[1] for name in found} & {"cli", "reports", "runs", "testing"}
+        assert len(plugins.code_digest(model)) == 64
+    networks = plugins.modules_behind(package / "models" / "cgcnn.py", {"crystalbench": package})
+    assert "crystalbench.models.training" in networks
+    assert "crystalbench.models.forests.forest" not in networks

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from benchmarks.speed.rows import Settings
 from crystalbench.errors import DataError
+from crystalbench.runs.suite import packaged_tasks
 from crystalbench.tasks import DataSources, Task
 from crystalbench.tasks.tables.spec import TableTaskSpec
 
 NAME = "mp2018"
-TASK_FILE = Path(__file__).resolve().parents[1] / "tasks" / f"{NAME}.toml"
+TASK_FILE = packaged_tasks()[NAME]
 
 
 def mp2018_file(settings: Settings) -> Path:
@@ -20,7 +21,7 @@ def mp2018_file(settings: Settings) -> Path:
         DataError: the user has not given it.
     """
     if NAME not in settings.data:
-        raise DataError(f"give the table that {TASK_FILE} describes with --data {NAME}=PATH")
+        raise DataError(f"give the table described by {TASK_FILE} with --data {NAME}=PATH")
     return settings.data[NAME]
 
 

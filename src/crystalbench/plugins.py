@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import linecache
 import logging
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from crystalbench.errors import ConfigError, UnknownNameError
 
 log = logging.getLogger(__name__)
+
+_ABOVE_MODELS = frozenset({"cli", "probes", "reports", "runs", "testing"})
+"""Parts of the package that no model is computed by."""
 
 
 @functools.cache
@@ -62,12 +68,131 @@ def load(group: str, what: str, name: str) -> Any:
 
 
 def source_digest(defined: type[Any]) -> str:
-    """SHA-256 of the source file of a class; empty if there is none."""
+    """SHA-256 of the file, or of the notebook cell, that defines a class; empty if its source is not known."""
+    file = _source_file(defined)
+    try:
+        source = _cell(defined).encode() if file is None else file.read_bytes()
+    except OSError:
+        return ""
+    return hashlib.sha256(source).hexdigest() if source else ""
+
+
+@functools.cache
+def code_digest(defined: type[Any]) -> str:
+    """SHA-256 over the source of all modules that a class is computed by; empty if its source is not known.
+
+    These are the module of the class and the modules that it imports, directly or indirectly, as far as they belong to
+    CrystalBench or, for a class outside the package, lie in the same folder. Modules that models do not depend on (the
+    command line, reports, runs, tests of models) do not count, nor do imports for type checking only. A name that a
+    package re-exports counts as an import of the module that defines it, not of everything in the package.
+    """
+    file = _source_file(defined)
+    if file is None:
+        return source_digest(defined)
+    package = Path(__file__).resolve().parent
+    roots = {package.name: package}
+    if not file.resolve().is_relative_to(package):
+        roots[""] = file.resolve().parent
+    sha = hashlib.sha256()
+    for name, path in sorted(modules_behind(file.resolve(), roots).items()):
+        sha.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return sha.hexdigest()
+
+
+def modules_behind(file: Path, roots: Mapping[str, Path]) -> dict[str, Path]:
+    """A module and the modules that it imports, directly or indirectly, found in the source without importing them.
+
+    Args:
+        file: the module.
+        roots: folders of the packages to follow by their name; the empty name stands for a folder of plain modules.
+
+    Returns:
+        Files by dotted name.
+    """
+    found: dict[str, Path] = {}
+    todo = [file]
+    while todo:
+        path = todo.pop()
+        name = _dotted(path, roots)
+        if name in found:
+            continue
+        found[name] = path
+        for module, attribute in _imports(_parsed(path), name, is_package=path.name == "__init__.py"):
+            todo += _files_of(module, attribute, roots)
+    return found
+
+
+def _source_file(defined: type[Any]) -> Path | None:
     try:
         file = inspect.getsourcefile(defined)
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
     except (TypeError, OSError):
-        return ""
+        return None
+    return Path(file) if file and Path(file).is_file() else None
+
+
+def _cell(defined: type[Any]) -> str:
+    """The source of the notebook cell that defines a class, as far as its methods know it."""
+    codes = [getattr(value, "__code__", None) for value in vars(defined).values()]
+    files = dict.fromkeys(code.co_filename for code in codes if code is not None)
+    return "".join("".join(linecache.getlines(file)) for file in files)
+
+
+def _dotted(path: Path, roots: Mapping[str, Path]) -> str:
+    for name, folder in sorted(roots.items(), reverse=True):
+        if path.is_relative_to(folder):
+            parts = path.relative_to(folder).with_suffix("").parts
+            return ".".join(filter(None, (name, *(parts[:-1] if parts[-1] == "__init__" else parts))))
+    return path.stem
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def _imports(tree: ast.AST, module: str, *, is_package: bool) -> Iterator[tuple[str, str]]:
+    """Modules imported at run time, each with the name imported from it (empty for the module itself)."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                above = module.split(".")[: None if is_package and node.level == 1 else is_package - node.level]
+                source = ".".join([*above, *filter(None, [node.module])])
+            yield from ((source, alias.name) for alias in node.names)
+        else:
+            yield from _imports(node, module, is_package=is_package)
+
+
+def _files_of(module: str, attribute: str, roots: Mapping[str, Path]) -> list[Path]:
+    """The file that an imported name comes from: a module, or the module behind a name that a package re-exports."""
+    first, *rest = module.split(".")
+    if first in roots:
+        folder = roots[first].joinpath(*rest)
+        if first == "crystalbench" and rest[:1] and rest[0] in _ABOVE_MODELS:
+            return []
+    elif "" in roots:
+        folder = roots[""].joinpath(*module.split(".")) if module else roots[""]
+    else:
+        return []
+    if attribute and (submodule := _file_of(folder / attribute)):
+        return [submodule]
+    file = _file_of(folder)
+    if file is None or not attribute or file.name != "__init__.py":
+        return [file] if file else []
+    name = _dotted(file, roots)
+    for source, exported in _imports(_parsed(file), name, is_package=True):
+        if exported == attribute:
+            return _files_of(source, exported, roots)
+    return [file]
+
+
+def _file_of(path: Path) -> Path | None:
+    candidates = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _load_from_place(what: str, place: str) -> Any:

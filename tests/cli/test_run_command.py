@@ -16,6 +16,8 @@ from helpers import ROOT, wait_for, write_toy_suite, write_toys
 
 from crystalbench.cli.options import parameters
 from crystalbench.errors import ConfigError
+from crystalbench.models import load_model
+from crystalbench.models.forests.magpie_forest import MagpieForest
 from crystalbench.results.store import RecordStore
 
 
@@ -37,8 +39,8 @@ def test_a_record_tells_the_command_that_repeats_it() -> None:
     assert first.exit_code == 0, first.output
     record = only_record()
     words = shlex.split(record.command)
-    assert words[:3] == ["python", "-m", "benchmarks.run"]
-    again = call("run", *words[3:], "--results", "again", "--threads", 1)
+    assert words[:2] == ["crystalbench", "run"]
+    again = call(*words[1:], "--results", "again", "--threads", 1)
     assert again.exit_code == 0, again.output
     repeated = only_record("again")
     assert repeated.spec == record.spec
@@ -114,6 +116,21 @@ def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
     result = call("run", "--suite", "toys.toml", "--fold", 0)
     assert result.exit_code == 0, result.output
     assert len(RecordStore(Path("elsewhere/records")).paths()) == 2
+
+
+def test_fitted_models_are_kept_on_request() -> None:
+    options = ("--model", "magpie_forest", "--set", "trees=5", "--ensemble", 2)
+    assert small(*options).exit_code == 0
+    assert not Path("results/models").exists()
+    again = small(*options, "--keep-models")
+    assert "the models of 1 runs were not kept; delete their records" in again.output
+    RecordStore(Path("results/records")).paths()[0].unlink()
+    assert small(*options, "--keep-models").exit_code == 0
+    (record,) = RecordStore(Path("results/records")).paths()
+    folder = Path("results/models") / record.relative_to("results/records").with_suffix("")
+    assert sorted(path.name for path in folder.iterdir()) == ["member-0", "member-1"]
+    assert isinstance(load_model(folder / "member-0"), MagpieForest)
+    assert "not kept" not in small(*options, "--keep-models").output
 
 
 def test_options_change_the_protocol() -> None:

@@ -39,9 +39,9 @@ def test_help_explains_every_option() -> None:
 
 def test_help_tells_the_defaults() -> None:
     text = call("run", "--help").output
-    for default in ("demo", "per_fold", "5", "the cores of this machine", "cpu"):
+    for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
         assert f"[default: {default}]" in text
-    assert text.count("[default: 1]") == 2  # tune-splits, workers
+    assert text.count("[default: 1]") == 2  # tune-splits, threads
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -117,7 +117,7 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     assert found[True].spec.parameters == found[False].spec.parameters
     assert found[True].tuned is not None
     assert found[True].tuned.trials == 5
-    again = call("run", *shlex.split(found[True].command)[3:], "--results", "again", "--threads", 1)
+    again = call(*shlex.split(found[True].command)[1:], "--results", "again", "--threads", 1)
     assert again.exit_code == 0, again.output
     repeated = only_record("again")
     assert (repeated.spec, repeated.predictions) == (found[True].spec, found[True].predictions)

@@ -25,10 +25,14 @@ from crystalbench.representations import MagpieFeatures
 from crystalbench.results.record import Record
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.results.store import RecordStore
-from crystalbench.runs.execute import Resources, VisibleTask, combine, execute
+from crystalbench.runs.execute import combine, execute
+from crystalbench.runs.executors import SerialExecutor
 from crystalbench.runs.plan import Selection, make_plan
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import run_plan
 from crystalbench.runs.suite import Suite
+from crystalbench.runs.visible import VisibleTask
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Source, Task
 
@@ -190,7 +194,7 @@ def test_the_record_tells_everything() -> None:
     finished = datetime.datetime.fromisoformat(record.finished)
     assert abs(datetime.datetime.now(datetime.UTC) - finished) < datetime.timedelta(minutes=1)
     words = shlex.split(record.command)
-    assert words[:3] == ["python", "-m", "benchmarks.run"]
+    assert words[:2] == ["crystalbench", "run"]
     for option, value in (("--task", "tiny"), ("--fold", "0"), ("--ensemble", "3"), ("--limit", "32")):
         assert words[words.index(option) + 1] == value
     assert Record.from_json(record.to_json()) == record
@@ -213,7 +217,7 @@ def test_the_command_repeats_what_came_from_files(tmp_path: Path, monkeypatch: p
     suite = Suite(name="x", tasks=("demo_formation_energy",), models=("my models/model.py:Mine",))
     sources = DataSources(limit=60, download=False)
     plan = make_plan(suite, Selection(folds=[0], views=["my models/view.py:bare"]), sources)
-    (record,) = run_plan(plan, RecordStore(tmp_path / "records"), Resources()).records
+    (record,) = run_plan(plan, RecordStore(tmp_path / "records"), SerialExecutor(Runner())).records
     assert (record.spec.model, record.spec.view) == ("model.py:Mine", "bare")
     model, view = (words_after(record.command, option) for option in ("--model", "--view"))
     assert (model, view) == ("my models/model.py:Mine", "my models/view.py:bare")

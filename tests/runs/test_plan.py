@@ -7,7 +7,7 @@ import pytest
 from helpers import write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.runs.execute import CommandNames
+from crystalbench.runs.command import CommandNames
 from crystalbench.runs.plan import Plan, Selection, make_plan
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
 from crystalbench.tasks import DataSources
@@ -106,13 +106,13 @@ def test_the_words_by_which_model_and_view_were_given_stand_beside_what_is_asked
     )
     place, view = "mine/toys.py:Shifted", "mine/seen.py:bare"
     (run,) = plan(Selection([ENERGY], [place], [0], views=[view])).runs
-    assert run.given == CommandNames(place, view)
+    assert run.names == CommandNames(place, view)
     assert (run.spec.model, run.spec.view) == ("toys.py:Shifted", "bare")
     (moved,) = plan(Selection([ENERGY], [str(tmp_path / place)], [0], views=[str(tmp_path / view)])).runs
-    assert moved.given == CommandNames(str(tmp_path / place), str(tmp_path / view))
+    assert moved.names == CommandNames(str(tmp_path / place), str(tmp_path / view))
     assert moved.spec.key == run.spec.key
     (plain,) = plan(Selection([ENERGY], ["dummy"], [0])).runs
-    assert plain.given == CommandNames("dummy", "full")
+    assert plain.names == CommandNames("dummy", "full")
 
 
 def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
 def test_tuned_runs_ask_for_it_and_models_without_a_space_run_as_they_are() -> None:
     made = plan(Selection([ENERGY], folds=[0]), tuning=TuningEntry(trials=3))
     dummy, forest = made.runs
-    assert made.notes == ["dummy has nothing to tune and runs as it is"]
+    assert made.notes == ["dummy has no hyperparameters to tune; it runs without tuning"]
     assert dummy.spec == plan(Selection([ENERGY], ["dummy"], [0])).runs[0].spec
     assert forest.spec.tuning is not None
     assert forest.spec.tuning.space == digest_of(forest.space)
@@ -226,5 +226,5 @@ def test_what_is_set_is_not_tuned() -> None:
     whole = {"min_samples_leaf": 3, "max_features": 0.5, "learning_rate": 0.1}
     everything = Selection([ENERGY], folds=[0], parameters={"rounds": 100, **whole})
     made = plan(everything, models=(entry,), tuning=TuningEntry(trials=3))
-    assert made.notes == ["magpie_boosting has nothing to tune and runs as it is"]
+    assert made.notes == ["magpie_boosting has no hyperparameters to tune; it runs without tuning"]
     assert made.runs[0].spec.tuning is None

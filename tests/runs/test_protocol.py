@@ -68,7 +68,7 @@ def test_a_rare_class_is_no_error() -> None:
     "protocol", [{"inner_folds": 1}, {"inner_folds": 0}, {"ensemble": 0}, {"ensemble": 6}, {"ensemble": -1}], ids=str
 )
 def test_impossible_protocols_are_refused(protocol: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="at least two inner folds, and between one member and as many"):
+    with pytest.raises(ConfigError, match="inner_folds must be at least 2, and ensemble between 1 and inner_folds"):
         splits(**protocol)
 
 
@@ -109,5 +109,5 @@ def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
 
 def test_more_judges_than_inner_folds_are_refused() -> None:
     how = TuningSpec(trials=1, inner_folds=3, splits=4)
-    with pytest.raises(ConfigError, match="between one member and as many as inner folds"):
+    with pytest.raises(ConfigError, match="ensemble between 1 and inner_folds"):
         tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, ProtocolSpec())

@@ -14,11 +14,13 @@ from crystalbench.reports.csv import to_csv
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
-from crystalbench.runs import scheduler as engine
-from crystalbench.runs.execute import Resources
+from crystalbench.runs import scheduler
+from crystalbench.runs.executors import SerialExecutor
+from crystalbench.runs.locks import RunLocks
 from crystalbench.runs.observer import SilentObserver
 from crystalbench.runs.plan import Plan, Run, Selection, make_plan
-from crystalbench.runs.scheduler import Outcome, check_writable, run_plan
+from crystalbench.runs.runner import Runner
+from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.suite import parse_suite
 from crystalbench.tasks import DataSources
 
@@ -64,8 +66,8 @@ def planned(suite: Path, selection: Selection | None = None) -> Plan:
     return make_plan(parse_suite(suite), selection or Selection(), DataSources(limit=60, download=False))
 
 
-def done(plan: Plan, store: RecordStore, watcher: Notes | None = None) -> Outcome:
-    return run_plan(plan, store, Resources(), watcher)
+def done(plan: Plan, store: RecordStore, observer: Notes | None = None) -> Outcome:
+    return run_plan(plan, store, SerialExecutor(Runner()), observer)
 
 
 def fits(log: Path) -> list[str]:
@@ -81,31 +83,31 @@ def board(store: RecordStore) -> list[list[str]]:
     return [[cell for i, cell in enumerate(line) if i != seconds] for line in lines]
 
 
-def test_every_run_leaves_a_record_and_is_not_done_again(suite: Path, store: RecordStore, log: Path) -> None:
+def test_every_run_leaves_a_record_and_is_not_computed_again(suite: Path, store: RecordStore, log: Path) -> None:
     plan = planned(suite)
     first = done(plan, store, notes := Notes())
-    assert (first.made, len(first.records), first.failures) == (8, 8, [])
+    assert (first.computed, len(first.records), first.failures) == (8, 8, [])
     assert notes.lines[:2] == ["started plain 0", "made plain 0"]
     contents = {path: path.read_bytes() for path in store.paths()}
     second = done(planned(suite), store, notes := Notes())
-    assert (second.made, len(second.records)) == (0, 8)
+    assert (second.computed, len(second.records)) == (0, 8)
     assert notes.lines[0] == "found plain 0"
     assert {path: path.read_bytes() for path in store.paths()} == contents
     assert len(fits(log)) == 8
     assert [r.key for r in second.records] == [r.spec.key for r in plan.runs]
 
 
-def test_a_larger_plan_does_only_what_is_new(suite: Path, store: RecordStore, log: Path) -> None:
+def test_a_larger_plan_computes_only_what_is_new(suite: Path, store: RecordStore, log: Path) -> None:
     done(planned(suite, Selection(folds=[1])), store)
     assert len(fits(log)) == 2
-    assert done(planned(suite), store).made == 6
+    assert done(planned(suite), store).computed == 6
     assert len(set(fits(log))) == 8
 
 
 def test_a_failing_model_does_not_stop_the_others(suite: Path, store: RecordStore, tmp_path: Path) -> None:
     selection = Selection(models=["plain", f"{write_toys(tmp_path)}:Broken", "shifted"], folds=[0])
     outcome = done(planned(suite, selection), store, notes := Notes())
-    assert outcome.made == 2
+    assert outcome.computed == 2
     assert [(run.label, reason) for run, reason in outcome.failures] == [("Broken", "RuntimeError: the oven is cold")]
     assert "failed Broken 0: RuntimeError: the oven is cold" in notes.lines
     (file,) = (store.root / ".failures").iterdir()
@@ -115,10 +117,10 @@ def test_a_failing_model_does_not_stop_the_others(suite: Path, store: RecordStor
     assert 'raise RuntimeError("the oven is cold")' in text
     assert len(store.read_all()[0]) == 2
     again = done(planned(suite, selection), store)  # a later call tries again
-    assert (again.made, len(again.failures)) == (0, 1)
+    assert (again.computed, len(again.failures)) == (0, 1)
 
 
-def test_a_damaged_record_is_moved_aside_and_the_run_done_again(suite: Path, store: RecordStore, log: Path) -> None:
+def test_a_damaged_record_is_renamed_and_the_run_computed_again(suite: Path, store: RecordStore, log: Path) -> None:
     plan = planned(suite)
     done(plan, store)
     expected = board(store)
@@ -128,14 +130,14 @@ def test_a_damaged_record_is_moved_aside_and_the_run_done_again(suite: Path, sto
     cut.write_text(cut.read_text()[:300])
     edited.write_text(edited.read_text().replace('"label": "shifted"', '"label": "better!"'))
     outcome = done(planned(suite), store)
-    assert (outcome.made, len(outcome.records)) == (2, 8)
+    assert (outcome.computed, len(outcome.records)) == (2, 8)
     assert board(store) == expected
     assert cut.with_suffix(".damaged").exists()
     assert edited.with_suffix(".damaged").exists()
     assert len(fits(log)) == 10
 
 
-def test_a_run_that_another_process_does_is_waited_for(
+def test_the_scheduler_waits_for_a_run_of_another_process(
     suite: Path, store: RecordStore, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(suite, Selection(models=["plain"]))
@@ -149,10 +151,10 @@ def test_a_run_that_another_process_does_is_waited_for(
         naps.append(seconds)
         lock.release()  # as when the other process is killed
 
-    monkeypatch.setattr(engine.time, "sleep", nap)
+    monkeypatch.setattr(scheduler.time, "sleep", nap)
     outcome = done(plan, store, notes := Notes())
-    assert naps == [engine.WAIT_SECONDS]
-    assert outcome.made == 4
+    assert naps == [scheduler.WAIT_SECONDS]
+    assert outcome.computed == 4
     assert notes.lines[-3:] == ["waiting for 1", "started plain 1", "made plain 1"]
 
 
@@ -179,11 +181,11 @@ def test_a_killed_command_goes_on_where_it_stopped(suite: Path, store: RecordSto
     before = {path: path.read_bytes() for path in store.paths()}
     assert len(before) == 3
     outcome = done(planned(suite), store)
-    assert outcome.made == 5
+    assert outcome.computed == 5
     assert {path: path.read_bytes() for path in before} == before
     assert len(fits(log)) == 4 + 5
     whole = RecordStore(tmp_path / "uninterrupted" / "records")
-    assert done(planned(suite), whole).made == 8
+    assert done(planned(suite), whole).computed == 8
     assert board(store) == board(whole)
     for resumed, uninterrupted in zip(store.read_all()[0], whole.read_all()[0], strict=True):
         assert resumed.spec == uninterrupted.spec
@@ -194,24 +196,24 @@ def test_a_killed_command_goes_on_where_it_stopped(suite: Path, store: RecordSto
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what batch systems send
-def test_an_interrupted_command_says_so(suite: Path, store: RecordStore, log: Path, sent: signal.Signals) -> None:
+def test_an_interrupted_command_can_go_on(suite: Path, store: RecordStore, log: Path, sent: signal.Signals) -> None:
     process = started(suite, store.root.parent, TOY_HANGS_AT="3")
     wait_for(lambda: len(fits(log)) == 3)
     process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped after 2 of 8 runs; the same command goes on from there" in out + err
+    assert "stopped after 2 of 8 runs; repeat the command to continue" in out + err
     assert "Traceback" not in out + err
     assert len(store.paths()) == 2
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(RecordError, match=r"records cannot be written there .* give another --results"):
-        check_writable(tmp_path / "results" / "records")
+        RunLocks(tmp_path / "results" / "records").check_writable()
 
 
-def test_a_full_disk_stops_the_command_and_leaves_nothing_half_done(
+def test_a_full_disk_stops_the_command_and_leaves_no_partial_file(
     suite: Path, store: RecordStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:

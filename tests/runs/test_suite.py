@@ -14,6 +14,7 @@ from crystalbench.runs.suite import (
     Suite,
     TuningEntry,
     load_suite,
+    packaged_tasks,
     parse_suite,
     suite_names,
     suite_of_tasks,
@@ -21,7 +22,7 @@ from crystalbench.runs.suite import (
 )
 from crystalbench.tasks import resolve_tasks
 
-SHIPPED = sorted((ROOT / "benchmarks" / "suites").glob("*.toml"))
+SHIPPED = sorted((ROOT / "src" / "crystalbench" / "suites").glob("*.toml"))
 
 
 def parse(folder: Path, text: str) -> Suite:
@@ -138,13 +139,30 @@ def test_unknown_names_offer_the_nearest() -> None:
         load_suite("nowhere.toml")
 
 
-def test_suites_of_this_folder_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "benchmarks" / "suites"
-    folder.mkdir(parents=True)
-    (folder / "demo.toml").write_text('tasks = ["demo_bulk_modulus"]\n')
+def test_names_are_those_of_packaged_suites_wherever_the_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "suites").mkdir()
+    for name in ("demo", "mine"):
+        (tmp_path / f"{name}.toml").write_text('tasks = ["demo_bulk_modulus"]\n')
+        (tmp_path / "suites" / f"{name}.toml").write_text('tasks = ["demo_bulk_modulus"]\n')
     monkeypatch.chdir(tmp_path)
-    assert load_suite("demo").tasks == ("demo_bulk_modulus",)
-    assert "matbench" in suite_names()
+    assert sorted(suite_names()) == [path.stem for path in SHIPPED]
+    assert load_suite("demo") == parse_suite(next(path for path in SHIPPED if path.stem == "demo"))
+    assert load_suite("demo.toml").tasks == ("demo_bulk_modulus",)
+    with pytest.raises(UnknownNameError, match="Unknown suite 'mine'"):
+        load_suite("mine")
+
+
+def test_packaged_tasks_are_found_by_name_in_suites_and_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = ROOT / "src" / "crystalbench" / "suites" / "tasks"
+    assert sorted(packaged_tasks().values()) == sorted(folder.rglob("*.toml"))
+    for name, file in packaged_tasks().items():
+        assert [spec.name for spec in resolve_tasks(parse(tmp_path, f'tasks = ["{name}"]').tasks)] == [name]
+        assert suite_of_tasks([name]) == suite_of_tasks([str(file)])
+    assert suite_of_tasks(["gong_cv_per_cell"]).name == "periodicity"
+    assert suite_of_tasks(["mp2018"]).name == "selection"
 
 
 TASK_FILE = 'name = "{name}"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
@@ -180,18 +198,12 @@ def test_task_files_may_also_be_where_the_command_is_called(tmp_path: Path, monk
         resolve_tasks(parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks)
 
 
-def test_task_files_named_alone_run_as_in_the_suite_that_has_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_task_files_of_the_user_have_a_suite_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "benchmarks" / "suites").mkdir(parents=True)
-    (tmp_path / "benchmarks" / "suites" / "mine.toml").write_text(
-        'tasks = ["../../mine.toml"]\nresults = "elsewhere"\n'
-    )
     (tmp_path / "mine.toml").write_text(TASK_FILE.format(name="mine"))
     for name in ("mine.toml", "./mine.toml", str(tmp_path / "mine.toml")):
-        assert suite_of_tasks([name]).results == "elsewhere"
-    assert suite_of_tasks(["mine.toml", "demo_bulk_modulus"]).name == "selection"
+        suite = suite_of_tasks([name, "demo_bulk_modulus"])
+        assert (suite.name, suite.tasks, suite.results) == ("selection", ("mine.toml", "demo_bulk_modulus"), "results")
 
 
 def test_a_suite_cannot_be_changed() -> None:
@@ -217,7 +229,7 @@ def test_options_tune_a_suite_and_change_how() -> None:
 @pytest.mark.parametrize(
     ("suite", "options", "message"),
     [
-        (MINE, {"scheme": "first_fold"}, "say how long to tune: --tune TRIALS or --tune-minutes MINUTES"),
+        (MINE, {"scheme": "first_fold"}, "--tune TRIALS or --tune-minutes MINUTES"),
         (MINE, {"trials": 5, "minutes": 5}, "give --tune or --tune-minutes, not both"),
         (MINE, {"trials": 0, "splits": 2}, "--tune 0 means no tuning"),
         (MINE, {"trials": 5, "scheme": "each"}, "--tune-scheme: Input should be 'per_fold' or 'first_fold'"),
@@ -226,7 +238,7 @@ def test_options_tune_a_suite_and_change_how() -> None:
         (TUNED, {"splits": 6}, "tuning: splits cannot be more than inner_folds"),
     ],
 )
-def test_options_that_make_no_sense_are_told(suite: Suite, options: dict[str, Any], message: str) -> None:
+def test_options_that_make_no_sense_are_refused(suite: Suite, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         with_tuning(suite, **options)
 
@@ -234,12 +246,12 @@ def test_options_that_make_no_sense_are_told(suite: Suite, options: dict[str, An
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("trials = 5\nminutes = 5", "tuning: give trials or minutes, exactly one of both"),
-        ("", "give trials or minutes"),
+        ("trials = 5\nminutes = 5", "tuning: give either trials or minutes"),
+        ("", "give either trials or minutes"),
         ("trials = 0", r"tuning\.trials: Input should be greater than or equal to 1"),
         ("trails = 5", "Unknown key 'trails'. Did you mean 'trials'"),
     ],
 )
-def test_a_table_of_tuning_that_makes_no_sense_is_told(tmp_path: Path, table: str, message: str) -> None:
+def test_a_table_of_tuning_that_makes_no_sense_is_refused(tmp_path: Path, table: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(tmp_path, f"tasks = ['demo_*']\n[tuning]\n{table}\n")

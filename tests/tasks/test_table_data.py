@@ -17,7 +17,7 @@ from crystalbench.tasks.task import NEVER_TESTED
 N = 10
 CRYSTALS = random_crystals(0, N, most_atoms=5)
 FLAT = 'structure = { lattice = "lattice", frac_coords = "xyz", numbers = "z" }\n'
-GONG = sorted((ROOT / "benchmarks" / "tasks" / "gong2023").glob("*.toml"))
+GONG = sorted((ROOT / "src" / "crystalbench" / "suites" / "tasks" / "gong2023").glob("*.toml"))
 
 
 def write_table(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from postgres import postgres
 
 from crystalbench.results.store import RecordStore, StudyStore
 from crystalbench.results.study import Study
-from crystalbench.runs.execute import Resources
+from crystalbench.runs.executors import SerialExecutor
 from crystalbench.runs.plan import Selection, make_plan
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.suite import parse_suite
+from crystalbench.runs.tune import Tuner
 from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
 from crystalbench.tuning.reading import load_studies
@@ -55,9 +59,12 @@ def fits(log: Path) -> list[str]:
 
 
 def done(suite: Path, results: Path) -> Outcome:
-    """What is missing of the suite, done in this process."""
+    """The missing runs of the suite, computed in this process."""
     plan = make_plan(parse_suite(suite), Selection(), DataSources(limit=40, download=False))
-    return run_plan(plan, RecordStore(results / "records"), Resources())
+    since = time.time()
+    tuner = Tuner.in_folder(results / "studies", None, Resources(), since)
+    executor = SerialExecutor(Runner(tuner=tuner))
+    return run_plan(plan, RecordStore(results / "records"), executor, since=since)
 
 
 def studies(results: Path) -> list[Study]:
@@ -84,19 +91,19 @@ def test_a_stopped_command_goes_on_in_the_middle_of_tuning(tmp_path: Path, log: 
     wait_for(lambda: len(fits(log)) == 8)
     process.send_signal(stop)
     text = ended(process, 130 if stop is signal.SIGINT else -signal.SIGKILL)
-    assert ("the same command goes on from there" in text) == (stop is signal.SIGINT)
+    assert ("repeat the command to continue" in text) == (stop is signal.SIGINT)
     (before,) = load_studies(Storage.below(results / "studies"))
     assert all(t.state in ("complete", "pruned") for t in before.trials if t.number < 7)
     assert len(before.trials) == (8 if stop is signal.SIGKILL else 7)
     assert RecordStore(results / "records").paths() == studies(results) == []
 
     outcome = done(suite, results)
-    assert (outcome.made, outcome.failures) == (1, [])
+    assert (outcome.computed, outcome.failures) == (1, [])
     (study,) = studies(results)
     assert [t.number for t in study.trials] == list(range(12))
     assert [t.tries for t in study.trials] == [2 if n == 7 else 1 for n in range(12)]
     assert len(fits(log)) == 8 + 5 + 1  # trial 7 twice, and the final fit
-    assert done(suite, tmp_path / "whole").made == 1
+    assert done(suite, tmp_path / "whole").computed == 1
     (whole,) = studies(tmp_path / "whole")
     assert course(study) == course(whole)
     assert [r.predictions for r in outcome.records] == [

@@ -41,8 +41,8 @@ def fit(
         from crystalbench.models import get_model
         from crystalbench.models.saving import check_can_be_saved
         from crystalbench.results.spec import ProtocolSpec
-        from crystalbench.runs.execute import Resources
         from crystalbench.runs.final import fit_final
+        from crystalbench.runs.resources import Resources
         from crystalbench.tasks import get_task_spec, require_data
 
         if out.exists():  # before a long fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,8 +59,14 @@ def run(
     ] = None,
     storage: options.Storage = None,
     device: options.Device = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Threads. [default: the cores of this machine]", min=1)] = None,
-    workers: Annotated[int, typer.Option(help="Processes that share the runs; threads are divided.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
+    ] = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
+    ] = False,
     offline: options.Offline = False,
     list_: Annotated[bool, typer.Option("--list", help="List tasks, models, views and suites, and exit.")] = False,
     verbose: options.Verbose = False,
@@ -88,7 +95,8 @@ def run(
                 "MINUTES, or leave --storage out"
             )
         sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
-        _run(chosen, selection, sources, results or Path(chosen.results), device, threads, workers, storage)
+        folder = results or Path(chosen.results)
+        _run(chosen, selection, sources, folder, device, threads, workers, storage, keep_models=keep_models)
 
 
 def _suite(name: str | None, selection: Selection, **protocol: int | None) -> Suite:
@@ -105,18 +113,27 @@ def _run(
     sources: DataSources,
     results: Path,
     device: str,
-    threads: int | None,
-    workers: int,
+    threads: int,
+    workers: int | None,
     storage: str | None,
+    *,
+    keep_models: bool,
 ) -> None:
+    from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, usable_cores
+
+    since = time.time()
+    if threads > 1:
+        let_threads_sleep()  # before torch is imported
     from crystalbench.cli.progress import LiveProgress
     from crystalbench.cli.report import show_leaderboards
     from crystalbench.results.store import RecordStore
-    from crystalbench.runs.environment import physical_cores
-    from crystalbench.runs.execute import Resources
+    from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.kept_models import without_models
+    from crystalbench.runs.locks import RunLocks
     from crystalbench.runs.plan import make_plan
-    from crystalbench.runs.scheduler import check_writable, run_plan
-    from crystalbench.runs.workers import Work, run_with_workers
+    from crystalbench.runs.runner import Runner
+    from crystalbench.runs.scheduler import run_plan
+    from crystalbench.runs.tune import Tuner
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
@@ -125,7 +142,7 @@ def _run(
 
         checked_device(device)
     studies = Storage(storage) if storage is not None else None
-    store = RecordStore(results / "records")
+    store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
     with rich_progress() as downloads:
         plan = make_plan(suite, selection, replace(sources, progress=downloads))
@@ -136,21 +153,21 @@ def _run(
             note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
     missing = [run for run in plan.runs if store.path_of(run.spec) is None]
     say(f"suite {suite.name}: {len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
+    if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, models)):
+        note(f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again")
     if missing:
-        check_writable(store.root)
-    tuned = any(run.spec.tuning for run in missing)  # several workers share such a run
+        RunLocks(store.root).check_writable()
+    tuned = any(run.spec.tuning for run in missing)
     if studies and tuned:
         studies.check()
-    workers = workers if tuned else min(workers, max(1, len(missing)))
-    resources = Resources(device, threads or max(1, physical_cores() // workers))
+    workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
+    resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
+    tuner = Tuner.in_folder(results / "studies", studies, resources, since) if tuned else None
+    runner = Runner(resources, tuner, models if keep_models else None)
     live = LiveProgress(screen, len(plan.runs))
     try:
-        with live:
-            if workers == 1:
-                outcome = run_plan(plan, store, resources, live, storage=studies)
-            else:
-                work = Work(suite, selection, sources, store, resources, storage=studies)
-                outcome = run_with_workers(plan, work, workers, live)
+        with live, executor_for(runner, workers) as executor:
+            outcome = run_plan(plan, store, executor, live, since)
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
         raise typer.Exit(INTERRUPTED) from None

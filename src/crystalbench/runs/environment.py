@@ -1,10 +1,9 @@
-"""What a run ran on: versions, processor, git commit, peak memory."""
+"""The environment of a run: versions, processor, git commit, peak memory."""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -32,10 +31,10 @@ PACKAGES = (
 
 @functools.cache
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """Versions, processor, git commit of CrystalBench's own checkout (None for an installed package), and the GPU.
+    """Versions, processor, GPU, and the git commit of the checkout (None for an installed package).
 
     Args:
-        device: of torch, on which the run is done.
+        device: torch device of the run.
     """
     return {
         "python": platform.python_version(),
@@ -47,14 +46,8 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def physical_cores() -> int:
-    """Cores that this process may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
-
-
 def reset_peak_memory() -> None:
-    """Start measuring the peak anew, where the system can (Linux)."""
+    """Restart the measurement of peak memory, if the system supports it (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -62,7 +55,10 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory in MB (10^6 bytes) since `reset_peak_memory`; of the whole process off Linux."""
+    """Largest resident memory in MB (10^6 bytes) since `reset_peak_memory`.
+
+    On systems other than Linux, it is the current resident memory.
+    """
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
@@ -83,7 +79,7 @@ def _processor() -> str:
 
 
 def _gpu(device: str) -> dict[str, Any]:
-    import torch  # here, because records of other devices do without
+    import torch  # imported here, because other devices do not need it
 
     return {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 

@@ -26,8 +26,10 @@ from crystalbench.models import Model, Needs, get_model, load_model, save_model
 from crystalbench.models.model import Progress, Runtime, silent
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import Resources, VisibleTask, combine
+from crystalbench.runs.execute import combine
 from crystalbench.runs.protocol import inner_splits
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.visible import VisibleTask
 from crystalbench.targets import Target
 from crystalbench.tasks.task import Task
 

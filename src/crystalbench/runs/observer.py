@@ -1,4 +1,7 @@
-"""Observers: what is notified of the events of runs, e.g. to show progress."""
+"""Observers: objects that are notified of the events of runs, e.g. to show progress.
+
+All methods are called in the thread that called the scheduler; the progress callback may be called in another one.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,33 @@ from crystalbench.runs.plan import Run
 
 
 class Observer(Protocol):
-    """Notified of the events of runs; the command line shows them."""
+    """Notified of the events of runs."""
 
     def started(self, run: Run) -> Progress:
-        """A run begins; returns the callback for its progress."""
+        """A run begins. Returns the callback for its progress."""
 
     def finished(self, run: Run, record: Record, *, computed: bool) -> None:
-        """A run's record exists: computed just now, or found."""
+        """The record of a run exists: it was computed just now, or found."""
 
     def waiting(self, runs: list[Run]) -> None:
-        """Only runs that other processes compute are left."""
+        """All remaining runs are being computed by other processes."""
 
     def failed(self, run: Run, reason: str) -> None:
-        """A run failed; the others go on."""
+        """A run failed. The others go on."""
 
 
 class SilentObserver:
-    """Ignores all events; a base class for observers of some of them."""
+    """Ignores all events. A base class for observers of some of them."""
 
     def started(self, run: Run) -> Progress:
-        """No progress."""
+        """Ignore the progress."""
         return silent
 
     def finished(self, run: Run, record: Record, *, computed: bool) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def waiting(self, runs: list[Run]) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def failed(self, run: Run, reason: str) -> None:
-        """Nothing."""
+        """Ignore the event."""

@@ -1,4 +1,4 @@
-"""Plans: a suite and a selection to the list of runs, in order, with notes on what cannot be run."""
+"""Plans: the runs of a suite and a selection, in order, with notes on what was left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.plugins import source_digest
 from crystalbench.results.spec import RunSpec
-from crystalbench.runs.execute import CommandNames
+from crystalbench.runs.command import CommandNames
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
@@ -22,7 +22,7 @@ from crystalbench.tuning.space import Space, default_in, digest_of, space_of
 
 @dataclass(frozen=True)
 class Selection:
-    """What to take of a suite; everything where empty. Models may also be ones that the suite does not name."""
+    """The part of a suite to run; an empty field selects everything. Models need not be in the suite."""
 
     tasks: Sequence[str] = ()
     models: Sequence[str] = ()
@@ -34,9 +34,16 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run to do: what is asked, of which class, on which loaded task, under which view, with what to tune.
+    """One run, ready to be computed.
 
-    ``given`` holds the words by which the user gave model and view, for the command that repeats the run.
+    Attributes:
+        spec: its specification.
+        label: the model's name in tables.
+        model: the model class.
+        task: the loaded task.
+        view: what the model may see.
+        space: the hyperparameters to tune.
+        names: the user's names for model and view, for the command that repeats the run.
     """
 
     spec: RunSpec
@@ -45,7 +52,7 @@ class Run:
     task: Task
     view: View = full
     space: Space = field(default_factory=dict)
-    given: CommandNames | None = None
+    names: CommandNames | None = None
 
     @property
     def title(self) -> str:
@@ -53,7 +60,7 @@ class Run:
         view = "" if self.spec.view == FULL else f", view {self.spec.view}"
         seed = f", seed {self.spec.seed}" if self.spec.seed else ""
         tuned = "" if self.spec.tuning is None else ", tuned"
-        return f"{self.task.name} · {self.label} · fold {self.spec.fold}{view}{seed}{tuned}"
+        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{view}{seed}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -65,26 +72,8 @@ class Plan:
     notes: list[str]
 
 
-class _Notes:
-    """Reasons for leaving tasks out, each with the tasks it is true of."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, dict[str, None]] = defaultdict(dict)
-        self._plain: dict[str, None] = {}
-
-    def add(self, reason: str, task: str) -> None:
-        self._tasks[reason][task] = None
-
-    def say(self, line: str) -> None:
-        self._plain[line] = None
-
-    def lines(self) -> list[str]:
-        left_out = [f"{reason}, left out: {', '.join(tasks)}" for reason, tasks in self._tasks.items()]
-        return [*left_out, *self._plain]
-
-
 def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
-    """All runs of a suite that a selection takes: task by task, fold by fold, model by model.
+    """All selected runs of a suite: task by task, fold by fold, model by model.
 
     Raises:
         UnknownNameError: a selected task, model, hyperparameter or view does not exist.
@@ -92,53 +81,109 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
         DataError: data is missing or damaged.
     """
     notes = _Notes()
-    entries = [(entry, get_model(entry.model)) for entry in _chosen_models(suite, selection)]
-    _check_parameters(entries, selection.parameters)
-    entries = [(_with_parameters(entry, model, selection.parameters), model) for entry, model in entries]
-    spaces = [_space(entry, model, suite, notes) for entry, model in entries]
-    specs = _chosen_tasks(suite, selection)
+    models = [(entry, get_model(entry.model)) for entry in _selected_models(suite, selection)]
+    choices = _choices(models, suite, selection, notes)  # mistakes are found before data is loaded
+    specs = _selected_tasks(suite, selection)
     if suite.optional_data:
-        specs = _at_hand(specs, sources, notes)
+        specs = _with_data(specs, sources, notes)
     else:
         require_data(specs, sources)
-    tasks = [spec.load(sources) for spec in specs]
+    return _plan([spec.load(sources) for spec in specs], choices, suite, selection, notes)
+
+
+def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, s: Selection) -> Plan:
+    """All runs of models on a loaded task, with the protocol of a suite.
+
+    Raises:
+        UnknownNameError: a selected hyperparameter or view does not exist.
+        ConfigError: a selected fold does not exist, or no run is left.
+    """
+    notes = _Notes()
+    return _plan([task], _choices(models, suite, s, notes), suite, s, notes)
+
+
+class _Notes:
+    """Reasons for leaving tasks out, with the tasks they apply to."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, dict[str, None]] = defaultdict(dict)
+        self._plain: dict[str, None] = {}
+
+    def left_out(self, reason: str, task: str) -> None:
+        self._tasks[reason][task] = None
+
+    def add(self, line: str) -> None:
+        self._plain[line] = None
+
+    def lines(self) -> list[str]:
+        left_out = [f"{reason}, left out: {', '.join(tasks)}" for reason, tasks in self._tasks.items()]
+        return [*left_out, *self._plain]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A model with the hyperparameters of its runs."""
+
+    entry: ModelEntry
+    model: type[Model]
+    space: Space
+    configuration: dict[str, Any]
+    code: str | None
+
+    @property
+    def name_in_key(self) -> str:
+        """The name without folders, so that keys do not depend on them."""
+        name = self.entry.model
+        return name.replace("\\", "/").rpartition("/")[2] if ":" in name else name
+
+
+def _choices(
+    models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, selection: Selection, notes: _Notes
+) -> list[_Choice]:
+    _check_parameters(models, selection.parameters)
+    choices = []
+    for plain, model in models:
+        entry = _with_parameters(plain, model, selection.parameters)
+        configuration = model.from_configuration(entry.parameters).configuration()
+        space = _space(entry, model, configuration, suite, notes)
+        code = source_digest(model) if ":" in entry.model else None
+        choices.append(_Choice(entry, model, space, configuration, code))
+    return choices
+
+
+def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Selection, notes: _Notes) -> Plan:
+    protocol = suite.protocol
+    if protocol.ensemble > protocol.inner_folds:
+        raise ConfigError(
+            f"ensemble = {protocol.ensemble} is more than inner_folds = {protocol.inner_folds}, but each member of an "
+            "ensemble is validated on another one of the inner folds"
+        )
+    views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
+    seeds = list(dict.fromkeys(selection.seeds or protocol.seeds))
     runs: list[Run] = []
     for task in tasks:
-        able = [(e, m, s) for (e, m), s in zip(entries, spaces, strict=True) if _can(task, e, m, notes)]
-        for fold in _chosen_folds(task, selection.folds or suite.protocol.folds):
-            for view in dict.fromkeys(selection.views or suite.protocol.views):
-                if view != FULL and not task.has_structures:
-                    notes.add(f"the view {view} needs structures", task.name)
+        able = [choice for choice in choices if _can(task, choice, notes)]
+        for fold in _selected_folds(task, selection.folds or protocol.folds):
+            for name, view in views:
+                if view.name != FULL and not task.has_structures:
+                    notes.left_out(f"the view {view.name} needs structures", task.name)
                     continue
-                seen = get_view(view)
-                for seed in dict.fromkeys(selection.seeds or suite.protocol.seeds):
-                    for entry, model, space in able:
-                        given = CommandNames(entry.model, view)
-                        runs.append(_run(task, entry, model, space, fold, seen, seed, suite, given))
+                runs += [_run(task, c, fold, name, view, seed, suite) for seed in seeds for c in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     return Plan(runs, tasks, notes.lines())
 
 
-def _run(
-    task: Task,
-    entry: ModelEntry,
-    model: type[Model],
-    space: Space,
-    fold: int,
-    view: View,
-    seed: int,
-    suite: Suite,
-    given: CommandNames,
-) -> Run:
+def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, seed: int, suite: Suite) -> Run:
+    entry, space = choice.entry, choice.space
     spec = RunSpec(
         task=task.name,
         data=task.digest,
         fold=fold,
-        model=entry.model if ":" not in entry.model else entry.model.replace("\\", "/").rpartition("/")[2],
-        model_version=model.version,
-        parameters=model.from_configuration(entry.parameters).configuration(),
-        model_code=source_digest(model) if ":" in entry.model else None,
+        model=choice.name_in_key,
+        model_version=choice.model.version,
+        parameters=choice.configuration,
+        model_code=choice.code,
         view=view.name,
         view_version=view.version,
         seed=seed,
@@ -147,84 +192,86 @@ def _run(
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"
-    return Run(spec, label, model, task, view, space, given)
+    return Run(spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name))
 
 
-def _space(entry: ModelEntry, model: type[Model], suite: Suite, notes: _Notes) -> Space:
-    """What is tuned of an entry: hyperparameters that are not given; nothing where tuning is not asked for."""
+def _space(entry: ModelEntry, model: type[Model], configuration: dict[str, Any], suite: Suite, notes: _Notes) -> Space:
+    """The hyperparameters to tune: those with a search space that the user has not set."""
     if suite.tuning is None:
         return {}
     space = space_of(model, entry.parameters)
     if not space:
-        notes.say(f"{entry.name} has nothing to tune and runs as it is")
-    default_in(space, model.from_configuration(entry.parameters).configuration(), entry.name)
+        notes.add(f"{entry.name} has no hyperparameters to tune; it runs without tuning")
+    default_in(space, configuration, entry.name)
     return space
 
 
-def _chosen_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:
+def _selected_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:
     if not selection.tasks:
         return resolve_tasks(suite.tasks)
     listed = {spec.name: spec for spec in resolve_tasks(suite.tasks)}
-    chosen = []
+    selected = []
     for name in selection.tasks:
         spec = listed.get(name) or get_task_spec(name)
         if spec.name not in listed:
             raise UnknownNameError(f"task of the suite {suite.name}", name, listed)
-        chosen.append(spec)
-    return list(dict.fromkeys(chosen))
+        selected.append(spec)
+    return list(dict.fromkeys(selected))
 
 
-def _chosen_models(suite: Suite, selection: Selection) -> list[ModelEntry]:
+def _selected_models(suite: Suite, selection: Selection) -> list[ModelEntry]:
     listed = {entry.name: entry for entry in suite.entries()}
     if not selection.models:
         return list(listed.values())
-    chosen: list[ModelEntry] = []
+    selected: list[ModelEntry] = []
     for name in dict.fromkeys(selection.models):
         if name not in listed:
-            get_model(name)  # tells what is wrong with the name
-        chosen.append(listed.get(name) or ModelEntry(model=name))
-    return chosen
+            get_model(name)  # raises an error that says what is wrong with the name
+        selected.append(listed.get(name) or ModelEntry(model=name))
+    return selected
 
 
-def _check_parameters(entries: list[tuple[ModelEntry, type[Model]]], given: dict[str, Any]) -> None:
-    known = {name for _, model in entries for name in hyperparameter_types(model)}
-    for name in given:
+def _check_parameters(models: Sequence[tuple[ModelEntry, type[Model]]], parameters: dict[str, Any]) -> None:
+    known = {name for _, model in models for name in hyperparameter_types(model)}
+    for name in parameters:
         if name not in known:
-            raise UnknownNameError(f"hyperparameter of {' or '.join(e.name for e, _ in entries)}", name, known)
+            raise UnknownNameError(f"hyperparameter of {' or '.join(e.name for e, _ in models)}", name, known)
 
 
-def _with_parameters(entry: ModelEntry, model: type[Model], given: dict[str, Any]) -> ModelEntry:
+def _with_parameters(entry: ModelEntry, model: type[Model], parameters: dict[str, Any]) -> ModelEntry:
     known = hyperparameter_types(model)
-    mine = {name: value for name, value in given.items() if name in known}
-    return entry.model_copy(update={"parameters": {**entry.parameters, **mine}})
+    of_model = {name: value for name, value in parameters.items() if name in known}
+    return entry.model_copy(update={"parameters": {**entry.parameters, **of_model}})
 
 
-def _chosen_folds(task: Task, folds: Iterable[int] | None) -> list[int]:
-    chosen = list(dict.fromkeys(folds or task.fold_numbers))
-    for fold in chosen:
-        if fold not in task.fold_numbers:
-            raise ConfigError(f"{task.name}: has no fold {fold}; its folds are {task.fold_numbers}")
-    return chosen
+def _selected_folds(task: Task, folds: Iterable[int] | None) -> list[int]:
+    known = task.fold_numbers
+    selected = list(dict.fromkeys(folds or known))
+    for fold in selected:
+        if fold not in known:
+            raise ConfigError(f"{task.name}: has no fold {fold}; its folds are {known}")
+    return selected
 
 
-def _at_hand(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> list[TaskSpec]:
+def _with_data(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> list[TaskSpec]:
     kept = []
     for spec in specs:
         try:
             require_data([spec], sources)
             kept.append(spec)
         except DataError:
-            notes.add("data not at hand", spec.name)
+            notes.left_out("data not found", spec.name)
     if not kept:
-        require_data(specs, sources)  # says what is missing and how to get it
+        require_data(specs, sources)  # raises an error that lists what is missing and how to get it
     return kept
 
 
-def _can(task: Task, entry: ModelEntry, model: type[Model], notes: _Notes) -> bool:
+def _can(task: Task, choice: _Choice, notes: _Notes) -> bool:
+    name, model = choice.entry.name, choice.model
     if model.needs is Needs.STRUCTURE and not task.has_structures:
-        notes.add(f"{entry.name} needs structures", task.name)
+        notes.left_out(f"{name} needs structures", task.name)
         return False
     if task.target.kind not in model.kinds:
-        notes.add(f"{entry.name} does not predict {task.target.kind} targets", task.name)
+        notes.left_out(f"{name} does not predict {task.target.kind} targets", task.name)
         return False
     return True

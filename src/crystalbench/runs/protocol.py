@@ -1,4 +1,4 @@
-"""The protocol: how the training part of a fold is cut into inner folds, the same for every model."""
+"""The protocol: how the training part of a fold is split into inner folds, the same for every model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def inner_splits(
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Inner training and validation rows for each member of the ensemble.
 
-    The split is drawn from the names of task and fold alone, so that every model, seed and tuning trial gets the same.
-    Classes are stratified where each has enough rows.
+    The seed of the split is derived from task and fold only, so every model, seed and tuning trial gets the same split.
+    Classes are stratified if each of them has enough rows.
 
     Args:
         task: name of the task.
@@ -27,7 +27,7 @@ def inner_splits(
         targets: (n,) targets of the fold's training part.
         kind: kind of the target.
         protocol: number of inner folds and members.
-        purpose: what else the split is drawn for, to get another one.
+        purpose: a name that leads to another split.
 
     Returns:
         For each member: row numbers within the training part, ascending.
@@ -39,8 +39,8 @@ def inner_splits(
     parts = protocol.inner_folds
     if parts < 2 or not 1 <= protocol.ensemble <= parts:
         raise ConfigError(
-            f"inner_folds = {parts} and ensemble = {protocol.ensemble}: there must be at least two inner folds, and "
-            "between one member and as many as inner folds"
+            f"inner_folds = {parts} and ensemble = {protocol.ensemble}: inner_folds must be at least 2, and ensemble "
+            "between 1 and inner_folds"
         )
     if len(targets) < parts:
         raise DataError(f"{task}: fold {fold} has {len(targets)} training rows, too few for {parts} inner folds")
@@ -53,26 +53,26 @@ def inner_splits(
 def tuning_splits(
     task: str, fold: int, targets: npt.NDArray[np.float64], kind: Kind, tuning: TuningSpec, protocol: ProtocolSpec
 ) -> list[InnerSplit]:
-    """Rows to fit, to validate and to judge by in tuning: an inner fold judges, the rest is cut as for any run.
+    """Rows to fit, to validate and to score in tuning. One inner fold scores; the rest is split as for any run.
 
-    As `inner_splits`, they are drawn from the names of task and fold alone.
+    As in `inner_splits`, the seed is derived from task and fold only.
 
     Args:
         task: name of the task.
         fold: outer fold.
         targets: (n,) targets of the fold's training part.
         kind: kind of the target.
-        tuning: number of inner folds, and how many of them judge.
+        tuning: number of inner folds, and how many of them score.
         protocol: number of inner folds of a run.
 
     Raises:
-        ConfigError: fewer than two inner folds, or more that judge than there are.
+        ConfigError: fewer than two inner folds, or more folds that score than inner folds.
         DataError: fewer rows than inner folds.
     """
     outer = ProtocolSpec(inner_folds=tuning.inner_folds, ensemble=tuning.splits)
     alone = protocol.model_copy(update={"ensemble": 1})
     splits = []
-    for place, (rest, judged) in enumerate(inner_splits(task, fold, targets, kind, outer, ":tuning")):
+    for place, (rest, scored) in enumerate(inner_splits(task, fold, targets, kind, outer, ":tuning")):
         ((fit, valid),) = inner_splits(task, fold, targets[rest], kind, alone, f":tuning:{place}")
-        splits.append(InnerSplit(rest[fit], rest[valid], judged))
+        splits.append(InnerSplit(rest[fit], rest[valid], scored))
     return splits

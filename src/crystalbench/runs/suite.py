@@ -1,8 +1,14 @@
-"""Suites: named lists of tasks, models and the protocol, in TOML files."""
+"""Suites: named lists of tasks and models with a protocol, in TOML files.
+
+The suites of CrystalBench, and the task files they use, are package data; they are found by name. Other suites are
+found by the path of their file.
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import functools
+import importlib.resources
 import os
 import tomllib
 from collections.abc import Sequence
@@ -28,7 +34,7 @@ class ModelEntry(_Strict):
     Attributes:
         model: registered name, ``package.module:Class`` or ``path/to/file.py:Class``.
         label: name in tables; by default the registered name, or the class's name.
-        parameters: hyperparameters other than the defaults.
+        parameters: hyperparameters that differ from the defaults.
     """
 
     model: str
@@ -51,7 +57,7 @@ class ProtocolEntry(_Strict):
     views: tuple[str, ...] = ("full",)
 
     def protocol(self) -> ProtocolSpec:
-        """What determines results."""
+        """The part of the protocol that determines the results of a run."""
         return ProtocolSpec(inner_folds=self.inner_folds, ensemble=self.ensemble)
 
 
@@ -67,31 +73,31 @@ class TuningEntry(_Strict):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if (self.trials is None) == (self.minutes is None):
-            raise ValueError("give trials or minutes, exactly one of both")
+            raise ValueError("give either trials or minutes")
         if self.splits > self.inner_folds:
             raise ValueError("splits cannot be more than inner_folds")
         return self
 
     def tuning(self, space: str, kind: str, metric: str) -> TuningSpec:
-        """What determines results, given the SHA-256 of a search space, and the kind and metric of a task."""
+        """The specification of tuning, given the SHA-256 of a search space and the kind and main metric of a task."""
         return TuningSpec(**self.model_dump(), space=space, metric="" if metric == main_metric(kind).name else metric)
 
 
 class Suite(_Strict):
-    """A named list of tasks, models and the protocol.
+    """A named list of tasks and models, with a protocol.
 
     Attributes:
         name: name of the suite.
         description: one line.
-        tasks: task names, patterns such as ``matbench_*``, or task files, relative to the suite's file or else to where
-            the command is called.
-        models: model names, patterns such as ``*``, or tables with parameters; a later entry replaces an earlier one
+        tasks: task names, patterns such as ``matbench_*``, or task files. Paths are relative to the folder of the suite
+            file or, if there is no such file, to the current folder.
+        models: model names, patterns such as ``*``, or tables with parameters. A later entry replaces an earlier one
             of the same name.
         protocol: how folds are used.
-        tuning: where given, the models are tuned.
-        results: folder of the results, relative to where the command is called.
-        limit: at most so many rows of each task.
-        optional_data: leave tasks out (saying so) whose data is not at hand, where the suite would otherwise stop.
+        tuning: how the models are tuned; they are not tuned if it is missing.
+        results: folder of the results, relative to the current folder.
+        limit: maximum number of rows of each task.
+        optional_data: whether tasks without data are left out with a note; otherwise missing data is an error.
     """
 
     name: str
@@ -105,10 +111,10 @@ class Suite(_Strict):
     optional_data: bool = False
 
     def entries(self) -> list[ModelEntry]:
-        """The models, patterns resolved.
+        """The models, with patterns resolved.
 
         Raises:
-            UnknownNameError: a name or pattern that matches no registered model.
+            UnknownNameError: a name or pattern matches no registered model.
         """
         found: dict[str, ModelEntry] = {}
         for item in self.models:
@@ -118,31 +124,31 @@ class Suite(_Strict):
 
 
 def with_tuning(suite: Suite, **options: Any) -> Suite:
-    """A suite whose tuning is changed by options of the command line; None leaves what the suite says.
+    """A suite with its tuning changed by command-line options. An option that is None keeps the suite's value.
 
     Args:
         suite: the suite.
-        options: keys of `TuningEntry`; ``trials = 0`` means no tuning.
+        options: fields of `TuningEntry`; ``trials = 0`` means no tuning.
 
     Raises:
-        ConfigError: they contradict each other, or say how to tune where nothing is to be tuned.
+        ConfigError: the options contradict each other, or configure tuning when nothing is tuned.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    if given.get("trials") == 0:
-        if len(given) > 1:
+    changes = {key: value for key, value in options.items() if value is not None}
+    if changes.get("trials") == 0:
+        if len(changes) > 1:
             raise ConfigError("--tune 0 means no tuning; leave the other --tune options out")
         return suite.model_copy(update={"tuning": None})
-    if not given:
+    if not changes:
         return suite
-    if "trials" in given and "minutes" in given:
+    if "trials" in changes and "minutes" in changes:
         raise ConfigError("give --tune or --tune-minutes, not both")
-    if suite.tuning is None and not given.keys() & {"trials", "minutes"}:
-        raise ConfigError("say how long to tune: --tune TRIALS or --tune-minutes MINUTES")
+    if suite.tuning is None and not changes.keys() & {"trials", "minutes"}:
+        raise ConfigError("give the budget of tuning: --tune TRIALS or --tune-minutes MINUTES")
     before = suite.tuning.model_dump() if suite.tuning else {}
-    if given.keys() & {"trials", "minutes"}:
+    if changes.keys() & {"trials", "minutes"}:
         before |= {"trials": None, "minutes": None}
     try:
-        tuning = TuningEntry.model_validate({**before, **given})
+        tuning = TuningEntry.model_validate({**before, **changes})
     except ValidationError as error:
         problem = error.errors()[0]
         option = f"--tune-{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else "tuning: "
@@ -162,22 +168,28 @@ def _resolve(item: str | ModelEntry) -> list[ModelEntry]:
     return [ModelEntry(model=item)]
 
 
-def suite_folders() -> list[Path]:
-    """Where suites are looked up by name: ``benchmarks/suites`` here, and that of the checkout."""
-    folders = [Path("benchmarks/suites"), Path(__file__).resolve().parents[3] / "benchmarks" / "suites"]
-    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+@functools.cache
+def _packaged_folder() -> Path:
+    return Path(str(importlib.resources.files("crystalbench") / "suites"))
 
 
 def suite_names() -> dict[str, Path]:
-    """Suites that can be named, with their files."""
-    return {file.stem: file for folder in reversed(suite_folders()) for file in sorted(folder.glob("*.toml"))}
+    """The suites that come with CrystalBench: names and files, sorted by name."""
+    return {file.stem: file for file in sorted(_packaged_folder().glob("*.toml"))}
+
+
+@functools.cache
+def packaged_tasks() -> dict[str, Path]:
+    """Tasks that come with CrystalBench as task files, without their tables: names and files."""
+    files = sorted((_packaged_folder() / "tasks").rglob("*.toml"))
+    return {str(tomllib.loads(file.read_text(encoding="utf-8"))["name"]): file for file in files}
 
 
 def load_suite(name: str) -> Suite:
-    """The suite of a name, or in a file whose path ends in ``.toml``.
+    """A suite that comes with CrystalBench, by name, or a suite file, by its path ending in ``.toml``.
 
     Raises:
-        UnknownNameError: there is no such suite.
+        UnknownNameError: no suite has this name.
         ConfigError: the file is not a suite; names the file and the key.
     """
     if name.endswith(".toml"):
@@ -193,17 +205,18 @@ def load_suite(name: str) -> Suite:
 
 
 def suite_of_tasks(tasks: Sequence[str]) -> Suite:
-    """The first suite by name that has all these tasks, so that runs named by task alone join those of its suite.
+    """The first suite, by name, that has all these tasks.
 
-    Tasks that no suite has, such as a user's own, get a suite of their own with the default protocol.
+    Runs requested by task alone thus share the protocol and the results folder of the suite. Tasks that no suite has,
+    such as a user's own, form a suite with the default protocol.
     """
     wanted = [_task_file(task, Path()) for task in tasks]
     for name in suite_names():
         suite = load_suite(name)
         if all(any(task == entry or fnmatch.fnmatchcase(task, entry) for entry in suite.tasks) for task in wanted):
             return suite
-    demo = all(task.startswith("demo_") for task in tasks)  # whose results are not for keeping
-    return Suite(name="selection", tasks=tuple(tasks), results="results/demo" if demo else "results")
+    demo = all(task.startswith("demo_") for task in tasks)  # results on demo data are kept apart
+    return Suite(name="selection", tasks=tuple(wanted), results="results/demo" if demo else "results")
 
 
 def parse_suite(path: Path) -> Suite:
@@ -224,12 +237,18 @@ def parse_suite(path: Path) -> Suite:
 
 
 def _task_file(task: str, folder: Path) -> str:
-    """A task file's path, relative to where the command is called if it is below; names and patterns as they are."""
-    if not task.endswith(".toml"):
-        return task
+    """The path of a task file or of a packaged task; other names and patterns are returned unchanged.
+
+    The path is relative to the current folder if the file is below it.
+    """
     here = Path.cwd()
-    places = [Path(os.path.normpath(here / start / Path(task).expanduser())) for start in (folder, here)]
-    place = next((place for place in places if place.is_file()), places[0])
+    if task.endswith(".toml"):
+        places = [Path(os.path.normpath(here / start / Path(task).expanduser())) for start in (folder, here)]
+        place = next((place for place in places if place.is_file()), places[0])
+    elif task in packaged_tasks():
+        place = packaged_tasks()[task]
+    else:
+        return task
     return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 

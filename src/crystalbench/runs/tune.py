@@ -1,4 +1,4 @@
-"""Tuning a run: from what it asks to the study that answers, and to a worker that takes part in it."""
+"""Tuning a run: the study for its specification, and this process as a worker of the study."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from crystalbench.results.record import TuningResult
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import study_spec
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import Resources, VisibleTask
 from crystalbench.runs.plan import Run
 from crystalbench.runs.protocol import tuning_splits
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.visible import VisibleTask
 from crystalbench.tuning import Objective, Search, Storage, default_in
 
 
 @dataclass(frozen=True)
 class Tuner:
-    """Where studies are, for all tuned runs of a plan.
+    """Tunes runs, and knows where their studies are.
 
     Attributes:
         files: finished studies.
-        storage: studies under way.
-        machine: device and threads.
-        since: when this call of the command began (seconds since the epoch).
+        storage: database of unfinished studies.
+        resources: device and threads.
+        since: when the command began (seconds since the epoch).
     """
 
     files: StudyStore
     storage: Storage
-    machine: Resources
+    resources: Resources
     since: float
 
     @classmethod
-    def beside(cls, records: Path, storage: Storage | None, machine: Resources, since: float) -> Tuner:
-        """With the studies beside a folder of records, in a sqlite file there if no other storage is given."""
-        folder = records.parent / "studies"
-        return cls(StudyStore(folder), storage or Storage.below(folder), machine, since)
+    def in_folder(cls, folder: Path, storage: Storage | None, resources: Resources, since: float) -> Tuner:
+        """With finished studies in a folder, and unfinished ones in an SQLite file there or in another storage."""
+        return cls(StudyStore(folder), storage or Storage.below(folder), resources, since)
 
     def tune(self, run: Run, shown: VisibleTask, progress: Progress = silent) -> TuningResult:
-        """Search for the run's hyperparameters, or take them from the finished study.
+        """Search for the hyperparameters of a run, or take them from its finished study.
 
         Raises:
             TuningError: every trial failed.
@@ -50,7 +50,7 @@ class Tuner:
         return search.run(objective, progress).tuned()
 
     def help(self, run: Run, shown: VisibleTask) -> int:
-        """Do trials of a run that another process holds; returns their number."""
+        """Do trials for a run that another process computes; returns their number."""
         search, objective = self._study(run, shown)
         return search.assist(objective)
 
@@ -60,8 +60,8 @@ class Tuner:
         assert spec.tuning is not None
         training = shown.samples(task.split(spec.fold)[0], with_targets=True)
         splits = tuning_splits(task.name, spec.fold, training.targets, task.target.kind, spec.tuning, spec.protocol)
-        machine = self.machine
-        objective = Objective(spec, run.model, training, splits, task.metric, machine.device, machine.threads)
+        resources = self.resources
+        objective = Objective(spec, run.model, training, splits, task.metric, resources.device, resources.threads)
         search = Search(
             spec=spec,
             label=run.label,
@@ -71,9 +71,9 @@ class Tuner:
             default=default_in(run.space, spec.parameters),
             storage=self.storage,
             files=self.files,
-            environment=environment(machine.device),
+            environment=environment(resources.device),
             since=self.since,
-            # As for a run's own seconds, computing representations is not counted.
+            # As in the timings of a run, computing representations is not counted.
             clock=lambda: time.perf_counter() - shown.waited,
         )
         return search, objective

@@ -1,0 +1,57 @@
+"""The command that repeats a run."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from crystalbench.results.record import TuningResult
+from crystalbench.results.spec import RunSpec
+from crystalbench.runs.suite import packaged_tasks
+from crystalbench.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class CommandNames:
+    """The names by which the user referred to the model and the view.
+
+    A path such as ``mine/my_model.py:Mine`` is needed to repeat a run. The key of the run must not depend on it, so it
+    is not part of the run's specification.
+    """
+
+    model: str
+    view: str
+
+
+def repeat_command(
+    spec: RunSpec, task: Task, tuned: TuningResult | None = None, names: CommandNames | None = None
+) -> str:
+    """The command that repeats a run, given the data. Tuned hyperparameters are tuned again, not set.
+
+    Task files and tables are named without their folder; files of models and views as the user named them.
+
+    Args:
+        spec: specification of the run.
+        task: its task.
+        tuned: the result of tuning, if the run was tuned.
+        names: the user's names for model and view; by default those in the specification.
+    """
+    names = names or CommandNames(spec.model, spec.view)
+    file = "" if spec.task in packaged_tasks() else task.source.task_file
+    words: list[Any] = ["crystalbench", "run", "--task", file or spec.task]
+    words += ["--model", names.model]
+    words += ["--fold", spec.fold, "--seed", spec.seed, "--view", names.view]
+    words += ["--inner-folds", spec.protocol.inner_folds, "--ensemble", spec.protocol.ensemble]
+    if (tuning := spec.tuning) is not None:
+        budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]
+        words += [*budget, "--tune-scheme", tuning.scheme]
+        words += ["--tune-inner-folds", tuning.inner_folds, "--tune-splits", tuning.splits]
+    for name, value in spec.parameters.items():
+        if tuned is None or name not in tuned.parameters:
+            words += ["--set", f"{name}={value}"]
+    if task.source.verified == "ids":
+        words += ["--data", f"{spec.task}={task.source.name}"]
+    if task.is_partial:  # if a table has no more rows than these, the limit changes nothing
+        words += ["--limit", len(task)]
+    return shlex.join(map(str, words))

@@ -1,0 +1,86 @@
+"""Runner: computes runs in the process it lives in, and shares representations between them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from crystalbench.errors import CrystalBenchError
+from crystalbench.models.model import Progress, silent
+from crystalbench.runs.execute import Computed, compute
+from crystalbench.runs.failures import RunFailedError
+from crystalbench.runs.kept_models import save_models
+from crystalbench.runs.plan import Run
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.tune import Tuner
+from crystalbench.runs.visible import VisibleTask
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Runner:
+    """Computes runs, one at a time. It can be sent to another process, without the representations it holds.
+
+    Attributes:
+        resources: device, threads and processes of each run.
+        tuner: tunes the runs with tuning; may be None if there are none.
+        keep_models: folder in which fitted models are saved; None if they are not saved.
+        return_models: whether fitted models are returned with the record.
+    """
+
+    resources: Resources = field(default_factory=Resources)
+    tuner: Tuner | None = None
+    keep_models: Path | None = None
+    return_models: bool = False
+    _visible: dict[tuple[str, str, str], VisibleTask] = field(default_factory=dict, init=False, repr=False)
+
+    def run(self, run: Run, progress: Progress = silent) -> Computed:
+        """Compute a run; its hyperparameters are tuned first if it includes tuning.
+
+        Raises:
+            RunFailedError: the run failed, for whatever reason.
+        """
+        try:
+            shown = self._visible_to(run)
+            tuned = self._tuner.tune(run, shown, progress) if run.spec.tuning else None
+            computed = compute(
+                run.spec, run.label, run.model, run.task, self.resources, progress, shown, tuned, run.names
+            )
+            if self.keep_models is not None:
+                save_models(computed.record, computed.models, self.keep_models)
+        except (Exception, SystemExit) as error:
+            log.debug("%s failed", run.title, exc_info=True)
+            reason = str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"
+            raise RunFailedError(reason, traceback.format_exc()) from error
+        return computed if self.return_models else replace(computed, models=())
+
+    def help(self, run: Run) -> int:
+        """Take part in the tuning of a run that another process computes; returns the number of trials done."""
+        if run.spec.tuning is None:
+            return 0
+        try:
+            return self._tuner.help(run, self._visible_to(run))
+        except CrystalBenchError as error:  # reported by the process that computes the run
+            log.debug("%s: could not help with tuning: %s", run.title, error)
+            return 0
+
+    def __getstate__(self) -> dict[str, object]:
+        """The settings, without representations."""
+        return {**self.__dict__, "_visible": {}}
+
+    @property
+    def _tuner(self) -> Tuner:
+        if self.tuner is None:
+            raise ValueError("a run with tuning needs a tuner")
+        return self.tuner
+
+    def _visible_to(self, run: Run) -> VisibleTask:
+        key = (run.spec.data, f"{run.view.name}:{run.view.version}", str(run.model.needs))
+        if key not in self._visible:
+            # Runs come task by task: keep the representations of one task in memory, not of all.
+            self._visible = {k: v for k, v in self._visible.items() if k[0] == run.spec.data}
+            self._visible[key] = VisibleTask.of(run.task, run.view, run.model.needs, self.resources.processes)
+        return self._visible[key]

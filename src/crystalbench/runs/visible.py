@@ -1,0 +1,71 @@
+"""VisibleTask: the inputs of a task as a model sees them, with shared representations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.samples import Samples
+from crystalbench.data.views import View
+from crystalbench.errors import DataError
+from crystalbench.models.model import Needs
+from crystalbench.representations import Arrays, Representation
+from crystalbench.representations.cache import represent
+from crystalbench.tasks.task import Task
+
+
+@dataclass
+class VisibleTask:
+    """A task's inputs as a model may see them. Each representation is computed once for all folds.
+
+    Attributes:
+        task: the task.
+        inputs: its inputs under a view; compositions only for models that need no structures.
+        processes: number of processes that may compute a representation.
+        used: keys of the representations requested since this set was last cleared.
+        waited: seconds spent on computing or reading representations so far.
+    """
+
+    task: Task
+    inputs: Inputs
+    processes: int = 1
+    used: set[str] = field(default_factory=set)
+    waited: float = 0.0
+    _memo: dict[str, tuple[Arrays, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task, view: View, needs: Needs, processes: int = 1) -> VisibleTask:
+        """What a model with these needs may see of a task under a view.
+
+        Raises:
+            DataError: the model needs structures and the task has none.
+        """
+        inputs = task.inputs
+        if isinstance(inputs, Crystals):
+            inputs = view(inputs)
+            return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs, processes)
+        if needs is Needs.STRUCTURE:
+            raise DataError(f"{task.name}: has compositions only; this model needs structures")
+        return cls(task, inputs, processes)
+
+    def samples(self, rows: npt.NDArray[np.int64], *, with_targets: bool) -> Samples:
+        """The given rows of the task. Rows to predict carry no targets."""
+        targets = self.task.targets[rows] if with_targets else None
+        return Samples(self.inputs[rows], self.task.target, targets, represent=self._rows_of, rows=rows)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that computing the used representations took."""
+        return sum(self._memo[key][1] for key in self.used)
+
+    def _rows_of(self, representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
+        if representation.key not in self._memo:
+            start = time.perf_counter()
+            self._memo[representation.key] = represent(representation, self.inputs, self.processes)
+            self.waited += time.perf_counter() - start
+        self.used.add(representation.key)
+        return self._memo[representation.key][0][rows]
