@@ -53,7 +53,7 @@ class Hyperparameter:
     Attributes:
         name: the field's name.
         type: the declared type, without metadata.
-        constraints: what a value must satisfy besides its type.
+        constraints: conditions on values, in addition to the type.
         distribution: the search space; None if the hyperparameter is not tuned.
     """
 
