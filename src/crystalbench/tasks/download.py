@@ -91,7 +91,7 @@ def _from_any(
 
 
 def _fetch(url: str, path: Path, sha256: str, downloader: _Downloader, retries: int) -> None:
-    import pooch  # type: ignore[import-untyped]
+    import pooch
     import requests  # both take time to import
 
     store = pooch.create(
