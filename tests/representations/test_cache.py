@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import joblib
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -21,6 +22,7 @@ from crystalbench.data.samples import Inputs
 from crystalbench.errors import ConfigError
 from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation, cache
 from crystalbench.representations.cache import cache_dir, represent
+from crystalbench.representations.processes import processes
 
 
 @dataclass(frozen=True)
@@ -294,3 +296,18 @@ def test_the_folder_is_the_one_that_the_environment_names(tmp_path: Path, monkey
     assert cache_dir() == tmp_path / "here"
     monkeypatch.setenv("CRYSTALBENCH_CACHE", "")
     assert cache_dir().name == "crystalbench"
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(None, 23), (1, 1), (4, 4)])
+def test_all_usable_cores_may_compute_by_default(
+    folder: Path, crystals: Crystals, allowed: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 23)
+
+    @dataclass(frozen=True)
+    class Allowed(Volumes):
+        def __call__(self, inputs: Inputs) -> Arrays:
+            return Arrays({"processes": np.full(len(inputs), processes())}, {"processes": Layout(CRYSTAL)}, {}, 5)
+
+    arrays, _ = represent(Allowed(), crystals) if allowed is None else represent(Allowed(), crystals, allowed)
+    assert set(arrays.values["processes"].tolist()) == {expected}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import re
 from collections.abc import Mapping
@@ -225,6 +226,7 @@ def test_tracebacks_are_shown_on_request() -> None:
     with pytest.raises(ContractError) as caught:
         check_model(Cold, verbose=True)
     assert text.rstrip() in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_the_place_is_in_the_model_where_a_library_raises() -> None:

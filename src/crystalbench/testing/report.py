@@ -63,9 +63,11 @@ class ContractError(CrystalBenchError, AssertionError):
     It is an `AssertionError`, so test runners count a failed test rather than an error.
 
     Attributes:
+        name: what was checked.
         failures: the failed checks.
         passed: titles of the checks that passed.
         skipped: titles of the checks that could not run because a check that they build on failed.
+        verbose: whether the message holds tracebacks.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class ContractError(CrystalBenchError, AssertionError):
         failures: Iterable[Failure],
         passed: Iterable[str] = (),
         skipped: Iterable[str] = (),
-        *,
         verbose: bool = False,
     ) -> None:
+        self.name = name
+        self.verbose = verbose
         self.failures = tuple(failures)
         self.passed = tuple(passed)
         self.skipped = tuple(skipped)
@@ -92,6 +95,10 @@ class ContractError(CrystalBenchError, AssertionError):
         elif self.tracebacks:
             lines.append("Tracebacks: repeat with verbose=True, or see the attribute `tracebacks` of this error.")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[type[ContractError], tuple[object, ...]]:
+        """Pickle what was found, so that the error can leave a worker process."""
+        return type(self), (self.name, self.failures, self.passed, self.skipped, self.verbose)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -192,7 +199,7 @@ class Checks(Generic[Case]):
         __tracebackhide__ = True  # pytest shows the message, not this frame
         report = Report(self.name, self._groups, drifts or {}, tuple(notes))
         if self.failures:
-            raise ContractError(self.name, self.failures, report.passed, self._skipped, verbose=self._verbose)
+            raise ContractError(self.name, self.failures, report.passed, self._skipped, self._verbose)
         return report
 
 
