@@ -1,10 +1,10 @@
-"""Check this package against everything published about Matbench v0.1.
+"""Compare this package with everything that is published about Matbench v0.1.
 
 ``python -m benchmarks.check_published DIR`` needs ``DIR/labels/TASK.parquet`` (id, fold, target, formula),
 ``DIR/predictions/TASK.parquet`` (id, fold, and one column of predictions per algorithm) and
 ``DIR/matbench_v0.1_scores.csv`` (algorithm, task, fold, metric, value, source). It exits with 1 if, for any task,
 
-* our folds, identifiers or content fingerprint differ from the published ones,
+* our folds, ids or content fingerprint differ from the published ones,
 * our scores of the published predictions differ from the published scores of each fold,
 * predicting the mean of our training parts does not give the published scores of the dummy regressor.
 """
@@ -26,15 +26,15 @@ from crystalbench.tasks.matbench.folds import official_folds
 from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask, content_fingerprint, official_ids
 
 TOLERANCE = 1e-6
-"""Relative difference that predictions stored in 32 bits explain."""
+"""Largest relative difference that is due to predictions stored in 32 bits."""
 
 PACKAGED_TOLERANCE = 6e-7
-"""Relative difference of the packaged table, which has 7 digits."""
+"""Largest relative difference of the table in the package, which has 7 digits."""
 
 
 @dataclass
 class Report:
-    """What was found for one task."""
+    """The results of the checks of one task."""
 
     task: OfficialTask
     failures: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Report:
     dummy: float = float("nan")
 
     def expect(self, condition: bool, failure: str) -> None:
-        """Note a failure."""
+        """Record a failure if a condition does not hold."""
         if not condition:
             self.failures.append(failure)
 
@@ -56,13 +56,13 @@ class Report:
 
 
 def check_task(task: OfficialTask, directory: Path, scores: pd.DataFrame) -> Report:
-    """All checks of one task."""
+    """Run all checks of one task."""
     report = Report(task)
     labels = pd.read_parquet(directory / "labels" / f"{task.short}.parquet")
     predictions = pd.read_parquet(directory / "predictions" / f"{task.short}.parquet")
     targets, folds = labels["target"].to_numpy(), official_folds(task.name)
     report.expect(np.array_equal(folds, labels["fold"]), "folds differ")
-    report.expect(np.array_equal(official_ids(task.name), labels["id"].astype(str)), "identifiers differ")
+    report.expect(np.array_equal(official_ids(task.name), labels["id"].astype(str)), "ids differ")
     report.expect(np.array_equal(labels["id"], predictions["id"]), "predictions are in another order")
     report.expect(content_fingerprint(labels["formula"], targets) == task.fingerprint, "fingerprint differs")
     published = scores[scores["task"] == task.short].set_index(["algorithm", "fold", "metric"])["value"].sort_index()
@@ -78,11 +78,11 @@ def check_task(task: OfficialTask, directory: Path, scores: pd.DataFrame) -> Rep
 
 
 def check_dummy(report: Report, targets: np.ndarray, folds: np.ndarray, published: pd.Series) -> None:
-    """Reproduce the dummy entry from our folds alone.
+    """Reproduce the published dummy entry from our folds.
 
-    The dummy regressor predicts the mean of the training part. The dummy classifier drew labels at random, with an
-    unknown seed, in the proportions of the training part: its accuracy must be within 4 standard deviations of what
-    that gives.
+    The dummy regressor predicts the mean of the training part. The dummy classifier drew random labels, with an unknown
+    seed, in the proportions of the training part; its accuracy must be within 4 standard deviations of the expected
+    one.
     """
     differences = []
     for fold in range(len(FOLD_COLUMNS)):
@@ -102,19 +102,19 @@ def check_dummy(report: Report, targets: np.ndarray, folds: np.ndarray, publishe
 
 
 def check_packaged(scores: pd.DataFrame) -> tuple[int, float]:
-    """Compare the packaged table with the long one: number of values compared and largest relative difference."""
+    """Compare the table in the package with the long one; returns the number of values and the largest difference."""
     packaged = published_scores()
     packaged["task"] = packaged["task"].str.removeprefix("matbench_")
     long = packaged.melt(["task", "algorithm", "metric"], FOLD_COLUMNS, "fold", "ours")
     long["fold"] = long["fold"].str.removeprefix("fold_")
     merged = long.merge(scores, on=["task", "algorithm", "metric", "fold"], validate="one_to_one")
     if len(merged) != len(long):
-        raise SystemExit("the packaged table has entries that the published one lacks")
+        raise SystemExit("the table in the package has entries that the published one lacks")
     return len(merged), float((merged["ours"] / merged["value"] - 1).abs().max())
 
 
 def main(directory: Path) -> int:
-    """Run all checks and print a table; the exit status."""
+    """Run all checks and print a table; returns the exit status."""
     scores = pd.read_csv(directory / "matbench_v0.1_scores.csv", dtype={"fold": str})
     failed = total = 0
     print(
@@ -134,8 +134,8 @@ def main(directory: Path) -> int:
         for failure in report.failures[:10]:
             print(f"  FAILED {failure}")
     compared, largest_packaged = check_packaged(scores)
-    print(f"predictions scored again: {total} fold scores of {len(OFFICIAL)} tasks")
-    print(f"packaged table: {compared} fold scores, largest relative difference {largest_packaged:.1e}")
+    print(f"scores recomputed from predictions: {total} fold scores of {len(OFFICIAL)} tasks")
+    print(f"table in the package: {compared} fold scores, largest relative difference {largest_packaged:.1e}")
     failed += largest_packaged > PACKAGED_TOLERANCE
     print(f"{failed} checks failed" if failed else "all checks passed")
     return 1 if failed else 0

@@ -1,9 +1,9 @@
-"""Make the packaged files about Matbench v0.1 from a folder with its published labels and scores.
+"""Write the files about Matbench v0.1 in the package from a folder with its published labels and scores.
 
 ``python -m benchmarks.make_published DIR`` reads ``DIR/matbench_v0.1_scores.csv`` and ``DIR/labels/TASK.parquet`` and
 writes, inside the package, ``evaluation/data/matbench_v0.1_published.csv`` (one row per task, algorithm and metric)
-and ``tasks/data/official_labels.npz`` (labels of the three classification tasks as bits). The same input gives the
-same bytes.
+and ``tasks/matbench/data/official_labels.npz`` (labels of the three classification tasks as bits). The same
+input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def published_table(scores: pd.DataFrame) -> pd.DataFrame:
         values = group.set_index("fold")["value"]
         folds = values[[str(fold) for fold in range(5)]].to_numpy()
         source = group.loc[group["fold"] == "0", "source"].item()
-        # The documentation rounds to 4 decimals: with full precision at hand, compute and compare.
+        # The documentation rounds to 4 decimals, so compute the values in full precision and compare.
         mean, std = (values["mean"], values["std"]) if source == "docs" else (folds.mean(), folds.std())
         if abs(mean - values["mean"]) > 6e-5 or abs(std - values["std"]) > 6e-5:
             raise ValueError(f"{task}, {algorithm}, {metric}: mean or std differs from the documentation's")
@@ -60,7 +60,7 @@ def main(directory: Path) -> None:
         for task in OFFICIAL.values()
         if task.kind is Kind.BINARY
     }
-    npz = package / "tasks" / "data" / "official_labels.npz"
+    npz = package / "tasks" / "matbench" / "data" / "official_labels.npz"
     np.savez(npz, **labels)  # type: ignore[arg-type]
     for file in (csv, npz):
         print(f"{file.relative_to(package)}: {file.stat().st_size} bytes")

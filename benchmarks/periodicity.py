@@ -1,12 +1,11 @@
 """What descriptors add to a graph network for extensive properties: ``python -m benchmarks.periodicity``.
 
-Makes ``periodicity.md`` from the records of the suite ``periodicity`` in a folder of results.
+Writes ``periodicity.md`` from the records of the suite ``periodicity`` in a folder of results.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,25 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
+from crystalbench._files import write_text
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
-from crystalbench.evaluation.paired import (
-    DRAWS,
-    Estimate,
-    FloatArray,
-    PairedErrors,
-    PredictedRows,
-    predicted_rows,
-    reduction,
-    share,
-)
-from crystalbench.reports.files import write_text
-from crystalbench.results.record import Record
+from crystalbench.evaluation.paired import DRAWS, Estimate, PairedErrors, reduction, share
+from crystalbench.evaluation.predicted import FloatArray, PredictedRows, predicted_rows
+from crystalbench.reports.formatting import MISSING, markdown_table, number_text, percent_text
+from crystalbench.results.loading import RECORDS, Results, read_results
 from crystalbench.results.store import RecordStore
 
 FILE_NAME = "periodicity.md"
 PLAIN, HYBRID, SUM, COUNT, DUMMY = "cgcnn", "hybrid", "cgcnn_sum", "cgcnn_atom_count", "dummy"
 TIMES = " × atoms"
-"""Ending of the name of a model that was trained per atom and whose predictions are multiplied."""
+"""Suffix of the name of a model that was trained per atom, its predictions multiplied by the number of atoms."""
 
 SHARES = (
     (HYBRID, "`{}`: descriptors beside the pooled embedding"),
@@ -41,9 +33,9 @@ SHARES = (
     (PLAIN + TIMES, "`{}`: (iii) trained per atom, predictions times the number of atoms"),
     (DUMMY + TIMES, "`{}`: one number per atom for all crystals, times the number of atoms"),
 )
-"""What is compared with the plain network, by name, and how it is explained."""
+"""Models that are compared with the plain network, by name, each with its description."""
 REMAINING = ((HYBRID, SUM), (HYBRID, COUNT), (HYBRID + TIMES, PLAIN + TIMES))
-"""Comparisons of models that both know the number of atoms."""
+"""Pairs of models that both know the number of atoms."""
 
 INTRODUCTION = f"""\
 # Periodicity: what descriptors add for extensive properties
@@ -78,12 +70,12 @@ PROPERTIES = (
 
 @dataclass
 class Findings:
-    """What the records tell of one property.
+    """The results for one property.
 
     Attributes:
         cell: predictions of the models trained per cell, by name.
-        atom: of those trained per atom.
-        counts: (n,) atoms of the test rows; None where they are not known.
+        atom: predictions of the models trained per atom, by name.
+        counts: (n,) number of atoms in the cell of each test row; None if unknown.
         notes: what is missing or was left out.
     """
 
@@ -93,25 +85,25 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def cell_errors(self) -> dict[str, FloatArray]:
-        """Errors per cell, those of models trained per atom under their name with `TIMES`."""
+        """Errors per cell by name; those of models trained per atom have the suffix `TIMES`."""
         errors = {name: part.errors for name, part in self.cell.items()}
         if self.counts is not None:
             errors |= {name + TIMES: part.errors * self.counts for name, part in self.atom.items()}
         return errors
 
 
-def findings(records: Sequence[Record], wanted: Property) -> Findings:
-    """Read the records of a property.
+def findings(results: Results, wanted: Property) -> Findings:
+    """Collect the results for a property.
 
     Raises:
-        DataError: the records of a task disagree, or those of the two tasks are not of the same cells.
+        DataError: the records of a task disagree, or the two tasks have different cells.
     """
-    cell, notes = predicted_rows(records, wanted.per_cell)
-    atom, more = predicted_rows(records, wanted.per_atom)
+    cell, notes = predicted_rows(results.scores, results.predictions, wanted.per_cell)
+    atom, more = predicted_rows(results.scores, results.predictions, wanted.per_atom)
     found = Findings(cell, atom, notes=notes + more)
     for task, parts, names in (
         (wanted.per_cell, cell, (DUMMY, PLAIN, SUM, HYBRID, COUNT)),
-        (wanted.per_atom, atom, (DUMMY, PLAIN, HYBRID)),  # where the size of the cell is no matter
+        (wanted.per_atom, atom, (DUMMY, PLAIN, HYBRID)),  # the size of the cell does not matter here
     ):
         missing = [name for name in names if name not in parts]
         if not parts:
@@ -128,10 +120,10 @@ def findings(records: Sequence[Record], wanted: Property) -> Findings:
 
 
 def atom_counts(per_cell: PredictedRows, per_atom: PredictedRows) -> FloatArray:
-    """(n,) atoms of the cells: the target per cell over that per atom.
+    """(n,) number of atoms in each cell: the target per cell divided by the target per atom.
 
     Raises:
-        DataError: that is no whole number; names the id.
+        DataError: a quotient is not an integer; names the id.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         counts = per_cell.targets / per_atom.targets
@@ -140,8 +132,8 @@ def atom_counts(per_cell: PredictedRows, per_atom: PredictedRows) -> FloatArray:
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"{per_cell.ids[row]}: its target per cell, {per_cell.targets[row]:g}, is no multiple of that per atom, "
-            f"{per_atom.targets[row]:g}: the records of the two tasks are not of the same data"
+            f"{per_cell.ids[row]}: its target per cell, {per_cell.targets[row]:g}, is not a multiple of its target per "
+            f"atom, {per_atom.targets[row]:g}: the records of the two tasks come from different data"
         )
     return rounded
 
@@ -149,11 +141,12 @@ def atom_counts(per_cell: PredictedRows, per_atom: PredictedRows) -> FloatArray:
 # ---------------------------------------------------------------------- the page
 
 
-def page(records: Sequence[Record]) -> str:
+def page(results: Results) -> str:
     """The page as Markdown."""
     parts = [INTRODUCTION]
+    mine = results.select(task=_tasks())
     for wanted in PROPERTIES:
-        parts += section(wanted, findings(records, wanted))
+        parts += section(wanted, findings(mine, wanted))
     return "\n\n".join(parts) + "\n"
 
 
@@ -201,21 +194,21 @@ def errors_table(found: Findings) -> str:
 
 
 def shares_table(found: Findings, errors: PairedErrors) -> str:
-    """By how much each change cuts the error of the plain network, and which share of the hybrid's cut that is."""
-    whole = _estimate(errors, HYBRID, PLAIN)
-    shared = whole is not None and whole.low > 0  # without a reduction there is nothing to have a share of
+    """Reduction of the plain network's error by each change, also as a share of the reduction by the hybrid."""
+    by_hybrid = _estimate(errors, HYBRID, PLAIN)
+    shared = by_hybrid is not None and by_hybrid.low > 0  # otherwise there is no reduction to take a share of
     rows = []
     for name, text in SHARES:
         cut = _estimate(errors, name, PLAIN)
         part = errors.estimate(share(name, HYBRID, PLAIN)) if shared and cut and name != HYBRID else None
-        mean = _number(float(errors.means[name])) if cut else "–"
+        mean = number_text(float(errors.means[name])) if cut else MISSING
         change = text.format(name) + _setting(found, name, "bank")
         rows.append([change, mean, _percent(cut), _percent(part)])
     return _table(["change", "error per cell", "reduction", f"share of the reduction by `{HYBRID}`"], rows)
 
 
 def remaining(found: Findings, errors: PairedErrors | None) -> list[str]:
-    """What descriptors add for networks that know the number of atoms."""
+    """The reduction by descriptors for networks that know the number of atoms."""
     rows = []
     for name, reference in REMAINING:
         estimate = _estimate(errors, name, reference) if errors is not None else None
@@ -233,9 +226,9 @@ def remaining(found: Findings, errors: PairedErrors | None) -> list[str]:
 
 
 def _setting(found: Findings, name: str, hyperparameter: str) -> str:
-    """A hyperparameter that the model was trained with, in brackets; nothing where it has none of this name."""
-    parameters = found.cell[name].parameters if name in found.cell else {}
-    return f" ({hyperparameter} = {parameters[hyperparameter]})" if hyperparameter in parameters else ""
+    """Value of a hyperparameter of a model, in brackets; empty if it has no such hyperparameter."""
+    settings = found.cell[name].settings if name in found.cell else {}
+    return f" ({hyperparameter} = {settings[hyperparameter]})" if hyperparameter in settings else ""
 
 
 def _percent_of(errors: PairedErrors) -> str:
@@ -248,25 +241,15 @@ def _estimate(errors: PairedErrors, name: str, reference: str) -> Estimate | Non
 
 
 def _error(part: PredictedRows | None, factor: FloatArray | float | None) -> str:
-    return "–" if part is None or factor is None else _number(float((part.errors * factor).mean()))
-
-
-def _number(value: float) -> str:
-    """Four significant digits, without an exponent."""
-    decimals = 3 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{decimals}f}"
+    return MISSING if part is None or factor is None else number_text(float((part.errors * factor).mean()))
 
 
 def _percent(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "–"
-    interval = "no interval" if math.isnan(estimate.low) else f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
-    return f"{100 * estimate.value:.1f} % ({interval})"
+    return MISSING if estimate is None else percent_text(estimate.value, estimate.low, estimate.high)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(markdown_table(header, rows, ["---", *["---:"] * (len(header) - 1)]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -275,21 +258,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results/periodicity"), help="folder of the results")
     folder = parser.parse_args(arguments).results
     try:
-        store = RecordStore(folder / "records")
-        records, problems = store.read_all()
-        if not any(record.spec.task in _tasks() for record in records):
+        results = read_results(RecordStore(folder / RECORDS))
+        if results.scores.empty or not results.scores["task"].isin(_tasks()).any():
             raise ConfigError(
-                f"{store.root}: there are no records of {', '.join(_tasks())}; run the suite periodicity first, or "
-                "give --results"
+                f"{folder / RECORDS}: there are no records of {', '.join(_tasks())}; run the suite periodicity first, "
+                "or give --results"
             )
-        write_text(folder / FILE_NAME, page(records))
+        write_text(folder / FILE_NAME, page(results))
     except CrystalBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for problem in problems:
+    for problem in results.problems:
         print(f"not counted: {problem}", file=sys.stderr)
     print(f"written: {folder / FILE_NAME}")
-    return 1 if problems else 0
+    return 1 if results.problems else 0
 
 
 def _tasks() -> list[str]:

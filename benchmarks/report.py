@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.app import standalone
+from crystalbench.cli.report import report
 
 if __name__ == "__main__":
-    cli.standalone(cli.report)
+    standalone(report)

@@ -14,7 +14,7 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_folders(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the folders of the user who runs the tests."""
+    """Tests do not read or write the cache and data folders of the user who runs them."""
     monkeypatch.setenv("CRYSTALBENCH_CACHE", str(session_cache))
     for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
         monkeypatch.delenv(variable, raising=False)
@@ -25,7 +25,7 @@ def _own_folders(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
-    """The command line sets up logging for its process; a test that calls it leaves the next one as it was."""
+    """Restore logging after each test, because the command line configures it for the process."""
     root, package = logging.getLogger(), logging.getLogger("crystalbench")
     handlers, levels = list(root.handlers), (root.level, package.level)
     yield

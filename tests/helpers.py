@@ -1,4 +1,4 @@
-"""Small builders that many tests share: tiny tasks, records, toy models, and the crystals of `crystalbench.testing`."""
+"""Builders that many tests share: small tasks, specifications, records, toy models, and crystals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crystalbench.results.record import DataFile, Record, RecordedPredictions, R
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.targets import Kind
 from crystalbench.tasks import Source, Task
-from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
+from crystalbench.testing.crystals import (  # noqa: F401  (re-exported)
     CRYSTAL_SYSTEMS,
     atom_order,
     cell_from_parameters,
@@ -42,13 +42,13 @@ from crystalbench.testing.crystals import (  # noqa: F401  (for the tests)
     supercells,
     translated,
 )
-from crystalbench.testing.samples import TARGETS, samples_of, targets_for  # noqa: F401
+from crystalbench.testing.samples import TARGETS, samples_of, targets_for  # noqa: F401  (re-exported)
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def repeatable(examples: int) -> settings:
-    """Settings of a property test that tries the same examples everywhere."""
+    """Settings of a property test that uses the same examples on every run and machine."""
     return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
 
 
@@ -63,10 +63,10 @@ def tiny_task(
     name: str = "tiny",
     total: int | None = None,
 ) -> Task:
-    """A task of n small crystals with folds by turns."""
+    """A task of n small crystals, of ``total`` in the complete task; row i is in fold ``i % folds``."""
     crystals = random_crystals(seed, n, most_atoms=3)
     return Task(
-        name="tiny",
+        name=name,
         target=TARGETS[kind],
         metric={Kind.REGRESSION: "mae", Kind.BINARY: "rocauc_true", Kind.MULTICLASS: "balanced_accuracy"}[kind],
         inputs=crystals,
@@ -78,7 +78,7 @@ def tiny_task(
 
 
 def formulas_task(n: int = 20) -> Task:
-    """A task of compositions without structures."""
+    """A task of n compositions, without structures."""
     inputs = Compositions.from_formulas([f"Fe{i + 1}O2" for i in range(n)], [f"f{i}" for i in range(n)])
     folds = (np.arange(n) % 2).astype(np.int16)
     targets = targets_for(inputs, Kind.REGRESSION)
@@ -100,8 +100,8 @@ SMALL_CGCNN: dict[str, Any] = {
 
 
 def fitted_cgcnn(train: Samples, valid: Samples, seed: int = 0, **parameters: Any) -> Any:
-    """A small CGCNN, fitted."""
-    from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
+    """A fitted CGCNN of `SMALL_CGCNN`, with some hyperparameters changed."""
+    from crystalbench.models.cgcnn import CGCNN  # imports torch, which is slow
 
     model = CGCNN(**{**SMALL_CGCNN, **parameters})
     model.runtime = Runtime(seed=seed)
@@ -109,13 +109,13 @@ def fitted_cgcnn(train: Samples, valid: Samples, seed: int = 0, **parameters: An
 
 
 def predicted(model: Model, crystals: Crystals) -> np.ndarray:
-    """What a model for regression predicts of crystals."""
+    """Predictions (n,) of a regression model for n crystals."""
     return model.predict(Samples(crystals, TARGETS[Kind.REGRESSION])).values
 
 
 def batch_of(model: Any, crystals: Crystals) -> Any:
-    """What a network that learns nothing from its inputs reads of crystals, as one batch."""
-    from crystalbench.nn.batches import DeviceArrays  # here, because torch takes a while
+    """One batch of the arrays that an unfitted network model reads of crystals."""
+    from crystalbench.nn.batches import DeviceArrays  # imports torch, which is slow
 
     arrays = model.inputs(Samples(crystals, TARGETS[Kind.REGRESSION]))
     return DeviceArrays(arrays, "cpu").batch(np.arange(len(crystals)))
@@ -125,7 +125,7 @@ def batch_of(model: Any, crystals: Crystals) -> Any:
 
 
 def spec(**changes: Any) -> RunSpec:
-    """What a run is asked, with some fields changed."""
+    """The specification of a run, with some fields changed."""
     plain: dict[str, Any] = {
         "task": "matbench_phonons",
         "data": "d" * 64,
@@ -142,10 +142,10 @@ def spec(**changes: Any) -> RunSpec:
 
 
 def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = None, **changes: Any) -> Record:
-    """A record of a regression; changes go to what was asked or to the record, by name."""
-    for_asked = {name: changes.pop(name) for name in list(changes) if name in RunSpec.model_fields}
+    """A record of a regression. Changes go to its specification or to the record itself, by name."""
+    of_spec = {name: changes.pop(name) for name in list(changes) if name in RunSpec.model_fields}
     plain: dict[str, Any] = {
-        "spec": spec(**for_asked),
+        "spec": spec(**of_spec),
         "label": "dummy",
         "metric": "mae",
         "kind": "regression",
@@ -170,7 +170,7 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
 def tuned_record(
     mae: float = 1.0, *, fold: int = 0, scheme: str = "per_fold", trials: int = 20, best: int = 3, **changes: Any
 ) -> Record:
-    """A record of a tuned run; ``scheme`` and ``trials`` are what was asked of tuning, ``best`` the trial it chose."""
+    """A record of a tuned run, with the scheme and number of trials of its study, and its best trial."""
     where = 0 if scheme == "first_fold" else fold
     found = TuningResult(
         study=f"study-{where}-{trials}",
@@ -206,7 +206,7 @@ from crystalbench.data.samples import Predictions
 
 @dataclass
 class Shifted(Model):
-    '''The training mean, shifted; notes every fit as a line of a file.'''
+    '''Predicts the training mean plus a shift; appends a line to a file for each fit.'''
 
     needs = Needs.COMPOSITION
     shift: float = 0.0
@@ -232,7 +232,7 @@ class Shifted(Model):
 
 @dataclass
 class Broken(Model):
-    '''Fails.'''
+    '''Fails in fit.'''
 
     needs = Needs.COMPOSITION
 
@@ -247,8 +247,8 @@ class Broken(Model):
 def write_toys(folder: Path) -> Path:
     """Write a file with toy models, ``Shifted`` and ``Broken``.
 
-    ``Shifted`` appends process and seed to the file in ``TOY_LOG``, waits until ``TOY_PROCESSES`` different processes
-    have done so, and hangs when the file has ``TOY_HANGS_AT`` lines.
+    Each fit of ``Shifted`` appends its process id and seed to the file named by the environment variable ``TOY_LOG``.
+    It waits until ``TOY_PROCESSES`` processes have done so, and hangs once the file has ``TOY_HANGS_AT`` lines.
     """
     path = folder / "toys.py"
     path.write_text(TOY_FILE, encoding="utf-8")
@@ -277,8 +277,8 @@ def write_toy_suite(folder: Path) -> Path:
 
 
 def started(suite: Path, results: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
-    """The command line at work on a suite in a process of its own."""
-    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "run", "--suite", str(suite)]
+    """Start ``crystalbench run`` on a suite in another process."""
+    command = [sys.executable, "-m", "crystalbench", "run", "--suite", str(suite)]
     return subprocess.Popen(
         [*command, "--results", str(results), "--threads", "1", *options],
         cwd=suite.parent,
@@ -291,10 +291,10 @@ def started(suite: Path, results: Path, *options: str, **environment: str) -> su
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so.
+    """Wait until a condition is met.
 
     Raises:
-        TimeoutError: it is still not.
+        TimeoutError: it is not met in time.
     """
     begun = time.monotonic()
     while not condition():
@@ -303,11 +303,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-# ---------------------------------------------------------------------- real data, where there is some
+# ---------------------------------------------------------------------- real data, if available
 
 
 def real_file(name: str) -> Path:
-    """A file of the folder that CRYSTALBENCH_TEST_DATA names; without one, the test is skipped."""
+    """A file in the folder named by CRYSTALBENCH_TEST_DATA. The test is skipped if there is none."""
     folder = os.environ.get("CRYSTALBENCH_TEST_DATA")
     if not folder:
         pytest.skip("CRYSTALBENCH_TEST_DATA names no folder with real data")

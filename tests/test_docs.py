@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ say what is so: their code is run, their TOML read, their API pages built."""
+"""Tests of the README and of docs/: their code runs, their TOML files are valid, links resolve, and Sphinx builds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.app import app
 from crystalbench.models import get_model
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.runs.suite import load_suite, parse_suite
@@ -24,8 +23,8 @@ from crystalbench.tasks import TableTaskSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN_IN_FULL = ("python", "console", "toml")
-SHOWN_ONLY = ("text", "")  # output and diagrams
+RUN = ("python", "console", "toml")
+NOT_CODE = ("text", "")  # output and diagrams
 NOT_RUN = {
     "README.md": 3,
     "CONTRIBUTING.md": 1,
@@ -33,10 +32,22 @@ NOT_RUN = {
     "periodicity.md": 2,
     "plugin.md": 1,
     "quickstart.md": 3,
+    "reproducibility.md": 2,
     "speed.md": 1,
     "tuning.md": 2,
 }
-"""Blocks that cannot be run, by page: a block can only be taken out by changing this on purpose."""
+"""Number of blocks marked as not run, by page. To exclude another block, change its page's number here."""
+
+PROGRAMS = {
+    ("crystalbench",): [],
+    ("python", "-m", "crystalbench"): [],
+    ("python", "-m", "benchmarks.run"): ["run"],
+    ("python", "-m", "benchmarks.report"): ["report"],
+}
+"""Programs that a console block may call, and the arguments of `crystalbench` that they stand for."""
+
+SMALL = ("--fold", "0", "--limit", "100", "--offline", "--threads", "1")
+"""Options that make a run small enough for a test."""
 
 _FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"<!-- not (run|a task or a suite): (?P<reason>[^>]+) -->\n$")
@@ -45,6 +56,8 @@ _FILE = re.compile(r"^# ([\w.-]+\.(?:py|toml))$")
 
 @dataclass(frozen=True)
 class Block:
+    """A fenced block of a page; ``reason`` says why it is not run."""
+
     page: Path
     line: int
     language: str
@@ -57,7 +70,7 @@ class Block:
 
     @property
     def file_name(self) -> str | None:
-        """The name in the first line, where the block is a file."""
+        """The name in the first line, such as ``# my_task.toml``, if there is one."""
         found = _FILE.match(self.body.partition("\n")[0])
         return found[1] if found else None
 
@@ -69,7 +82,7 @@ def blocks_of(page: Path) -> list[Block]:
         before = text[: match.start()]
         mark = _MARK.search(before)
         language = match["language"].strip()
-        if not language.startswith("{"):  # a directive
+        if not language.startswith("{"):  # not a directive
             found.append(Block(page, before.count("\n") + 1, language, match["body"], mark["reason"] if mark else ""))
     return found
 
@@ -77,10 +90,10 @@ def blocks_of(page: Path) -> list[Block]:
 RUNNING = [page for page in PAGES if any(b.language in ("python", "console") and not b.reason for b in blocks_of(page))]
 
 
-def test_every_block_is_run_or_says_why_not() -> None:
+def test_every_block_is_run_or_marked_as_not_run() -> None:
     for page in PAGES:
         for block in blocks_of(page):
-            assert block.language in RUN_IN_FULL + SHOWN_ONLY, f"{block.place}: nothing runs {block.language!r}"
+            assert block.language in RUN + NOT_CODE, f"{block.place}: blocks of {block.language!r} cannot be run"
     marked = {page.name: sum(bool(block.reason) for block in blocks_of(page)) for page in PAGES}
     assert {name: count for name, count in marked.items() if count} == NOT_RUN
 
@@ -88,10 +101,10 @@ def test_every_block_is_run_or_says_why_not() -> None:
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
 def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # --model and --view add the folder
+    monkeypatch.setattr(sys, "path", [*sys.path])  # --model and --view add a folder to it
     imported = set(sys.modules)
     namespace = types.ModuleType("documented")
-    monkeypatch.setitem(sys.modules, "documented", namespace)  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, "documented", namespace)  # dataclasses look up their module
     try:
         for block in blocks_of(page):
             if block.reason:
@@ -110,45 +123,82 @@ def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: p
 
 
 def run_console(block: Block) -> None:
-    """Run the lines that begin with ``$``; the others are output."""
+    """Run the lines that begin with ``$``; other lines are output."""
     lines = [line for line in block.body.splitlines() if line.startswith("$ ")]
-    assert lines, f"{block.place}: a console block has lines that begin with '$ '"
+    assert lines, f"{block.place}: a console block needs lines that begin with '$ '"
     for line in lines:
-        words = shlex.split(line.removeprefix("$ "), comments=True)
-        assert words[:2] == ["python", "-m"], f"{block.place}: {line} cannot be run; mark the block as not run"
-        assert words[2] in ("benchmarks.run", "benchmarks.report"), f"{block.place}: {line}"
-        command = cli.run if words[2] == "benchmarks.run" else cli.report
-        options = words[3:]
-        if command is cli.run and "--list" not in options:
-            options = made_small(options)
-        program = typer.Typer(pretty_exceptions_enable=False)
-        program.command()(command)
-        result = CliRunner().invoke(program, options)
+        arguments = arguments_of(line)
+        assert arguments is not None, f"{block.place}: {line} cannot be run; mark the block as not run"
+        result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{block.place}: {line}\n{result.output}\n{result.exception!r}"
 
 
-def made_small(options: list[str]) -> list[str]:
-    """The same command with one fold, few rows and little training, and without a network connection."""
-    more = ["--fold", "0", "--limit", "100", "--offline", "--threads", "1"]
-    models = values_of(options, "--model")
-    names = models or [entry.name for entry in load_suite((values_of(options, "--suite") or ["demo"])[0]).entries()]
+def arguments_of(line: str) -> list[str] | None:
+    """Arguments of `crystalbench` for a console line, with runs made small; None for another program."""
+    words = shlex.split(line.removeprefix("$ "), comments=True)
+    for program, command in PROGRAMS.items():
+        if tuple(words[: len(program)]) == program:
+            arguments = [*command, *words[len(program) :]]
+            is_run = arguments[:1] == ["run"] and not {"--list", "--help"} & set(arguments)
+            return made_small(arguments) if is_run else arguments
+    return None
+
+
+def made_small(arguments: list[str]) -> list[str]:
+    """The same run command with one fold, few rows, little training and no network connection."""
+    more = list(SMALL)
+    models = values_of(arguments, "--model")
+    names = models or [entry.name for entry in load_suite((values_of(arguments, "--suite") or ["demo"])[0]).entries()]
     for setting in ("epochs=2", "trees=5"):
-        known = [setting.partition("=")[0] in hyperparameter_types(get_model(name)) for name in names]
-        if any(known):
+        if any(setting.partition("=")[0] in hyperparameter_types(get_model(name)) for name in names):
             more += ["--set", setting]
-    return [*options, *more]
+    return [*arguments, *more]
 
 
-def values_of(options: list[str], name: str) -> list[str]:
-    return [value for option, value in itertools.pairwise(options) if option == name]
+def values_of(arguments: list[str], option: str) -> list[str]:
+    return [value for name, value in itertools.pairwise(arguments) if name == option]
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("$ crystalbench run --model dummy", ["run", "--model", "dummy", *SMALL]),
+        (
+            "$ python -m crystalbench run --model magpie_forest",
+            ["run", "--model", "magpie_forest", *SMALL, "--set", "trees=5"],
+        ),
+        ("$ python -m benchmarks.run --model cgcnn", ["run", "--model", "cgcnn", *SMALL, "--set", "epochs=2"]),
+        ("$ python -m benchmarks.run --list", ["run", "--list"]),
+        ("$ python -m benchmarks.report --results r", ["report", "--results", "r"]),
+        ("$ crystalbench predict 'my model' x.cif  # a comment", ["predict", "my model", "x.cif"]),
+        ("$ crystalbench --help", ["--help"]),
+        ("$ python -m pip install x", None),
+        ("$ make test", None),
+    ],
+)
+def test_console_lines_are_arguments_of_the_command(line: str, arguments: list[str] | None) -> None:
+    assert arguments_of(line) == arguments
+
+
+def test_a_console_line_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_console(Block(ROOT / "page.md", 1, "console", "$ crystalbench version\n0.0\n", ""))
+    for line in (
+        "$ crystalbench run --task nonsense --model dummy",
+        "$ crystalbench no-such-command",
+        "$ ls",
+        "no dollar",
+    ):
+        with pytest.raises(AssertionError, match=r"page\.md:1"):
+            run_console(Block(ROOT / "page.md", 1, "console", f"{line}\n", ""))
 
 
 TOML = [block for page in PAGES for block in blocks_of(page) if block.language == "toml" and not block.reason]
 
 
 @pytest.mark.parametrize("block", TOML, ids=lambda block: block.place)
-def test_toml_is_read_by_the_real_parsers(block: Block, tmp_path: Path) -> None:
-    assert block.file_name, f"{block.place}: begin with a line such as '# my_task.toml'"
+def test_toml_files_are_valid(block: Block, tmp_path: Path) -> None:
+    assert block.file_name, f"{block.place}: the first line must be a file name such as '# my_task.toml'"
     file = tmp_path / block.file_name
     file.write_text(block.body, encoding="utf-8")
     if re.search(r"^tasks = ", block.body, re.MULTILINE):
@@ -157,57 +207,57 @@ def test_toml_is_read_by_the_real_parsers(block: Block, tmp_path: Path) -> None:
         assert TableTaskSpec.from_toml(file).name
 
 
-def test_no_page_names_a_path_of_one_machine() -> None:
+def test_no_page_contains_a_path_of_a_particular_machine() -> None:
     found = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|mnt)/|\.\./shared")
     for page in [*PAGES, ROOT / "CHANGELOG.md"]:
         assert not found.search(page.read_text(encoding="utf-8")), page.name
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_resolve() -> None:
     for page in [*PAGES, ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if target.startswith("results/"):
-                continue  # made by runs
+                continue  # written by runs
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-# ---------------------------------------------------------------------- the storeys in CONTRIBUTING.md
+# ---------------------------------------------------------------------- the layers in CONTRIBUTING.md
 
 
-def test_imports_go_down() -> None:
+def test_packages_import_only_lower_layers() -> None:
     text = next(b.body for b in blocks_of(ROOT / "CONTRIBUTING.md") if b.language == "text")
-    storey = {room: level for level, line in enumerate(reversed(text.splitlines())) for room in line.split()}
-    package = ROOT / "src" / "crystalbench"
-    rooms = {path.stem for path in package.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
-    assert rooms - {"__init__"} == set(storey)
+    layer = {name: level for level, line in enumerate(reversed(text.splitlines())) for name in line.split()}
+    root = ROOT / "src" / "crystalbench"
+    packages = {path.stem for path in root.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert {name for name in packages if not name.startswith("__")} == set(layer)
     wrong = []
-    for file in sorted(package.rglob("*.py")):
-        room = file.relative_to(package).parts[0].removesuffix(".py")
-        if room == "__init__":
+    for file in sorted(root.rglob("*.py")):
+        package = file.relative_to(root).parts[0].removesuffix(".py")
+        if package.startswith("__"):
             continue
-        imported = imported_rooms(ast.parse(file.read_text(encoding="utf-8")).body) & set(storey)
-        above = sorted(other for other in imported - {room} if storey[other] >= storey[room])
-        wrong += [f"{file.relative_to(package)} imports {other}" for other in above]
+        imported = imported_packages(ast.parse(file.read_text(encoding="utf-8")).body) & set(layer)
+        above = sorted(other for other in imported - {package} if layer[other] >= layer[package])
+        wrong += [f"{file.relative_to(root)} imports {other}" for other in above]
     assert not wrong
 
 
-def imported_rooms(body: list[ast.stmt]) -> set[str]:
-    """Rooms that a module imports, also within functions, but not for type checking only."""
-    rooms: set[str] = set()
+def imported_packages(body: list[ast.stmt]) -> set[str]:
+    """Packages below `crystalbench` that a module imports, also within functions, but not only for type checking."""
+    packages: set[str] = set()
     for statement in body:
         if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
             continue
         for node in ast.walk(statement):
             if isinstance(node, ast.ImportFrom) and node.module == "crystalbench":
-                rooms |= {alias.name for alias in node.names}
+                packages |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("crystalbench."):
-                rooms.add(str(node.module).split(".")[1])
+                packages.add(str(node.module).split(".")[1])
             elif isinstance(node, ast.Import):
-                rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("crystalbench.")}
-    return rooms
+                packages |= {a.name.split(".")[1] for a in node.names if a.name.startswith("crystalbench.")}
+    return packages
 
 
-# ---------------------------------------------------------------------- the built pages
+# ---------------------------------------------------------------------- Sphinx
 
 
 def test_pages_build_without_warnings(tmp_path: Path) -> None:
@@ -217,4 +267,4 @@ def test_pages_build_without_warnings(tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stdout + built.stderr
     models = (tmp_path / "html" / "models.html").read_text(encoding="utf-8")
-    assert "min_samples_leaf" in models  # the tables from the code are there
+    assert "min_samples_leaf" in models  # tables made from the code

@@ -29,7 +29,7 @@ def entry(name: str, value: str) -> importlib.metadata.EntryPoint:
     return importlib.metadata.EntryPoint(name, value, GROUP)
 
 
-def test_what_is_registered_is_loaded(entries: list[importlib.metadata.EntryPoint]) -> None:
+def test_registered_objects_are_loaded(entries: list[importlib.metadata.EntryPoint]) -> None:
     entries.append(entry("path", "pathlib:Path"))
     assert list(plugins.registered(GROUP)) == ["path"]
     assert plugins.load(GROUP, "model", "path") is Path
@@ -41,13 +41,13 @@ def test_a_name_registered_twice_names_both(entries: list[importlib.metadata.Ent
         plugins.registered(GROUP)
 
 
-def test_the_same_entry_seen_twice_is_one(entries: list[importlib.metadata.EntryPoint]) -> None:
+def test_the_same_entry_point_twice_is_accepted(entries: list[importlib.metadata.EntryPoint]) -> None:
     entries += [entry("net", "one:Net"), entry("net", "one:Net")]
     assert list(plugins.registered(GROUP)) == ["net"]
 
 
 @pytest.mark.parametrize("value", ["no_such_package:Net", "pathlib:NoSuchClass"])
-def test_a_broken_registration_says_what_is_registered(
+def test_the_error_about_a_broken_entry_point_names_its_object(
     entries: list[importlib.metadata.EntryPoint], value: str
 ) -> None:
     entries.append(entry("net", value))
@@ -55,7 +55,7 @@ def test_a_broken_registration_says_what_is_registered(
         plugins.load(GROUP, "model", "net")
 
 
-def test_unknown_names_list_what_is_known() -> None:
+def test_the_error_about_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError) as caught:
         plugins.load(GROUP, "model", "dumy")
     assert "Unknown model 'dumy'. Did you mean 'dummy'?" in str(caught.value)
@@ -79,14 +79,14 @@ def test_files_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert plugins.load(GROUP, "model", "pathlib:Path") is Path
 
 
-def test_modules_of_the_folder_where_the_command_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "module_of_this_folder.py").write_text("class Mine: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))  # so that what is added to sys.path is taken away again
     monkeypatch.chdir(tmp_path)
     assert plugins.load(GROUP, "model", "module_of_this_folder:Mine").__name__ == "Mine"
 
 
-def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
+def test_two_files_with_the_same_name_are_different_modules(tmp_path: Path) -> None:
     for folder, width in (("one", 1), ("two", 2)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.py").write_text(f"width = {width}\n")
@@ -102,7 +102,7 @@ def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
         ("class Network: pass\n", "Netwrk", "Did you mean 'Network'"),
     ],
 )
-def test_files_that_cannot_be_used_say_why(tmp_path: Path, content: str, attribute: str, says: str) -> None:
+def test_files_that_cannot_be_imported_are_named(tmp_path: Path, content: str, attribute: str, says: str) -> None:
     file = tmp_path / "net.py"
     file.write_text(content)
     for _ in range(2):  # a failed import leaves nothing behind
@@ -110,7 +110,7 @@ def test_files_that_cannot_be_used_say_why(tmp_path: Path, content: str, attribu
             plugins.load(GROUP, "model", f"{file}:{attribute}")
 
 
-def test_places_that_do_not_exist() -> None:
+def test_locations_that_do_not_exist() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.py: there is no such file"):
         plugins.load(GROUP, "model", "nowhere.py:Net")
     with pytest.raises(ConfigError, match="no_such_package cannot be imported"):

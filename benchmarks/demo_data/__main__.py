@@ -14,7 +14,7 @@ DEFAULT_OUT = Path(__file__).resolve().parents[2] / "src" / "crystalbench" / "ta
 
 
 def main() -> None:
-    """Generate both files and say what they hold."""
+    """Generate both files and print a summary of each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo_data", description=__doc__)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder to write to (default: in the package)")
     out = parser.parse_args().out
@@ -23,7 +23,7 @@ def main() -> None:
     start = time.perf_counter()
     prototypes, disagreements = prototype_rows()
     write_rows(prototypes, PROTOTYPE_SCHEMA, out / "demo_prototypes.parquet")
-    print(f"{len(prototypes)} prototypes; {len(disagreements)} whose space group differs from their AFLOW label:")
+    print(f"{len(prototypes)} prototypes; {len(disagreements)} have another space group than their AFLOW label:")
     for disagreement in disagreements:
         print(f"  {disagreement}")
 
@@ -33,10 +33,12 @@ def main() -> None:
     alloys, dropped = alloy_rows(progress)
     write_rows(alloys, ALLOY_SCHEMA, out / "demo_alloys.parquet")
     stable = sum(row["dynamically_stable"] for row in alloys)
-    print(f"{len(alloys)} alloys, {stable} dynamically stable; {len(dropped)} dropped as equal to an earlier row:")
+    print(
+        f"{len(alloys)} alloys, {stable} dynamically stable; {len(dropped)} dropped because they equal an earlier row:"
+    )
     for line in dropped:
         print(f"  {line}")
-    print(f"{time.perf_counter() - start:.1f} s in all")
+    print(f"{time.perf_counter() - start:.1f} s in total")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The AFLOW prototypes that pymatgen ships, with the crystal system that their geometry shows.
+"""The AFLOW prototypes in pymatgen, with the crystal system of their geometry.
 
 Source: M. J. Mehl et al., The AFLOW Library of Crystallographic Prototypes: Part 1, Comput. Mater. Sci. 136, S1 (2017).
 """
@@ -30,14 +30,14 @@ _LAST_SPACE_GROUP = {
 
 
 def crystal_system(space_group: int) -> str:
-    """Return the crystal system of a space group by its number (1 to 230), trigonal and hexagonal kept apart."""
+    """Return the crystal system of a space group (1 to 230); trigonal and hexagonal are different systems."""
     return next(system for system, last in _LAST_SPACE_GROUP.items() if space_group <= last)
 
 
 def prototype_rows() -> tuple[list[dict[str, Any]], list[str]]:
-    """Return one row per prototype and a line for each whose space group differs from its AFLOW label.
+    """Return one row per prototype, and one line for each prototype whose space group differs from its AFLOW label.
 
-    Rows are ordered by AFLOW label, mineral, formula and Strukturbericht, so that ids outlive a new order in pymatgen.
+    Rows are sorted by AFLOW label, mineral, formula and Strukturbericht, so that ids do not depend on pymatgen's order.
     """
     rows, disagreements = [], []
     for position, entry in enumerate(sorted(AFLOW_PROTOTYPE_LIBRARY, key=_sort_key), start=1):
@@ -64,9 +64,9 @@ def _row(identifier: str, entry: dict[str, Any]) -> dict[str, Any]:
     structure: Structure = entry["snl"].structure
     name = " ".join(part for part in (entry["tags"]["aflow"], entry["tags"]["mineral"]) if part)
     if not structure.is_ordered:
-        raise ValueError(f"{identifier} ({name}) has partially occupied sites; the demo data are ordered.")
+        raise ValueError(f"{identifier} ({name}) has partially occupied sites; the demo data must be ordered.")
     lattice, frac_coords = rounded_geometry(structure.lattice.matrix, structure.frac_coords)
-    numbers = structure.atomic_numbers  # deuterium, were there any, counts as Z = 1
+    numbers = structure.atomic_numbers  # deuterium would be hydrogen (Z = 1)
     space_group = spglib.get_symmetry_dataset((lattice, frac_coords, numbers), symprec=SYMPREC).number
     return {
         "id": identifier,

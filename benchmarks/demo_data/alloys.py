@@ -1,4 +1,4 @@
-"""Ordered alloys of seven metals under the effective-medium potential: from prototypes to rows."""
+"""Rows of ordered alloys of seven metals, relaxed with the effective-medium potential."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 REFERENCE_PROTOTYPES = ELEMENTS[:3]
-START_VOLUME = 14.0  # Å³/atom: between Ni and Ag, where the elements' own relaxation starts
+START_VOLUME = 14.0  # Å³/atom, between Ni and Ag: start of the relaxation of the elements
 SAME_ENERGY = 1e-5  # eV/atom
 SAME_VOLUME = 1e-4  # relative
 
 
 def candidates() -> Iterator[tuple[Prototype, dict[str, str]]]:
-    """Yield every prototype with every occupation, in the order of the ids."""
+    """Yield each prototype with each of its occupations, in the order of the ids."""
     for prototype in (*ELEMENTS, *BINARIES, *TERNARIES):
         for occupation in prototype.occupations():
             yield prototype, occupation
 
 
 def element_references() -> dict[str, Atoms]:
-    """Return the relaxed crystal of each metal that is the most stable of A1, A2 and A3."""
+    """Return the relaxed crystal of each metal in the most stable of the structures A1, A2 and A3."""
     references = {}
     for metal in EMT_METALS:
         relaxed = (relax(p.primitive_cell({"A": metal}, {metal: START_VOLUME})) for p in REFERENCE_PROTOTYPES)
@@ -49,7 +49,7 @@ def relaxed_alloy(prototype: Prototype, occupation: dict[str, str], references: 
 
 
 def properties(atoms: Atoms, references: dict[str, Atoms]) -> dict[str, float | bool | None]:
-    """Return the property columns of a relaxed crystal; thermodynamics of an unstable one is ``None``."""
+    """Return the property columns of a relaxed crystal; the thermodynamic ones of an unstable crystal are ``None``."""
     alone = sum(energy_per_atom(references[symbol]) for symbol in atoms.get_chemical_symbols()) / len(atoms)
     squared = squared_frequencies(atoms)
     stable = is_stable(squared)
@@ -67,10 +67,10 @@ def properties(atoms: Atoms, references: dict[str, Atoms]) -> dict[str, float | 
 
 
 def alloy_rows(progress: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return one row per distinct relaxed crystal, and a line for each that equals an earlier one.
+    """Return one row per distinct relaxed crystal, and one line for each crystal that equals an earlier one.
 
-    A crystal keeps the name of the prototype it started from, whatever it became; one that became the same structure of
-    the same composition as an earlier one is left out.
+    A crystal keeps the name of the prototype that it started from, even if it relaxed to another structure. It is
+    dropped if it relaxed to the same structure as an earlier crystal of the same composition.
     """
     rows: list[dict[str, Any]] = []
     dropped: list[str] = []
@@ -100,7 +100,7 @@ def alloy_rows(progress: Callable[[str], None]) -> tuple[list[dict[str, Any]], l
 
 
 def _same(one: Atoms, other: Atoms) -> bool:
-    """Return whether two crystals of one composition are one structure; energy and volume, being cheap, go first."""
+    """Return whether two crystals of one composition have the same structure; the cheap checks come first."""
     if abs(energy_per_atom(one) - energy_per_atom(other)) > SAME_ENERGY:
         return False
     ratio = one.cell.volume / len(one) / (other.cell.volume / len(other))

@@ -1,8 +1,8 @@
-"""ASE's effective-medium-theory potential, with arrays over all pairs instead of a loop over atoms.
+"""ASE's effective-medium-theory potential, vectorised over all pairs of atoms.
 
 K. W. Jacobsen, P. Stoltze, J. K. Nørskov, Surf. Sci. 366, 394 (1996), in the form of ``ase.calculators.emt.EMT`` with
-its parameters and cut-off (``asap_cutoff=False``); the tests compare both. Arrays make the supercells of the phonons
-affordable. Lengths in Å, energies in eV.
+its parameters and cut-off (``asap_cutoff=False``); the tests compare both. ASE's loop over atoms would be too slow for
+the supercells of the phonons. Lengths are in Å, energies in eV.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CUTOFF = CUTOFF_MIDPOINT + 0.5
 
 @dataclass(frozen=True)
 class Pairs:
-    """Directed pairs: atom ``first[p]`` sees ``second[p]`` in the cell shifted by ``shift[p]`` (integers)."""
+    """Directed pairs of atom ``first[p]`` and atom ``second[p]`` in the cell shifted by ``shift[p]`` (integers)."""
 
     first: np.ndarray
     second: np.ndarray
@@ -37,7 +37,7 @@ class Pairs:
 
 
 def find_pairs(lattice: np.ndarray, frac_coords: np.ndarray, margin: float = 0.3) -> Pairs:
-    """Return all pairs nearer than the cut-off plus ``margin`` (Å), so that small displacements lose none."""
+    """Return all pairs within the cut-off plus ``margin`` (Å), which keeps pairs under small displacements."""
     lattice = np.ascontiguousarray(lattice, dtype=float)
     positions = np.ascontiguousarray(frac_coords @ lattice)
     periodic = np.ones(3, dtype=np.int64)
@@ -48,10 +48,10 @@ def find_pairs(lattice: np.ndarray, frac_coords: np.ndarray, margin: float = 0.3
 
 
 class EffectiveMedium:
-    """Energy, forces and virial of one list of atoms.
+    """Energy, forces and virial of a list of atoms.
 
     Args:
-        numbers: atomic numbers, shape (n,); metals of ``EMT_METALS`` only.
+        numbers: atomic numbers, shape (n,); only those of ``EMT_METALS``.
     """
 
     def __init__(self, numbers: np.ndarray) -> None:
@@ -66,7 +66,7 @@ class EffectiveMedium:
         """Return energy (eV), forces (n, 3) in eV/Å and virial (3, 3) in eV.
 
         Args:
-            pairs: directed pairs, each of them in both directions.
+            pairs: directed pairs, each in both directions.
             vectors: from ``pairs.first`` to the image of ``pairs.second``, shape (pairs, 3), in Å.
         """
         n = len(self.s0)
@@ -120,7 +120,7 @@ class FastEMT(Calculator):
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 (ASE's interface)
 
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
-        """Fill ``results`` as ASE asks."""
+        """Compute ``results``, as ASE requires."""
         super().calculate(atoms, properties, system_changes)
         energy, forces, stress = energy_forces_stress(
             self.atoms.cell.array, self.atoms.get_scaled_positions(wrap=False), self.atoms.numbers

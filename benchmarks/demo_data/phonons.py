@@ -1,8 +1,8 @@
-"""Harmonic phonons by finite displacements, and the thermodynamic functions that follow.
+"""Harmonic phonons by finite displacements, and thermodynamic functions.
 
-Atoms of one primitive cell are displaced in a supercell; the force constants, folded by the supercell's period, are
-exact at the wave vectors commensurate with it, over which the thermodynamic functions are summed (formulas as in
-A. Togo, I. Tanaka, Scr. Mater. 108, 1 (2015)).
+The atoms of one primitive cell are displaced in a supercell. The force constants are exact at the wave vectors that are
+commensurate with the supercell; the thermodynamic functions are sums over these (formulas as in A. Togo, I. Tanaka,
+Scr. Mater. 108, 1 (2015)).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from benchmarks.demo_data.emt import CUTOFF, EffectiveMedium, Pairs, find_pairs
 if TYPE_CHECKING:
     from ase import Atoms
 
-DISPLACEMENT = 0.002  # Å: the cut-off bends within hundredths, and the forces are exact to 1e-14 eV/Å
-SUPERCELL_HEIGHT = 2 * CUTOFF  # Å: an atom feels another through a common neighbour, up to twice the cut-off
+DISPLACEMENT = 0.002  # Å; the cut-off function changes within hundredths of it, and the forces are exact to 1e-14 eV/Å
+SUPERCELL_HEIGHT = 2 * CUTOFF  # Å; atoms interact through common neighbours, up to twice the cut-off
 TEMPERATURE = 300.0  # K
-IMAGINARY_TOLERANCE = 0.02  # THz: rounding noise stays below 1e-6
+IMAGINARY_TOLERANCE = 0.02  # THz; rounding errors are below 1e-6
 
 _EV_PER_ANGSTROM2_AMU = 1.602176634e-19 / 1e-20 / 1.66053906660e-27  # to (rad/s)²
 
 
 @dataclass(frozen=True)
 class Supercell:
-    """A supercell in which the force on every atom is known for displaced atoms of its first primitive cell.
+    """A supercell that gives the forces on all atoms if an atom of its first primitive cell is displaced.
 
-    Atom ``k`` of the primitive cell at lattice point ``c`` is number ``c * n_atoms + k``.
+    Atom ``k`` of the primitive cell at lattice point ``c`` has the index ``c * n_atoms + k``.
     """
 
     model: EffectiveMedium
@@ -41,7 +41,7 @@ class Supercell:
 
     @classmethod
     def of(cls, atoms: Atoms) -> Supercell:
-        """Repeat a primitive cell until every height is ``SUPERCELL_HEIGHT`` and at least twice."""
+        """Repeat a primitive cell at least twice in each direction, until all heights reach ``SUPERCELL_HEIGHT``."""
         heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
         repeats = np.maximum(2, np.ceil(SUPERCELL_HEIGHT / heights)).astype(int)
         small = find_pairs(atoms.cell.array, atoms.get_scaled_positions())
@@ -74,7 +74,7 @@ class Supercell:
 def squared_frequencies(atoms: Atoms) -> np.ndarray:
     """Return ω² in (rad/s)², shape (wave vectors, 3 n), ascending at each; the first wave vector is Γ.
 
-    At Γ the three uniform translations are projected out of the dynamical matrix, where they leave three modes of zero.
+    At Γ, the three uniform translations are projected out of the dynamical matrix, which gives three zero modes.
     """
     supercell = Supercell.of(atoms)
     n = 3 * len(atoms)
@@ -92,16 +92,16 @@ def squared_frequencies(atoms: Atoms) -> np.ndarray:
 
 
 def is_stable(squared: np.ndarray) -> bool:
-    """Return whether no mode is imaginary beyond ``IMAGINARY_TOLERANCE``."""
+    """Return whether no mode has an imaginary frequency above ``IMAGINARY_TOLERANCE``."""
     return bool(squared.min() >= -((2e12 * np.pi * IMAGINARY_TOLERANCE) ** 2))
 
 
 def heat_capacity_and_energy(squared: np.ndarray) -> tuple[float, float]:
-    """Return C_V in J/(mol K) and the vibrational internal energy in kJ/mol, zero point included, at 300 K.
+    """Return C_V in J/(mol K) and the vibrational internal energy with zero-point energy in kJ/mol, at 300 K.
 
-    Both are per mole of primitive cells: the mean over the wave vectors of the sum over modes of
-    k (x / sinh x)² and ħω/2 coth x with x = ħω / 2kT. Modes of no or of slightly imaginary frequency, the translations
-    at Γ among them, count with the limit ω → 0, which is k and kT: they stand for the long waves around Γ.
+    Both are per mole of primitive cells: the mean over the wave vectors of the sum over modes of k (x / sinh x)² and
+    ħω/2 coth x, with x = ħω / 2kT. Modes with zero or slightly imaginary frequency, such as the translations at Γ,
+    contribute the limits for ω → 0, k and kT; they represent the long waves around Γ.
     """
     x = _hbar * np.sqrt(np.maximum(squared, 0.0)) / (2 * _k * TEMPERATURE)
     soft = x < 1e-6

@@ -1,4 +1,4 @@
-"""Relaxed geometries and bulk moduli under the effective-medium potential."""
+"""Relaxation and bulk moduli with the effective-medium potential."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BULK_MODULUS_TOLERANCE = 1e-3
 
 
 def relax(atoms: Atoms) -> Atoms:
-    """Return a copy with cell and positions relaxed and rounded as shipped.
+    """Return a copy with relaxed cell and positions, rounded as in the files.
 
-    The symmetry of the start is kept, so that rounding noise cannot decide where a crystal at a saddle point goes; such
-    a crystal stays there and its phonons tell.
+    The symmetry is kept, so that rounding errors cannot decide in which direction a crystal leaves a saddle point. Such
+    a crystal stays there, and its phonons show that it is unstable.
 
     Raises:
-        RuntimeError: if the forces do not fall below ``FMAX``.
+        RuntimeError: the forces do not fall below ``FMAX``.
     """
     relaxed = atoms.copy()
     relaxed.calc = FastEMT()
@@ -46,17 +46,17 @@ def relax(atoms: Atoms) -> Atoms:
 
 
 def energy_per_atom(atoms: Atoms) -> float:
-    """Return the potential energy in eV/atom, as ASE counts it."""
+    """Return the potential energy in eV/atom, relative to ASE's reference."""
     return energy_forces_stress(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)[0] / len(atoms)
 
 
 def bulk_modulus(atoms: Atoms) -> float:
     """Return B = -V dP/dV in GPa at fixed shape and fixed fractional coordinates (no internal relaxation).
 
-    Central difference of the analytic pressure over a change of volume.
+    It is the central difference of the analytic pressure over a change of volume.
 
     Raises:
-        RuntimeError: if half the difference in volume gives another value.
+        RuntimeError: half the change of volume gives another value.
     """
     wide, narrow = (_pressure_slope(atoms, strain) for strain in (VOLUME_STRAIN, VOLUME_STRAIN / 2))
     if abs(wide - narrow) > BULK_MODULUS_TOLERANCE * abs(narrow):

@@ -1,8 +1,8 @@
-"""The prototypes of ordered alloys, and how metals are put on their sites.
+"""The prototypes of ordered alloys, and the distribution of metals over their sites.
 
 Wyckoff positions and ideal axial ratios from the AFLOW library of crystallographic prototypes (M. J. Mehl et al.,
-Comput. Mater. Sci. 136, S1 (2017); D. Hicks et al., ibid. 161, S1 (2019)); free parameters at their close-packed or
-bcc-derived ideal, since the potential relaxes them.
+Comput. Mater. Sci. 136, S1 (2017); D. Hicks et al., ibid. 161, S1 (2019)). Free parameters start at their ideal values
+for close-packed or bcc-derived structures; the potential relaxes them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prototype:
-    """One prototype: space group, axial ratios, and the role (A, B, C) of each Wyckoff position.
+    """A prototype: space group, axial ratios, and the role (A, B, C) of each Wyckoff position.
 
     Attributes:
-        name: Strukturbericht designation, or the usual name where there is none.
+        name: Strukturbericht designation, or the usual name if there is none.
         space_group: number, 1 to 230.
-        sites: role letter and the position's representative in fractional coordinates of the conventional cell.
+        sites: role, and fractional coordinates of a representative site in the conventional cell.
         n_atoms: atoms in the primitive cell.
         b_over_a: ratio of the conventional axes.
         c_over_a: ratio of the conventional axes.
-        setting: 2 where the coordinates count from the centre of symmetry of a space group with two origins.
-        interchangeable: roles that a symmetry of the lattice swaps, so that one order of the metals is enough.
+        setting: 2 if the origin is the centre of symmetry, in a space group with two origins; otherwise 1.
+        interchangeable: roles that a symmetry of the lattice swaps; only one order of their metals is used.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Prototype:
     interchangeable: str = ""
 
     def occupations(self) -> Iterator[dict[str, str]]:
-        """Yield every distinct way to give different metals to the roles, in a fixed order."""
+        """Yield all distinct assignments of different metals to the roles, in a fixed order."""
         roles = sorted({role for role, _ in self.sites})
         for metals in permutations(range(len(EMT_METALS)), len(roles)):
             taken = dict(zip(roles, metals, strict=True))
@@ -56,7 +56,7 @@ class Prototype:
                 yield {role: EMT_METALS[metal] for role, metal in taken.items()}
 
     def primitive_cell(self, occupation: dict[str, str], atomic_volumes: dict[str, float]) -> Atoms:
-        """Return the primitive cell at the volume that the metals have alone (Zen's law); volumes in Å³."""
+        """Return the primitive cell; its volume is the sum of those of the pure metals in Å³/atom (Zen's law)."""
         angle = 120.0 if 143 <= self.space_group <= 194 else 90.0
         atoms = crystal(
             [occupation[role] for role, _ in self.sites],
@@ -98,7 +98,7 @@ ELEMENTS = (
     _p("omega", 191, "A 0 0 0; A 1/3 2/3 1/2", 3, c_over_a=sqrt(3 / 8)),
     _p("A_h", 221, "A 0 0 0", 1),
 )
-"""Structures of the elements; the first three are the reference of the formation energy."""
+"""Structures of the elements; the first three are the references of the formation energy."""
 
 BINARIES = (
     _p("B2", 221, "A 0 0 0; B 1/2 1/2 1/2", 2, interchangeable="AB"),

@@ -1,4 +1,4 @@
-"""The columns of the demo data, and how rows become parquet files."""
+"""The columns of the demo data, and writing rows as Parquet files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ALLOY_SCHEMA = pa.schema(
 
 
 def rounded_geometry(lattice: np.ndarray, frac_coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return lattice (3, 3) in Å and fractional coordinates (n, 3) as shipped: rounded, wrapped into [0, 1)."""
+    """Return lattice (3, 3) in Å and fractional coordinates (n, 3) as in the files: rounded, wrapped into [0, 1)."""
     wrapped = np.round(frac_coords % 1.0, GEOMETRY_DECIMALS) % 1.0
     return np.round(lattice, GEOMETRY_DECIMALS) + 0.0, wrapped + 0.0  # + 0.0 turns -0.0 into 0.0
 
@@ -64,5 +64,5 @@ def geometry_columns(lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.n
 
 
 def write_rows(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
-    """Write rows as one parquet file; a value of ``None`` becomes a null."""
+    """Write rows as one Parquet file; ``None`` becomes null."""
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd", compression_level=19)

@@ -1,5 +1,5 @@
-"""Side-by-side speed measurements against peers: ``python -m benchmarks.speed [NAME ...]``.
+"""Speed of CrystalBench compared with that of other libraries, its peers: ``python -m benchmarks.speed [NAME ...]``.
 
-Every row does the same work twice in one process, once as CrystalBench does it and once as its peer does, in turn, and
-reports the medians. `benchmarks.speed.registry` lists the rows; a row is a `benchmarks.speed.rows.Row`.
+Each row of the table does the same work with CrystalBench and with a peer, alternately and in one process, and reports
+the medians. `benchmarks.speed.registry` has all rows; a row is a `benchmarks.speed.rows.Row`.
 """

@@ -17,7 +17,7 @@ from crystalbench.tasks.matbench.official import OFFICIAL
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure the rows named, and bring them into the table."""
+    """Measure rows and update the table; returns the exit status."""
     options = _parser().parse_args(arguments)
     console = Console()
     try:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             parse_data_options(options.data, (*OFFICIAL, mp2018.NAME)),
             options.cgcnn.resolve() if options.cgcnn else None,
         )
-        table.read_results(options.results / table.FILE_NAME)  # a file that cannot be kept is better known now
+        table.read_results(options.results / table.FILE_NAME)  # detect an unusable file before anything is measured
         results, failures = [], 0
         for row in rows:
             try:

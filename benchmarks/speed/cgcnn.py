@@ -1,4 +1,4 @@
-"""Throughput of CGCNN over quotient graphs against PyTorch Geometric and the original."""
+"""Throughput of CGCNN on quotient graphs, compared with PyTorch Geometric and with the original."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SAME = "PyTorch Geometric CGConv with CGCNN's norms, the same function, DataLoa
 def our_measurement(
     crystals: Crystals, targets: np.ndarray, kind: str, threads: int, device: str = "cpu"
 ) -> Measurement:
-    """Our measurement.
+    """The measurement of CrystalBench, in crystals per second.
 
     Args:
         crystals: n crystals.
-        targets: (n,) standardised.
+        targets: (n,) standardised targets.
         kind: ``training`` or ``inference``.
-        threads: of torch.
-        device: of torch.
+        threads: number of torch's threads.
+        device: torch device.
     """
     import numpy as np
     import torch
@@ -77,13 +77,13 @@ def _prepare(
         yield ours, partial(unflushed, settings, kind)
     elif peer == "original":
         if settings.cgcnn is None:
-            raise DataError("name a clone of https://github.com/txie-93/cgcnn with --cgcnn")
+            raise DataError("give a clone of https://github.com/txie-93/cgcnn with --cgcnn DIR")
         yield ours, original_measurement(crystals, targets, kind, settings.cgcnn)
     elif peer == "gpu":
         import torch
 
         if not torch.cuda.is_available():
-            raise DataError("there is no GPU here that PyTorch can use")
+            raise DataError("this row needs a GPU, but PyTorch finds none")
         ours = our_measurement(crystals, targets, kind, settings.threads, "cuda")
         yield ours, plain_measurement(crystals, targets, kind, device="cuda")
     else:

@@ -1,4 +1,4 @@
-"""The 28 descriptors of Gong et al.: one tessellation and one symmetry search against matminer's featurizers."""
+"""The 28 descriptors of Gong et al. with one tessellation and one symmetry search, compared with matminer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from crystalbench.representations.descriptors import DescriptorBank
 
 SAMPLE = 12
 TOLERANCE = 1e-6
-"""Largest difference from matminer's values, relative, or absolute where they are small."""
+"""Largest relative or absolute difference from matminer's values."""
 FACE_TOLERANCE = 1e-5
-"""Of `VoronoiNN`, as in `crystalbench.representations.descriptors.voronoi`: it decides which faces are neighbours."""
+"""Tolerance of `VoronoiNN`, which decides which faces are neighbours: that of `representations.descriptors.voronoi`."""
 _STATISTICS = ["mean", "std_dev"]
 
 
 def featurizers() -> list[Any]:
-    """Matminer's featurizers of the 28 descriptors but for the lattice."""
+    """Matminer's featurizers of the 28 descriptors, without those of the lattice and the number of atoms."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from matminer.featurizers.site import AverageBondAngle, AverageBondLength, CoordinationNumber
@@ -37,7 +37,7 @@ def featurizers() -> list[Any]:
             StructuralComplexity,
             StructuralHeterogeneity,
         )
-    neighbors = VoronoiNN(tol=FACE_TOLERANCE, compute_adj_neighbors=False)  # the descriptors do not need these
+    neighbors = VoronoiNN(tol=FACE_TOLERANCE, compute_adj_neighbors=False)  # not needed by these descriptors
     sites = [AverageBondLength(neighbors), AverageBondAngle(neighbors), CoordinationNumber(neighbors)]
     return [
         GlobalSymmetryFeatures(["spacegroup_num", "crystal_system_int"]),
@@ -50,13 +50,13 @@ def featurizers() -> list[Any]:
 
 
 def peer_descriptors(structure: Structure, made_by: Sequence[Any]) -> dict[str, float]:
-    """The 28 descriptors by label, one featurizer after another."""
+    """The 28 descriptors of a structure by label, computed by each featurizer in turn."""
     values: dict[str, float] = {}
     for featurizer in made_by:
         labels = featurizer.feature_labels()
         try:
             values.update(zip(labels, featurizer.featurize(structure), strict=True))
-        except TypeError:  # of an element without an atomic radius
+        except TypeError:  # an element has no atomic radius
             if labels != ["packing fraction"]:
                 raise
             values["packing fraction"] = float("nan")
@@ -66,10 +66,15 @@ def peer_descriptors(structure: Structure, made_by: Sequence[Any]) -> dict[str, 
 
 
 def check_descriptors(labels: Sequence[str], ours: np.ndarray, peer: Sequence[Mapping[str, float]]) -> None:
-    """Compare descriptors (n, 28) with the peer's.
+    """Compare descriptors with those of the peer.
+
+    Args:
+        labels: the 28 labels.
+        ours: (n, 28) descriptors.
+        peer: the descriptors of each crystal by label.
 
     Raises:
-        RuntimeError: a descriptor differs by more than 1e-6; names it.
+        RuntimeError: a descriptor differs by more than `TOLERANCE`; the message names it.
     """
     for label, values in zip(labels, ours.T, strict=True):
         expected = np.array([float(row[label]) for row in peer])

@@ -1,4 +1,4 @@
-"""Diffraction patterns: whole batches against crystal after crystal, with and without the search for the cell."""
+"""Diffraction patterns of whole batches, compared with loops over crystals; with and without the cell search."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ MAX_INDEX = 3
 SYMPREC = 0.1
 SAMPLE = 200
 TOLERANCE = 1e-9
-"""Largest difference of intensities in the same cell, relative to the strongest."""
+"""Largest difference between intensities in the same cell, relative to the strongest."""
 LENGTH_TOLERANCE = 1e-3
-"""Å⁻¹; largest difference of |g| in cells that were found by different searches."""
+"""Largest difference in Å⁻¹ between |g| in cells that were found by different searches."""
 CELL_TOLERANCE, CELL_SHARE = 1e-3, 0.95
-"""So many crystals must have the same intensities, relative to the strongest, whichever search found the cell: moyopy
-and spglib may move atoms to different places within the tolerance."""
+"""Tolerance relative to the strongest intensity, and the share of crystals that must be within it. Not all can be:
+moyopy and spglib may move atoms to different positions within ``SYMPREC``."""
 
 Pattern = Callable[[Structure], np.ndarray]
 
 
 def plain_pattern(structure: Structure) -> np.ndarray:
-    """Intensities (343,) at `miller_indices`, point after point over all atoms, as in pymatgen's `XRDCalculator`.
+    """Intensities (343,) at `miller_indices`, with a loop over points as in pymatgen's `XRDCalculator`.
 
-    What is the same for all points is computed before, so this is faster than the original's loop.
+    What is the same for all points is computed outside the loop, so this is faster than pymatgen.
     """
     numbers, parameters = _scattering(structure)
     heights, decays = 41.78214 * parameters[:, :, 0], -parameters[:, :, 1]
@@ -53,7 +53,7 @@ def plain_pattern(structure: Structure) -> np.ndarray:
 
 
 def vectorised_pattern(structure: Structure) -> np.ndarray:
-    """The same, all points and atoms of a crystal at once."""
+    """Intensities (343,) at `miller_indices`, with NumPy over all points and atoms of a crystal."""
     numbers, parameters = _scattering(structure)
     miller = miller_indices(MAX_INDEX)
     s_squared = _s_squared(structure, miller)[:, None]
@@ -76,10 +76,14 @@ def _scattering(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_same_cells(ours: np.ndarray, peer: np.ndarray) -> None:
-    """Compare intensities (n, 343) of the same cells.
+    """Compare intensities in the same cells.
+
+    Args:
+        ours: (n, 343) intensities.
+        peer: (n, 343) intensities of the peer.
 
     Raises:
-        RuntimeError: some differ by more than 1e-9 of the strongest of their crystal.
+        RuntimeError: a difference exceeds `TOLERANCE`, relative to the strongest intensity of the crystal.
     """
     difference = (np.abs(ours - peer) / peer.max(axis=1, keepdims=True)).max()
     if difference > TOLERANCE:
@@ -87,13 +91,17 @@ def check_same_cells(ours: np.ndarray, peer: np.ndarray) -> None:
 
 
 def check_found_cells(cells: Crystals, peer: Crystals) -> float:
-    """Compare the patterns of cells that were found in two ways, up to orientation and order of the axes.
+    """Compare the patterns of cells found by two searches, up to orientation and order of the axes.
+
+    Args:
+        cells: n cells.
+        peer: n cells found by the peer.
 
     Returns:
         The share of crystals with the same intensities.
 
     Raises:
-        RuntimeError: the points are not the same, or the intensities of too many crystals are not.
+        RuntimeError: the lengths of points differ, or the intensities of too many crystals differ.
     """
     lengths, values = zip(*(_sorted(c) for c in (cells, peer)), strict=True)
     apart = np.abs(lengths[0] - lengths[1]).max()
@@ -107,7 +115,7 @@ def check_found_cells(cells: Crystals, peer: Crystals) -> float:
 
 
 def _sorted(cells: Crystals) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths in Å⁻¹ and intensities of the points of each cell but the origin, ascending; both (n, 342)."""
+    """Lengths in Å⁻¹ and intensities, both (n, 342) and ascending, of all points of each cell except the origin."""
     miller = miller_indices(MAX_INDEX)
     kept = miller.any(axis=1)
     lengths = np.linalg.norm(miller[kept] @ reciprocal_lattices(cells), axis=2)

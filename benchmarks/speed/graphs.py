@@ -1,4 +1,4 @@
-"""Building crystal graphs: the compiled neighbour search against objects of pymatgen."""
+"""Crystal graphs with the compiled neighbour search, compared with pymatgen's objects."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from crystalbench.representations.processes import allowed_processes
 CUTOFF = 8.0
 NEIGHBORS = 12
 SAMPLE = 200
-# A shell is a chain of distances less than 1e-5 Å apart; within it the graph orders by element, the peer by distance.
+# In Å. Within a shell (distances less than 1e-5 Å apart) the graph is ordered by element, the peer by distance.
 TOLERANCE = 1e-4
 
 
 def peer_graph(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours and distances (atoms, 12), found as the original CGCNN finds them.
+    """Neighbours and distances in Å, both (atoms, 12), as computed by the original CGCNN.
 
-    Where fewer atoms lie within 8 Å, the rest is padded with atom 0 at 9 Å.
+    If an atom has fewer neighbours within 8 Å, the rest is padded with atom 0 at 9 Å.
     """
     neighbors, distances = [], []
     for found in structure.get_all_neighbors(CUTOFF, include_index=True):
@@ -38,13 +38,17 @@ def peer_graph(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_distances(ours: np.ndarray, peer: np.ndarray) -> int:
-    """Compare distances (atoms, 12) of the atoms that have 12 neighbours within the cutoff.
+    """Compare distances for the atoms that have 12 neighbours within the cutoff.
+
+    Args:
+        ours: (atoms, 12) distances in Å.
+        peer: (atoms, 12) distances of the peer.
 
     Returns:
         The number of such atoms.
 
     Raises:
-        RuntimeError: they differ by more than 1e-4 Å.
+        RuntimeError: distances differ by more than `TOLERANCE`.
     """
     full = peer[:, -1] <= CUTOFF
     difference = np.abs(ours[full] - peer[full]).max(initial=0.0)
@@ -54,7 +58,7 @@ def check_distances(ours: np.ndarray, peer: np.ndarray) -> int:
 
 
 def evenly(crystals: Crystals, size: int) -> Crystals:
-    """Some of the crystals, spread evenly over all numbers of atoms, so that their mean is that of all."""
+    """A sample of crystals, spread evenly over the numbers of atoms, with the same mean number."""
     by_size = np.argsort(crystals.atom_counts, kind="stable")
     places = (np.arange(size) + 0.5) * len(crystals) / size
     return crystals[by_size[places.astype(int)]]

@@ -1,4 +1,4 @@
-"""Reading a data set: the decode-once store against matminer."""
+"""Reading a data set from the store of decoded tasks, compared with matminer and pymatgen."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.speed.phonons import NAME, phonons_file
 from benchmarks.speed.rows import Measurement, Row, Settings
 from crystalbench.data.crystals import Crystals
 from crystalbench.tasks import DataSources, get_task_spec
+from crystalbench.tasks.store import store_dir
 
 SAMPLE = 4000
 
@@ -34,11 +35,11 @@ def _prepare(settings: Settings, *, again: bool) -> Iterator[tuple[Measurement, 
 
         def ours() -> float:
             if not again:
-                shutil.rmtree(folder / ".crystalbench", ignore_errors=True)
+                shutil.rmtree(store_dir(), ignore_errors=True)
             start = time.perf_counter()
             task = spec.load(sources)
             seconds = time.perf_counter() - start
-            if len(task) != spec.rows_total or not (folder / ".crystalbench").exists():
+            if len(task) != spec.rows_total or not store_dir().exists():
                 raise RuntimeError(f"{len(task)} rows were read, or they were not stored")
             return seconds
 
@@ -60,9 +61,9 @@ def _prepare_mp2018(settings: Settings) -> Iterator[tuple[Measurement, Measureme
     with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ, CRYSTALBENCH_CACHE=f"{name}/cache"):
         folder = Path(name)
         table = shutil.copyfile(mp2018_file(settings), folder / "mp2018.parquet")
-        crystals = mp2018(table).inputs  # reads the table and keeps what it holds
+        crystals = mp2018(table).inputs  # decodes the table and stores the arrays
         assert isinstance(crystals, Crystals)  # a task with structures
-        kept = list((folder / ".crystalbench").iterdir())
+        kept = list(store_dir().iterdir())
         sample = evenly(crystals, SAMPLE)
         file = folder / "structures.json"
         file.write_text(json.dumps([structure.as_dict() for structure in sample.to_pymatgen()]), encoding="utf-8")
@@ -71,7 +72,7 @@ def _prepare_mp2018(settings: Settings) -> Iterator[tuple[Measurement, Measureme
             start = time.perf_counter()
             task = mp2018(table)
             seconds = time.perf_counter() - start
-            if len(task) != len(crystals) or list((folder / ".crystalbench").iterdir()) != kept:
+            if len(task) != len(crystals) or list(store_dir().iterdir()) != kept:
                 raise RuntimeError("the table was not read from its store")
             return 1000 * seconds / len(task)
 

@@ -1,4 +1,4 @@
-"""The machine that measures: its description, and torch's threads."""
+"""The machine on which speed is measured: its description, and torch's threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def describe(threads: int) -> str:
-    """Processor, cores, GPU, threads used and version of torch, in one line."""
+    """Processor, cores, GPU, number of threads used and version of torch, in one line."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -17,18 +17,22 @@ def describe(threads: int) -> str:
 
 
 def prepare_threads(threads: int, *, flush: bool) -> None:
-    """Set torch's number of threads and whether subnormal floats count as zero, and see that all threads obey.
+    """Set torch's number of threads and whether they flush subnormal floats to zero, and check the effect.
 
-    Threads inherit the flag when they are made, so this has to come before any work of torch.
+    Threads inherit the flag when they start, so call this before any work of torch.
+
+    Args:
+        threads: number of threads.
+        flush: whether subnormal floats are flushed.
 
     Raises:
-        RuntimeError: a thread does not obey: it was made earlier, or its processor cannot flush.
+        RuntimeError: a thread does not have the flag: it was started earlier, or the processor cannot flush.
     """
     import torch
 
     torch.set_flush_denormal(flush)
     torch.set_num_threads(threads)
-    # Large enough to be shared out among the threads.
+    # Large enough to be divided among the threads.
     tiny = torch.full((1 << 20,), 2e-38) * 0.1
     zeros = int((tiny.view(torch.int32) == 0).sum())
     if zeros != (len(tiny) if flush else 0):

@@ -1,4 +1,4 @@
-"""All of the user's table of Materials Project entries of 2018, as a task of its own."""
+"""The user's table of Materials Project entries of 2018 as a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def mp2018_file(settings: Settings) -> Path:
     """The table.
 
     Raises:
-        DataError: it is not given.
+        DataError: the user has not given it.
     """
     if NAME not in settings.data:
         raise DataError(f"give the table described by {TASK_FILE} with --data {NAME}=PATH")
@@ -29,6 +29,6 @@ def mp2018(table: Path) -> Task:
     """The task.
 
     Raises:
-        DataError: the table is not as the task file says.
+        DataError: the table does not match the task file.
     """
     return TableTaskSpec.from_toml(TASK_FILE).load(DataSources(files={NAME: table}, download=False))

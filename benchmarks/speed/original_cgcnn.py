@@ -1,4 +1,4 @@
-"""The original CGCNN, run from a clone of its repository (https://github.com/txie-93/cgcnn) that the user names."""
+"""The original CGCNN, run from the user's clone of its repository (https://github.com/txie-93/cgcnn)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from crystalbench.representations.element_features import element_features
 
 
 def original_module(clone: Path, name: str) -> ModuleType:
-    """A module of the original, ``model`` or ``data``.
+    """Import a module of the original.
+
+    Args:
+        clone: folder of the clone.
+        name: ``model`` or ``data``.
 
     Raises:
-        DataError: there is no such file in the clone.
+        DataError: the clone has no such file.
     """
     file = clone / "cgcnn" / f"{name}.py"
     if not file.is_file():
-        raise DataError(f"{file}: there is no such file; --cgcnn names a clone of https://github.com/txie-93/cgcnn")
+        raise DataError(
+            f"{file}: there is no such file; give a clone of https://github.com/txie-93/cgcnn with --cgcnn DIR"
+        )
     spec = importlib.util.spec_from_file_location(f"original_cgcnn_{name}", file)
     assert spec is not None and spec.loader is not None  # it is a file
     module = importlib.util.module_from_spec(spec)
@@ -36,14 +42,14 @@ def original_module(clone: Path, name: str) -> ModuleType:
 
 
 class OriginalBatches:
-    """Batches of the original: its Gaussians, its collation, PyTorch's `DataLoader`.
+    """Batches of the original, with its Gaussians, its collate function and PyTorch's `DataLoader`.
 
     Args:
-        clone: of the original.
-        arrays: a `CrystalGraph` of n crystals.
-        targets: (n,) numbers.
-        size: of a batch.
-        shuffle: whether the order is new in each pass.
+        clone: folder of the clone.
+        arrays: the arrays of `CrystalGraph` for n crystals.
+        targets: (n,) targets.
+        size: crystals in a batch.
+        shuffle: whether to shuffle in each pass.
     """
 
     def __init__(self, clone: Path, arrays: Arrays, targets: np.ndarray, size: int, *, shuffle: bool) -> None:
@@ -61,18 +67,18 @@ class OriginalBatches:
         self._loader: Any = DataLoader(rows, batch_size=size, shuffle=shuffle, collate_fn=data.collate_pool)
 
     def __iter__(self) -> Iterable[tuple[Any, Tensor]]:
-        """Pairs of what the network reads and targets (batch, 1)."""
+        """Pairs of inputs of the network and targets (batch, 1)."""
         for inputs, targets, _ in self._loader:
             yield inputs, targets
 
 
 class OriginalNetwork(nn.Module):
-    """The original's network, which takes its four arguments as one.
+    """The original's network, with its four inputs as one tuple.
 
     Args:
-        clone: of the original.
-        features: of an element.
-        edge_features: of an edge.
+        clone: folder of the clone.
+        features: number of features of an element.
+        edge_features: number of features of an edge.
     """
 
     def __init__(self, clone: Path, features: int, edge_features: int) -> None:

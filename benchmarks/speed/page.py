@@ -1,4 +1,4 @@
-"""The page of the speed table: what was measured, beside what is wanted, as Markdown."""
+"""The page of the speed table in Markdown: measurements and targets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from pathlib import Path
 
 from benchmarks.speed import scale_table
 from benchmarks.speed.rows import Result, Row
-from benchmarks.speed.table import FILE_NAME, read_results, write_text, written
+from benchmarks.speed.table import FILE_NAME, read_results, written
+from crystalbench._files import write_text
 
 PAGE_NAME = "speed.md"
 
 _HEAD = f"""# Speed
 
-Written by `python -m benchmarks.speed` from [{FILE_NAME}]({FILE_NAME}): medians of measurements of both sides in turn,
-of the same work on the same data, after one of each that does not count. Where results can be compared, they were found
-equal first. The ratio says how many times faster CrystalBench is; the targets are meant for two threads.
+Written by `python -m benchmarks.speed` from [{FILE_NAME}]({FILE_NAME}). Both sides do the same work on the same data.
+They are measured alternately; the first measurement of each is discarded, and the medians of the others are reported.
+Results that can be compared were found to agree first. The ratio is the factor by which CrystalBench is faster. The
+targets are for two threads.
 
 ```console
 $ python -m benchmarks.speed --threads 2 --data matbench_mp_e_form=MP.parquet --data mp2018=MP.parquet --cgcnn CLONE
@@ -25,10 +27,14 @@ $ python -m benchmarks.speed --threads 2 'graphs_*'
 
 
 def write_page(directory: Path, rows: Mapping[str, Row]) -> None:
-    """Write the page of the tables in a folder.
+    """Write the page in a folder from the tables there.
+
+    Args:
+        directory: folder with the tables.
+        rows: all rows by name.
 
     Raises:
-        DataError: a file there is not such a table.
+        DataError: a file in the folder is not such a table.
     """
     text = f"{_HEAD}\n{speed_text(read_results(directory / FILE_NAME), rows)}"
     if sizes := scale_table.read_sizes(directory / scale_table.FILE_NAME):
@@ -37,7 +43,7 @@ def write_page(directory: Path, rows: Mapping[str, Row]) -> None:
 
 
 def speed_text(results: Iterable[Result], rows: Mapping[str, Row]) -> str:
-    """The table with targets; below it what was compared, and where."""
+    """The table with targets, followed by what was compared and on which machines."""
     results = list(results)
     lines = ["| row | ours | peer | unit | ratio | target | met |", "|---|---:|---:|---|---:|---:|---|"]
     for r in results:
@@ -48,9 +54,9 @@ def speed_text(results: Iterable[Result], rows: Mapping[str, Row]) -> str:
     measured = {r.name for r in results}
     if missing := [f"`{name}`" for name in rows if name not in measured]:
         lines += ["", f"Not measured yet: {', '.join(missing)}."]
-    lines += ["", "What is compared, ours first:", ""]
+    lines += ["", "What is compared (CrystalBench; peer):", ""]
     lines += [f"- `{r.name}`: {r.against}." for r in results]
-    lines += ["", "Where:", ""]
+    lines += ["", "Machines:", ""]
     for machine in dict.fromkeys(r.machine for r in results):
         names = ", ".join(f"`{r.name}`" for r in results if r.machine == machine)
         lines.append(f"- {machine}: {names}.")

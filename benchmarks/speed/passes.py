@@ -1,4 +1,4 @@
-"""Passes over a data set, the same for both networks; and the peer's in the numbers of its own process."""
+"""Timed passes over a data set, the same for all networks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MOST = 2048
 INFERENCE_PASSES = 3
 
 Batches = Callable[[], Iterable[tuple[Any, Tensor]]]
-"""Makes the pairs of batch and targets (n, 1) of one pass over the data."""
+"""Returns the pairs of batch and targets (n, 1) of one pass over the data."""
 
 
 def crystals_and_targets(settings: Settings, name: str = NAME) -> tuple[Crystals, np.ndarray]:
-    """The crystals of a task, or those of `MOST` of its rows, and their standardised targets (n,)."""
+    """The crystals of at most `MOST` rows of a task, and their standardised targets (n,)."""
     task = loaded(settings, name).limited(MOST)
     targets = (task.targets - task.targets.mean()) / task.targets.std()
     crystals = task.inputs
@@ -37,7 +37,7 @@ def crystals_and_targets(settings: Settings, name: str = NAME) -> tuple[Crystals
 
 
 def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
-    """Crystals per second of a pass over the data with all steps of training: batch, forward, L1, backward, AdamW."""
+    """Crystals per second in one training pass over the data: batches, forward pass, L1 loss, backward pass, AdamW."""
     device = next(network.parameters()).device
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     loss = nn.L1Loss()
@@ -56,7 +56,7 @@ def training(network: nn.Module, batches: Batches, count: int) -> Measurement:
 
 
 def inference(network: nn.Module, batches: Batches, count: int) -> Measurement:
-    """Crystals per second of some passes over the data in evaluation mode."""
+    """Crystals per second in `INFERENCE_PASSES` passes over the data in evaluation mode."""
     device = next(network.parameters()).device
 
     @torch.no_grad()
@@ -80,42 +80,44 @@ def _wait_for(device: torch.device) -> None:
 def plain_measurement(
     crystals: Crystals, targets: np.ndarray, kind: str, *, stock: bool = False, device: str = "cpu"
 ) -> Measurement:
-    """The measurement of PyTorch Geometric.
+    """The measurement of PyTorch Geometric, in crystals per second.
 
     Args:
         crystals: n crystals.
-        targets: (n,) standardised.
+        targets: (n,) standardised targets.
         kind: ``training`` or ``inference``.
-        stock: use `CGConv` without the original's norms.
-        device: of torch.
+        stock: use `CGConv` without the norms of the original CGCNN.
+        device: torch device.
     """
     graphs = plain_graphs(CrystalGraph()(crystals), targets)
     torch.manual_seed(0)
     network = PlainCGCNN(graphs[0].x.shape[1], graphs[0].edge_attr.shape[1], stock=stock).to(device)
     loader = DataLoader(graphs, batch_size=BATCH, shuffle=kind == "training")
-    return _as_usual(network, lambda: ((b, b.y) for b in (batch.to(device) for batch in loader)), kind, len(graphs))
+    return _with_default_algorithms(
+        network, lambda: ((b, b.y) for b in (batch.to(device) for batch in loader)), kind, len(graphs)
+    )
 
 
 def original_measurement(crystals: Crystals, targets: np.ndarray, kind: str, clone: Path) -> Measurement:
-    """The measurement of the original CGCNN.
+    """The measurement of the original CGCNN, in crystals per second.
 
     Args:
         crystals: n crystals.
-        targets: (n,) standardised.
+        targets: (n,) standardised targets.
         kind: ``training`` or ``inference``.
-        clone: of the original.
+        clone: folder of the clone.
     """
     arrays = CrystalGraph()(crystals)
     batches = OriginalBatches(clone, arrays, targets, BATCH, shuffle=kind == "training")
     torch.manual_seed(0)
-    return _as_usual(OriginalNetwork(clone, *batches.widths), lambda: batches, kind, len(crystals))
+    return _with_default_algorithms(OriginalNetwork(clone, *batches.widths), lambda: batches, kind, len(crystals))
 
 
-def _as_usual(network: nn.Module, batches: Batches, kind: str, count: int) -> Measurement:
+def _with_default_algorithms(network: nn.Module, batches: Batches, kind: str, count: int) -> Measurement:
     measure = {"training": training, "inference": inference}[kind](network, batches, count)
 
     def measurement() -> float:
-        torch.use_deterministic_algorithms(False)  # torch's default; CrystalBench's trainer asks for determinism
+        torch.use_deterministic_algorithms(False)  # torch's default; CrystalBench's trainer enables determinism
         return measure()
 
     return measurement

@@ -1,4 +1,4 @@
-"""The crystals that the rows share."""
+"""The tasks that several rows use."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ MP = "matbench_mp_e_form"
 
 
 def loaded(settings: Settings, name: str) -> Task:
-    """A task, read (and downloaded if need be) as CrystalBench always does.
+    """Load a task as CrystalBench does; its file is downloaded if necessary.
 
     Raises:
-        DataError: its data is not at hand.
+        DataError: the data are not available.
     """
     return get_task_spec(name).load(DataSources(settings.data_dir, dict(settings.data)))
 
 
 def phonons(settings: Settings) -> Task:
-    """matbench_phonons.
+    """Load matbench_phonons.
 
     Raises:
-        DataError: its data is not at hand.
+        DataError: the data are not available.
     """
     return loaded(settings, NAME)
 
 
 def phonons_file(settings: Settings) -> Path:
-    """Matminer's file of the task.
+    """Matminer's file of matbench_phonons.
 
     Raises:
-        DataError: it is not at hand.
+        DataError: the file is not available.
     """
     file = DataSources(data_dir=settings.data_dir).find(OFFICIAL[NAME])
     if not file.name.endswith(".json.gz"):
-        raise DataError(f"{file}: matminer does not read this format; put {NAME}.json.gz beside it")
+        raise DataError(f"{file}: matminer does not read this format; put {NAME}.json.gz into the same folder")
     return file

@@ -1,6 +1,6 @@
-"""The peer of CGCNN: the same function as a plain network of PyTorch Geometric.
+"""The peer of CGCNN: a plain network of PyTorch Geometric that computes the same function.
 
-Nothing here imports CrystalBench's models, which flush subnormal floats for the whole process when imported.
+This module does not import CrystalBench's models, which flush subnormal floats for the whole process when imported.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class NormedCGConv(CGConv):
     """PyTorch Geometric's `CGConv` with the norms and the activation of the original CGCNN.
 
     Args:
-        channels: features of a node.
-        dim: features of an edge.
+        channels: number of features of a node.
+        dim: number of features of an edge.
     """
 
     def __init__(self, channels: int, dim: int) -> None:
@@ -32,7 +32,7 @@ class NormedCGConv(CGConv):
         self.norm_s = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
-        """Update nodes (N, channels)."""
+        """New features (N, channels) of N nodes."""
         summed = self.propagate(edge_index, x=(x, x), edge_attr=edge_attr)
         return functional.softplus(x + self.bn(summed))
 
@@ -43,15 +43,15 @@ class NormedCGConv(CGConv):
 
 
 class PlainCGCNN(nn.Module):
-    """Embedding, convolutions, mean over atoms and head.
+    """Embedding, convolutions, mean over atoms, and head.
 
     Args:
-        features: features of an element.
-        edge_features: features of an edge.
-        width: features of an atom.
+        features: number of features of an element.
+        edge_features: number of features of an edge.
+        width: number of features of an atom.
         layers: number of convolutions.
         head_width: width of the head's hidden layer.
-        stock: use `CGConv` as it is, without the original's norms.
+        stock: use `CGConv` without the norms of the original CGCNN.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class PlainCGCNN(nn.Module):
 
 
 def plain_graphs(arrays: Arrays, targets: np.ndarray) -> list[Data]:
-    """A list of `Data` with element features, edges and their Gaussians, as a data set for PyTorch Geometric.
+    """A data set for PyTorch Geometric: a `Data` with element features, edges and their Gaussians for each crystal.
 
     Args:
-        arrays: a `CrystalGraph` of n crystals.
-        targets: (n,) numbers.
+        arrays: the arrays of `CrystalGraph` for n crystals.
+        targets: (n,) targets.
     """
     elements = torch.from_numpy(element_features())
     centers = torch.arange(0, CUTOFF + STEP / 2, STEP)
@@ -106,16 +106,16 @@ def plain_graphs(arrays: Arrays, targets: np.ndarray) -> list[Data]:
 
 @torch.no_grad()
 def copy_weights(ours: nn.Module, plain: PlainCGCNN) -> None:
-    """Give the plain network the weights and running statistics of CrystalBench's CGCNN.
+    """Copy the weights and running statistics of CrystalBench's CGCNN to the plain network.
 
     Args:
-        ours: a network with an ``encoder`` and a ``head`` (`crystalbench.models.cgcnn.CGCNN.network`).
-        plain: a network of the same sizes, not stock.
+        ours: a network of `crystalbench.models.cgcnn.CGCNN.network`.
+        plain: a network of the same sizes, with norms (not ``stock``).
     """
     width = ours.body.width
     plain.embedding.load_state_dict(ours.body.embedding.state_dict())
     for mine, theirs in zip(ours.body.convolutions, plain.convolutions, strict=True):
-        # Our gate gives the F sigmoid gates first, then the F softplus messages.
+        # The first F outputs of our gate are the sigmoid gates, the last F the softplus messages.
         halves = ((slice(0, width), theirs.lin_f, theirs.norm_f), (slice(width, None), theirs.lin_s, theirs.norm_s))
         for part, linear, norm in halves:
             linear.load_state_dict({name: tensor[part] for name, tensor in mine.gate.state_dict().items()})

@@ -1,4 +1,4 @@
-"""A plain equivariant network of e3nn, as its documentation writes one: tensor products edge by edge, then scatter."""
+"""A plain equivariant network of e3nn as in its documentation: tensor products on edges, then a sum over neighbours."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SCALARS = o3.Irreps("0e")
 
 
 class PlainE3NN(nn.Module):
-    """A gated network on the graphs that `SEN` reads, with features of the same irreps.
+    """A gated network on the same graphs as `SEN`, with features of the same irreps.
 
     Args:
-        channels: channels of each degree.
+        channels: number of channels of each degree.
         layers: number of convolutions.
-        cutoff: last Gaussian centre in Å.
+        cutoff: centre of the last Gaussian in Å.
         step: spacing and width of the Gaussians in Å.
     """
 
@@ -45,7 +45,7 @@ class PlainE3NN(nn.Module):
         self.channels = channels
 
     def forward(self, batch: Batch) -> Tensor:
-        """Outputs (n, 1)."""
+        """Outputs (n, 1) of n crystals."""
         neighbors = batch["neighbors"][:, :-1]
         sources = neighbors.reshape(-1)
         targets = torch.arange(len(neighbors)).repeat_interleave(neighbors.shape[1])
@@ -62,7 +62,7 @@ class PlainE3NN(nn.Module):
 
 
 class PlainConvolution(nn.Module):
-    """Products of neighbours' features and spherical harmonics, weighted by distance, summed, mixed and gated."""
+    """Tensor products of neighbours' features and spherical harmonics, weighted by distance, summed and gated."""
 
     def __init__(self, before: o3.Irreps, after: o3.Irreps, gaussians: int) -> None:
         super().__init__()
@@ -87,8 +87,10 @@ class PlainConvolution(nn.Module):
         self.own = o3.Linear(before, self.gate.irreps_in)
 
     def forward(self, atoms: Tensor, sources: Tensor, targets: Tensor, angular: Tensor, radial: Tensor) -> Tensor:
-        """New features of the atoms."""
+        """New features (atoms, features) of the atoms."""
         messages = self.product(atoms[sources], angular, self.weights(radial))
         summed = messages.new_zeros(len(atoms), messages.shape[1]).index_add(0, targets, messages)
-        result: Tensor = self.gate(self.own(atoms) + self.mix(summed) / 4)  # the root of 16 neighbours
+        result: Tensor = self.gate(
+            self.own(atoms) + self.mix(summed) / 4
+        )  # square root of 16, the number of neighbours
         return result

@@ -1,4 +1,4 @@
-"""Where the time of training CGCNN goes, and how far it is from what the machine could do.
+"""Where the time of training CGCNN is spent, and how far it is from the limits of the machine.
 
 ``python -m benchmarks.speed.profile --data-dir DIR`` prints a table.
 """
@@ -40,7 +40,7 @@ _PARTS = {
         *("mul", "mul_", "add", "add_", "sub", "addcmul", "addcmul_", "minimum", "maximum", "clamp", "neg", "neg_"),
         *("sum", "div", "square", "pow", "cat", "copy_", "lerp_", "fill_"),
     ),
-    "making batches": ("sort", "searchsorted", "repeat_interleave", "cumsum", "arange", "remainder", "stack"),
+    "assembling batches": ("sort", "searchsorted", "repeat_interleave", "cumsum", "arange", "remainder", "stack"),
     "optimiser": ("_fused_adamw_",),
 }
 
@@ -70,15 +70,15 @@ def main() -> None:
     for what, least in bound.items():
         console.print(f"{what}: {1000 * least:.1f} ms of {1000 * seconds:.1f} ms", highlight=False)
     console.print(
-        f"a gradient of weights from inputs of which a third is subnormal, not flushed, on one thread: "
-        f"{_cost_of_subnormals():.2f} times as long as without any",
+        f"gradient of weights with a third of the inputs subnormal, not flushed, one thread: "
+        f"{_cost_of_subnormals():.2f} times the time without subnormals",
         highlight=False,
     )
     console.print(machine.describe(options.threads), highlight=False)
 
 
 def _parts(measure: Callable[[], float]) -> dict[str, float]:
-    """Shares of the time by part; what no operation of torch accounts for is Python's and autograd's."""
+    """Shares of the time by part. Time outside torch's operations is that of Python and autograd."""
     start = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(PASSES):
@@ -90,12 +90,12 @@ def _parts(measure: Callable[[], float]) -> dict[str, float]:
         part = part_of.get(event.key)
         if part is not None:
             shares[part] += event.self_cpu_time_total / 1e6 / total
-    shares["everything else, Python and autograd among it"] = 1 - sum(shares.values())
+    shares["everything else, including Python and autograd"] = 1 - sum(shares.values())
     return dict(shares)
 
 
 def _bound(measure: Callable[[], float], edges: int) -> dict[str, float]:
-    """Seconds that a pass needs at least: its matrix products, and its edges written and read once each way."""
+    """Lower bounds for the seconds of a pass: matrix products, and writing and reading the features of edges."""
     with FlopCounterMode(display=False) as counter:
         measure()
     size = 1024
@@ -113,7 +113,7 @@ def _bound(measure: Callable[[], float], edges: int) -> dict[str, float]:
 
 
 def _cost_of_subnormals() -> float:
-    torch.set_num_threads(1)  # other threads keep the mode in which they were started
+    torch.set_num_threads(1)  # other threads keep the flag with which they started
     torch.set_flush_denormal(False)
     gradient, plain = torch.rand(40_000, 2 * WIDTH), torch.rand(40_000, 41)
     subnormal = plain.where(torch.rand_like(plain) > 1 / 3, torch.tensor(1e-40))

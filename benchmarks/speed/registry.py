@@ -11,7 +11,7 @@ from crystalbench.errors import UnknownNameError
 
 
 def by_name(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by name, in their order.
+    """Rows by name, in the given order.
 
     Raises:
         ValueError: two rows have the same name.
@@ -28,10 +28,14 @@ ROWS = by_name((*loading.ROWS, *graphs.ROWS, *diffraction.ROWS, *descriptors.ROW
 
 
 def chosen(patterns: Sequence[str], rows: Mapping[str, Row] = ROWS) -> list[Row]:
-    """The rows with these names, or whose names match a pattern such as ``cgcnn_*``; all rows if there are none.
+    """Select rows.
+
+    Args:
+        patterns: names of rows, or patterns such as ``cgcnn_*``; all rows if empty.
+        rows: all rows by name.
 
     Raises:
-        UnknownNameError: there is no such row.
+        UnknownNameError: a pattern matches no row.
     """
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in rows):

@@ -1,4 +1,4 @@
-"""What a row of the speed table is, and how it is measured."""
+"""Rows of the speed table, and how they are measured."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 Measurement: TypeAlias = Callable[[], float]
-"""Does the work once and returns its cost (or throughput) in the unit of the row."""
+"""Does the work once and returns its cost or throughput in the unit of the row."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user may choose.
+    """The user's options.
 
     Attributes:
-        data_dir: folder with matminer's files; None for CrystalBench's usual one.
-        threads: threads, or processes, that both sides may use.
-        data: files of tasks, as for ``--data`` of the run command.
-        cgcnn: clone of the original CGCNN.
+        data_dir: folder with matminer's files; None for CrystalBench's default.
+        threads: number of threads or processes of both sides.
+        data: data files by task, as with ``--data`` of the run command.
+        cgcnn: folder with a clone of the original CGCNN.
     """
 
     data_dir: Path | None = None
@@ -32,15 +32,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison.
+    """One comparison of CrystalBench with a peer.
 
     Attributes:
         name: unique name.
         unit: unit of the measurements.
-        against: what is compared with what, in one line.
-        prepare: a context that yields our measurement and the peer's; what it does before is not counted.
-        more_is_better: whether the unit is a throughput and not a cost.
-        target: the least ratio wanted, with two threads.
+        against: what is compared, in one line: CrystalBench's work; the peer's.
+        prepare: a context that yields the measurements of CrystalBench and of the peer. Preparation is not timed.
+        more_is_better: whether the unit is a throughput instead of a cost.
+        target: smallest ratio that is aimed for, with two threads.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Result:
     """A line of the table.
 
     Attributes:
-        name: of the row.
+        name: name of the row.
         ours: median of CrystalBench.
         peer: median of the peer.
-        unit: of both.
-        ratio: how many times faster CrystalBench is, whatever the unit.
-        against: what was compared with what.
+        unit: unit of both.
+        ratio: factor by which CrystalBench is faster.
+        against: what was compared, as in `Row`.
         machine: processor, cores, threads and version of torch.
     """
 
@@ -75,13 +75,13 @@ class Result:
 
 
 def measure(row: Row, settings: Settings, repeats: int, machine: str) -> Result:
-    """Measure both sides of a row in turn, after one run of each that does not count.
+    """Measure both sides of a row alternately. The first measurement of each side is discarded.
 
     Args:
         row: the row.
-        settings: the user's choices.
-        repeats: measurements of each side; the medians are reported.
-        machine: where this happens.
+        settings: the user's options.
+        repeats: number of further measurements of each side, whose medians are reported.
+        machine: description of the machine.
     """
     ours: list[float] = []
     peer: list[float] = []

@@ -1,6 +1,7 @@
-"""Time and memory for more and more crystals: ``python -m benchmarks.speed.scale --data matbench_mp_e_form=PATH``.
+"""Time and memory for increasing numbers of crystals.
 
-Each size is measured in a process of its own: reading the stored crystals, their graphs, and one epoch of `cgcnn`.
+``python -m benchmarks.speed.scale --data matbench_mp_e_form=PATH`` measures them and writes a table. Each size is
+measured in a separate process: reading the stored crystals, computing their graphs, and one epoch of `cgcnn`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 10_000, 100_000, 130_000)
 STRAIN = 0.02
-"""Spread of the factors by which the cells of copies are stretched: no two are equal, and all keep their symmetry."""
+"""Standard deviation of the logarithm of the factors that stretch copies. All copies differ and keep their symmetry."""
 _WARM = 2_000
-_VALID = 10  # one of so many crystals validates, as in the protocol
+_VALID = 10  # one crystal in ten validates, as in the protocol
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def replicated(crystals: Crystals, size: int, seed: int = 0) -> Crystals:
-    """So many crystals with the numbers of atoms of those given, in random order; repeated ones are stretched."""
+    """``size`` crystals with the same distribution of numbers of atoms, in random order; copies are stretched."""
     whole, rest = divmod(size, len(crystals))
     rng = np.random.default_rng(seed)
     parts = [crystals] * whole + ([evenly(crystals, rest)] if rest else [])
@@ -54,7 +55,7 @@ def replicated(crystals: Crystals, size: int, seed: int = 0) -> Crystals:
 
 
 def measure_size(folder: Path, threads: int) -> scale_table.Size:
-    """What the crystals stored in a folder cost, in this process."""
+    """Measure the crystals stored in a folder, in this process."""
     machine.prepare_threads(threads, flush=True)
 
     from crystalbench.models.cgcnn import CGCNN
@@ -66,7 +67,7 @@ def measure_size(folder: Path, threads: int) -> scale_table.Size:
     train(model, model.representation(Crystals.load(folder)[:_WARM]))
     start = time.perf_counter()
     crystals = Crystals.load(folder)
-    _ = crystals.digest  # reads everything, as a task's store does
+    _ = crystals.digest  # reads all data, as a task's store does
     load = time.perf_counter() - start
     start = time.perf_counter()
     with allowed_processes(threads):
@@ -81,7 +82,7 @@ def measure_size(folder: Path, threads: int) -> scale_table.Size:
 
 
 def train(model: NetworkModel, arrays: Arrays) -> float:
-    """Seconds of one epoch, with moving the arrays to where they are needed, and validation on a tenth of them."""
+    """Seconds of one epoch, including the transfer of the arrays to the device and validation on a tenth of them."""
     import torch
 
     from crystalbench.models.training import prepare_torch, train_network
@@ -100,7 +101,7 @@ def train(model: NetworkModel, arrays: Arrays) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure the sizes asked for, and write their table."""
+    """Measure the requested sizes and write their table; returns the exit status."""
     options = _parser().parse_args(arguments)
     if options.stored is not None:
         print(json.dumps(dataclasses.asdict(measure_size(options.stored, options.threads))))
@@ -115,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
             with console.status(f"{size:,} crystals"):
                 sizes.append(_elsewhere(crystals, size, options.threads))
             scale_table.write_sizes(options.results / scale_table.FILE_NAME, sizes)
-        from benchmarks.speed.registry import ROWS  # not for the processes that measure
+        from benchmarks.speed.registry import ROWS  # not imported in the processes that measure
 
         page.write_page(options.results, ROWS)
         console.print(scale_table.text_of(sizes), highlight=False, markup=False)
@@ -126,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _elsewhere(crystals: Crystals, size: int, threads: int) -> scale_table.Size:
-    """Measure a size in a new process.
+    """Measure one size in a new process.
 
     Raises:
         RuntimeError: the process failed.

@@ -1,4 +1,4 @@
-"""The table of sizes: time and memory for more and more crystals, as CSV and as text."""
+"""The table of `benchmarks.speed.scale` as CSV and as Markdown: time and memory for increasing numbers of crystals."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.speed.table import read_lines, write_text, written
+from benchmarks.speed.table import read_lines, written
+from crystalbench._files import write_text
 
 FILE_NAME = "scale.csv"
 FLAT = 1.2
-"""Most that the cost of a crystal may grow from the size where it is least."""
+"""Largest ratio between the costs per crystal of two sizes for which the cost counts as flat."""
 MEMORY_MB = 8000
-"""Memory in which the largest size must be done."""
+"""Limit for the memory of the largest size."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a number of crystals costs.
+    """Cost of a number of crystals.
 
     Attributes:
-        crystals: how many.
-        atoms: of all.
-        load_s: seconds for reading the stored crystals.
-        graph_s: seconds for making their graphs.
-        epoch_s: seconds of one epoch of training, validation included.
-        peak_mb: largest resident memory in MB (10^6 bytes), that of other processes added.
-        threads: threads, or processes, used.
+        crystals: number of crystals.
+        atoms: number of atoms of all crystals.
+        load_s: seconds to read the stored crystals.
+        graph_s: seconds to compute their graphs.
+        epoch_s: seconds of one epoch of training, including validation.
+        peak_mb: largest resident memory in MB (10^6 bytes), including that of other processes.
+        threads: number of threads or processes.
         machine: processor, cores, threads and version of torch.
     """
 
@@ -44,7 +45,7 @@ class Size:
 
     @property
     def milliseconds(self) -> float:
-        """Milliseconds for each crystal."""
+        """Milliseconds per crystal."""
         return 1000 * (self.load_s + self.graph_s + self.epoch_s) / self.crystals
 
 
@@ -52,7 +53,7 @@ HEADER = tuple(field.name for field in dataclasses.fields(Size))
 
 
 def read_sizes(file: Path) -> list[Size]:
-    """The lines of a table; none where there is no file.
+    """Read a table; empty if there is no file.
 
     Raises:
         DataError: the file is not such a table.
@@ -67,7 +68,7 @@ def _size(line: list[str]) -> Size:
 
 
 def write_sizes(file: Path, sizes: Iterable[Size]) -> None:
-    """Write the table, whole or not at all."""
+    """Write a table atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -86,10 +87,10 @@ def text_of(sizes: Iterable[Size]) -> str:
         "## Scale",
         "",
         f"Written by `python -m benchmarks.speed.scale` from [{FILE_NAME}]({FILE_NAME}): reading the stored crystals, "
-        "the graphs of `cgcnn`, and one epoch of its training, each size in a process of its own. Crystals beyond "
-        "those given are copies whose cells are a little larger or smaller.",
+        "computing the graphs of `cgcnn`, and one epoch of its training, each size in a separate process. Sizes beyond "
+        "the number of crystals in the data file contain copies with slightly larger or smaller cells.",
         "",
-        "| crystals | atoms | load, s | graphs, s | epoch, s | ms/crystal | to the least | peak memory, MB |",
+        "| crystals | atoms | load, s | graphs, s | epoch, s | ms/crystal | relative | peak memory, MB |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for s in sizes:

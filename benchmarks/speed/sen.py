@@ -1,4 +1,4 @@
-"""Throughput of SEN against a plain network of e3nn with features of the same irreps."""
+"""Throughput of SEN, compared with a plain network of e3nn with features of the same irreps."""
 
 from __future__ import annotations
 

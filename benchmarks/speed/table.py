@@ -1,12 +1,10 @@
-"""The table of results: a CSV file that grows row by row, and its form on screen."""
+"""The table of results: a CSV file that is updated by rows, and its form on screen."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import io
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +13,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.speed.rows import Result
+from crystalbench._files import write_text
 from crystalbench.errors import DataError
 
 HEADER = tuple(field.name for field in dataclasses.fields(Result))
@@ -23,7 +22,7 @@ Line = TypeVar("Line")
 
 
 def read_results(file: Path) -> list[Result]:
-    """The lines of a table; none where there is no file.
+    """Read a table; empty if there is no file.
 
     Raises:
         DataError: the file is not such a table.
@@ -37,22 +36,24 @@ def _result(line: list[str]) -> Result:
 
 
 def read_lines(file: Path, header: Sequence[str], parsed: Callable[[list[str]], Line]) -> list[Line]:
-    """The lines of a CSV file below its header; none where there is no file.
+    """Read the lines of a CSV file below its header; empty if there is no file.
 
     Args:
         file: the file.
-        header: what its first line must be.
-        parsed: from the cells of a line to what it says; raises a ValueError where it says nothing.
+        header: cells of its first line.
+        parsed: converts the cells of a line; raises a ValueError if they are invalid.
 
     Raises:
-        DataError: the file has another header, or a line that cannot be read.
+        DataError: the file has another header, or an invalid line.
     """
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream))
     if not lines or tuple(lines[0]) != tuple(header):
-        raise DataError(f"{file}: its first line is not {','.join(header)}; move this file away and run again")
+        raise DataError(
+            f"{file}: its first line is not {','.join(header)}; move this file away and run the command again"
+        )
     found = []
     for number, line in enumerate(lines[1:], start=2):
         try:
@@ -63,12 +64,12 @@ def read_lines(file: Path, header: Sequence[str], parsed: Callable[[list[str]], 
 
 
 def merged(old: Iterable[Result], new: Iterable[Result], order: Sequence[str]) -> list[Result]:
-    """Old and new lines: a new one takes the place of the old one of its name.
+    """Merge lines: a new line replaces the old one with its name.
 
     Args:
-        old: lines known before.
-        new: lines measured now.
-        order: names in the order wanted; lines with other names come last, in the order they had.
+        old: old lines.
+        new: new lines.
+        order: names in the desired order; lines with other names come last, in their present order.
     """
     lines = {result.name: result for result in (*old, *new)}
     places = {name: place for place, name in enumerate(order)}
@@ -76,7 +77,7 @@ def merged(old: Iterable[Result], new: Iterable[Result], order: Sequence[str]) -
 
 
 def write_results(file: Path, results: Iterable[Result]) -> None:
-    """Write the table, whole or not at all."""
+    """Write a table atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -84,24 +85,11 @@ def write_results(file: Path, results: Iterable[Result]) -> None:
     write_text(file, text.getvalue())
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(file)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
-
-
 def update(directory: Path, new: Iterable[Result], order: Sequence[str]) -> list[Result]:
-    """Bring new lines into the table of a folder, and return the whole table.
+    """Update the table in a folder with new lines, and return all its lines.
 
     Raises:
-        DataError: the file that is there is not such a table.
+        DataError: the file in the folder is not such a table.
     """
     file = directory / FILE_NAME
     results = merged(read_results(file), new, order)
@@ -111,7 +99,7 @@ def update(directory: Path, new: Iterable[Result], order: Sequence[str]) -> list
 
 def screen(results: Iterable[Result]) -> Table:
     """The table for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, caption="Medians; the ratio says how many times faster CrystalBench is.")
+    table = Table(box=box.SIMPLE_HEAD, caption="Medians; the ratio is the factor by which CrystalBench is faster.")
     for heading in ("name", "ours", "peer", "unit", "ratio"):
         table.add_column(heading, justify="right" if heading in ("ours", "peer", "ratio") else "left", no_wrap=True)
     for r in results:
@@ -120,7 +108,7 @@ def screen(results: Iterable[Result]) -> Table:
 
 
 def written(value: str | float) -> str:
-    """A text as it is; a number with three significant digits, or four from 1000 on, never with an exponent."""
+    """A number with three significant digits, all digits of its integer part, and no exponent; a text unchanged."""
     if isinstance(value, str):
         return value
     if abs(value) >= 100:

@@ -1,7 +1,7 @@
-"""The peer in a process of its own, where subnormal floats are not flushed: as a network is usually run.
+"""The peer in a separate process that does not flush subnormal floats, which is PyTorch's default.
 
-Prints one number, crystals per second. The flag belongs to threads and is inherited when they are made, so both states
-cannot be had in one process.
+Prints one number, crystals per second. Threads inherit the flag when they start, so one process cannot measure both
+states.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def unflushed(settings: Settings, kind: str) -> float:
-    """Crystals per second of the peer, measured in a new process after a pass that does not count.
+    """Crystals per second of the peer, measured in a new process after a pass that is discarded.
 
     Args:
-        settings: the user's choices.
+        settings: the user's options.
         kind: ``training`` or ``inference``.
 
     Raises:
@@ -53,7 +53,7 @@ def main() -> None:
 
     crystals, targets = crystals_and_targets(Settings(options.data_dir, options.threads))
     measurement = plain_measurement(crystals, targets, options.kind)
-    prepare_threads(options.threads, flush=False)  # nothing imported meanwhile may have changed it
+    prepare_threads(options.threads, flush=False)  # checks that no import has changed the flag
     measurement()
     print(measurement())
 

@@ -1,4 +1,4 @@
-"""Directives that make tables from the code, so that no page can say something else.
+"""Directives that make tables from the code, so that no page can disagree with it.
 
 ``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``,
 ``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning]``.
@@ -25,8 +25,8 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from crystalbench.models import get_model, search_space
-from crystalbench.models.model import hyperparameter_types
+from crystalbench.models import get_model
+from crystalbench.models.hyperparameters import Hyperparameter, hyperparameters
 from crystalbench.models.network import NetworkModel
 from crystalbench.results.spec import ProtocolSpec, TuningSpec
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
@@ -41,7 +41,7 @@ TASK_FILE = {
 }
 SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry, "tuning": TuningEntry}
 EXPLAINED = {"protocol": ProtocolSpec, "tuning": TuningSpec}
-"""Classes that say what the keys of a section mean."""
+"""Classes whose docstrings describe the keys of a section."""
 _ENTRY = re.compile(r"^(\w+): (.*)$")
 
 
@@ -98,7 +98,7 @@ class Sources(TableFromCode):
 class Hyperparameters(TableFromCode):
     """Hyperparameters of a model, or of the ``network`` class.
 
-    ``without network`` leaves out what a model has from the network class, name and default.
+    ``without network`` leaves out the hyperparameters that all networks have, unless the model changes their default.
     """
 
     def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
@@ -106,10 +106,10 @@ class Hyperparameters(TableFromCode):
         model = NetworkModel if self.arguments[0] == "network" else get_model(self.arguments[0])
         defaults = _defaults(model)
         shared = _defaults(NetworkModel) if "without" in self.arguments else {}
-        texts, space = attribute_texts(model), search_space(model)
-        return ["name", "default", "search space", "meaning"], [
-            [f"`{name}`", f"`{defaults[name]}`", _space(space.get(name)), texts[name]]
-            for name in hyperparameter_types(model)
+        texts = attribute_texts(model)
+        return ["name", "default", "valid values", "search space", "meaning"], [
+            [f"`{name}`", f"`{defaults[name]}`", _valid(declared), _space(declared.distribution), texts[name]]
+            for name, declared in hyperparameters(model).items()
             if name not in shared or shared[name] != defaults[name]
         ]
 
@@ -164,7 +164,7 @@ class SuiteKeys(Keys):
 
 
 def attribute_texts(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say under ``Attributes:``, by name."""
+    """Texts under ``Attributes:`` in the docstrings of a class and its bases, by name."""
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         _, _, section = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")
@@ -186,6 +186,11 @@ def _defaults(model: type) -> dict[str, Any]:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", r"\|") for cell in cells) + " |"
+
+
+def _valid(declared: Hyperparameter) -> str:
+    kind = {int: "whole number", float: "number", bool: "boolean"}.get(declared.type, "")
+    return " ".join(part for part in (kind, declared.valid) if part)
 
 
 def _space(distribution: BaseDistribution | None) -> str:

@@ -1,4 +1,4 @@
-"""Errors that people read: what was wrong, with which input, and what to do."""
+"""The exceptions of CrystalBench. A message says what is wrong, with which input, and what to do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class CrystalBenchError(Exception):
-    """Base of every error that CrystalBench raises on purpose; the command line shows it without a traceback."""
+    """Base class of all exceptions of CrystalBench; the command line shows them without a traceback."""
 
 
 class DataError(CrystalBenchError):
-    """A data file, a table or a structure is not what it should be."""
+    """A data file, a table or a structure is missing or invalid."""
 
 
 class ConfigError(CrystalBenchError):
-    """A suite, a task file, a model's parameters or a command-line option is not what it should be."""
+    """A suite, a task file, a hyperparameter or a command-line option is invalid."""
 
 
 class RecordError(CrystalBenchError):
@@ -23,16 +23,23 @@ class RecordError(CrystalBenchError):
 
 
 class SavingError(CrystalBenchError):
-    """A fitted model cannot be saved, or what was saved cannot be loaded."""
+    """A fitted model cannot be saved, or a saved model cannot be loaded."""
 
 
 class UnknownNameError(ConfigError, KeyError):
-    """A name that nothing is registered under; the message offers the nearest known names."""
+    """No object is registered under a name; the message suggests the closest known names.
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    Args:
+        what: what the name stands for, e.g. ``task``.
+        name: the unknown name.
+        known: all known names.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], note: str = "") -> None:
         self.what, self.name, self.known = what, name, sorted(known)
         close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+        hint = f" {note}" if note else hint
         listing = ", ".join(self.known) if self.known else "none"
         super().__init__(f"Unknown {what} {name!r}.{hint} Known: {listing}.")
 

@@ -1,4 +1,4 @@
-"""Finding what is registered: entry points by name, ``package.module:Name``, or ``path/to/file.py:Name``."""
+"""Find plugins: by the name of an entry point, by ``package.module:Name``, or by ``path/to/file.py:Name``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ABOVE_MODELS = frozenset({"cli", "probes", "reports", "runs", "testing"})
 
 @functools.cache
 def registered(group: str) -> dict[str, importlib.metadata.EntryPoint]:
-    """Entry points of a group by name; nothing is imported.
+    """Entry points of a group by name, without importing them.
 
     Raises:
         ConfigError: two packages register the same name.
@@ -36,23 +36,23 @@ def registered(group: str) -> dict[str, importlib.metadata.EntryPoint]:
         if entry.name in found and found[entry.name].value != entry.value:
             raise ConfigError(
                 f"{group}: the name {entry.name!r} is registered twice, for {found[entry.name].value} and "
-                f"{entry.value}; uninstall one of the packages or rename its entry point"
+                f"{entry.value}; uninstall one of the packages, or rename an entry point"
             )
         found[entry.name] = entry
     return found
 
 
 def load(group: str, what: str, name: str) -> Any:
-    """The object under a registered name, or at ``package.module:Name``, or at ``path/to/file.py:Name``.
+    """Load an object by its registered name, by ``package.module:Name``, or by ``path/to/file.py:Name``.
 
     Args:
         group: entry-point group, e.g. ``crystalbench.models``.
-        what: the word for it in messages, e.g. ``model``.
-        name: name or place.
+        what: what the object is, for messages, e.g. ``model``.
+        name: registered name, or location.
 
     Raises:
-        UnknownNameError: nothing is registered under this name.
-        ConfigError: the place cannot be imported, or has no such attribute.
+        UnknownNameError: no object is registered under this name, or the module has no such attribute.
+        ConfigError: the module or the registered object cannot be imported.
     """
     if ":" in name:
         return _load_from_place(what, name)
@@ -212,7 +212,7 @@ def _load_from_place(what: str, place: str) -> Any:
 
 
 def _import(name: str) -> Any:
-    # A user's own package usually lies in the folder where the command is called.
+    # The user's own package is usually in the current folder.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     return importlib.import_module(name)
@@ -228,7 +228,7 @@ def _import_file(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their own module up while it is executed
+    sys.modules[name] = module  # dataclasses look up their module while it is executed
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,6 +1,6 @@
-"""What a task predicts: kinds of target, and the facts of each metric. Imports nothing but errors.
+"""Targets of tasks: their kinds, and the facts about each metric. Imports nothing but errors.
 
-`crystalbench.evaluation.metrics` computes the scores that are declared here.
+`crystalbench.evaluation.metrics` computes the metrics that are declared here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ KINDS = tuple(str(kind) for kind in Kind)
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted.
+    """The property that a task predicts.
 
     Attributes:
-        name: column name of the property.
+        name: name of the property.
         kind: regression, binary or multiclass.
-        unit: unit of a regression target, as written in tables; empty for none.
-        classes: class labels by class number; ``("false", "true")`` for binary targets.
+        unit: unit of a regression target, as written in tables; empty if there is none.
+        classes: class labels by class number, e.g. ``("false", "true")``; empty for regression.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Target:
 
     @property
     def outputs(self) -> int:
-        """Number of outputs of a network: one per class for multiclass targets, otherwise one."""
+        """Number of outputs of a network: one per class for multiclass targets, one for all others."""
         return len(self.classes) if self.kind is Kind.MULTICLASS else 1
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Facts of a metric.
+    """Facts about a metric.
 
     Attributes:
         name: name in records and on the command line.
         label: name in tables and figures.
-        higher_is_better: whether a larger score is better.
+        higher_is_better: whether a higher score is better.
         kinds: kinds of target that it applies to.
-        has_unit: whether it carries the unit of the target.
+        has_unit: whether scores have the unit of the target.
     """
 
     name: str
@@ -81,13 +81,13 @@ METRICS: dict[str, Metric] = {
         Metric("log_loss", "log loss", False, _CLASSES),
     )
 }
-"""Every metric by name, in the order of the tables."""
+"""All metrics by name, in the order of the tables."""
 
 _MAIN = {Kind.REGRESSION: "mae", Kind.BINARY: "rocauc_true", Kind.MULTICLASS: "balanced_accuracy"}
 
 
 def get_metric(name: str) -> Metric:
-    """Look up a metric.
+    """Look up a metric by its name.
 
     Raises:
         UnknownNameError: there is no such metric.
@@ -99,7 +99,7 @@ def get_metric(name: str) -> Metric:
 
 
 def metrics_of(kind: str) -> tuple[Metric, ...]:
-    """The metrics of a kind of target, in the order of the tables.
+    """The metrics that apply to a kind of target, in the order of the tables.
 
     Raises:
         UnknownNameError: there is no such kind.
@@ -109,9 +109,9 @@ def metrics_of(kind: str) -> tuple[Metric, ...]:
 
 
 def main_metric(kind: str) -> Metric:
-    """The metric by which tasks of a kind are ranked unless they name another.
+    """The default main metric of tasks with a kind of target.
 
-    The official classification tasks name Matbench's ``rocauc``.
+    The official classification tasks use Matbench's ``rocauc`` instead.
 
     Raises:
         UnknownNameError: there is no such kind.

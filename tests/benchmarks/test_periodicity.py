@@ -1,4 +1,4 @@
-"""The page on periodicity: its numbers follow from the records, whatever subset of the models has some."""
+"""The page on periodicity: its numbers follow from the records, for any subset of the models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from helpers import record
 from benchmarks import periodicity
 from crystalbench.errors import DataError
 from crystalbench.evaluation.paired import Estimate
+from crystalbench.results.loading import Results
 from crystalbench.results.record import Record, RecordedPredictions, RowCounts
 from crystalbench.results.store import RecordStore
 
@@ -60,7 +61,7 @@ def rows_of(text: str, start: str) -> list[list[str]]:
 
 
 def test_every_number_of_the_page_follows_from_the_records(records: list[Record]) -> None:
-    text = periodicity.page(records)
+    text = periodicity.page(Results(records))
     assert "6 test rows, of 2 to 10 atoms (5.0 on average)" in text
     per_cell = f"{40 * (1 / COUNTS).mean():.3f}".rstrip("0")
     assert rows_of(text, "| `cgcnn` ") == [["`cgcnn`", "40.00", per_cell.ljust(5, "0"), "5.000", "1.000", "1"]]
@@ -88,8 +89,8 @@ def test_every_number_of_the_page_follows_from_the_records(records: list[Record]
     assert "gong_cv_per_cell: no records" not in text
 
 
-def test_models_without_records_are_named_and_the_rest_is_shown(records: list[Record]) -> None:
-    text = periodicity.page([r for r in records if r.label in ("cgcnn", "dummy")])
+def test_models_without_records_are_listed_as_missing(records: list[Record]) -> None:
+    text = periodicity.page(Results([r for r in records if r.label in ("cgcnn", "dummy")]))
     assert "gong_cv_per_cell: no records of cgcnn_sum, hybrid, cgcnn_atom_count" in text
     cells = {row[0].split(":")[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 4}
     assert cells["`hybrid`"] == ["–", "–", "–"]
@@ -99,8 +100,8 @@ def test_models_without_records_are_named_and_the_rest_is_shown(records: list[Re
 
 
 @pytest.mark.parametrize("task", [CELL, ATOM])
-def test_one_of_the_two_tasks_is_enough(records: list[Record], task: str) -> None:
-    text = periodicity.page([r for r in records if r.spec.task == task])
+def test_one_task_is_enough(records: list[Record], task: str) -> None:
+    text = periodicity.page(Results([r for r in records if r.spec.task == task]))
     other = ATOM if task == CELL else CELL
     assert f"{other}: no records" in text
     assert "atoms (" not in text.partition("6 test rows")[2].splitlines()[0]
@@ -108,15 +109,15 @@ def test_one_of_the_two_tasks_is_enough(records: list[Record], task: str) -> Non
     assert row[1:5] == (["40.00", "–", "–", "–"] if task == CELL else ["–", "–", "–", "1.000"])
 
 
-def test_a_hybrid_that_reduces_nothing_has_nothing_to_share(records: list[Record]) -> None:
+def test_there_are_no_shares_without_a_reduction(records: list[Record]) -> None:
     kept = [r for r in records if r.label != "hybrid"]
-    text = periodicity.page([*kept, made(CELL, "hybrid", 44 * np.ones(6))])
+    text = periodicity.page(Results([*kept, made(CELL, "hybrid", 44 * np.ones(6))]))
     cells = {row[0].split(":")[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 4}
     assert cells["`hybrid`"] == ["44.00", "-10.0 % (-10.0 to -10.0)", "–"]
     assert cells["`cgcnn_sum`"] == ["10.00", "75.0 % (75.0 to 75.0)", "–"]
 
 
-def test_an_estimate_without_bounds_says_so() -> None:
+def test_an_undefined_interval_is_marked() -> None:
     assert periodicity._percent(Estimate(0.5, math.nan, math.nan)) == "50.0 % (no interval)"
     assert periodicity._percent(Estimate(0.5, 0.4, 0.61)) == "50.0 % (40.0 to 61.0)"
 
@@ -124,19 +125,19 @@ def test_an_estimate_without_bounds_says_so() -> None:
 def test_tasks_with_different_rows_are_not_joined(records: list[Record]) -> None:
     kept = [r for r in records if r.spec.task == CELL]
     part = kept[0].predictions.model_copy(update={"ids": [f"mp-{i}" for i in range(1, 7)]})
-    text = periodicity.page([*kept, made(ATOM, "cgcnn", np.ones(6)).model_copy(update={"predictions": part})])
+    text = periodicity.page(Results([*kept, made(ATOM, "cgcnn", np.ones(6)).model_copy(update={"predictions": part})]))
     assert "records of different rows, so per cell and per atom are not joined" in text
     assert rows_of(text, "| `cgcnn × atoms`")[0][1] == "–"
 
 
-def test_targets_that_are_not_of_the_same_cells_are_refused(records: list[Record]) -> None:
-    found = periodicity.findings(records, periodicity.PROPERTIES[0])
+def test_targets_of_different_cells_are_refused(records: list[Record]) -> None:
+    found = periodicity.findings(Results(records), periodicity.PROPERTIES[0])
     assert found.counts is not None and found.counts.tolist() == COUNTS.tolist()
     bad = made(ATOM, "cgcnn", np.ones(6))
     targets = [*bad.predictions.targets[:3], 7.0, *bad.predictions.targets[4:]]
     bad = bad.model_copy(update={"predictions": bad.predictions.model_copy(update={"targets": targets})})
-    with pytest.raises(DataError, match=r"mp-3: its target per cell, 46, is no multiple of that per atom, 7"):
-        periodicity.page([made(CELL, "cgcnn", np.ones(6)), bad])
+    with pytest.raises(DataError, match=r"mp-3: its target per cell, 46, is not a multiple of its target per atom, 7"):
+        periodicity.page(Results([made(CELL, "cgcnn", np.ones(6)), bad]))
 
 
 def test_the_command(records: list[Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +147,7 @@ def test_the_command(records: list[Record], tmp_path: Path, capsys: pytest.Captu
     paths = [store.write(r) for r in records]
     assert periodicity.main(["--results", str(tmp_path)]) == 0
     page = (tmp_path / "periodicity.md").read_text(encoding="utf-8")
-    assert page == periodicity.page(records)
+    assert page == periodicity.page(Results(records))
     assert periodicity.main(["--results", str(tmp_path)]) == 0
     assert (tmp_path / "periodicity.md").read_text(encoding="utf-8") == page
     paths[-1].write_text("{}", encoding="utf-8")

@@ -27,7 +27,7 @@ HEADER = "name,ours,peer,unit,ratio,against,machine"
 
 
 def _fake(name: str, ours: list[float], peer: list[float], calls: list[str], more_is_better: bool = False) -> Row:
-    """A row whose measurements are these numbers, one after another."""
+    """A row whose measurements return these numbers in turn."""
 
     @contextmanager
     def prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
@@ -58,7 +58,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command.machine, "prepare_threads", lambda threads, flush: None)
 
 
-def test_sides_alternate_and_the_first_of_each_does_not_count() -> None:
+def test_sides_alternate_and_the_first_measurement_is_discarded() -> None:
     calls: list[str] = []
     row = _fake("fake", [100, 3, 1, 2], [500, 8, 6, 4], calls)
     result = measure(row, Settings(), 3, "here")
@@ -66,13 +66,13 @@ def test_sides_alternate_and_the_first_of_each_does_not_count() -> None:
     assert result == Result("fake", 2, 6, "s", 3, "a fake, against another", "here")
 
 
-def test_the_ratio_says_how_many_times_faster_whatever_the_unit() -> None:
+def test_the_ratio_is_a_speedup_for_costs_and_throughputs() -> None:
     cost = measure(_fake("cost", [0, 2], [0, 10], []), Settings(), 1, "")
     throughput = measure(_fake("throughput", [0, 10], [0, 2], [], more_is_better=True), Settings(), 1, "")
     assert cost.ratio == throughput.ratio == 5
 
 
-def test_a_new_line_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_new_line_replaces_the_old_one(tmp_path: Path) -> None:
     order = ["a", "b", "c"]
     table.update(tmp_path, [_result("c"), _result("a"), _result("gone")], order)
     results = table.update(tmp_path, [_result("b"), _result("a", ours=0.5)], order)
@@ -83,7 +83,7 @@ def test_a_new_line_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["speed.csv"]
 
 
-def test_the_old_table_stays_if_the_new_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_unchanged_if_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table.update(tmp_path, [_result("a")], ["a"])
     before = (tmp_path / "speed.csv").read_bytes()
 
@@ -106,7 +106,7 @@ def test_the_old_table_stays_if_the_new_one_cannot_be_written(tmp_path: Path, mo
         (HEADER + "\na\n", "2"),
     ],
 )
-def test_another_file_is_not_overwritten(text: str, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_not_overwritten(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "speed.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         table.update(tmp_path, [_result("a")], ["a"])
@@ -121,7 +121,7 @@ def test_numbers_are_written_without_exponent(number: float, text: str, tmp_path
     assert (tmp_path / "speed.csv").read_text().splitlines()[1].startswith(f"a,{text},2,s,")
 
 
-def test_rows_have_unique_names_and_one_line_of_explanation() -> None:
+def test_rows_have_unique_names_and_a_line_about_both_sides() -> None:
     assert {"load_phonons_again", "graphs_phonons", "cgcnn_training_phonons"} <= set(ROWS)
     for row in ROWS.values():
         assert "\n" not in row.against
@@ -130,7 +130,7 @@ def test_rows_have_unique_names_and_one_line_of_explanation() -> None:
         by_name([*ROWS.values(), ROWS["graphs_phonons"]])
 
 
-def test_rows_are_chosen_by_name_or_pattern() -> None:
+def test_rows_are_selected_by_name_or_pattern() -> None:
     assert chosen([]) == list(ROWS.values())
     assert [row.name for row in chosen(["graphs_phonons", "load_phonons_*"])] == [
         "load_phonons_first",
@@ -141,7 +141,7 @@ def test_rows_are_chosen_by_name_or_pattern() -> None:
         chosen(["graph_phonons"])
 
 
-def test_the_command_writes_only_the_rows_named(
+def test_the_command_measures_only_the_selected_rows(
     fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["second", "--results", str(tmp_path), "--repeats", "2"]) == 0
@@ -156,26 +156,26 @@ def test_a_row_without_its_data_does_not_stop_the_others(
 ) -> None:
     @contextmanager
     def without(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
-        raise DataError("name the file with --data mp2018=PATH")
+        raise DataError("give the file with --data mp2018=PATH")
         yield
 
     rows = by_name([Row("first", "s", "a; b", without), _fake("second", [9, 2, 2], [9, 1, 1], [], True)])
     monkeypatch.setattr(command, "chosen", lambda names: chosen(names, rows))
     assert command.main(["--results", str(tmp_path), "--repeats", "2"]) == 0
-    assert "first: not measured: name the file" in capsys.readouterr().err
+    assert "first: not measured: give the file" in capsys.readouterr().err
     assert [r.name for r in table.read_results(tmp_path / "speed.csv")] == ["second"]
     assert "| `second` |" in (tmp_path / "speed.md").read_text()
-    assert command.main(["first", "--results", str(tmp_path)]) == 1  # it was asked for
+    assert command.main(["first", "--results", str(tmp_path)]) == 1  # the row was selected by name
 
 
-def test_files_of_tasks_are_given_by_name(fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Settings] = []
-    monkeypatch.setattr(command, "measure", lambda row, settings, *_: given.append(settings) or _result(row.name))
+def test_data_files_are_given_by_task(fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[Settings] = []
+    monkeypatch.setattr(command, "measure", lambda row, settings, *_: passed.append(settings) or _result(row.name))
     file = tmp_path / "t.parquet"
     file.touch()
     options = ["--data", f"mp2018={file}", "--threads", "2", "--cgcnn", str(tmp_path)]
     assert command.main(["first", "--results", str(tmp_path), *options]) == 0
-    assert given == [Settings(None, 2, {"mp2018": file}, tmp_path)]
+    assert passed == [Settings(None, 2, {"mp2018": file}, tmp_path)]
     assert command.main(["first", "--results", str(tmp_path), "--data", f"mp2019={file}"]) == 1
 
 
@@ -187,7 +187,7 @@ def test_the_command_lists_rows_without_measuring(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_answers_a_wrong_name_with_a_line(
+def test_an_unknown_row_is_an_error_with_a_suggestion(
     fakes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["frist", "--results", str(tmp_path)]) == 1
@@ -201,16 +201,16 @@ def structures() -> list[Structure]:
     return [salt, lone]
 
 
-def test_the_peer_finds_the_distances_that_we_find(structures: list[Structure]) -> None:
+def test_distances_agree_with_the_peer(structures: list[Structure]) -> None:
     ours = CrystalGraph(neighbors=12)(Crystals.from_pymatgen(structures)).values["distances"]
     peer = np.concatenate([peer_graph(structure)[1] for structure in structures])
-    assert check_distances(ours, peer) == len(structures[0])  # the lone atom has no neighbour within 8 Å
+    assert check_distances(ours, peer) == len(structures[0])  # the isolated atom has no neighbour within 8 Å
     with pytest.raises(RuntimeError, match="differ"):
         check_distances(ours + 1e-3, peer)
 
 
 @pytest.mark.parametrize("pattern", [diffraction.plain_pattern, diffraction.vectorised_pattern])
-def test_the_peers_patterns_are_ours(structures: list[Structure], pattern: diffraction.Pattern) -> None:
+def test_patterns_agree_with_the_peer(structures: list[Structure], pattern: diffraction.Pattern) -> None:
     ours = cube_intensities(Crystals.from_pymatgen(structures), 3)
     peer = np.stack([pattern(structure) for structure in structures])
     assert peer.shape == (2, 343)
@@ -219,7 +219,7 @@ def test_the_peers_patterns_are_ours(structures: list[Structure], pattern: diffr
         diffraction.check_same_cells(ours + 1e-6 * ours.max(axis=1, keepdims=True), peer)
 
 
-def test_cells_found_in_two_ways_have_the_same_patterns(structures: list[Structure]) -> None:
+def test_cells_of_two_searches_have_the_same_patterns(structures: list[Structure]) -> None:
     found = standard_cells(Crystals.from_pymatgen(structures))
     peer = Crystals.from_pymatgen([diffraction._primitive(structure) for structure in structures])
     assert diffraction.check_found_cells(found, peer) == 1
@@ -229,7 +229,7 @@ def test_cells_found_in_two_ways_have_the_same_patterns(structures: list[Structu
         diffraction.check_found_cells(changed(found, numbers=np.array([*found.numbers[:-1], 36], np.uint8)), peer)
 
 
-def test_the_peers_descriptors_are_ours(structures: list[Structure]) -> None:
+def test_descriptors_agree_with_the_peer(structures: list[Structure]) -> None:
     salt = structures[0].get_primitive_structure()
     bank = DescriptorBank("gong28")
     ours = bank(Crystals.from_pymatgen([salt])).values["descriptors"]
@@ -240,9 +240,9 @@ def test_the_peers_descriptors_are_ours(structures: list[Structure]) -> None:
         descriptors.check_descriptors(bank.labels, ours, [{**peer, "density": peer["density"] + 1e-3}])
 
 
-def test_the_state_of_subnormals_is_checked() -> None:
+def test_threads_are_prepared_and_described() -> None:
     before = torch.get_num_threads()
-    with flushed_subnormals():  # sets the mode back for the tests that follow
+    with flushed_subnormals():  # restores the flag for other tests
         command.machine.prepare_threads(1, flush=True)
     torch.set_num_threads(before)
     assert "torch" in command.machine.describe(1)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import random_crystals
+from helpers import ROOT, random_crystals
 
 from benchmarks.speed import page, scale, scale_table, table
 from benchmarks.speed.graphs import evenly
@@ -24,7 +25,7 @@ def _size(crystals: int, ms: float, peak: float = 900.0) -> Size:
     return Size(crystals, 20 * crystals, 0.0, 0.25 * ms * crystals / 1000, 0.75 * ms * crystals / 1000, peak, 2, "here")
 
 
-def test_the_page_says_which_targets_are_met(tmp_path: Path) -> None:
+def test_the_page_shows_which_targets_are_met(tmp_path: Path) -> None:
     rows = {row.name: row for row in (_row("fast", 5), _row("slow", 5), _row("any"), _row("absent", 3))}
     results = [
         Result(name, 1, ratio, "s", ratio, "this; that", "here") for name, ratio in zip(rows, (5, 4.9, 2), strict=False)
@@ -40,6 +41,13 @@ def test_the_page_says_which_targets_are_met(tmp_path: Path) -> None:
     assert "Scale" not in text
 
 
+def test_the_committed_page_is_made_from_the_committed_tables(tmp_path: Path) -> None:
+    for name in ("speed.csv", "scale.csv"):
+        shutil.copyfile(ROOT / "results" / name, tmp_path / name)
+    page.write_page(tmp_path, ROWS)
+    assert (tmp_path / "speed.md").read_text() == (ROOT / "results" / "speed.md").read_text()
+
+
 def test_rows_have_targets() -> None:
     assert {name: row.target for name, row in ROWS.items() if row.target is not None} == {
         "load_mp2018_again": 300,
@@ -53,7 +61,7 @@ def test_rows_have_targets() -> None:
     }
 
 
-def test_sizes_survive_their_file_and_stand_on_the_page(tmp_path: Path) -> None:
+def test_sizes_are_read_from_their_file_and_shown_on_the_page(tmp_path: Path) -> None:
     sizes = [_size(1000, 2.0), _size(10_000, 2.2)]
     scale_table.write_sizes(tmp_path / "scale.csv", sizes)
     assert scale_table.read_sizes(tmp_path / "scale.csv") == sizes
@@ -63,7 +71,7 @@ def test_sizes_survive_their_file_and_stand_on_the_page(tmp_path: Path) -> None:
     assert "flat to within 20%: yes. 10,000 crystals in under 8 GB: yes." in text
 
 
-def test_growing_cost_and_memory_are_said() -> None:
+def test_the_page_shows_growing_cost_and_memory() -> None:
     text = scale_table.text_of([_size(1000, 2.0), _size(130_000, 2.5, peak=8100)])
     assert "flat to within 20%: no. 130,000 crystals in under 8 GB: no." in text
 
@@ -71,13 +79,13 @@ def test_growing_cost_and_memory_are_said() -> None:
 @pytest.mark.parametrize(
     ("text", "message"), [("a,b\n", "first line"), (",".join(scale_table.HEADER) + "\n1,2\n", "line 2")]
 )
-def test_another_file_is_no_table_of_sizes(text: str, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_of_sizes_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "scale.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         scale_table.read_sizes(tmp_path / "scale.csv")
 
 
-def test_a_sample_spread_evenly_has_the_mean_size_of_all() -> None:
+def test_an_even_sample_has_the_mean_number_of_atoms() -> None:
     crystals = random_crystals(0, 100, most_atoms=20)
     sample = evenly(crystals, 20)
     assert len(set(sample.ids)) == 20
@@ -85,21 +93,21 @@ def test_a_sample_spread_evenly_has_the_mean_size_of_all() -> None:
     assert set(evenly(crystals, 100).ids) == set(crystals.ids)
 
 
-def test_replicated_crystals_are_all_different_and_keep_their_atoms() -> None:
+def test_copies_of_crystals_differ_and_keep_their_atoms() -> None:
     crystals = random_crystals(0, 7, most_atoms=4)
     many = scale.replicated(crystals, 17)
     assert len(many) == len(set(many.ids)) == 17
     assert len(np.unique(many.volumes.round(6))) == 17
     assert np.isin(crystals.volumes.round(6), many.volumes.round(6)).all()
     assert abs(many.volumes.mean() / crystals.volumes.mean() - 1) < 0.1
-    whole = scale.replicated(crystals, 14)
-    assert sorted(whole.atom_counts) == sorted([*crystals.atom_counts] * 2)
+    multiple = scale.replicated(crystals, 14)
+    assert sorted(multiple.atom_counts) == sorted([*crystals.atom_counts] * 2)
 
 
 def test_a_size_is_measured(tmp_path: Path) -> None:
     scale.replicated(random_crystals(0, 12, most_atoms=3), 30).save(tmp_path / "crystals")
     before = torch.get_num_threads()
-    with flushed_subnormals():  # sets the mode back for the tests that follow
+    with flushed_subnormals():  # restores the flag for other tests
         size = scale.measure_size(tmp_path / "crystals", threads=1)
     torch.set_num_threads(before)
     assert size.crystals == 30

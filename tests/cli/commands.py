@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.app import app
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 
@@ -15,7 +15,7 @@ ENERGY = "demo_formation_energy"
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def small(*arguments: object) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from commands import ENERGY, call, failed, only_record, small
 from helpers import ROOT, wait_for, write_toy_suite, write_toys
 
-from crystalbench.cli import app as cli
+from crystalbench.cli.options import parameters
 from crystalbench.errors import ConfigError
 from crystalbench.models import load_model
 from crystalbench.models.forests.magpie_forest import MagpieForest
@@ -35,7 +35,7 @@ def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
 
 
 def test_a_record_tells_the_command_that_repeats_it() -> None:
-    first = small("--model", "magpie_forest", "--set", "trees=4", "--set", "algorithm=random_forest", "--seed", 3)
+    first = small("--model", "descriptor_forest", "--set", "trees=4", "--set", "bank=gong28", "--seed", 3)
     assert first.exit_code == 0, first.output
     record = only_record()
     words = shlex.split(record.command)
@@ -94,7 +94,7 @@ def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> N
         'tasks = ["../tasks/alloys_one.toml", "../tasks/alloys_two.toml"]\nmodels = ["dummy"]\nresults = "results"\n'
     )
     suite = ["run", "--suite", "suites/alloys.toml", "--threads", 1]
-    failed(call(*suite), "alloys_one: its data is not at hand", "name the table with --data alloys_one=PATH")
+    failed(call(*suite), "alloys_one: there is no table", "name the table with --data alloys_one=PATH")
     failed(call(*suite, "--data", "alloy_one=data/alloys.csv"), "Did you mean 'alloys_one'")
     result = call(*suite, "--task", "alloys_two", "--data", "alloys_two=data/alloys.csv", "--fold", 0)
     assert result.exit_code == 0, result.output
@@ -179,7 +179,7 @@ def test_a_view_in_a_file_needs_no_registration() -> None:
     ],
 )
 def test_values_of_set(given: str, value: object) -> None:
-    (found,) = cli._parameters([given]).values()
+    (found,) = parameters([given]).values()
     assert found == value
     assert type(found) is type(value)
 
@@ -187,7 +187,7 @@ def test_values_of_set(given: str, value: object) -> None:
 def test_set_needs_a_name_and_a_value() -> None:
     for text in ("epochs", "=3", ""):
         with pytest.raises(ConfigError, match="write it as name=value"):
-            cli._parameters([text])
+            parameters([text])
     failed(small("--model", "dummy", "--set", "epochs"), "--set 'epochs': write it as name=value")
 
 
@@ -212,7 +212,7 @@ def test_the_main_job_as_a_program(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from crystalbench.cli import main; main()", "list"]
+    command = [sys.executable, "-m", "crystalbench", "list"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -27,11 +27,11 @@ def test_the_lists_are_complete(arguments: list[str]) -> None:
 
 
 def test_the_version() -> None:
-    assert call("version").output.strip() == __version__ == importlib.metadata.version("crystalbench")
+    assert call("--version").output.strip() == __version__ == importlib.metadata.version("crystalbench")
 
 
 def test_help_explains_every_option() -> None:
-    for command in ("run", "report", "list", "version"):
+    for command in ("run", "report", "list", "studies", "fit", "predict"):
         assert call(command, "--help").exit_code == 0
     for option in ("--suite", "--task", "--model", "--fold", "--set", "--data-dir", "--results", "--offline"):
         assert option in call("run", "--help").output
@@ -47,7 +47,7 @@ def test_help_tells_the_defaults() -> None:
 @pytest.mark.parametrize("width", [80, 100])
 def test_help_is_set_to_the_width_of_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    for command in ("run", "tune"):
+    for command in ("run", "studies"):
         lines = call(command, "--help").output.splitlines()
         assert "``" not in "\n".join(lines)
         assert "…" not in "\n".join(lines)
@@ -122,13 +122,13 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     repeated = only_record("again")
     assert (repeated.spec, repeated.predictions) == (found[True].spec, found[True].predictions)
 
-    shown = call("tune", "--results", "results")
+    shown = call("studies", "--results", "results")
     assert shown.exit_code == 0, shown.output
     assert f"{ENERGY} · magpie_forest · fold 0: 5 of 5 trials" in shown.output
-    assert "as asked" in shown.output or found[True].tuned.trial == 0
+    assert "initial" in shown.output or found[True].tuned.trial == 0
     pages = Path("results/studies/pages")
     assert not pages.exists()
-    shown = call("tune", "--show", "--results", "results", "--task", ENERGY, "--model", "magpie_forest", "--fold", 0)
+    shown = call("studies", "--show", "--results", "results", "--task", ENERGY, "--model", "magpie_forest", "--fold", 0)
     assert "written: 1 page and 1 suite in results/studies/pages\n" in shown.output
     suite = pages / f"{found[True].tuned.study}.toml"
     won = call("run", "--suite", suite, "--limit", 60, "--fold", 0, "--results", "won", "--threads", 1)
@@ -137,7 +137,10 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
 
 
 def test_studies_that_are_not_there_are_told() -> None:
-    failed(call("tune", "--results", "nowhere"), "nowhere/studies: there are no studies; call run --tune first")
+    failed(
+        call("studies", "--results", "nowhere"),
+        "nowhere/studies: there are no studies; tune first (crystalbench run --tune)",
+    )
 
 
 def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_told(tmp_path: Path) -> None:
@@ -155,13 +158,14 @@ def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_t
     assert result.exit_code == 0, result.output
     assert "tuned with 1 trial in" in result.output
     for given in ("m/plain.py:Plain", "plain.py:Plain", "Plain"):
-        shown = call("tune", "--model", given)
+        shown = call("studies", "--model", given)
         assert shown.exit_code == 0, shown.output
         assert f"{ENERGY} · Plain · fold 0: 1 of 1 trials" in shown.output
     failed(
-        call("tune", "--model", "nope"), "Unknown model of the studies in results/studies 'nope'. Known: Plain, plain"
+        call("studies", "--model", "nope"),
+        "Unknown model of the studies in results/studies 'nope'. Known: Plain, plain",
     )
-    failed(call("tune", "--fold", 77, "--show"), "there is no study of fold 77; there are studies of fold 0\n")
+    failed(call("studies", "--fold", 77, "--show"), "there is no study of fold 77; there are studies of fold 0\n")
     assert not Path("results/studies/pages").exists()
 
 
@@ -169,7 +173,7 @@ def test_a_damaged_study_is_named(tmp_path: Path) -> None:
     small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
     (file,) = Path("results/studies").glob("*/*/*.json")
     file.write_text("{}")
-    failed(call("tune", "--results", "results"), "left out", "is not a complete study")
+    failed(call("studies", "--results", "results"), "left out", "is not a complete study")
 
 
 def test_a_storage_that_cannot_be_used_is_told_before_any_work() -> None:

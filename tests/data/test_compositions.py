@@ -46,9 +46,14 @@ def test_formulas(formula: str, expected: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("formula", ["", "  ", "Na(Cl", "Qq2", "X", "H0", None, 5, "1.5"])
-def test_what_is_no_formula_is_refused_with_its_id(formula: object) -> None:
+def test_text_that_is_not_a_formula_is_refused_with_its_id(formula: object) -> None:
     with pytest.raises(DataError, match=r"second: .*is not a chemical formula"):
         Compositions.from_formulas(["NaCl", formula], ["first", "second"])  # type: ignore[list-item]
+
+
+def test_all_bad_formulas_are_listed() -> None:
+    with pytest.raises(DataError, match=r"^b: 'Qq' is not a chemical formula .*\(also d\)$"):
+        Compositions.from_formulas(["NaCl", "Qq", "KCl", "Na("], list("abcd"))
 
 
 def test_slicing() -> None:
@@ -63,21 +68,21 @@ def test_slicing() -> None:
         compositions[4]
 
 
-def test_the_digest_is_of_the_content_only() -> None:
+def test_the_digest_depends_on_the_content_only() -> None:
     compositions = Compositions.from_formulas(["NaCl", "KCl"], ["a", "b"])
     assert compositions.digest == Compositions.from_formulas(["ClNa", "K1Cl1"], ["c", "d"]).digest
     assert compositions.digest != Compositions.from_formulas(["NaCl", "K2Cl2"]).digest
     assert compositions.digest != Compositions.from_formulas(["KCl", "NaCl"]).digest
 
 
-def test_arrays_and_back() -> None:
+def test_arrays_round_trip() -> None:
     compositions = Compositions.from_formulas(["NaCl", "Fe2O3"], ["a", "b"])
     again = Compositions.from_arrays(compositions.to_arrays())
     assert again.digest == compositions.digest
     assert again.ids.tolist() == ["a", "b"]
 
 
-def test_as_many_ids_as_formulas() -> None:
+def test_the_number_of_ids_must_match() -> None:
     assert Compositions.from_formulas(["NaCl", "KCl"]).ids.tolist() == ["0", "1"]
     with pytest.raises(DataError, match="1 ids for 2 rows"):
         Compositions.from_formulas(["NaCl", "KCl"], ["a"])

@@ -34,7 +34,7 @@ def same(one: Structure, other: Structure) -> bool:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
-def test_pymatgen_and_back_is_exact(seed: int, n: int) -> None:
+def test_the_pymatgen_round_trip_is_exact(seed: int, n: int) -> None:
     structures = random_structures(seed, n)
     crystals = Crystals.from_pymatgen(structures)
     assert all(same(a, b) for a, b in zip(structures, crystals.to_pymatgen(), strict=True))
@@ -82,7 +82,7 @@ def test_wrapping_keeps_the_crystal() -> None:
     assert tiny.frac_coords.tolist() == [[0.0, 0.0, 0.0]]
 
 
-def test_the_digest_is_of_the_content_only() -> None:
+def test_the_digest_depends_on_the_content_only() -> None:
     structures = random_structures(2, 4)
     crystals = Crystals.from_pymatgen(structures)
     assert Crystals.from_pymatgen(structures, list("abcd")).digest == crystals.digest
@@ -122,7 +122,7 @@ def test_a_disordered_site_is_refused_with_id_and_site(species: dict[str, float]
         Crystals.from_dicts([good.as_dict(), bad.as_dict()])
 
 
-def test_oxidation_states_are_left_out() -> None:
+def test_oxidation_states_are_discarded() -> None:
     salt = Structure(Lattice.cubic(4), ["Na+", "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     assert Crystals.from_pymatgen([salt]).numbers.tolist() == [11, 17]
     assert Crystals.from_dicts([salt.as_dict()]).numbers.tolist() == [11, 17]
@@ -160,7 +160,7 @@ def test_cells_of_one_atom_and_of_many(atoms: int) -> None:
         ({"lattices": [np.eye(3), np.full((3, 3), np.nan)]}, "b: has a lattice that is not finite"),
         ({"lattices": [np.eye(3), np.zeros((3, 3))]}, "b: has a cell without volume"),
         ({"coords": [[0, 0, 0], [0, np.inf, 0]]}, "b: has a coordinate that is not finite"),
-        ({"coords": [[0, 0, 0]]}, "as many lattices, coordinates and atomic numbers"),
+        ({"coords": [[0, 0, 0]]}, "need 2 lattices, 2 coordinates and 2 atomic numbers; got 2, 1 and 2"),
         ({"ids": ["a"]}, "1 ids for 2 rows"),
     ],
 )
@@ -178,13 +178,13 @@ def test_flat_arrays_with_mistakes_are_refused(change: dict[str, object], messag
 
 
 @pytest.mark.parametrize("entry", [{}, {"lattice": {"matrix": np.eye(3).tolist()}}, "text", None, 5])
-def test_what_is_no_structure_is_refused(entry: object) -> None:
+def test_an_object_that_is_not_a_structure_is_refused(entry: object) -> None:
     with pytest.raises(DataError, match="x: is not a pymatgen structure"):
         Crystals.from_dicts([entry], ["x"])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("symbol", ["X", "Qq", "Vac"])
-def test_what_is_no_element_is_refused(symbol: str) -> None:
+def test_an_unknown_element_is_refused(symbol: str) -> None:
     entry = random_structures(7, 1)[0].as_dict()
     entry["sites"][0]["species"] = [{"element": symbol, "occu": 1}]
     with pytest.raises(DataError, match=f"x: site 0 holds '{symbol}', which is not an element"):
@@ -198,7 +198,7 @@ def test_compositions_of_the_cells() -> None:
         assert cells.amounts_of(i) == structure.composition.get_el_amt_dict()
 
 
-def test_a_whole_large_data_set_needs_little_memory() -> None:
+def test_a_large_data_set_needs_little_memory() -> None:
     n, atoms = 130_000, 30
     crystals = Crystals.from_flat(
         np.broadcast_to(5 * np.eye(3), (n, 3, 3)),

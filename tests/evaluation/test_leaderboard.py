@@ -5,11 +5,14 @@ import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import record, tuned_record
 
-from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboards
+from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboard, leaderboards
 from crystalbench.evaluation.published import published
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts, Timings
 from crystalbench.results.spec import ProtocolSpec
 
@@ -21,8 +24,12 @@ def folds(*maes: float | None, task: str = MINE, **changes: Any) -> list[Record]
     return [record(mae, task=task, fold=fold, **changes) for fold, mae in enumerate(maes)]
 
 
+def boards_of(records: list[Record]) -> list[Board]:
+    return leaderboards(scores_frame(records))
+
+
 def only(records: list[Record]) -> Board:
-    (board,) = leaderboards(records)
+    (board,) = boards_of(records)
     return board
 
 
@@ -105,27 +112,27 @@ def test_published_entries_stand_between_ours() -> None:
     assert (first.fit_seconds, first.parameters, first.folds) == (None, None, 5)
 
 
-def test_a_part_of_the_rows_has_a_board_of_its_own_without_rank_among_published_ones() -> None:
+def test_partial_rows_have_a_separate_board_without_ranks_for_published_entries() -> None:
     whole = folds(1e4, task="matbench_phonons")
     part = folds(1e5, task="matbench_phonons", rows=partial(60), data="p" * 64)
-    boards = leaderboards([*part, *whole])
+    boards = boards_of([*part, *whole])
     assert [(b.rows, b.is_partial) for b in boards] == [(1265, False), (60, True)]
     assert [e.source for e in boards[1].entries[:2]] == [OURS, PUBLISHED]  # ours first, although it is the worst
     assert boards[0].entries[-1].source == OURS
     assert [len(ours(b)) for b in boards] == [1, 1]
 
 
-def test_other_rows_of_the_same_number_are_another_board() -> None:
-    boards = leaderboards([*folds(1.0, data="a" * 64), *folds(1.0, data="b" * 64)])
+def test_different_rows_of_the_same_number_have_a_separate_board() -> None:
+    boards = boards_of([*folds(1.0, data="a" * 64), *folds(1.0, data="b" * 64)])
     assert len(boards) == 2
 
 
-def test_tasks_come_by_name() -> None:
-    assert [b.task for b in leaderboards([*folds(1.0, task="b"), *folds(1.0, task="a")])] == ["a", "b"]
-    assert leaderboards([]) == []
+def test_boards_are_sorted_by_task() -> None:
+    assert [b.task for b in boards_of([*folds(1.0, task="b"), *folds(1.0, task="a")])] == ["a", "b"]
+    assert boards_of([]) == []
 
 
-def test_one_label_with_different_settings_is_told_apart() -> None:
+def test_configurations_with_the_same_label_get_distinct_names() -> None:
     records = [
         *folds(1.0, 1.0, parameters={"width": 64, "layers": 3}),
         *folds(2.0, 2.0, parameters={"width": 64, "layers": 2}),
@@ -138,7 +145,7 @@ def test_one_label_with_different_settings_is_told_apart() -> None:
     assert names[3] == "dummy (inner_folds=7, width=64, layers=3)"
 
 
-def test_versions_and_models_of_one_label_are_told_apart() -> None:
+def test_versions_and_models_with_the_same_label_get_distinct_names() -> None:
     records = [
         *folds(1.0, model="a.py:Net"),
         *folds(2.0, model="b.py:Net"),
@@ -152,7 +159,7 @@ def test_versions_and_models_of_one_label_are_told_apart() -> None:
     ]
 
 
-def test_every_line_has_a_name_of_its_own() -> None:
+def test_every_entry_has_a_unique_name() -> None:
     # A model in a file was edited, and run with two widths: width alone does not tell the first two apart.
     records = [
         *folds(1.0, model_code="1" * 64, parameters={"width": 1}),
@@ -164,7 +171,7 @@ def test_every_line_has_a_name_of_its_own() -> None:
     assert len(set(names)) == 4
 
 
-def test_views_and_tuning_have_lines_of_their_own_under_one_name() -> None:
+def test_views_and_tuned_runs_are_separate_entries_with_the_same_name() -> None:
     records = [
         *folds(1.0),
         *folds(2.0, view="no_chemistry"),
@@ -181,15 +188,17 @@ def test_the_board_does_not_depend_on_the_order_of_the_records() -> None:
         *folds(1.5, parameters={"width": 1}),
         *folds(9.0, rows=partial(60), data="p" * 64),
     ]
-    expected = leaderboards(records)
+    expected = boards_of(records)
     rng = np.random.default_rng(0)
     for _ in range(5):
-        assert leaderboards([records[i] for i in rng.permutation(len(records))]) == expected
+        assert boards_of([records[i] for i in rng.permutation(len(records))]) == expected
 
 
-def test_leaderboards_and_reports_do_without_torch() -> None:
+def test_evaluation_and_reports_do_not_import_torch() -> None:
     program = (
-        "import sys, crystalbench.evaluation.leaderboard, crystalbench.reports.files, crystalbench.reports.screen\n"
+        "import sys, crystalbench.evaluation.comparison, crystalbench.evaluation.leaderboard\n"
+        "import crystalbench.evaluation.paired, crystalbench.results.loading\n"
+        "import crystalbench.reports.files, crystalbench.reports.plots, crystalbench.reports.screen\n"
         "print([name for name in ('torch', 'lightgbm', 'matminer.featurizers') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
@@ -199,11 +208,11 @@ def test_leaderboards_and_reports_do_without_torch() -> None:
 # ---------------------------------------------------------------------- tuned runs
 
 
-def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
+def test_tuned_runs_are_compared_with_the_same_runs_without_tuning() -> None:
     default = [record(float(f), fold=f, seed=s) for f in (0, 1, 2) for s in (0, 1)]
     others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="no_chemistry")]
     tuned = [tuned_record(f + 0.5 * s, fold=f, seed=s) for f in (1, 2, 3) for s in (0, 1)]
-    (board,) = leaderboards([*default, *others, *tuned])
+    (board,) = boards_of([*default, *others, *tuned])
     (entry,) = [e for e in board.entries if e.protocol == "tuned"]
     assert entry.gain["mae"].folds == {1: 0.25, 2: 0.25}
     assert (entry.gain["mae"].mean, entry.gain["mae"].std) == (0.25, 0.0)
@@ -212,14 +221,44 @@ def test_tuned_is_held_against_the_same_run_without_tuning() -> None:
     assert all(e.gain == {} for e in board.entries if e.protocol == "default")
 
 
-def test_folds_on_which_the_default_was_kept_are_known() -> None:
+def test_folds_on_which_tuning_kept_the_default_are_listed() -> None:
     tuned = [tuned_record(1.0, fold=f, best=0 if f in (0, 2) else 5) for f in range(3)]
-    (board,) = leaderboards([*(record(fold=f) for f in range(3)), *tuned])
+    (board,) = boards_of([*(record(fold=f) for f in range(3)), *tuned])
     by_protocol = {e.protocol: e.kept for e in board.entries if e.source == "ours"}
     assert by_protocol == {"default": frozenset(), "tuned": {0, 2}}
 
 
-def test_searches_of_different_budgets_are_different_entries() -> None:
-    (board,) = leaderboards([record(), tuned_record(trials=10), tuned_record(trials=20)])
+def test_different_tuning_budgets_are_different_entries() -> None:
+    (board,) = boards_of([record(), tuned_record(trials=10), tuned_record(trials=20)])
     names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}
     assert names == {("dummy", "default"), ("dummy (tuning_trials=10)", "tuned"), ("dummy (tuning_trials=20)", "tuned")}
+
+
+# ---------------------------------------------------------------------- frames
+
+
+def test_a_leaderboard_is_a_frame_with_a_row_per_entry_and_metric() -> None:
+    records = [*folds(1.0, 2.0, n_parameters=None), *(tuned_record(f + 0.5, fold=f, task=MINE, best=0) for f in (0, 1))]
+    frame = leaderboard(scores_frame([*records, *folds(1.0, task="other")]), MINE)
+    assert set(frame["task"]) == {MINE}
+    errors = frame[frame["metric"] == "mae"].set_index("protocol")
+    assert errors["mean"].to_dict() == {"tuned": 1.0, "default": 1.5}
+    assert errors.loc["tuned", "tuned_minus_default"] == -0.5
+    assert errors.loc["tuned", "tuned_minus_default_by_fold"] == {0: -0.5, 1: -0.5}
+    assert errors.loc["tuned", ["trials", "default_kept_on_folds"]].tolist() == [40, (0, 1)]
+    assert errors.loc["default", ["trials", "parameters", "tuned_minus_default"]].isna().all()
+    assert len(leaderboard(scores_frame([*records, *folds(1.0, task="other")]))) == len(frame) + 4
+    assert leaderboard(scores_frame([])).empty
+
+
+def test_a_frame_without_a_column_and_an_unknown_task_are_refused() -> None:
+    scores = scores_frame(folds(1.0))
+    with pytest.raises(DataError, match="the scores frame has no column view, fold; pass the frame `scores`"):
+        leaderboards(scores.drop(columns=["view", "fold"]))
+    with pytest.raises(UnknownNameError, match="Did you mean 'my_task'"):
+        leaderboard(scores, "my_tusk")
+
+
+def test_a_run_that_occurs_twice_counts_once() -> None:
+    scores = scores_frame(folds(1.0, 2.0))
+    assert leaderboards(pd.concat([scores, scores[:4], scores])) == leaderboards(scores)

@@ -1,12 +1,12 @@
-"""Golden numbers: what every model predicts and every representation gives on small embedded data.
+"""Golden numbers: predictions of every model and arrays of every representation on small embedded data.
 
-The numbers are pinned in ``models.json`` and ``representations.json``, with the version of each class. A change of
-numbers without a raised version fails ``test_golden.py``. After a version was raised, pin the new numbers with::
+The numbers are pinned in ``models.json`` and ``representations.json``, with the version of each class. If numbers
+change without a new version, ``test_golden.py`` fails. After increasing a version, pin the new numbers with::
 
     python tests/golden/golden.py pin
 
-which keeps the numbers of a class whose version is still the pinned one. ``python tests/golden/golden.py
-digest`` prints a hash of the exact bytes of everything, to show on one machine that a refactoring changed no bit.
+which keeps the numbers of classes whose version has not changed. ``python tests/golden/golden.py digest`` prints hashes
+of the exact bytes, to check on one machine that a refactoring changes no bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy.typing as npt
 from crystalbench.data.crystals import Crystals, joined
 from crystalbench.data.samples import Samples
 from crystalbench.models import get_model, model_names
-from crystalbench.models.model import Needs, Runtime, hyperparameter_types
+from crystalbench.models.hyperparameters import hyperparameter_types
+from crystalbench.models.model import Needs, Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations import (
     CrystalGraph,
@@ -67,21 +68,14 @@ SMALL: dict[str, Any] = {
 """Hyperparameters of the short fits, for the models that have them; the others keep their defaults."""
 
 NO_TRAINING: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
-"""A fit that leaves a network's weights as they were drawn, and only collects the statistics of normalisations."""
+"""A fit that keeps the initial weights of a network, and only collects the statistics of normalisations."""
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cgcnn (sum)": ("cgcnn", {"readout": "sum"}),
-    "deepknet": ("diffraction_cnn", {"network_kind": "points"}),
-    "deepknet (sphere)": ("diffraction_cnn", {"network_kind": "points", "points": "sphere", "intensities": "absences"}),
-    "diffraction_grid": ("diffraction_cnn", {"network_kind": "grid"}),
-    "diffraction_spectrum": ("diffraction_cnn", {}),
-    "magpie_random_forest": ("magpie_forest", {"algorithm": "random_forest"}),
-    "magpie_boosting": ("magpie_forest", {"algorithm": "lightgbm"}),
-    "descriptor_random_forest": ("descriptor_forest", {"algorithm": "random_forest"}),
-    "descriptor_boosting": ("descriptor_forest", {"algorithm": "lightgbm"}),
-    "descriptor_forest (gong28)": ("descriptor_forest", {"bank": "gong28", "with_composition": False}),
+    "deepknet (sphere)": ("deepknet_sphere", {"intensities": "absences"}),
+    "descriptor_forest (gong28)": ("descriptor_forest", {"bank": "gong28"}),
 }
-"""Configurations beside the defaults: model and hyperparameters by title."""
+"""Configurations in addition to the defaults: model and hyperparameters by title."""
 
 REPRESENTATIONS: dict[str, Representation] = {
     "CrystalGraph": CrystalGraph(),
@@ -108,7 +102,7 @@ SIGNIFICANT = 7
 
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Model and hyperparameters of every case: all registered models as they are, and the variants."""
+    """Model and hyperparameters of every case: all registered models with their defaults, and the variants."""
     return {name: (name, {}) for name in model_names()} | VARIANTS
 
 
@@ -118,10 +112,10 @@ def _task(kind: Kind) -> Task:
 
 
 def stages_of(title: str) -> tuple[str, ...]:
-    """What is pinned of a case: ``fit``, a short fit; of networks also ``start``, before any step of training.
+    """The pinned stages of a case: ``fit``, a short fit; for networks also ``start``, before training.
 
-    Training amplifies round-off: AdamW turns a gradient that is zero but for round-off into a step of full size. So the
-    predictions of a short fit are compared loosely, and those of untrained networks closely.
+    Training amplifies round-off: AdamW turns a gradient that is zero up to round-off into a step of full size. So the
+    predictions of a short fit have a large tolerance, and those of untrained networks a small one.
     """
     return ("start", "fit") if issubclass(get_model(cases()[title][0]), NetworkModel) else ("fit",)
 
@@ -175,7 +169,7 @@ def arrays_of(title: str) -> dict[str, npt.NDArray[Any]]:
 
 
 def summary(array: npt.NDArray[Any]) -> dict[str, Any]:
-    """Type, shape, size, missing values, and a weighted sum that every value and its place enter."""
+    """Type, shape, size, missing values, and a weighted sum that depends on every value and its position."""
     flat = array.reshape(-1).astype(np.float64)
     weights = np.cos(np.arange(len(flat)))
     known = np.nan_to_num(flat, nan=0.0)
@@ -196,7 +190,7 @@ def _rounded(value: Any) -> float:
 
 
 def pinned(file: Path) -> dict[str, Any]:
-    """What a golden file holds."""
+    """The content of a golden file."""
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
@@ -227,7 +221,7 @@ def computed_representations() -> dict[str, Any]:
 
 
 def updated(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Golden numbers to pin: new ones where the version was raised or nothing was pinned, the old ones elsewhere."""
+    """Golden numbers to pin: new ones if the version is new or nothing was pinned, otherwise the old ones."""
     return {
         title: before[title] if title in before and before[title]["version"] == entry["version"] else entry
         for title, entry in now.items()

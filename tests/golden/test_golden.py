@@ -1,4 +1,4 @@
-"""Numbers change only together with a version: predictions and representations against the pinned ones."""
+"""Predictions and representations compared with the pinned ones: numbers change only together with a version."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ REPRESENTATIONS = golden.pinned(golden.REPRESENTATIONS_FILE)
 TOLERANCES = {"start": 2e-3, "fit": 0.25}
 """Largest difference of a network's prediction, in standard deviations of the pinned ones.
 
-Measured on one processor with the instructions of AVX-512, AVX2 and none of both, and with one and two threads: up to
-3.3e-4 before training, and up to 0.075 after three epochs (cgcnn), where training has amplified the round-off.
+Measured on one processor with AVX-512, with AVX2 and with neither, and with one and two threads: up to 3.3e-4 before
+training, and up to 0.075 after three epochs (cgcnn), when training has amplified the round-off.
 """
 
 EXACT = 1e-6
-"""The same of models that are no networks, whose predictions did not differ."""
+"""The same for other models, whose predictions did not differ."""
 
 ARRAY_TOLERANCE = 1e-5
 """Largest difference of a weighted sum of an array, relative to the sum of its absolute values."""
 
-REMEDY = "raise the version of the class, say why in CHANGELOG.md, and run: python tests/golden/golden.py pin"
+REMEDY = "increase the version of the class, say why in CHANGELOG.md, and run: python tests/golden/golden.py pin"
 
 
 def test_everything_registered_is_pinned() -> None:
@@ -75,7 +75,7 @@ def entry_of(version: int, value: float) -> dict[str, Any]:
     return {"version": version, "regression": [[value]]}
 
 
-def test_pinning_again_keeps_numbers_whose_version_was_not_raised() -> None:
+def test_pinning_again_keeps_numbers_whose_version_has_not_changed() -> None:
     before = {"kept": entry_of(1, 0.5), "raised": entry_of(1, 0.5), "gone": entry_of(1, 0.5)}
     now = {"kept": entry_of(1, 0.7), "raised": entry_of(2, 0.7), "new": entry_of(1, 0.9)}
     after = golden.updated(before, now)

@@ -35,7 +35,7 @@ from crystalbench.targets import Kind
 # ---------------------------------------------------------------------- seeds
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
+def test_results_are_bitwise_reproducible_and_depend_on_the_seed(
     train: Samples, valid: Samples, unseen: Crystals, model: CGCNN
 ) -> None:
     torch.manual_seed(123)  # whatever happened to torch before
@@ -49,7 +49,7 @@ def test_dropout_follows_the_seed(train: Samples, valid: Samples, unseen: Crysta
     assert np.array_equal(one, other)
 
 
-def test_fitting_leaves_the_random_numbers_of_the_caller_alone(train: Samples, valid: Samples) -> None:
+def test_fitting_does_not_change_the_random_state_of_the_caller(train: Samples, valid: Samples) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -97,10 +97,10 @@ def test_classifiers_give_probabilities_and_learn(kind: Kind) -> None:
     assert (chosen == valid.targets).mean() > most_frequent + 0.15
 
 
-# ---------------------------------------------------------------------- small and strange data
+# ---------------------------------------------------------------------- small data and edge cases
 
 
-def test_constant_targets_are_learned_as_they_are(train: Samples, valid: Samples, unseen: Crystals) -> None:
+def test_constant_targets_are_learned(train: Samples, valid: Samples, unseen: Crystals) -> None:
     constant = [Samples(s.inputs, s.target, np.full(len(s), -7.5)) for s in (train, valid)]
     values = predicted(fitted_cgcnn(*constant, epochs=40, learning_rate=1e-2, averaging=0), unseen)
     assert np.isfinite(values).all()
@@ -109,12 +109,14 @@ def test_constant_targets_are_learned_as_they_are(train: Samples, valid: Samples
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("atoms", [1, 4])
-def test_a_single_row_is_fitted_or_refused_clearly(valid: Samples, unseen: Crystals, kind: Kind, atoms: int) -> None:
+def test_a_single_row_is_fitted_or_refused_with_a_clear_message(
+    valid: Samples, unseen: Crystals, kind: Kind, atoms: int
+) -> None:
     coords = np.random.default_rng(0).random((atoms, 3))
     row = Samples(one_crystal(np.eye(3) * 5, coords, [14] * atoms), TARGETS[kind], np.array([1.0]))
-    judged = Samples(valid.inputs, TARGETS[kind], np.arange(len(valid)) % 2.0)
+    labelled = Samples(valid.inputs, TARGETS[kind], np.arange(len(valid)) % 2.0)
     try:
-        model = fitted_cgcnn(row, judged)
+        model = fitted_cgcnn(row, labelled)
     except CrystalBenchError as error:
         assert "row" in str(error) or "batch" in str(error)
     else:
@@ -122,7 +124,7 @@ def test_a_single_row_is_fitted_or_refused_clearly(valid: Samples, unseen: Cryst
         assert len(values) == len(unseen)
 
 
-def test_a_batch_of_one_atom_is_fitted_or_refused_clearly(valid: Samples) -> None:
+def test_a_batch_of_one_atom_is_fitted_or_refused_with_a_clear_message(valid: Samples) -> None:
     crystals = random_crystals(4, 3, most_atoms=1)
     try:
         fitted_cgcnn(samples_of(crystals), valid, batch_size=2, epochs=1)  # two rows, then one
@@ -133,12 +135,12 @@ def test_a_batch_of_one_atom_is_fitted_or_refused_clearly(valid: Samples) -> Non
 def test_one_class_only_is_no_error(valid: Samples) -> None:
     crystals = random_crystals(3, 10)
     train = Samples(crystals, TARGETS[Kind.MULTICLASS], np.full(10, 2.0))
-    judged = Samples(valid.inputs, TARGETS[Kind.MULTICLASS], np.zeros(len(valid)))
-    values = fitted_cgcnn(train, judged).predict(judged).checked(judged.target, judged.ids).values
+    labelled = Samples(valid.inputs, TARGETS[Kind.MULTICLASS], np.zeros(len(valid)))
+    values = fitted_cgcnn(train, labelled).predict(labelled).checked(labelled.target, labelled.ids).values
     assert values.shape == (len(valid), 3)
 
 
-def test_predicting_no_row_is_no_error(model: CGCNN, unseen: Crystals) -> None:
+def test_predicting_no_rows_is_no_error(model: CGCNN, unseen: Crystals) -> None:
     assert predicted(model, unseen[[]]).shape == (0,)
 
 
@@ -157,7 +159,7 @@ def test_order_and_size_of_batches_do_not_matter(model: CGCNN, unseen: Crystals)
 
 def test_the_description_of_a_crystal_does_not_matter(model: CGCNN, unseen: Crystals) -> None:
     expected = predicted(model, unseen)
-    assert expected.std() > 1e-3  # the network tells crystals apart
+    assert expected.std() > 1e-3  # the network distinguishes crystals
     for other in (
         rotated(unseen),
         translated(unseen),
@@ -190,10 +192,10 @@ def test_sum_readout_doubles_with_the_cell_and_mean_readout_does_not(unseen: Cry
 
 
 @pytest.mark.xfail(strict=True, reason="a shell is cut by the order of the atoms, as in the original CGCNN")
-def test_where_a_shell_is_cut_through_unlike_surroundings_the_order_of_atoms_does_not_matter(
+def test_the_order_of_atoms_does_not_matter_if_a_cut_shell_has_different_surroundings(
     train: Samples, valid: Samples
 ) -> None:
-    """Body-centred iron has 8 + 6 neighbours, of which 12 are seen; oxygen beside some of them makes them differ."""
+    """Body-centred iron has 8 + 6 neighbours, of which 12 are kept; oxygen near some of them makes them differ."""
     iron = supercells(one_crystal(np.eye(3) * 2.87, [[0, 0, 0], [0.5, 0.5, 0.5]], [26, 26]), (3, 3, 3))
     numbers = iron.numbers.copy()
     numbers[[0, 7, 9]] = 8

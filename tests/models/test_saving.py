@@ -1,4 +1,4 @@
-"""Saved models: what is written, and what is refused. That all models predict the same again is in the contract."""
+"""Saved models: what is written, and what is refused. The contract of models checks that predictions are the same."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, model_names, save_model
 from crystalbench.models.dummy import Dummy
-from crystalbench.models.forests.magpie_forest import MagpieForest
+from crystalbench.models.forests.magpie import MagpieForest
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, name_of
 from crystalbench.targets import Kind
-from crystalbench.testing._model_case import ModelCase, asked_crystals
+from crystalbench.testing._model_case import ModelCase, prediction_crystals
 
 FILE = """
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Mine(Dummy):
 
 @dataclass
 class Line(Model):
-    """A straight line through the mean amount; what its state holds can be changed."""
+    """A straight line through the mean amount; a test can replace its state."""
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
     version: ClassVar[int] = 3
@@ -61,7 +61,7 @@ class Line(Model):
 
 @dataclass
 class Mute(Dummy):
-    """Does not say what it has learned."""
+    """Does not define `state`."""
 
     state = Model.state
     restore = Model.restore
@@ -78,7 +78,7 @@ def saved(folder: Path, model: Model | None = None) -> Path:
 
 
 def rewritten(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a description, and its digest with it, as a later version of a class might have written it."""
+    """Change a description and its digest, as if another version of a class had written it."""
     from crystalbench.models.saving import _digest
 
     body = json.loads((folder / DESCRIPTION).read_text())
@@ -103,7 +103,7 @@ def test_a_saved_model_can_be_read_with_other_tools(tmp_path: Path) -> None:
     assert "runtime" not in body
 
 
-def test_a_loaded_model_is_what_was_saved(tmp_path: Path) -> None:
+def test_a_loaded_model_equals_the_saved_one(tmp_path: Path) -> None:
     loaded = load_model(saved(tmp_path, Line(slope=4.0)), device="cpu", threads=2)
     assert type(loaded) is Line
     assert loaded.slope == 4.0
@@ -113,7 +113,7 @@ def test_a_loaded_model_is_what_was_saved(tmp_path: Path) -> None:
     assert loaded.predict(samples_of(random_crystals(1, 2))).values.tolist() == [6.0, 6.0]
 
 
-def test_classes_of_the_target_come_back(tmp_path: Path) -> None:
+def test_classes_of_the_target_are_restored(tmp_path: Path) -> None:
     save_model(fitted(Dummy(), Kind.MULTICLASS), tmp_path / "model")
     assert load_model(tmp_path / "model").target == TARGETS[Kind.MULTICLASS]
 
@@ -131,7 +131,7 @@ def test_classes_of_the_target_come_back(tmp_path: Path) -> None:
     ],
     ids=["strided", "columns first", "scalar", "empty", "big-endian", "booleans", "odd numbers"],
 )
-def test_arrays_come_back_as_they_were(tmp_path: Path, array: np.ndarray) -> None:
+def test_arrays_are_restored_exactly(tmp_path: Path, array: np.ndarray) -> None:
     model = fitted(Line())
     model.held = {"offset": array}, {}
     save_model(model, tmp_path / "model")
@@ -142,8 +142,8 @@ def test_arrays_come_back_as_they_were(tmp_path: Path, array: np.ndarray) -> Non
 
 
 def test_another_process_loads_every_model(tmp_path: Path) -> None:
-    """Nothing is kept elsewhere than in the folder."""
-    expected, crystals = {}, asked_crystals()[::3]
+    """The folder is all that is needed."""
+    expected, crystals = {}, prediction_crystals()[::3]
     for name in model_names():
         model = ModelCase(get_model(name), {}).fit(Kind.REGRESSION)
         save_model(model, tmp_path / name)
@@ -175,7 +175,7 @@ def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
         save_model(Dummy(), tmp_path / "model")
 
 
-def test_a_model_without_the_hooks_says_what_it_lacks(tmp_path: Path) -> None:
+def test_a_model_without_state_cannot_be_saved_and_says_why(tmp_path: Path) -> None:
     model = fitted(Mute())
     with pytest.raises(SavingError, match=r"Mute cannot be saved until it defines state\(\) and restore"):
         save_model(model, tmp_path / "model")
@@ -183,7 +183,7 @@ def test_a_model_without_the_hooks_says_what_it_lacks(tmp_path: Path) -> None:
         model.restore({}, {})
 
 
-def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
+def test_a_folder_is_never_overwritten(tmp_path: Path) -> None:
     folder = saved(tmp_path)
     before = (folder / DESCRIPTION).read_bytes()
     with pytest.raises(SavingError, match="exists already"):
@@ -194,16 +194,18 @@ def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "facts", "message"),
     [
-        ({"a": np.array(["text"])}, {}, "array 'a' of its state is of type <U4; give numbers"),
-        ({"a": np.array([object()])}, {}, "is of type object"),
-        ({"a": np.zeros(2, complex)}, {}, "is of type complex128"),
-        ({"a": np.zeros(2, np.longdouble)}, {}, "is of type float"),
-        ({}, {"a": object()}, "must be what JSON can hold"),
-        ({}, {"a": float("nan")}, "must be what JSON can hold"),
-        ({}, {"a": np.float32(1)}, "must be what JSON can hold"),
+        ({"a": np.array(["text"])}, {}, "array 'a' of its state has the type <U4; it must be numeric"),
+        ({"a": np.array([object()])}, {}, "has the type object"),
+        ({"a": np.zeros(2, complex)}, {}, "has the type complex128"),
+        ({"a": np.zeros(2, np.longdouble)}, {}, "has the type float"),
+        ({}, {"a": object()}, "must be valid JSON"),
+        ({}, {"a": float("nan")}, "must be valid JSON"),
+        ({}, {"a": np.float32(1)}, "must be valid JSON"),
     ],
 )
-def test_a_state_of_other_things_is_refused(tmp_path: Path, arrays: Any, facts: Any, message: str) -> None:
+def test_a_state_that_is_not_numeric_arrays_and_json_is_refused(
+    tmp_path: Path, arrays: Any, facts: Any, message: str
+) -> None:
     model = fitted(Line())
     model.held = arrays, facts
     with pytest.raises(SavingError, match=message):
@@ -211,13 +213,13 @@ def test_a_state_of_other_things_is_refused(tmp_path: Path, arrays: Any, facts: 
     assert not list(tmp_path.rglob("*"))
 
 
-def test_a_folder_below_a_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(SavingError, match="file/model: cannot be written"):
         save_model(fitted(Line()), tmp_path / "file" / "model")
 
 
-def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(Line())
 
     def full(path: Path, data: bytes) -> int:
@@ -232,7 +234,7 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
 # ---------------------------------------------------------------------- what cannot be loaded
 
 
-def test_folders_of_other_things_are_refused(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SavingError, match="there is no such folder"):
         load_model(tmp_path / "nowhere")
     with pytest.raises(SavingError, match=r"is not a saved model: it has no model\.json"):
@@ -288,39 +290,41 @@ def test_a_later_format_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "no_such_model"}, "'no_such_model', which is not at hand: Unknown model"),
+        ({"model": "no_such_model"}, "'no_such_model', which is not available: Unknown model"),
         ({"model": "nowhere:Line"}, "nowhere:Line, which is neither registered nor imported"),
         ({"model": "os:system"}, "neither registered nor imported"),
-        ({"model": "dummy"}, "holds a Line, not a Dummy"),
+        ({"model": "dummy"}, "contains a Line, not a Dummy"),
         ({"model_version": 2}, "fitted by version 2 of Line, and this is version 3"),
         ({"parameters": {"gone": 1}}, "its hyperparameters do not suit Line"),
         ({"parameters": {"slope": "steep"}}, "its hyperparameters do not suit Line"),
         ({"target": {"name": "x"}}, "is damaged"),
     ],
 )
-def test_what_does_not_suit_the_class_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_description_that_does_not_match_the_class_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     folder = saved(tmp_path)
     rewritten(folder, lambda body: body.update(changes))
     with pytest.raises(SavingError, match=message):
         load_model(folder)
 
 
-def test_a_state_that_lacks_something_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_state_is_refused(tmp_path: Path) -> None:
     model = fitted(Line())
     model.held = {"other": np.zeros(1)}, {}
     save_model(model, tmp_path / "model")
-    with pytest.raises(SavingError, match=r"does not hold what Line needs \(KeyError: 'offset'\)"):
+    with pytest.raises(SavingError, match=r"lacks what Line needs \(KeyError: 'offset'\)"):
         load_model(tmp_path / "model")
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     save_model(ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION), folder := tmp_path / "model")
     rewritten(folder, lambda body: body["parameters"].update(width=16))
-    with pytest.raises(SavingError, match=r"does not hold what CGCNN needs \(RuntimeError: Error\(s\) in loading"):
+    with pytest.raises(SavingError, match=r"lacks what CGCNN needs \(RuntimeError: Error\(s\) in loading"):
         load_model(folder)
 
 
-def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_device_is_named(tmp_path: Path) -> None:
     save_model(ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION), tmp_path / "model")
     with pytest.raises(ConfigError, match="device 'nonsense' cannot be used here"):
         load_model(tmp_path / "model", device="nonsense")
@@ -336,12 +340,12 @@ def test_a_class_of_a_file_is_found_while_it_is_imported_and_else_by_place(tmp_p
     folder = saved(tmp_path, mine())
     assert type(load_model(folder)) is mine
     del sys.modules[mine.__module__]
-    with pytest.raises(SavingError, match="say which class it is"):
+    with pytest.raises(SavingError, match="pass its class"):
         load_model(folder)
     again = load_model(folder, model=f"{file}:Mine")
     assert type(again).__name__ == "Mine"
     assert type(load_model(folder, model=mine)) is mine
-    with pytest.raises(SavingError, match="holds a Mine, not a Dummy"):
+    with pytest.raises(SavingError, match="contains a Mine, not a Dummy"):
         load_model(folder, model=Dummy)
 
 

@@ -37,13 +37,13 @@ def rows(crystals: Crystals) -> Samples:
 
 
 def inverted(crystals: Crystals) -> Crystals:
-    """Every crystal turned and inverted."""
+    """Every crystal rotated and inverted."""
     turned = rotated(crystals, 3)
     return changed(turned, lattices=-turned.lattices)
 
 
 def rock_salt(times: tuple[int, int, int] = (1, 1, 1)) -> Crystals:
-    """A crystal whose shells are large, so that the 16 nearest neighbours cut one."""
+    """A crystal with large shells, one of which the 16 nearest neighbours cut."""
     cell = 2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
     return supercells(one_crystal(cell, [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17], "salt"), times)
 
@@ -60,7 +60,7 @@ def unseen() -> Crystals:
     return random_crystals(3, 14)
 
 
-def test_predictions_do_not_depend_on_how_a_crystal_is_described(model: SEN, unseen: Crystals) -> None:
+def test_predictions_do_not_depend_on_the_description_of_a_crystal(model: SEN, unseen: Crystals) -> None:
     expected = model.predict(rows(unseen)).values
     assert np.ptp(expected) > 0.1
     for other in (
@@ -83,8 +83,8 @@ def test_a_shell_that_is_cut_does_not_matter(model: SEN) -> None:
         np.testing.assert_allclose(model.predict(rows(mixed)).values, expected, rtol=1e-4)
 
 
-def test_predictions_do_not_jump_when_an_atom_moves(model: SEN) -> None:
-    """Across the whole step of an atom no part of it changes the prediction by much more than its share."""
+def test_predictions_are_continuous_when_an_atom_moves(model: SEN) -> None:
+    """No part of the displacement of an atom changes the prediction by much more than its share."""
     salt = rock_salt((2, 1, 1))
     steps = np.linspace(0, 0.2, 201)
     moved = [changed(salt, frac_coords=salt.frac_coords + np.outer([1, 0, 0, 0], [s, 0.5 * s, 0])) for s in steps]
@@ -94,7 +94,7 @@ def test_predictions_do_not_jump_when_an_atom_moves(model: SEN) -> None:
 
 
 def test_angles_are_seen() -> None:
-    """Two neighbours at the same distances, opposite or at a right angle: distances alone cannot tell."""
+    """Two neighbours at the same distances, opposite or at a right angle, which distances alone do not distinguish."""
 
     def embedded(directions: list[list[float]]) -> torch.Tensor:
         torch.manual_seed(0)
@@ -128,7 +128,7 @@ def test_the_envelope_ends_at_the_first_neighbour_left_out() -> None:
 # ---------------------------------------------------------------------- capsules
 
 
-def test_capsules_can_be_read_after_a_prediction(model: SEN, unseen: Crystals) -> None:
+def test_capsules_are_available_after_fitting(model: SEN, unseen: Crystals) -> None:
     found = model.explain(rows(unseen))
     n, atoms, k = len(unseen), len(unseen.numbers), SMALL["capsules"]
     assert found.memberships.shape == (atoms, k)
@@ -141,7 +141,7 @@ def test_capsules_can_be_read_after_a_prediction(model: SEN, unseen: Crystals) -
     assert list(found.ids) == list(unseen.ids)
 
 
-def test_capsules_keep_while_poses_turn_with_the_crystal(model: SEN, unseen: Crystals) -> None:
+def test_capsules_are_invariant_and_poses_rotate_with_the_crystal(model: SEN, unseen: Crystals) -> None:
     torch.manual_seed(0)
     turn = o3.rand_matrix()
     for operation in (turn, -turn):
@@ -155,7 +155,7 @@ def test_capsules_keep_while_poses_turn_with_the_crystal(model: SEN, unseen: Cry
         assert np.abs(after.poses - before.poses).max() > 0.05
 
 
-def test_atoms_that_are_alike_belong_to_the_same_capsules(model: SEN) -> None:
+def test_equivalent_atoms_have_the_same_memberships(model: SEN) -> None:
     salt = rock_salt((2, 2, 2))
     memberships = model.explain(rows(salt)).memberships
     for element in (11, 17):
@@ -163,8 +163,8 @@ def test_atoms_that_are_alike_belong_to_the_same_capsules(model: SEN) -> None:
         np.testing.assert_allclose(same, same[:1].repeat(len(same), 0), atol=1e-4)
 
 
-def test_routing_listens_to_capsules_that_agree() -> None:
-    """Of two capsules that differ in the sign of their votes, one listens more to its like with every round."""
+def test_routing_attends_to_capsules_that_agree() -> None:
+    """With every round, a capsule attends more to votes of its own sign."""
     torch.manual_seed(0)
 
     def attended(rounds: int, presence: float = 0.9) -> torch.Tensor:
@@ -181,22 +181,22 @@ def test_routing_listens_to_capsules_that_agree() -> None:
         features = torch.tensor([[[2.0, 0, 0, 0], [2.0, 0, 0, 0], [-2.0, 0, 0, 0]]])
         presences = torch.tensor([[0.9, 0.9, presence]])
         exchange(Capsules(torch.ones(1, 3), torch.ones(1, 3) / 3, presences, features, torch.zeros(1, 3, 9, 2)))
-        return (seen[0] - features)[0, 0, 0].detach()  # what the first capsule gathered
+        return (seen[0] - features)[0, 0, 0].detach()  # the mean vote for the first capsule
 
     assert attended(1) == pytest.approx(2 / 3, abs=1e-4)
     assert attended(1) < attended(2) < attended(3) <= 2
-    assert attended(1, presence=1e-6) > 1.9  # what is not there is not heard
+    assert attended(1, presence=1e-6) > 1.9  # absent capsules are ignored
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"capsules": 0}, "capsules = 0; it must be positive"),
-        ({"exchanges": -1}, "exchanges = -1; it must not be negative"),
+        ({"capsules": 0}, "capsules = 0; it must be at least 1"),
+        ({"exchanges": -1}, "exchanges = -1; it must be at least 0"),
         ({"atom_dropout": 1.0}, "atom_dropout = 1.0; it must be in"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(parameters: dict[str, Any], message: str) -> None:
+def test_invalid_hyperparameters_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SEN.from_configuration(parameters)
 

@@ -1,4 +1,4 @@
-"""The published SEN: what it may not notice, what every model owes, and how its capsules are read."""
+"""The published SEN: invariances, the contract of models, and its capsules."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def predicted(model: SENPublished, crystals: Crystals, kind: Kind = Kind.REGRESS
 
 
 def read(crystals: Crystals) -> Batch:
-    """Crystals as the network reads them."""
+    """A batch of crystals, as input of the network."""
     batch: Batch = batch_of(SENPublished(), crystals)
     return batch
 
@@ -114,10 +114,10 @@ def test_a_prediction_is_invariant(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_shells_near_the_cutoff_do_not_make_it_jump(seed: int) -> None:
+def test_predictions_are_continuous_at_the_cutoff(seed: int) -> None:
     encoder = random_encoder(seed)
     lengths = [5 - 1e-4, 5 - 1e-6, 5.0, 5 + 1e-6, 5 + 1e-5, 5 + 2e-5, 5 + 1e-4]
-    with torch.no_grad():  # simple cubic, and body centred: neighbours on the cutoff beside others
+    with torch.no_grad():  # simple cubic, and body centred: some neighbours are at the cutoff
         for coords, numbers in (([[0, 0, 0]], [84]), ([[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])):
             cells = [one_crystal(np.eye(3) * a, coords, numbers) for a in lengths]
             rows = torch.cat([encoder(read(rotated(cell, seed))) for cell in cells])
@@ -125,7 +125,7 @@ def test_shells_near_the_cutoff_do_not_make_it_jump(seed: int) -> None:
             torch.testing.assert_close(rows, rows[[2]].expand_as(rows), atol=1e-3 * float(rows.abs().max()), rtol=0)
 
 
-def test_crystals_of_a_batch_do_not_see_each_other(crystals: Crystals, slightly_trained: SENPublished) -> None:
+def test_crystals_of_a_batch_do_not_influence_each_other(crystals: Crystals, slightly_trained: SENPublished) -> None:
     together = predicted(slightly_trained, crystals)
     order = np.random.default_rng(0).permutation(len(crystals))
     np.testing.assert_allclose(predicted(slightly_trained, crystals[order]), together[order], rtol=1e-5)
@@ -141,10 +141,10 @@ def test_it_sees_distances_elements_and_fractions(slightly_trained: SENPublished
     assert min(abs(values[0] - values[1]), abs(values[0] - values[2])) > 1e-3
 
 
-# ---------------------------------------------------------------------- strange crystals
+# ---------------------------------------------------------------------- edge cases
 
 
-def test_strange_crystals_are_predicted(slightly_trained: SENPublished) -> None:
+def test_edge_cases_are_predicted(slightly_trained: SENPublished) -> None:
     rng = np.random.default_rng(0)
     elements = Crystals.from_flat(np.tile(np.eye(3) * 3, (118, 1, 1)), np.zeros((118, 3)), np.arange(1, 119), [1] * 118)
     large = one_crystal(np.eye(3) * 14, rng.random((200, 3)), rng.integers(1, 104, 200))
@@ -163,7 +163,7 @@ def test_isolated_atoms_have_finite_gradients() -> None:
     assert sum(float(g.abs().sum()) for g in gradients) > 0
 
 
-def test_the_distance_to_something_far_away_does_not_matter() -> None:
+def test_distances_beyond_the_cutoff_do_not_matter() -> None:
     encoder = random_encoder()
     with torch.no_grad():
         rows = encoder(torch_batch := read(_cubes([8.0, 20.0, 150.0])))
@@ -176,11 +176,11 @@ def _cubes(edges: list[float]) -> Crystals:
     return Crystals.from_flat(lattices, np.zeros((len(edges), 3)), [54] * len(edges), [1] * len(edges))
 
 
-# ---------------------------------------------------------------------- what every model owes
+# ---------------------------------------------------------------------- the contract of models
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_it_predicts_every_kind_and_repeats_itself(kind: Kind) -> None:
+def test_every_kind_of_target_is_predicted_reproducibly(kind: Kind) -> None:
     test = random_crystals(3, 15)
     torch.manual_seed(1)
     one = predicted(model := fitted(kind), test, kind)
@@ -206,12 +206,15 @@ def test_search_space_and_options() -> None:
         for value in ends:
             SENPublished(**{parameter: value}).encoder()
     assert SENPublished(cutoff=4.0).representation == QuotientGraph(SphereGraph(cutoff=4.0))
-    for name in ("width", "layers", "cutoff", "softening"):
-        with pytest.raises(ConfigError, match=f"{name} = 0; it must be positive"):
+    for name in ("width", "layers"):
+        with pytest.raises(ConfigError, match=f"{name} = 0; it must be at least 1"):
             SENPublished(**{name: 0})
-    with pytest.raises(ConfigError, match="softening = 6; it must not be larger than the cutoff, 5"):
+    for name in ("cutoff", "softening"):
+        with pytest.raises(ConfigError, match=f"{name} = 0.0; it must be greater than 0"):
+            SENPublished(**{name: 0.0})
+    with pytest.raises(ConfigError, match=r"softening = 6\.0; it must not be larger than the cutoff, 5"):
         SENPublished(softening=6)
-    with pytest.raises(ConfigError, match="presence_noise = -1; it must not be negative"):
+    with pytest.raises(ConfigError, match="presence_noise = -1; it must be at least 0"):
         SENPublished(presence_noise=-1)
 
 

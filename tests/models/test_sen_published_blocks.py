@@ -1,4 +1,4 @@
-"""The parts of the published SEN against their definitions."""
+"""The layers of the published SEN compared with their definitions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from crystalbench.representations.sphere_graph import EDGE
 
 
 def read(crystals: Crystals) -> Batch:
-    """Crystals as the network reads them."""
+    """A batch of crystals, as input of the network."""
     batch: Batch = batch_of(SENPublished(), crystals)
     return batch
 
@@ -85,7 +85,7 @@ def symmetric() -> Batch:
 
 
 @pytest.mark.parametrize("of_shells", [False, True])
-def test_message_passing_is_what_its_formulas_say(of_shells: bool, symmetric: Batch) -> None:
+def test_message_passing_agrees_with_its_formulas(of_shells: bool, symmetric: Batch) -> None:
     torch.manual_seed(0)
     batch = symmetric
     block = MessagePassing(6)
@@ -101,7 +101,7 @@ def test_message_passing_is_what_its_formulas_say(of_shells: bool, symmetric: Ba
         torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-5)
 
 
-def test_set2set_is_that_of_pytorch_geometric() -> None:
+def test_set2set_agrees_with_pytorch_geometric() -> None:
     from torch_geometric.nn import aggr  # here, because it takes seconds
 
     torch.manual_seed(0)
@@ -116,7 +116,7 @@ def test_set2set_is_that_of_pytorch_geometric() -> None:
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_set2set_with_weights_counts_rows_and_the_row_of_zeros() -> None:
+def test_set2set_weights_rows_and_the_empty_row() -> None:
     torch.manual_seed(0)
     batch = read(one_crystal(np.eye(3) * 4.5, [[0, 0, 0], [0.5, 0.5, 0.4]], [3, 9]))
     segments = Segments.of_level(batch, EDGE)
@@ -132,7 +132,7 @@ def test_set2set_with_weights_counts_rows_and_the_row_of_zeros() -> None:
         assert torch.isfinite(layer(rows * 1e4, segments, weights, empty)).all()
 
 
-def test_atoms_and_edges_are_read_as_in_the_whole_graph(symmetric: Batch) -> None:
+def test_atoms_and_edges_are_weighted_as_in_the_complete_graph(symmetric: Batch) -> None:
     segments, weights, empty = Graph.of(symmetric, 5.0, 1.0).sets(symmetric)
     n, atoms = symmetric.size, known_structures()[:5].atom_counts
     totals = segments.sum(torch.ones(len(weights), 1), weights)[:, 0]
@@ -145,7 +145,7 @@ def test_atoms_and_edges_are_read_as_in_the_whole_graph(symmetric: Batch) -> Non
     assert not empty[:n].any()
 
 
-def test_a_composition_does_not_see_other_compositions_and_knows_fractions() -> None:
+def test_compositions_are_independent_and_depend_on_fractions() -> None:
     torch.manual_seed(0)
     encoder = CompositionEncoder(16)
     cell, coords = np.eye(3) * 5, np.random.default_rng(0).random((4, 3))

@@ -1,4 +1,4 @@
-"""Passes with backward passes of their own, against the ordinary ones and against finite differences."""
+"""Operations with hand-written backward passes, compared with autograd and with finite differences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("few")
-def test_selu_is_selu() -> None:
+def test_selu_agrees_with_torch() -> None:
     x = torch.cat([torch.linspace(-30, 30, 4001), torch.tensor([-1e4, -200.0, -1e-8, 0.0, 1e-8, 200.0, 1e4])])
     x.requires_grad_()
     mine, exact = FastSELU()(x), functional.selu(x.detach().double())
@@ -36,7 +36,7 @@ def test_selu_is_selu() -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_gated_is_its_formula() -> None:
+def test_gated_agrees_with_its_formula() -> None:
     gates = _random(7, 6)
     torch.testing.assert_close(gated(gates), functional.selu(gates[:, :3] * torch.sigmoid(gates[:, 3:])))
     assert gradcheck(gated, gates)

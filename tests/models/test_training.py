@@ -28,7 +28,7 @@ from crystalbench.targets import Kind
 
 
 class Note:
-    """Keeps what a model reports."""
+    """Collects the progress that a model reports."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
@@ -57,9 +57,7 @@ def test_early_stopping_keeps_the_best_epoch(train: Samples, valid: Samples, ave
 
 
 @pytest.mark.parametrize("loss", ["l1", "huber"])
-def test_regressions_are_validated_by_the_absolute_error_whatever_the_loss(
-    train: Samples, valid: Samples, loss: str
-) -> None:
+def test_regression_is_always_validated_by_the_absolute_error(train: Samples, valid: Samples, loss: str) -> None:
     model = CGCNN(**{**SMALL_CGCNN, "loss": loss})
     model.runtime = Runtime(progress=(note := Note()))
     model.fit(train, valid)
@@ -67,7 +65,7 @@ def test_regressions_are_validated_by_the_absolute_error_whatever_the_loss(
     assert error == pytest.approx(min(note.valid), rel=1e-4)
 
 
-def test_averaged_weights_are_other_weights(train: Samples, valid: Samples, unseen: Crystals) -> None:
+def test_averaging_changes_the_weights(train: Samples, valid: Samples, unseen: Crystals) -> None:
     plain, averaged = (predicted(fitted_cgcnn(train, valid, averaging=a), unseen) for a in (0.0, 0.9))
     assert np.isfinite(averaged).all()
     assert not np.allclose(plain, averaged)
@@ -82,7 +80,7 @@ def test_every_option_reaches_the_training(
     )
 
 
-def test_schedules_rise_and_fall_as_they_say() -> None:
+def test_schedules_rise_and_fall_as_documented() -> None:
     one_cycle = [_Schedule("one_cycle", 100)(step) for step in range(101)]
     assert one_cycle[0] == pytest.approx(0.04)
     assert max(one_cycle) == one_cycle[10] == 1.0
@@ -105,7 +103,7 @@ class Sizes(Representation):
 
 
 class SizeEncoder(nn.Module):
-    """One number to four; not a number where it is told so."""
+    """One number to four, times a factor."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -118,13 +116,20 @@ class SizeEncoder(nn.Module):
 
 @dataclasses.dataclass
 class SizeNetwork(NetworkModel):
-    """All that a network has to say of its own."""
+    """All that a network has to define."""
 
     representation: ClassVar[Sizes] = Sizes()  # type: ignore[misc]
     factor: float = 1.0
 
     def encoder(self) -> nn.Module:
         return SizeEncoder(self.factor)
+
+
+def not_a_number() -> SizeNetwork:
+    """A network whose output is not finite; its constructor refuses such a factor."""
+    model = SizeNetwork()
+    model.factor = float("nan")
+    return model
 
 
 def test_a_network_needs_a_representation_and_an_encoder_only(train: Samples, valid: Samples) -> None:
@@ -134,14 +139,14 @@ def test_a_network_needs_a_representation_and_an_encoder_only(train: Samples, va
     assert SizeNetwork().n_parameters is None
 
 
-def test_a_loss_that_is_not_finite_says_so(train: Samples, valid: Samples) -> None:
+def test_a_loss_that_is_not_finite_is_an_error(train: Samples, valid: Samples) -> None:
     with pytest.raises(DivergedError, match=r"diverged in epoch 1 .* try a smaller learning_rate than 0.003"):
-        SizeNetwork(factor=float("nan")).fit(train, valid)
+        not_a_number().fit(train, valid)
     with pytest.raises(DivergedError):
         SizeNetwork(factor=1e38, learning_rate=1.0).fit(train, valid)
 
 
-def test_head_layers_and_width_count(train: Samples) -> None:
+def test_head_layers_and_width_are_used(train: Samples) -> None:
     plain = SizeNetwork().network(train.target)
     deep = SizeNetwork(head_layers=3, head_width=10).network(train.target)
     assert sum(isinstance(m, nn.Linear) for m in plain.modules()) == 1 + 2
@@ -149,7 +154,7 @@ def test_head_layers_and_width_count(train: Samples) -> None:
     assert SizeNetwork().network(TARGETS[Kind.MULTICLASS]).head[-1].out_features == 3
 
 
-def test_a_device_that_is_not_here_says_so(train: Samples, valid: Samples) -> None:
+def test_a_missing_device_is_named(train: Samples, valid: Samples) -> None:
     model = SizeNetwork()
     model.runtime = Runtime(device="cuda:99")
     with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used here"):
@@ -190,7 +195,7 @@ def test_a_device_that_is_not_here_says_so(train: Samples, valid: Samples) -> No
     ],
     ids=str,
 )
-def test_hyperparameters_that_make_no_sense_are_refused_before_any_work(parameters: dict[str, Any], says: str) -> None:
+def test_invalid_hyperparameters_are_refused_before_any_work(parameters: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         CGCNN.from_configuration(parameters)
     assert says in str(caught.value)
@@ -213,11 +218,11 @@ def test_subnormal_numbers_are_flushed_while_networks_compute_and_only_then(
     seen: set[tuple[bool, bool]] = set()
     forward = SizeEncoder.forward
 
-    def watched(self: SizeEncoder, batch: Batch) -> Tensor:
+    def observed(self: SizeEncoder, batch: Batch) -> Tensor:
         seen.add((self.training, flushed()))
         return forward(self, batch)
 
-    monkeypatch.setattr(SizeEncoder, "forward", watched)
+    monkeypatch.setattr(SizeEncoder, "forward", observed)
     assert not flushed()
     model = SizeNetwork(epochs=1).fit(train, valid)
     assert seen == {(True, True), (False, True)}
@@ -227,11 +232,11 @@ def test_subnormal_numbers_are_flushed_while_networks_compute_and_only_then(
     assert seen == {(False, True)}
     assert not flushed()
     with pytest.raises(DivergedError):
-        SizeNetwork(factor=float("nan")).fit(train, valid)
+        not_a_number().fit(train, valid)
     assert not flushed()
 
 
-def test_configuration_and_back() -> None:
+def test_a_configuration_round_trips() -> None:
     model = CGCNN(width=32, learning_rate=0.01)
     assert CGCNN.from_configuration(model.configuration()) == model
     assert model.configuration()["width"] == 32

@@ -1,4 +1,4 @@
-"""Trees as arrays predict as scikit-learn's, to the last digit, and lead somewhere whatever a file says."""
+"""Trees as arrays predict as scikit-learn's to the last digit, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ def grown(family: str, **options: Any) -> Any:
 
 @pytest.mark.parametrize("family", ["RandomForestRegressor", "ExtraTreesRegressor"])
 @pytest.mark.parametrize("options", [{}, {"max_leaf_nodes": 12}], ids=["depth-first", "best-first"])
-def test_leaves_hold_what_each_tree_predicts(family: str, options: dict[str, Any]) -> None:
+def test_leaves_contain_the_predictions_of_each_tree(family: str, options: dict[str, Any]) -> None:
     forest = grown(family, **options)
-    trees = Trees.of(forest)
+    trees = Trees.from_sklearn(forest)
     x, _ = rows(80, 1)
     expected = np.array([tree.predict(x.astype(np.float32)) for tree in forest.estimators_])
     assert len(trees) == 9
     assert np.array_equal(trees.value[trees.leaves(x), 0], expected)
 
 
-def test_leaves_hold_the_shares_of_classes() -> None:
+def test_leaves_contain_the_frequencies_of_classes() -> None:
     forest = grown("RandomForestClassifier", min_samples_leaf=5)
-    trees = Trees.of(forest)
+    trees = Trees.from_sklearn(forest)
     x, _ = rows(80, 1)
     expected = np.array([tree.predict_proba(x.astype(np.float32)) for tree in forest.estimators_])
     assert np.array_equal(trees.value[trees.leaves(x)], expected)
     assert expected.shape == (9, 80, 3)
 
 
-def test_rows_are_followed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees, (x, _) = Trees.of(grown("RandomForestRegressor")), rows(80, 1)
-    whole = trees.leaves(x)
+def test_rows_are_processed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees, (x, _) = Trees.from_sklearn(grown("RandomForestRegressor")), rows(80, 1)
+    expected = trees.leaves(x)
     monkeypatch.setattr(trees_module, "_AT_ONCE", 64)  # seven rows
-    assert np.array_equal(trees.leaves(x), whole)
+    assert np.array_equal(trees.leaves(x), expected)
     assert trees.leaves(x[:0]).shape == (9, 0)
 
 
 def test_a_tree_of_one_leaf() -> None:
     forest = ensemble.RandomForestRegressor(n_estimators=2).fit(np.zeros((4, 2)), np.ones(4))
-    trees = Trees.of(forest)
+    trees = Trees.from_sklearn(forest)
     assert np.array_equal(trees.value[trees.leaves(np.ones((3, 2))), 0], np.ones((2, 3)))
 
 
-def test_arrays_and_back() -> None:
-    trees = Trees.of(grown("ExtraTreesRegressor"))
+def test_arrays_round_trip() -> None:
+    trees = Trees.from_sklearn(grown("ExtraTreesRegressor"))
     again = Trees.from_arrays(trees.to_arrays())
     for field in dataclasses.fields(Trees):
         assert np.array_equal(getattr(trees, field.name), getattr(again, field.name))
@@ -68,16 +68,16 @@ def test_arrays_and_back() -> None:
 
 @pytest.mark.parametrize("name", ["left", "right"])
 @pytest.mark.parametrize("child", [0, -1, 10**6])
-def test_trees_that_lead_in_circles_or_nowhere_are_refused(name: str, child: int) -> None:
-    arrays = Trees.of(grown("ExtraTreesRegressor")).to_arrays()
+def test_trees_with_cycles_or_missing_children_are_refused(name: str, child: int) -> None:
+    arrays = Trees.from_sklearn(grown("ExtraTreesRegressor")).to_arrays()
     arrays[f"trees.{name}"][0] = child
-    with pytest.raises(SavingError, match="lead nowhere"):
+    with pytest.raises(SavingError, match="children outside the tree"):
         Trees.from_arrays(arrays)
 
 
 @pytest.mark.parametrize("name", ["left", "feature", "threshold", "value", "starts"])
-def test_trees_that_do_not_fit_together_are_refused(name: str) -> None:
-    arrays = Trees.of(grown("ExtraTreesRegressor")).to_arrays()
+def test_arrays_of_different_lengths_are_refused(name: str) -> None:
+    arrays = Trees.from_sklearn(grown("ExtraTreesRegressor")).to_arrays()
     arrays[f"trees.{name}"] = arrays[f"trees.{name}"][:-1]
     with pytest.raises(SavingError, match="do not fit together"):
         Trees.from_arrays(arrays)

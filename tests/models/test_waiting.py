@@ -1,7 +1,7 @@
 """No step of training, and no batch of a prediction, waits for the device.
 
-On torch's ``meta`` device there are shapes and no numbers: what would have to read a number from the device raises an
-error there, on any machine. Copies to the device that are waited for are found by their arguments.
+Tensors on torch's ``meta`` device have shapes but no numbers: an operation that has to read a number from the device
+raises an error there, on any machine. Copies to the device that block are found by their arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from crystalbench.models import get_model, model_names
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import Steps, outputs
+from crystalbench.models.training import Trainer, outputs
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 
@@ -27,7 +27,7 @@ META = torch.device("meta")
 
 
 class NoWaitedCopies(TorchDispatchMode):
-    """Refuses copies between devices that are not declared as ones to go on without."""
+    """Refuses copies between devices that are not declared as non-blocking."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -58,10 +58,10 @@ def pass_over(model: NetworkModel, kind: Kind = Kind.REGRESSION) -> nn.Module:
     targets = torch.zeros(size, dtype=torch.int64 if kind is Kind.MULTICLASS else torch.float32, device=META)
     losses = {Kind.REGRESSION: nn.L1Loss, Kind.BINARY: nn.BCEWithLogitsLoss, Kind.MULTICLASS: nn.CrossEntropyLoss}
     model.batch_size = 16
-    steps = Steps(network, losses[kind](), model, per_epoch=2)
+    trainer = Trainer(network, losses[kind](), model, steps_per_epoch=2)
     with NoWaitedCopies():
-        loss = steps.epoch(data, targets, np.random.default_rng(0).permutation(len(rows)))
-        found = [output for _, output in outputs(steps.judged, data, batch_size=16)]
+        loss = trainer.epoch(data, targets, np.random.default_rng(0).permutation(len(rows)))
+        found = [output for _, output in outputs(trainer.evaluated_network, data, batch_size=16)]
     assert loss.device == found[0].device == META
     assert sum(len(output) for output in found) == len(rows)
     return network
@@ -99,7 +99,7 @@ class _Waiting(nn.Module):
 
 
 class WaitingModel(CGCNN):
-    """Waits for the device, in one of several ways or in none."""
+    """Waits for the device in one of several ways, or not at all."""
 
     way = ""
 

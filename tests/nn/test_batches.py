@@ -36,7 +36,7 @@ def two_levels() -> Arrays:
 
 @repeatable(25)
 @given(index=st.lists(st.integers(0, 8), min_size=1, max_size=12), seed=st.integers(0, 100))
-def test_a_batch_of_graphs_is_the_graphs_one_by_one(index: list[int], seed: int) -> None:
+def test_a_batch_of_graphs_equals_the_single_graphs(index: list[int], seed: int) -> None:
     arrays = CrystalGraph(neighbors=5)(random_crystals(seed, 9))
     batch = DeviceArrays(arrays, "cpu").batch(np.array(index))
     start = 0
@@ -67,7 +67,7 @@ def test_an_array_of_crystals_may_point_to_atoms() -> None:
     assert batch["first"].tolist() == [3, 4 + 1]
 
 
-def test_batches_have_the_types_that_networks_take() -> None:
+def test_batches_have_the_types_that_networks_expect() -> None:
     batch = DeviceArrays(two_levels(), "cpu").batch(np.array([0]))
     types = {name: value.dtype for name, value in batch.values.items()}
     assert types["volume"] == types["mass"] == torch.float32
@@ -91,7 +91,7 @@ def test_sums_and_means_over_crystals(index: list[int], width: int) -> None:
 
 @repeatable(40)
 @given(n=st.integers(1, 60), size=st.integers(1, 70), seed=st.none() | st.integers(0, 9))
-def test_batches_hold_every_row_once_and_are_even(n: int, size: int, seed: int | None) -> None:
+def test_batches_contain_every_row_once_and_are_even(n: int, size: int, seed: int | None) -> None:
     arrays = Arrays({"row": np.arange(n)}, {"row": Layout(CRYSTAL)}, {}, n)
     order = None if seed is None else np.random.default_rng(seed).permutation(n)
     batches = list(DeviceArrays(arrays, "cpu").batches(size, order))
@@ -104,7 +104,7 @@ def test_batches_hold_every_row_once_and_are_even(n: int, size: int, seed: int |
     assert len(sizes) == -(-n // size)
 
 
-def test_the_arrays_themselves_are_not_touched() -> None:
+def test_the_arrays_are_not_changed() -> None:
     arrays = two_levels()
     for array in arrays.values.values():
         array.flags.writeable = False

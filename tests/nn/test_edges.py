@@ -1,4 +1,4 @@
-"""What edges read, and sums of groups, against plain indexing in double precision."""
+"""Gathering rows for edges, and sums of groups, compared with plain indexing in double precision."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def features(n: int = 5) -> Tensor:
     return torch.randn(n, 9, WIDTH, dtype=torch.float64)
 
 
-def test_harmonics_turn_with_the_vector_and_have_the_norms_stated() -> None:
+def test_harmonics_rotate_with_the_vector_and_have_the_documented_norms() -> None:
     vectors = torch.randn(20, 3, dtype=torch.float64)
     found = harmonics(vectors)
     for operation in operations():
@@ -53,7 +53,7 @@ def test_harmonics_turn_with_the_vector_and_have_the_norms_stated() -> None:
     ],
     ids=["linear", "product", "gate", "rescale"],
 )
-def test_parts_commute_with_rotations_and_reflections(part: nn.Module) -> None:
+def test_layers_commute_with_rotations_and_reflections(part: nn.Module) -> None:
     before = features()
     for operation in operations():
         torch.manual_seed(1)
@@ -63,7 +63,7 @@ def test_parts_commute_with_rotations_and_reflections(part: nn.Module) -> None:
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
 
-def test_lengths_do_not_change_and_have_a_gradient_where_there_is_nothing() -> None:
+def test_lengths_are_invariant_and_have_a_gradient_at_zero() -> None:
     before = features()
     for operation in operations():
         torch.testing.assert_close(lengths(turned(before, operation)), lengths(before), atol=1e-5, rtol=0)
@@ -72,7 +72,7 @@ def test_lengths_do_not_change_and_have_a_gradient_where_there_is_nothing() -> N
     assert torch.isfinite(nothing.grad).all()  # type: ignore[arg-type]
 
 
-def test_every_allowed_path_is_there_and_coupled_as_in_e3nn() -> None:
+def test_every_allowed_path_is_coupled_as_in_e3nn() -> None:
     assert len(PATHS) == len(set(PATHS)) == 11
     irreps = o3.Irreps(f"{WIDTH}x0e + {WIDTH}x1o + {WIDTH}x2e")
     out = o3.Irreps([(WIDTH, (degree, (-1) ** degree)) for _, _, degree in PATHS])

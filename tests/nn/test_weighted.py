@@ -1,4 +1,4 @@
-"""Parts over quotient graphs are the ordinary parts over repeated rows."""
+"""Layers with weighted rows agree with the ordinary layers on repeated rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _gradients(outputs: Tensor, upon: Tensor, *inputs: Tensor) -> tuple[Tensor, 
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_the_norm_is_that_of_repeated_rows(train: bool, rows: Tensor, weights: Tensor) -> None:
+def test_the_norm_agrees_with_repeated_rows(train: bool, rows: Tensor, weights: Tensor) -> None:
     plain, ours = _norm(nn.BatchNorm1d), _norm(WeightedBatchNorm)
     for _ in range(2):  # moves the running statistics
         plain(rows.repeat_interleave(weights, 0))
@@ -66,7 +66,7 @@ def test_a_single_row_cannot_be_normalised() -> None:
         norm(torch.ones(1, 2), torch.ones(1))
 
 
-def test_softplus_is_softplus() -> None:
+def test_softplus_agrees_with_torch() -> None:
     x = torch.cat([torch.linspace(-30, 30, 4001), torch.tensor([-1e4, -200.0, -90.0, 86.0, 88.0, 90.0, 200.0, 1e4])])
     x.requires_grad_()
     mine = softplus(x)

@@ -13,8 +13,13 @@ from rich.console import Console
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
-from crystalbench.reports.files import COLUMNS, notes, places, score_text, to_csv, to_markdown, write_leaderboards
+from crystalbench.reports.boards import notes, places
+from crystalbench.reports.csv import COLUMNS, to_csv
+from crystalbench.reports.files import write_leaderboards
+from crystalbench.reports.formatting import score_text
+from crystalbench.reports.markdown import to_markdown
 from crystalbench.reports.screen import screen_table
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts
 from crystalbench.targets import METRICS
 
@@ -23,6 +28,10 @@ PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_fol
 
 def folds(*maes: float | None, **changes: Any) -> list[Record]:
     return [record(mae, fold=fold, **changes) for fold, mae in enumerate(maes)]
+
+
+def boards_of(records: list[Record]) -> list[Board]:
+    return leaderboards(scores_frame(records))
 
 
 def entry_with(**scores: Score) -> Entry:
@@ -40,7 +49,7 @@ def classification(task: str = "matbench_mp_is_metal", **changes: Any) -> list[R
 def boards() -> list[Board]:
     """A complete board, a partial one, a classification, and names that need care."""
     long_name = "a_model_with_quite_a_long_name_and_more (wide|deep)"
-    return leaderboards(
+    return boards_of(
         [
             *folds(28.5, 30.25, 29.0, 31.0, 27.75),
             *folds(40.0, 41.0, model="x", label=long_name),
@@ -62,7 +71,7 @@ def test_the_columns_of_the_csv_file() -> None:
 
 
 def test_a_row_of_the_csv_file() -> None:
-    (board,) = leaderboards(folds(1.0, 2.0, 6.0, task="mine"))
+    (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
     assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
@@ -90,8 +99,8 @@ def test_every_defined_score_is_in_the_csv_file_and_no_other(boards: list[Board]
 
 @pytest.fixture
 def tuned_board() -> Board:
-    """One model as it is and tuned, and another that was tuned on the first fold alone."""
-    (board,) = leaderboards(
+    """One model with defaults, tuned on each fold, and tuned on the first fold."""
+    (board,) = boards_of(
         [
             *folds(1.0, 2.0, 3.0, task="mine"),
             *[tuned_record(mae, fold=f, task="mine", best=0 if f else 3) for f, mae in enumerate((0.5, 2.25))],
@@ -101,7 +110,7 @@ def tuned_board() -> Board:
     return board
 
 
-def test_default_and_tuned_are_rows_of_their_own_with_what_was_spent(tuned_board: Board) -> None:
+def test_default_and_tuned_runs_are_separate_rows_with_their_tuning_costs(tuned_board: Board) -> None:
     lines = to_markdown([tuned_board]).splitlines()
     (header,) = [line for line in lines if line.startswith("| #")]
     assert "| folds | trials | tuning / s | fit / s |" in header
@@ -116,14 +125,14 @@ def test_default_and_tuned_are_rows_of_their_own_with_what_was_spent(tuned_board
     assert any("has seen, in the search alone, the test rows of the other folds" in line for line in lines)
 
 
-def test_what_tuning_changed_is_shown_fold_by_fold(tuned_board: Board) -> None:
+def test_the_change_through_tuning_is_listed_fold_by_fold(tuned_board: Board) -> None:
     text = to_markdown([tuned_board])
     assert "Tuned minus default, MAE / cm⁻¹, fold by fold; negative is better. Where the default" in text
     assert "| dummy (tuned) | full | -0.125 ± 0.38 | -0.5 | +0.25 (kept) |" in text
     assert "| dummy (tuned on fold 0) | full | +0 ± 0.5 | +0.5 | -0.5 |" in text
 
 
-def test_what_tuning_changed_is_in_the_csv_file(tuned_board: Board) -> None:
+def test_the_change_through_tuning_is_in_the_csv_file(tuned_board: Board) -> None:
     rows = [r for r in csv.DictReader(io.StringIO(to_csv([tuned_board]))) if r["metric"] == "mae"]
     names = COLUMNS[COLUMNS.index("source") + 1 :]
     assert [row["protocol"] for row in rows] == ["tuned", "tuned on fold 0", "default"]
@@ -136,7 +145,7 @@ def test_a_board_without_tuned_runs_has_no_columns_for_them(boards: list[Board])
     assert "trials" not in to_markdown(boards)
 
 
-def test_on_screen_the_tuned_row_has_its_trials(tuned_board: Board) -> None:
+def test_the_screen_table_lists_the_trials_of_tuned_entries(tuned_board: Board) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(screen_table(tuned_board, 120))
     (line,) = [line for line in console.export_text().splitlines() if "dummy (tuned) " in line]
@@ -170,18 +179,18 @@ def test_the_markdown_tables_are_well_formed(boards: list[Board]) -> None:
     assert "| MAE / cm⁻¹ |" in text
 
 
-def test_ranks_are_given_to_what_can_be_compared(boards: list[Board]) -> None:
+def test_only_comparable_entries_are_ranked(boards: list[Board]) -> None:
     _, whole, part = boards
     complete = [entry.folds == 5 for entry in whole.entries]
     assert complete == sorted(complete, reverse=True)  # those that lack folds come last
     assert complete.count(False) == 2
     assert places(whole) == [*range(1, complete.count(True) + 1), None, None]
     assert places(part) == [1, *[None] * (len(part.entries) - 1)]
-    (undefined,) = leaderboards(folds(None, task="mine"))
+    (undefined,) = boards_of(folds(None, task="mine"))
     assert places(undefined) == [None]
 
 
-def test_what_a_reader_has_to_know_is_said(boards: list[Board]) -> None:
+def test_notes_of_a_board(boards: list[Board]) -> None:
     metal, whole, part = boards
     assert any("balanced accuracy" in note for note in notes(metal))
     assert any("60 of 1,265 rows" in note for note in notes(part))
@@ -210,7 +219,7 @@ def test_what_a_reader_has_to_know_is_said(boards: list[Board]) -> None:
         (-1e-9, 0.0, "-1.00e-09 ± 0.00e+00"),
     ],
 )
-def test_errors_have_four_digits_and_small_ones_three(mean: float, std: float, shown: str) -> None:
+def test_scores_have_four_digits_and_small_ones_three(mean: float, std: float, shown: str) -> None:
     entry = entry_with(mae=Score(mean, std))
     assert score_text(entry, METRICS["mae"]) == shown
     assert score_text(entry, METRICS["rmse"]) == ""
@@ -218,7 +227,7 @@ def test_errors_have_four_digits_and_small_ones_three(mean: float, std: float, s
     assert score_text(single, METRICS["mae"]) == shown.split(" ")[0]  # one fold has no spread
 
 
-def test_scores_whose_best_is_one_have_four_decimals_however_small() -> None:
+def test_scores_with_best_value_one_always_have_four_decimals() -> None:
     entry = entry_with(r2=Score(-0.00237, 0.00162), f1=Score(3.2e-5, 1.1e-5), log_loss=Score(3.2e-5, 1.1e-5))
     assert score_text(entry, METRICS["r2"]) == "-0.0024 ± 0.0016"
     assert score_text(entry, METRICS["f1"]) == "0.0000 ± 0.0000"
@@ -235,15 +244,15 @@ def test_scores_whose_best_is_one_have_four_decimals_however_small() -> None:
         ([(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0), (2, 7)], "3 × 2–3 seeds"),
     ],
 )
-def test_the_folds_say_how_often_they_were_repeated(repetitions: list[tuple[int, int]], shown: str) -> None:
-    (board,) = leaderboards([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
+def test_the_folds_cell_lists_the_number_of_seeds(repetitions: list[tuple[int, int]], shown: str) -> None:
+    (board,) = boards_of([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
     assert f"| full | {shown} |" in to_markdown([board])
 
 
 # ---------------------------------------------------------------------- files
 
 
-def test_files_are_written_whole_and_replaced(tmp_path: Path, boards: list[Board]) -> None:
+def test_files_are_written_atomically_and_replaced(tmp_path: Path, boards: list[Board]) -> None:
     folder = tmp_path / "new" / "folder"
     for made in (boards, boards[:1]):
         paths = write_leaderboards(made, folder)
@@ -270,7 +279,7 @@ def rendered(board: Board, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 220])
 def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: int) -> None:
-    large = leaderboards(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
+    large = boards_of(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
     for board in [*boards, *large]:
         lines = rendered(board, width)
         assert max(map(len, lines)) <= width
@@ -287,10 +296,10 @@ def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: 
 
 @pytest.mark.parametrize("view", ["full", "no_chemistry"])
 @pytest.mark.parametrize("width", [70, 80, 96, 100, 120])
-def test_names_are_broken_at_spaces_alone(width: int, view: str) -> None:
+def test_names_are_wrapped_only_at_spaces(width: int, view: str) -> None:
     names = ("descriptor_forest", "hybrid_diffraction")
     made = [tuned_record(label=name, task="mine", scheme="first_fold", view=view) for name in names]
-    (board,) = leaderboards([*made, *folds(2.0, 3.0, label=names[0], task="mine")])
+    (board,) = boards_of([*made, *folds(2.0, 3.0, label=names[0], task="mine")])
     lines = rendered(board, width)
     assert max(map(len, lines)) <= width
     shown = [line[:40].split() for line in lines]
@@ -298,9 +307,9 @@ def test_names_are_broken_at_spaces_alone(width: int, view: str) -> None:
         assert any(name in words for words in shown)
 
 
-def test_a_name_has_all_the_room_that_the_numbers_leave() -> None:
-    """A name that just fits stays in one line, and the table is then as wide as the terminal."""
-    (board,) = leaderboards([tuned_record(1.0, label="two words", fold=fold, task="mine") for fold in range(5)])
+def test_names_use_all_width_that_the_numbers_leave() -> None:
+    """A name that just fits is not wrapped, and the table is then as wide as the terminal."""
+    (board,) = boards_of([tuned_record(1.0, label="two words", fold=fold, task="mine") for fold in range(5)])
     needed = max(map(len, rendered(board, 95)))
     lines = rendered(board, needed)
     assert max(map(len, lines)) == needed
@@ -312,7 +321,7 @@ def test_a_name_has_all_the_room_that_the_numbers_leave() -> None:
 
 def test_square_brackets_are_shown_as_they_are() -> None:
     label = "cgcnn [/x] [wide]"
-    (board,) = leaderboards(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
+    (board,) = boards_of(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
     text = "\n".join(rendered(board, 120))
     for part in ("mine [red] (", label, "MAE / [eV]"):
         assert part in text
@@ -330,7 +339,7 @@ def test_published_entries_are_thinned_out_from_best_to_worst(boards: list[Board
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
-def test_as_many_published_entries_are_shown_as_are_wanted(boards: list[Board], count: int) -> None:
+def test_the_number_of_published_entries_can_be_chosen(boards: list[Board], count: int) -> None:
     names = [entry.model for entry in boards[1].entries if entry.source == "published"]
     table = screen_table(boards[1], 220, published=count)
     shown = [name for name in table.columns[1].cells if name in names]

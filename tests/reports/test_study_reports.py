@@ -86,12 +86,12 @@ def columns(table: Table) -> dict[str, list[Any]]:
     return {str(c.header): list(c.cells) for c in table.columns if c.header not in ("", "importance")}
 
 
-def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> None:
+def test_the_table_has_the_best_configurations_and_the_initial_one() -> None:
     text = shown(best_table(study(12), width=70))
     counts = "8 of 8 trials (1 pruned, 1 failed), 16 s; failed with: no bowl"
     assert heading(study()) == f"matbench_phonons · mine · fold 0: {counts}"
     header, _, values, ranks, *rows = (line.split() for line in text.splitlines() if line.strip())
-    assert header == ["importance", *["trial", "5", "trial", "4", "trial", "6", "as", "asked"]]
+    assert header == ["importance", *["trial", "5", "trial", "4", "trial", "6", "initial"]]
     assert values == ["MAE", "/", "eV", "0.5", "1.5", "1.5", "5.5"]
     assert ranks == ["rank", "of", "10", "1", "2", "3", "8"]
     assert {row[0]: row[3:] for row in rows} == {
@@ -103,25 +103,25 @@ def test_the_table_has_the_best_configurations_and_the_one_that_was_asked() -> N
 @pytest.mark.parametrize(
     ("values", "names", "ranks"),
     [
-        ((3, 1, 2), ["trial 1", "trial 2", "as asked"], ["1", "2", "3"]),
-        ((9, 1, 2, 3, 4, 5, 6), ["trial 1", "trial 2", "trial 3", "trial 4", "as asked"], ["1", "2", "3", "4", "7"]),
-        ((3, 9, 1, 2, 4, 5, 6), ["trial 2", "trial 3", "as asked", "trial 4", "trial 5"], ["1", "2", "3", "4", "5"]),
-        ((None, 2, 1), ["trial 2", "trial 1", "as asked"], ["1", "2", "–"]),
-        ((None, 6, 5, 4, 3, 2, 1), ["trial 6", "trial 5", "trial 4", "trial 3", "as asked"], ["1", "2", "3", "4", "–"]),
+        ((3, 1, 2), ["trial 1", "trial 2", "initial"], ["1", "2", "3"]),
+        ((9, 1, 2, 3, 4, 5, 6), ["trial 1", "trial 2", "trial 3", "trial 4", "initial"], ["1", "2", "3", "4", "7"]),
+        ((3, 9, 1, 2, 4, 5, 6), ["trial 2", "trial 3", "initial", "trial 4", "trial 5"], ["1", "2", "3", "4", "5"]),
+        ((None, 2, 1), ["trial 2", "trial 1", "initial"], ["1", "2", "–"]),
+        ((None, 6, 5, 4, 3, 2, 1), ["trial 6", "trial 5", "trial 4", "trial 3", "initial"], ["1", "2", "3", "4", "–"]),
     ],
 )
-def test_at_most_five_configurations_and_the_asked_one_among_them(
+def test_at_most_five_configurations_including_the_initial_one(
     values: tuple[float | None, ...], names: list[str], ranks: list[str]
 ) -> None:
     found = columns(best_table(of_values(*values), width=200))
     assert list(found) == names
     assert [cells[1] for cells in found.values()] == ranks
-    assert found["as asked"][0] == ("failed" if values[0] is None else f"{values[0]}")
+    assert found["initial"][0] == ("failed" if values[0] is None else f"{values[0]}")
 
 
 @pytest.mark.parametrize("model", [name for name in model_names() if search_space(get_model(name))])
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_no_cell_of_the_projects_models_breaks(model: str, width: int) -> None:
+def test_no_cell_is_wrapped_for_any_registered_model(model: str, width: int) -> None:
     longest = max((spec.target.unit for spec in task_specs().values()), key=len)
     space = search_space(get_model(model))
     wide = of_values(*range(12, 0, -1), space=space, unit=longest)
@@ -134,7 +134,7 @@ def test_no_cell_of_the_projects_models_breaks(model: str, width: int) -> None:
         assert all(f" {cell}" in line for cell, line in zip(cells, lines[3:], strict=False))
 
 
-def test_as_many_configurations_as_fit() -> None:
+def test_the_table_has_as_many_configurations_as_fit() -> None:
     space: dict[str, BaseDistribution] = {"kind": CategoricalDistribution(("w" * 20, "v" * 20))}
     some = of_values(*range(7), space=space)
     name, edges, each = len("rank of 7"), 2, 20 + 2  # a column has two blanks beside it
@@ -146,7 +146,7 @@ def test_as_many_configurations_as_fit() -> None:
     assert len(columns(best_table(some, 1000))) == 5
 
 
-def test_a_study_without_a_finished_trial_says_why() -> None:
+def test_the_heading_of_a_study_without_a_completed_trial_gives_the_reason() -> None:
     def trial(n: int, error: str | None, state: State = "failed") -> Trial:
         return Trial(number=n, state=state, parameters={"x": 0.25, "kind": "b"}, error=error)
 
@@ -168,15 +168,15 @@ def test_a_study_without_a_finished_trial_says_why() -> None:
     assert heading(of("it" * 5000)).endswith("iti…")
     assert len(heading(of("it" * 5000))) < 300
     assert heading(of(running=1)) == f"{start}0 of 6 trials (1 running), 0 s, not finished"
-    assert columns(best_table(some)) == {"as asked": ["failed", "b", "0.25"]}
-    assert columns(best_table(of(running=1))) == {"as asked": ["running", "b", "0.25"]}
-    assert columns(best_table(of())) == {"as asked": ["–", "a", "0.5"]}
+    assert columns(best_table(some)) == {"initial": ["failed", "b", "0.25"]}
+    assert columns(best_table(of(running=1))) == {"initial": ["running", "b", "0.25"]}
+    assert columns(best_table(of())) == {"initial": ["–", "a", "0.5"]}
 
 
 def test_studies_that_differ_in_their_splits_have_other_headings() -> None:
     how = TuningSpec(trials=8, splits=2, space="a" * 64)
     two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "no_density"}))
-    start = "matbench_phonons · mine · fold 0, view no_density, judged by 2 inner folds: 8 of 8 trials"
+    start = "matbench_phonons · mine · fold 0, view no_density, scored on 2 inner folds: 8 of 8 trials"
     assert heading(two).startswith(start)
 
 
@@ -202,7 +202,7 @@ def test_importances_are_shares_and_need_some_trials() -> None:
     assert "importance" in shown(best_table(study(10)))
 
 
-def test_optuna_is_given_the_study_as_it_was() -> None:
+def test_a_study_is_converted_to_optuna_unchanged() -> None:
     made = to_optuna(study())
     assert made.best_trial.number == 5
     assert [t.state.name for t in made.trials] == ["COMPLETE"] * 2 + ["FAIL", "PRUNED"] + ["COMPLETE"] * 4
@@ -214,7 +214,7 @@ def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
     page, suite = write_all(study(), tmp_path)
     (entry,) = parse_suite(suite).entries()
     assert entry.model == "cgcnn"
-    assert entry.label == "mine, fold 0's"
+    assert entry.label == "mine, fold 0"
     assert entry.parameters == {**study().spec.parameters, "x": 0.001, "kind": "b"}
     assert type(entry.parameters["tiny"]) is float
     assert parse_suite(suite).tasks == ("matbench_phonons",)
@@ -226,8 +226,8 @@ def suite_text(**changes: Any) -> str:
     return to_suite(study(spec=study().spec.model_copy(update=changes)))
 
 
-def test_registered_names_need_no_remark() -> None:
-    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# F"]
+def test_registered_names_need_no_comment() -> None:
+    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# T"]
     assert suite_text(model="my_package.models:Mine").count("#") == 2  # a place that can be imported
 
 
@@ -244,7 +244,7 @@ def test_registered_names_need_no_remark() -> None:
         ({"view": "mine"}, '# Not a registered view: write where it is, "path/to/file.py:name".', "views = ["),
     ],
 )
-def test_what_is_not_registered_has_a_remark_above(
+def test_unregistered_names_have_a_comment_above(
     changes: dict[str, str], remark: str, line: str, tmp_path: Path
 ) -> None:
     text = suite_text(**changes)
@@ -270,7 +270,7 @@ def test_what_is_not_registered_has_a_remark_above(
         ('{elsewhere}/of "me"', '{elsewhere}/of "me"'),
     ],
 )
-def test_a_winning_suite_writes_to_the_results_that_it_is_from(
+def test_a_winning_suite_writes_to_the_results_folder_of_its_study(
     given: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "here"
@@ -282,24 +282,24 @@ def test_a_winning_suite_writes_to_the_results_that_it_is_from(
     assert load_suite(str(file)).results == written.format(**places)
 
 
-def test_a_suite_elsewhere_says_nothing_of_results(tmp_path: Path) -> None:
+def test_a_suite_outside_a_results_folder_names_no_results(tmp_path: Path) -> None:
     _, file = write_all(study(), tmp_path)
     assert "results" not in file.read_text()
 
 
 def with_none(model: str, *names: str) -> str:
-    """The suite of a study in which None won for these hyperparameters, the last of them as it was asked."""
+    """The suite of a study in which None won for these hyperparameters, the last of them in the specification."""
     best = Trial(number=0, state="complete", value=1.0, parameters=dict.fromkeys(names[:-1]))
     parameters = {"epochs": 7, names[-1]: None}
     return to_suite(study(trials=[best], spec=spec(model=model, parameters=parameters, tuning=study().spec.tuning)))
 
 
-def test_a_none_that_won_is_told_since_a_suite_cannot_hold_it(tmp_path: Path) -> None:
+def test_a_best_value_of_none_gets_a_comment_because_toml_has_no_null(tmp_path: Path) -> None:
     text = with_none("toys.py:Mine", "depth", "cut")
     lines = text.splitlines()
     (at,) = (n for n, line in enumerate(lines) if "None" in line)
     assert lines[at] == (
-        "# A suite cannot say that cut and depth = None, and would take the default: "
+        "# A suite cannot say that cut and depth = None and would use the default: "
         "run it with --set cut=null --set depth=null"
     )
     assert lines[at + 1] == "models = ["
@@ -308,7 +308,7 @@ def test_a_none_that_won_is_told_since_a_suite_cannot_hold_it(tmp_path: Path) ->
     assert parse_suite(file).entries()[0].parameters == {"epochs": 7}
 
 
-def test_a_none_that_is_the_default_needs_no_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_of_none_needs_no_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "with_none.py").write_text(
         "from dataclasses import dataclass\n"
         "from crystalbench.models.dummy import Dummy\n\n"
@@ -322,7 +322,7 @@ def test_a_none_that_is_the_default_needs_no_remark(tmp_path: Path, monkeypatch:
     assert "that depth = None" in with_none("cgcnn", "depth")
 
 
-def test_the_page_has_optunas_plots_and_their_program_beside_it(tmp_path: Path) -> None:
+def test_the_page_has_optunas_plots_and_shares_plotly(tmp_path: Path) -> None:
     page, _ = write_all(study(12), tmp_path)
     text = page.read_text(encoding="utf-8")
     for title in ("Optimization History", "Hyperparameter Importances", "Slice Plot", "Parallel Coordinate"):
@@ -332,10 +332,10 @@ def test_the_page_has_optunas_plots_and_their_program_beside_it(tmp_path: Path) 
     assert len(text) < 200_000
 
 
-def test_a_study_without_a_finished_trial_has_a_page_and_no_suite(tmp_path: Path) -> None:
+def test_a_study_without_a_completed_trial_has_a_page_and_no_suite(tmp_path: Path) -> None:
     (page,) = write_all(study(0), tmp_path)
     assert page.exists()
-    with pytest.raises(ValueError, match="no trial was finished"):
+    with pytest.raises(ValueError, match="no trial was completed"):
         to_suite(study(0))
     (tmp_path / "file").write_text("")
     with pytest.raises(CrystalBenchError, match="cannot be written"):
@@ -358,7 +358,7 @@ def test_studies_are_chosen_and_damaged_ones_named(tmp_path: Path) -> None:
 
 
 def spoil(folder: Path, how: str) -> None:
-    """Studies under way that cannot be read."""
+    """Make the storage of running studies unreadable."""
     file = folder / "studies.sqlite3"
     if how == "garbage":
         file.write_bytes(b"garbage" * 1000)
@@ -387,7 +387,7 @@ def spoil(folder: Path, how: str) -> None:
         ("other facts", "Field required"),
     ],
 )
-def test_finished_studies_are_shown_where_those_under_way_cannot_be_read(tmp_path: Path, how: str, why: str) -> None:
+def test_finished_studies_are_listed_if_running_ones_cannot_be_read(tmp_path: Path, how: str, why: str) -> None:
     StudyStore(tmp_path).write(study())
     spoil(tmp_path, how)
     studies, (problem,) = read_studies(tmp_path, None)

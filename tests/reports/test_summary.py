@@ -8,20 +8,21 @@ from helpers import ROOT, record
 from benchmarks import periodicity
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.leaderboard import Board, leaderboards
-from crystalbench.reports.files import to_csv, to_markdown
+from crystalbench.reports.csv import to_csv
+from crystalbench.reports.markdown import to_markdown
 from crystalbench.reports.summary import END, START, fill_readme, to_summary
+from crystalbench.results import Results, load_results
 from crystalbench.results.record import RowCounts
-from crystalbench.results.store import RecordStore
 
 PART = RowCounts(train=30, valid=10, test=20, task=60, task_total=1265, task_folds=5)
 
 
-def test_summary_sets_our_models_beside_published_ones_of_the_same_rows() -> None:
+def test_summary_lists_our_models_next_to_published_ones_of_the_same_rows() -> None:
     whole = [record(mae=40.0 + fold, fold=fold) for fold in range(5)]
     whole += [record(mae=50.0, fold=fold, label="worse") for fold in range(5)]
     whole += [record(mae=30.0, fold=3, label="begun")]
     part = [record(mae=1.0, fold=fold, data="p" * 64, rows=PART) for fold in range(5)]
-    lines = to_summary(leaderboards(whole + part)).splitlines()
+    lines = to_summary(leaderboards(Results(whole + part).scores)).splitlines()
     cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in lines}
     assert cells["model"] == [
         "matbench_phonons<br>MAE, cm⁻¹",
@@ -43,17 +44,17 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path) -> None
 
 
 def committed(folder: Path) -> list[Board]:
-    """The boards of the committed records of a folder, after a look at its files."""
-    records, problems = RecordStore(folder / "records").read_all()
-    assert not problems
-    boards = leaderboards(records)
+    """Boards of the committed records of a folder; they must equal its committed files."""
+    results = load_results(folder)
+    assert not results.problems
+    boards = leaderboards(results.scores)
     assert (folder / "leaderboard.csv").read_text(encoding="utf-8") == to_csv(boards)
     assert (folder / "leaderboard.md").read_text(encoding="utf-8") == to_markdown(boards)
     return boards
 
 
-def test_what_is_committed_follows_from_the_committed_records() -> None:
-    """README and leaderboards hold what the records say, and every record is whole and unchanged."""
+def test_committed_leaderboards_follow_from_the_committed_records() -> None:
+    """The README and the leaderboards equal the output for the records, all of which are readable."""
     boards = committed(ROOT / "results")
     assert f"{START}\n{to_summary(boards)}\n{END}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -61,5 +62,4 @@ def test_what_is_committed_follows_from_the_committed_records() -> None:
 def test_the_committed_page_on_periodicity_follows_from_its_records() -> None:
     folder = ROOT / "results" / "periodicity"
     committed(folder)
-    records, _ = RecordStore(folder / "records").read_all()
-    assert (folder / periodicity.FILE_NAME).read_text(encoding="utf-8") == periodicity.page(records)
+    assert (folder / periodicity.FILE_NAME).read_text(encoding="utf-8") == periodicity.page(load_results(folder))

@@ -73,14 +73,14 @@ def test_nbytes_counts_every_array() -> None:
     assert arrays.nbytes == 4 * 2 * 8 + 3 * 8
 
 
-def test_two_representations_beside_each_other() -> None:
+def test_two_representations_are_combined() -> None:
     crystals = random_crystals(5, 7)
     graphs, elements = CrystalGraph(neighbors=3)(crystals), ElementPairs()(crystals)
-    both = graphs.beside(elements)
+    both = graphs.combined_with(elements)
     assert both.values.keys() == graphs.values.keys() | elements.values.keys()
     order = [4, 0, 5]
-    assert_same(both[order], graphs[order].beside(elements[order]))
-    with pytest.raises(ValueError, match="both have atom, distances, neighbors, numbers"):
-        graphs.beside(graphs)
-    with pytest.raises(ValueError, match="arrays of 7 and of 3 crystals"):
-        graphs.beside(elements[order])
+    assert_same(both[order], graphs[order].combined_with(elements[order]))
+    with pytest.raises(ValueError, match="both representations have atom, distances, neighbors, numbers"):
+        graphs.combined_with(graphs)
+    with pytest.raises(ValueError, match="arrays of 7 crystals cannot be combined with arrays of 3 crystals"):
+        graphs.combined_with(elements[order])

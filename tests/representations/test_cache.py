@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import joblib
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -21,6 +22,7 @@ from crystalbench.data.samples import Inputs
 from crystalbench.errors import ConfigError
 from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, MagpieFeatures, Representation, cache
 from crystalbench.representations.cache import cache_dir, represent
+from crystalbench.representations.processes import processes
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def test_options_that_json_cannot_hold_are_refused() -> None:
     class Weighted(Volumes):
         weights: object = None
 
-    with pytest.raises(ConfigError, match="Weighted: its options must be what JSON can hold"):
+    with pytest.raises(ConfigError, match="Weighted: an option cannot be written as JSON"):
         assert Weighted(weights=np.zeros(5000)).key
 
 
@@ -246,14 +248,14 @@ def test_a_damaged_entry_that_another_process_repairs_is_not_removed(
 ) -> None:
     represent(Volumes(), crystals)
     _cut(entry(folder) / "meta.json", 0)
-    alone = cache._alone
+    locked = cache._locked
 
     def repaired_meanwhile(name: str) -> AbstractContextManager[None]:
-        monkeypatch.setattr(cache, "_alone", alone)
+        monkeypatch.setattr(cache, "_locked", locked)
         represent(Volumes(), crystals)
-        return alone(name)
+        return locked(name)
 
-    monkeypatch.setattr(cache, "_alone", repaired_meanwhile)
+    monkeypatch.setattr(cache, "_locked", repaired_meanwhile)
     represent(Volumes(), crystals)
     assert Volumes.computed == [5, 5]
 
@@ -294,3 +296,18 @@ def test_the_folder_is_the_one_that_the_environment_names(tmp_path: Path, monkey
     assert cache_dir() == tmp_path / "here"
     monkeypatch.setenv("CRYSTALBENCH_CACHE", "")
     assert cache_dir().name == "crystalbench"
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(None, 23), (1, 1), (4, 4)])
+def test_all_usable_cores_may_compute_by_default(
+    folder: Path, crystals: Crystals, allowed: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 23)
+
+    @dataclass(frozen=True)
+    class Allowed(Volumes):
+        def __call__(self, inputs: Inputs) -> Arrays:
+            return Arrays({"processes": np.full(len(inputs), processes())}, {"processes": Layout(CRYSTAL)}, {}, 5)
+
+    arrays, _ = represent(Allowed(), crystals) if allowed is None else represent(Allowed(), crystals, allowed)
+    assert set(arrays.values["processes"].tolist()) == {expected}

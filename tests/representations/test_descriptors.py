@@ -234,8 +234,8 @@ def test_what_fails_stays_empty_and_is_reported(caplog: pytest.LogCaptureFixture
     assert not arrays["failed"][0].any()
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 3
-    assert all(message.startswith("one on another: descriptors stay empty") for message in messages)
-    assert any("structural heterogeneity, sites" in message and "same place" in message for message in messages)
+    assert all(message.startswith("one on another: descriptors are missing") for message in messages)
+    assert any("structural heterogeneity, sites" in message and "same position" in message for message in messages)
 
 
 def test_a_value_that_is_not_finite_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_tessellations_check_themselves(monkeypatch: pytest.MonkeyPatch) -> None
     from crystalbench.representations.descriptors import voronoi
 
     monkeypatch.setattr(voronoi, "VOLUME_TOLERANCE", -1.0)  # nothing is good enough
-    with pytest.raises(DataError, match="volumes sum to"):
+    with pytest.raises(DataError, match="volumes add up to"):
         tessellate(crystal.lattices[0], crystal.frac_coords)
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import spglib
 from helpers import one_crystal
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
 from crystalbench.representations.descriptors import one_crystal as module
 from crystalbench.representations.descriptors.one_crystal import each_crystal
+from crystalbench.representations.descriptors.space_group import point_group
 from crystalbench.representations.descriptors.symmetry import COARSE, FINE, complexity
 from crystalbench.tasks import DataSources, get_task_spec
 
@@ -80,3 +82,18 @@ def test_sites_are_those_of_a_search_of_their_own() -> None:
         assert complexity(crystal)[0] == pytest.approx(entropy, abs=1e-12)
         spared += len(np.unique(crystal.symmetry(FINE).orbits)) == len(np.unique(crystal.numbers))
     assert 10 < spared < len(chosen) - 10
+
+
+def test_point_groups_are_those_of_spglibs_database() -> None:
+    """Order and inversion of all 230 space groups, counted from their operations, and pymatgen's crystal systems."""
+    last = {"triclinic": 2, "monoclinic": 15, "orthorhombic": 74, "tetragonal": 142, "trigonal": 167, "hexagonal": 194}
+    seen = set()
+    for hall in range(1, 531):
+        kind = spglib.get_spacegroup_type(hall)
+        found = point_group(kind.pointgroup_international)
+        rotations = {tuple(r.ravel().tolist()) for r in spglib.get_symmetry_from_database(hall)["rotations"]}
+        assert found.order == len(rotations)
+        assert found.centrosymmetric == (tuple((-np.eye(3, dtype=int)).ravel().tolist()) in rotations)
+        assert found.system == next((name for name, end in last.items() if kind.number <= end), "cubic")
+        seen.add(kind.number)
+    assert len(seen) == 230

@@ -200,8 +200,8 @@ def test_the_id_is_named_where_the_search_fails(monkeypatch: pytest.MonkeyPatch)
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("crystalbench.representations.neighbors.find_points_in_spheres", fails)
-    with pytest.raises(DataError, match="crystal-0: neighbours cannot be found"):
+    monkeypatch.setattr("crystalbench.representations.neighbors.search.find_points_in_spheres", fails)
+    with pytest.raises(DataError, match=r"crystal-0: neighbours within .* Å cannot be found \(no room\)"):
         CrystalGraph()(random_crystals(0, 2))
 
 

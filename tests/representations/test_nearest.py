@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from crystalbench.data.crystals import Crystals, joined
-from crystalbench.representations import neighbors as _nearest
+from crystalbench.representations.neighbors import k_nearest as _nearest
 from crystalbench.representations.neighbors import nearest
 
 

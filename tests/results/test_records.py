@@ -32,28 +32,28 @@ OTHER: dict[str, Any] = {
     "protocol": ProtocolSpec(inner_folds=7),
     "tuning": {"trials": 20},
 }
-"""Another value for every field of what is asked."""
+"""Another value for every field of a specification."""
 
 
 # ---------------------------------------------------------------------- keys and seeds
 
 
-def test_every_field_of_what_is_asked_has_another_value_here() -> None:
+def test_every_field_of_the_specification_has_another_value_here() -> None:
     assert set(OTHER) == set(RunSpec.model_fields)
 
 
 @pytest.mark.parametrize("field", RunSpec.model_fields)
-def test_the_key_depends_on_everything_that_is_asked(field: str) -> None:
+def test_the_key_depends_on_every_field_of_the_specification(field: str) -> None:
     assert spec(**{field: OTHER[field]}).key != spec().key
     assert spec(**{field: OTHER[field]}).derived_seed() != spec().derived_seed()
 
 
 @pytest.mark.parametrize("changes", [{"ensemble": 2}, {"inner_folds": 3}])
-def test_the_key_depends_on_the_whole_protocol(changes: dict[str, int]) -> None:
+def test_the_key_depends_on_every_field_of_the_protocol(changes: dict[str, int]) -> None:
     assert spec(protocol=ProtocolSpec(**changes)).key != spec().key
 
 
-def test_the_key_does_not_depend_on_what_came_out() -> None:
+def test_the_key_does_not_depend_on_the_result() -> None:
     key = record().key
     for changes in ({"label": "another"}, {"mae": 7.0}, {"device": "cuda"}, {"finished": "2026-01-01T00:00:00+00:00"}):
         assert record(**changes).key == key  # type: ignore[arg-type]
@@ -63,12 +63,12 @@ def test_the_key_does_not_depend_on_the_order_of_parameters() -> None:
     assert spec(parameters={"rate": 0.01, "width": 64}).key == spec().key
 
 
-def test_the_key_stays_what_it_was() -> None:
+def test_the_key_has_not_changed() -> None:
     # Records on disk are found by their key: a change here would orphan every record ever made.
     assert spec().key == "5e94d0113212d1349b6cc6eeb541f3f6dacf51a4d171539cfec79eb74dea7596"
 
 
-def test_seeds_differ_by_purpose_and_fit_every_library() -> None:
+def test_seeds_differ_by_purpose_and_are_valid_for_every_library() -> None:
     purposes = [(), ("member", 0), ("member", 1), ("member", 10), ("tuning",), ("tuning", 0), ("member", 1, 0)]
     seeds = [spec(fold=fold).derived_seed(*purpose) for purpose in purposes for fold in range(40)]
     assert len(set(seeds)) == len(seeds)
@@ -138,7 +138,7 @@ def test_every_edit_is_noticed(field: str) -> None:
         Record.from_json(json.dumps(body), "run.json")
 
 
-def test_the_metric_that_judges_is_part_of_the_key_where_it_is_not_the_usual_one() -> None:
+def test_a_tuning_metric_other_than_the_default_is_part_of_the_key() -> None:
     usual, other = spec(tuning=TuningSpec(trials=3)), spec(tuning=TuningSpec(trials=3, metric="rmse"))
     assert usual.key != other.key
     assert "metric" not in usual.model_dump(mode="json")["tuning"]  # as before there was the field
@@ -170,7 +170,7 @@ def test_tuning_has_exactly_one_budget(budget: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("part", ["spec", "predictions", "rows", "seconds", "source", "environment"])
-def test_every_edit_below_is_noticed(part: str) -> None:
+def test_every_nested_edit_is_noticed(part: str) -> None:
     whole = json.loads(record().to_json())
     for name in whole[part]:
         body = json.loads(record().to_json())
@@ -198,7 +198,7 @@ def test_every_edit_below_is_noticed(part: str) -> None:
     ],
     ids=range(13),
 )
-def test_anything_else_is_refused_with_its_name(text: str) -> None:
+def test_files_that_are_no_records_are_refused_with_their_name(text: str) -> None:
     with pytest.raises(RecordError, match=r"^run\.json: "):
         Record.from_json(text, "run.json")
 
@@ -206,7 +206,7 @@ def test_anything_else_is_refused_with_its_name(text: str) -> None:
 # ---------------------------------------------------------------------- the store
 
 
-def test_what_is_written_is_found_and_read(tmp_path: Path) -> None:
+def test_written_records_are_found_and_read(tmp_path: Path) -> None:
     store = RecordStore(tmp_path / "not" / "yet")
     one, other = record(), record(fold=1, label="other", view="no_chemistry", seed=3)
     assert store.find(one.spec) is None
@@ -276,7 +276,7 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
         RecordStore(tmp_path / "records").write(record())
 
 
-def test_damaged_files_are_told_and_the_others_are_read(tmp_path: Path) -> None:
+def test_damaged_files_are_reported_and_the_others_are_read(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     good, cut, edited, empty, binary = (store.write(record(fold=fold)) for fold in range(5))
     cut.write_text(cut.read_text()[:200])
@@ -292,7 +292,7 @@ def test_damaged_files_are_told_and_the_others_are_read(tmp_path: Path) -> None:
     assert any("was changed after it was written" in str(p) for p in problems)
 
 
-def test_a_number_that_json_does_not_know_is_a_problem_of_one_file(tmp_path: Path) -> None:
+def test_an_invalid_number_affects_only_its_file(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     path = store.write(record())
     store.write(record(fold=1))

@@ -63,7 +63,7 @@ def cut(path: Path) -> None:
     path.write_text(path.read_text()[:100])
 
 
-def test_a_damaged_study_is_moved_aside_and_searched_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_study_is_renamed_and_counts_as_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files, written = StudyStore(tmp_path), study(3.0, 1.0)
     path = files.write(written)
     cut(path)
@@ -79,7 +79,7 @@ def test_a_damaged_study_is_moved_aside_and_searched_anew(tmp_path: Path, caplog
     assert files.find(QUESTION) == written
 
 
-def test_a_whole_study_beside_damaged_ones_is_found(tmp_path: Path) -> None:
+def test_a_complete_study_is_found_among_damaged_ones(tmp_path: Path) -> None:
     files = StudyStore(tmp_path)
     for label in ("a", "b", "c"):
         files.write(study(3.0, 1.0, label=label))
@@ -91,7 +91,7 @@ def test_a_whole_study_beside_damaged_ones_is_found(tmp_path: Path) -> None:
     assert files.read_all() == ([expected], [])
 
 
-def test_a_damaged_study_that_cannot_be_moved_is_told(tmp_path: Path) -> None:
+def test_a_damaged_study_that_cannot_be_renamed_is_an_error(tmp_path: Path) -> None:
     path = StudyStore(tmp_path).write(study(3.0, 1.0))
     cut(path)
     path.with_suffix(".damaged").mkdir()
@@ -99,7 +99,7 @@ def test_a_damaged_study_that_cannot_be_moved_is_told(tmp_path: Path) -> None:
         StudyStore(tmp_path).find(QUESTION)
 
 
-def test_another_process_may_move_a_damaged_study_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_may_rename_a_damaged_study_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = StudyStore(tmp_path).write(study(3.0, 1.0))
 
     def read_late(files: StudyStore, path: Path) -> Study:
@@ -111,7 +111,7 @@ def test_another_process_may_move_a_damaged_study_first(tmp_path: Path, monkeypa
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_damaged_study_is_concluded_again_from_its_storage(tmp_path: Path) -> None:
+def test_a_damaged_study_is_recovered_from_its_storage(tmp_path: Path) -> None:
     tried: list[int] = []
 
     def judge(number: int, parameters: Any, report: Any) -> float:
@@ -121,17 +121,17 @@ def test_a_damaged_study_is_concluded_again_from_its_storage(tmp_path: Path) -> 
     space = {"x": FloatDistribution(0.0, 2.0)}
     files = StudyStore(tmp_path)
     search = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files)
-    before = search.work(judge)
+    before = search.run(judge)
     (path,) = tmp_path.glob("*/*/*.json")
     cut(path)
-    after = search.work(judge)
+    after = search.run(judge)
     assert after.trials == before.trials
     assert tried == [0, 1, 2, 3]
     assert files.read_all()[0] == [after]
     cut(path)
     for file in tmp_path.glob("studies.sqlite3*"):
         file.unlink()
-    anew = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files).work(judge)
+    anew = Search(QUESTION, "my bowl", "mae", "eV", space, {"x": 0.5}, Storage.below(tmp_path), files).run(judge)
     assert [t.parameters for t in anew.trials] == [t.parameters for t in before.trials]
     assert len(tried) == 8
 
@@ -141,7 +141,7 @@ def test_the_best_is_the_earliest_of_the_best() -> None:
     best = study(3.0, None, 1.0, 3.0, higher_is_better=True).tuned()
     assert (best.trial, best.value, best.parameters) == (0, 3.0, {"x": 0.0})
     assert (best.complete, best.pruned, best.failed, best.trials, best.seconds) == (3, 0, 1, 4, 6.0)
-    with pytest.raises(RecordError, match="no trial was finished"):
+    with pytest.raises(RecordError, match="no trial was completed"):
         study(None, None).tuned()
 
 
@@ -149,7 +149,7 @@ def of_run(first_fold: int = 0, **changes: Any) -> RunSpec:
     return study_spec(QUESTION.model_copy(update=changes), first_fold)
 
 
-def test_runs_that_a_search_does_not_depend_on_share_a_study() -> None:
+def test_runs_that_differ_in_what_tuning_ignores_share_a_study() -> None:
     ensemble = ProtocolSpec(inner_folds=5, ensemble=4)
     assert of_run(seed=3, protocol=ensemble).key == of_run().key
     first = TuningSpec(trials=4, space="a" * 64, scheme="first_fold")
@@ -175,7 +175,7 @@ def test_runs_that_a_search_does_not_depend_on_share_a_study() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_whatever_a_search_depends_on_makes_another_study(changes: dict[str, Any]) -> None:
+def test_every_relevant_field_makes_another_study(changes: dict[str, Any]) -> None:
     assert of_run(**changes).key != of_run().key
     assert study_name(of_run(**changes)) != study_name(of_run())
     assert study_seed(of_run(**changes), "trial", 0) != study_seed(of_run(), "trial", 0)

@@ -305,7 +305,7 @@ def test_bad_predictions_stop_the_run_by_id() -> None:
         def predict(self, samples: Samples) -> Predictions:
             return Predictions(np.where(np.arange(len(samples)) == 2, np.nan, 1.0))
 
-    with pytest.raises(DataError, match=r"^crystal-6 is predicted a value that is not finite"):
+    with pytest.raises(DataError, match=r"^crystal-6: its prediction is not finite"):
         run(tiny_task(), Lost)
 
 

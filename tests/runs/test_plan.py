@@ -69,11 +69,11 @@ def test_the_protocol_of_the_suite_is_part_of_the_specification() -> None:
 
 
 def test_parameters_come_from_the_suite_and_then_from_the_selection() -> None:
-    entry = ModelEntry(model="magpie_forest", label="small", parameters={"trees": 10, "leaves": 7})
+    entry = ModelEntry(model="magpie_forest", label="small", parameters={"trees": 10, "min_samples_leaf": 7})
     (run,) = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20}), models=(entry,)).runs
     assert run.label == "small"
     assert run.spec.model == "magpie_forest"
-    assert (run.spec.parameters["trees"], run.spec.parameters["leaves"]) == (20, 7)
+    assert (run.spec.parameters["trees"], run.spec.parameters["min_samples_leaf"]) == (20, 7)
 
 
 def test_parameters_reach_the_models_that_have_them() -> None:
@@ -152,8 +152,8 @@ def test_mistakes_are_found_before_anything_runs() -> None:
         plan(Selection(folds=[5]))
     with pytest.raises(ConfigError, match="trees = 'many' is a str; it must be int"):
         plan(Selection(models=["magpie_forest"], parameters={"trees": "many"}))
-    with pytest.raises(ConfigError, match="algorithm"):
-        plan(Selection(models=["magpie_forest"], parameters={"algorithm": "oak"}))
+    with pytest.raises(ConfigError, match="bank = 'oak'; it must be one of gong28"):
+        plan(Selection(models=["descriptor_forest"], parameters={"bank": "oak"}))
 
 
 def test_models_that_cannot_do_a_task_are_noted(formulas: str, tmp_path: Path) -> None:
@@ -216,13 +216,13 @@ def test_models_without_a_search_space_run_without_tuning() -> None:
 
 
 def test_hyperparameters_set_by_the_user_are_not_tuned() -> None:
-    entry = ModelEntry(model="magpie_forest", parameters={"leaves": 31})
-    selection = Selection([ENERGY], folds=[0], parameters={"trees": 100})
+    entry = ModelEntry(model="magpie_boosting", parameters={"leaves": 31})
+    selection = Selection([ENERGY], folds=[0], parameters={"rounds": 100})
     (run,) = plan(selection, models=(entry,), tuning=TuningEntry(trials=3)).runs
-    assert set(run.space) == {"algorithm", "min_samples_leaf", "max_features", "learning_rate"}
-    assert (run.spec.parameters["trees"], run.spec.parameters["leaves"]) == (100, 31)
-    whole = {"algorithm": "lightgbm", "min_samples_leaf": 3, "max_features": 0.5, "learning_rate": 0.1}
-    everything = Selection([ENERGY], folds=[0], parameters={"trees": 100, **whole})
+    assert set(run.space) == {"min_samples_leaf", "max_features", "learning_rate"}
+    assert (run.spec.parameters["rounds"], run.spec.parameters["leaves"]) == (100, 31)
+    whole = {"min_samples_leaf": 3, "max_features": 0.5, "learning_rate": 0.1}
+    everything = Selection([ENERGY], folds=[0], parameters={"rounds": 100, **whole})
     made = plan(everything, models=(entry,), tuning=TuningEntry(trials=3))
-    assert made.notes == ["magpie_forest has no hyperparameters to tune; it runs without tuning"]
+    assert made.notes == ["magpie_boosting has no hyperparameters to tune; it runs without tuning"]
     assert made.runs[0].spec.tuning is None

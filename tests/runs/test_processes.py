@@ -251,7 +251,7 @@ def test_a_stopped_command_ends_its_workers(
     os.killpg(process.pid, sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "the same command goes on from there" in out + err
+    assert "repeat the command to continue" in out + err
     assert "Traceback" not in out + err
     assert psutil.wait_procs(children, timeout=30)[1] == []
     wait_for(lambda: not list(temporary.glob("crystalbench-*")))

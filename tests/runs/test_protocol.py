@@ -88,10 +88,10 @@ def test_tuning_splits_the_training_part_into_three(n: int, parts: int, data: st
     made = tuning_splits("task", 0, VALUES[np.arange(n) % 53], Kind.REGRESSION, how, ProtocolSpec(inner_folds=2))
     assert len(made) == judges
     for split in made:
-        assert sorted([*split.fit, *split.valid, *split.judged]) == list(range(n))
-        assert n // parts <= len(split.judged) <= n // parts + 1
+        assert sorted([*split.fit, *split.valid, *split.selection]) == list(range(n))
+        assert n // parts <= len(split.selection) <= n // parts + 1
         assert min(len(split.fit), len(split.valid)) >= 1
-    judged = np.concatenate([split.judged for split in made])
+    judged = np.concatenate([split.selection for split in made])
     assert len(set(judged.tolist())) == len(judged)
 
 
@@ -100,7 +100,7 @@ def test_tuning_splits_depend_on_task_and_fold_only() -> None:
         how = TuningSpec(trials=1, inner_folds=4, splits=2)
         protocol = ProtocolSpec(inner_folds=5, ensemble=ensemble)
         found = tuning_splits(task, fold, VALUES, Kind.REGRESSION, how, protocol)
-        return [part.tolist() for split in found for part in (split.fit, split.valid, split.judged)]
+        return [part.tolist() for split in found for part in (split.fit, split.valid, split.selection)]
 
     assert made() == made(ensemble=3)
     assert made() != made(fold=1)

@@ -10,7 +10,8 @@ from helpers import started, wait_for, write_toy_suite, write_toys
 from crystalbench.errors import RecordError
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.models.model import Progress, silent
-from crystalbench.reports.files import to_csv
+from crystalbench.reports.csv import to_csv
+from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs import scheduler
@@ -77,7 +78,7 @@ def board(store: RecordStore) -> list[list[str]]:
     """The leaderboard without the seconds."""
     records, problems = store.read_all()
     assert not problems
-    lines = [line.split(",") for line in to_csv(leaderboards(records)).splitlines()]
+    lines = [line.split(",") for line in to_csv(leaderboards(scores_frame(records))).splitlines()]
     seconds = lines[0].index("fit_seconds")
     return [[cell for i, cell in enumerate(line) if i != seconds] for line in lines]
 
@@ -201,7 +202,7 @@ def test_an_interrupted_command_can_go_on(suite: Path, store: RecordStore, log: 
     process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped after 2 of 8 runs; the same command goes on from there" in out + err
+    assert "stopped after 2 of 8 runs; repeat the command to continue" in out + err
     assert "Traceback" not in out + err
     assert len(store.paths()) == 2
 

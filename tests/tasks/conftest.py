@@ -1,15 +1,21 @@
-"""Two tiny official tasks, and writers of their files."""
+"""Two tiny official tasks, writers of their files, and a local server to download files from."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pooch
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -101,3 +107,70 @@ def tiny_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
 @pytest.fixture
 def formula_rows(tiny_formulas: OfficialTask) -> list[list[Any]]:
     return _rows("composition")
+
+
+# ---------------------------------------------------------------------- downloads
+
+
+class Server:
+    """Answers requests in the way that `answers` says: an HTTP status, a slice of the content, a number of
+    seconds (float) after which all of it comes, or None for all of it at once.
+
+    Attributes:
+        content: what it serves.
+        answers: one entry per request; once they are used up, all content.
+        requests: number of requests.
+        known_length: whether answers have a Content-Length.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.answers: list[int | float | slice | None] = []
+        self.requests = 0
+        self.known_length = True
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.requests += 1
+                answer = outer.answers.pop(0) if outer.answers else None
+                if isinstance(answer, int):
+                    self.send_error(answer)
+                    return
+                self.send_response(200)
+                if outer.known_length:
+                    self.send_header("Content-Length", str(len(outer.content)))
+                self.end_headers()
+                if isinstance(answer, float):
+                    time.sleep(answer)
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(outer.content[answer] if isinstance(answer, slice) else outer.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def url(self, name: str) -> str:
+        """The address of a file with this name."""
+        return f"http://127.0.0.1:{self.http.server_port}/{name}"
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with 2 MB of data; pooch does not pause between its attempts."""
+    monkeypatch.setattr(pooch.core, "time", SimpleNamespace(sleep=lambda _: None))
+    server = Server(bytes(range(256)) * 9000)
+    yield server
+    server.close()

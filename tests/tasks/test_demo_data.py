@@ -81,7 +81,7 @@ def test_both_files_are_small():
     assert sum(path.stat().st_size for path in DATA.glob("demo_*.parquet")) < 900_000
 
 
-def test_every_prototype_of_pymatgen_is_there(prototypes):
+def test_every_prototype_of_pymatgen_is_included(prototypes):
     assert len(prototypes) == 288
     assert not prototypes.isna().any().any()
     assert set(prototypes["crystal_system"]) == CRYSTAL_SYSTEMS
@@ -147,7 +147,7 @@ def test_elements_have_the_known_values(alloys, metal, lattice_constant, bulk_mo
     assert row["bulk_modulus"] == pytest.approx(bulk_modulus, rel=5e-3)
 
 
-def test_shipped_geometries_are_relaxed_under_the_emt_of_ase(alloys):
+def test_geometries_in_the_files_are_relaxed_under_the_emt_of_ase(alloys):
     from ase.calculators.emt import EMT
 
     for row in alloys.iloc[50::250].to_dict("records"):
@@ -187,7 +187,7 @@ def test_fast_potential_equals_the_emt_of_ase():
     np.testing.assert_allclose(stress, atoms.get_stress(voigt=False), atol=1e-12)
 
 
-def test_phonons_have_the_spectrum_of_the_whole_supercell(alloys, monkeypatch):
+def test_phonons_have_the_spectrum_of_the_complete_supercell(alloys, monkeypatch):
     """The commensurate modes together are the modes of the supercell, whose Hessian needs no Fourier transform."""
     from benchmarks.demo_data import phonons
     from benchmarks.demo_data.emt import energy_forces_stress
@@ -223,7 +223,7 @@ def test_thermodynamics_of_one_oscillator():
 
 
 @pytest.mark.parametrize(("prototype", "formula"), [("L1_2", "Cu3Au"), ("B2", "AlNi")])
-def test_generator_gives_the_shipped_alloys(alloys, prototype, formula):
+def test_the_generator_reproduces_the_alloys_in_the_files(alloys, prototype, formula):
     from benchmarks.demo_data.alloys import candidates, properties, relaxed_alloy
 
     row = row_of(alloys, prototype, formula)

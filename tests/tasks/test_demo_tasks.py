@@ -19,7 +19,7 @@ SPECS = {spec.name: spec for spec in TASKS}
 
 
 @pytest.mark.parametrize("spec", TASKS, ids=lambda spec: spec.name)
-def test_demo_tasks_load_without_a_network_and_are_whole(spec: TaskSpec) -> None:
+def test_demo_tasks_load_without_a_network_and_are_complete(spec: TaskSpec) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         task = spec.load(DataSources(download=False))
@@ -52,7 +52,7 @@ def test_every_class_occurs() -> None:
     assert set(SPECS["demo_dynamically_stable"].load(DataSources()).targets) == {0.0, 1.0}
 
 
-def test_a_missing_data_file_says_so() -> None:
+def test_a_missing_data_file_is_named() -> None:
     with pytest.raises(DataError, match=r"absent\.parquet: is missing from this installation"):
         demo._content("absent.parquet")
 
@@ -97,7 +97,7 @@ def test_tasks_are_found_by_name_pattern_and_path(tmp_path: Path) -> None:
         resolve_tasks([str(file), str(tmp_path / "other.toml")])
 
 
-def test_unknown_names_and_patterns_offer_the_nearest() -> None:
+def test_unknown_names_and_patterns_suggest_the_closest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'matbench_phonons'"):
         get_task_spec("matbench_phonon")
     with pytest.raises(UnknownNameError, match="matbanch_"):
@@ -117,10 +117,10 @@ def test_duplicate_names_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         all_specs()
 
 
-def test_all_missing_data_is_listed_before_any_work(tmp_path: Path) -> None:
+def test_all_missing_data_is_listed_before_any_run(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('name = "mine"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n')
     specs = resolve_tasks(["matbench_phonons", "matbench_steels", "demo_bulk_modulus", str(file)])
-    with pytest.raises(DataError, match=r"(?s)matbench_phonons:.*matbench_steels:.*mine: its data is not at hand"):
+    with pytest.raises(DataError, match=r"(?s)matbench_phonons:.*matbench_steels:.*mine: there is no table"):
         require_data(specs, DataSources(tmp_path, download=False))
     require_data(resolve_tasks(["demo_*"]), DataSources(tmp_path, download=False))

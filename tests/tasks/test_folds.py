@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.targets import Kind
-from crystalbench.tasks.folds import given_folds, grouped_kfold, kfold, stratified_kfold
+from crystalbench.tasks.folds import checked_folds, grouped_kfold, kfold, stratified_kfold
 from crystalbench.tasks.matbench.folds import official_folds, official_labels
 from crystalbench.tasks.matbench.official import OFFICIAL, official_ids
 
@@ -32,7 +32,7 @@ def splits() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_folds_and_identifiers_equal_matbench(name: str, splits: dict[str, Any]) -> None:
+def test_folds_and_ids_equal_those_of_matbench(name: str, splits: dict[str, Any]) -> None:
     ids, folds = official_ids(name), official_folds(name)
     assert sorted(splits[name]) == [f"fold_{fold}" for fold in range(5)]
     for fold in range(5):
@@ -67,7 +67,7 @@ def test_labels_of_the_classification_tasks() -> None:
 
 @given(st.integers(2, 300), st.integers(2, 12), SEEDS)
 @settings(deadline=None)
-def test_kfold_deals_evenly(n: int, k: int, seed: int) -> None:
+def test_kfold_makes_folds_of_equal_size(n: int, k: int, seed: int) -> None:
     k = min(k, n)
     folds = kfold(n, k, seed)
     sizes = np.bincount(folds, minlength=k)
@@ -80,7 +80,7 @@ def test_kfold_deals_evenly(n: int, k: int, seed: int) -> None:
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=200), st.integers(2, 6), SEEDS)
 @settings(deadline=None)
 @pytest.mark.filterwarnings("ignore:The least populated class")
-def test_stratified_kfold_deals_every_label_evenly(labels: list[int], k: int, seed: int) -> None:
+def test_stratified_kfold_distributes_each_label_evenly(labels: list[int], k: int, seed: int) -> None:
     values = np.array(labels)
     k = min(k, int(np.bincount(values).max()))
     if k < 2:
@@ -94,7 +94,7 @@ def test_stratified_kfold_deals_every_label_evenly(labels: list[int], k: int, se
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=200), st.integers(2, 6), SEEDS)
-def test_grouped_kfold_keeps_groups_whole(numbers: list[int], k: int, seed: int) -> None:
+def test_grouped_kfold_keeps_groups_together(numbers: list[int], k: int, seed: int) -> None:
     groups = np.array([f"group {number:02d}" for number in numbers])
     k = min(k, len(set(numbers)))
     if k < 2:
@@ -111,7 +111,7 @@ def test_grouped_kfold_keeps_groups_whole(numbers: list[int], k: int, seed: int)
     np.testing.assert_array_equal(folds, grouped_kfold(list(numbers), k, seed))
 
 
-def test_grouped_kfold_is_shuffled_and_frozen() -> None:
+def test_grouped_kfold_is_shuffled_and_reproducible() -> None:
     groups = [f"{element}-O" for element in ["B", "C", "F", "H", "I", "K", "N", "P", "S", "U", "V", "W", "Y"]]
     first, second = grouped_kfold(groups, 4, 0), grouped_kfold(groups, 4, 1)
     assert first.tolist() != second.tolist()
@@ -119,15 +119,15 @@ def test_grouped_kfold_is_shuffled_and_frozen() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
-def test_given_folds_are_kept(column: list[int]) -> None:
+def test_checked_folds_are_kept(column: list[int]) -> None:
     present = sorted(set(column))
     if len(present) > 1 and present == list(range(len(present))):
-        np.testing.assert_array_equal(given_folds(column), column)
-        np.testing.assert_array_equal(given_folds([float(fold) for fold in column]), column)
-        np.testing.assert_array_equal(given_folds([str(fold) for fold in column]), column)
+        np.testing.assert_array_equal(checked_folds(column), column)
+        np.testing.assert_array_equal(checked_folds([float(fold) for fold in column]), column)
+        np.testing.assert_array_equal(checked_folds([str(fold) for fold in column]), column)
     else:
         with pytest.raises(DataError):
-            given_folds(column)
+            checked_folds(column)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_given_folds_are_kept(column: list[int]) -> None:
         (lambda: grouped_kfold(["NaCl", "NaCl", "KCl"], 3, 0), ConfigError, "3 folds of 2 groups"),
         (lambda: grouped_kfold(["NaCl", None], 2, 0), DataError, "group of row 1 is missing"),
         (lambda: grouped_kfold([["NaCl"]], 2, 0), DataError, r"shape \(n,\)"),
-        (lambda: given_folds([0, 1, None]), DataError, "None in row 2"),
-        (lambda: given_folds([0, 1.5]), DataError, "1.5 in row 1"),
-        (lambda: given_folds([0, -1]), DataError, "-1 in row 1"),
-        (lambda: given_folds(["train", "test"]), DataError, "'train' in row 0"),
-        (lambda: given_folds([0, 2]), DataError, "no row in fold 1"),
-        (lambda: given_folds([0, 0]), DataError, "two folds at least"),
+        (lambda: checked_folds([0, 1, None]), DataError, "None in row 2"),
+        (lambda: checked_folds([0, 1.5]), DataError, "1.5 in row 1"),
+        (lambda: checked_folds([0, -1]), DataError, "-1 in row 1"),
+        (lambda: checked_folds(["train", "test"]), DataError, "'train' in row 0"),
+        (lambda: checked_folds([0, 2]), DataError, "no row in fold 1"),
+        (lambda: checked_folds([0, 0]), DataError, "at least two folds"),
     ],
 )
 def test_errors_say_what_is_wrong(make: Callable[[], object], error: type[Exception], message: str) -> None:

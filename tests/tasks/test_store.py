@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,16 @@ def load(folder: Path, tiny: OfficialTask) -> Load:
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_decode_official", lambda *_: pytest.fail("must come from the store"))
+    monkeypatch.setattr(module, "read_official_file", lambda *_: pytest.fail("must come from the store"))
 
 
-def test_the_second_load_is_mapped_from_the_store(load: Load, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stores() -> list[Path]:
+    return list(store.store_dir().iterdir())
+
+
+def test_the_second_load_is_mapped_from_the_store(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load()
-    assert [p.name.split("-")[0] for p in (folder / ".crystalbench").iterdir()] == ["matbench_tiny"]
+    assert [p.name.split("-")[0] for p in stores()] == ["matbench_tiny"]
     no_decoding(monkeypatch)
     second = load()
     assert second.digest == first.digest
@@ -49,28 +54,27 @@ def test_the_second_load_is_mapped_from_the_store(load: Load, folder: Path, monk
     assert isinstance(second.inputs.numbers, np.memmap)
 
 
-def test_a_changed_source_is_decoded_anew(
+def test_a_changed_source_is_decoded_again(
     load: Load, folder: Path, tiny_rows: list[Any], write_rows: Callable[..., Path]
 ) -> None:
     assert load().source.verified == "sha256"
     tiny_rows[0][0]["sites"][0]["properties"] = {"magmom": 0.0}
     write_rows(folder / "matbench_tiny.json.gz", tiny_rows, "structure")
     assert load().source.verified == "content"
-    assert len(list((folder / ".crystalbench").iterdir())) == 2
+    assert len(stores()) == 2
 
 
 @pytest.mark.parametrize("name", ["frac_coords.npy", "targets.npy", "meta.json", "folds.npy"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
-def test_a_damaged_store_is_made_again(
+def test_a_damaged_store_is_replaced(
     load: Load,
-    folder: Path,
     name: str,
     damage: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     digest = load().digest
-    (file,) = (folder / ".crystalbench").glob(f"*/{name}")
+    (file,) = store.store_dir().glob(f"*/{name}")
     content = bytearray(file.read_bytes())
     if damage == "cut":
         file.write_bytes(content[:-5])
@@ -88,14 +92,21 @@ def test_a_damaged_store_is_made_again(
     assert not caplog.text
 
 
-def test_beside_a_read_only_source_the_cache_folder_is_used(
-    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("mode", [0o555, 0o755])
+def test_nothing_is_written_next_to_the_data(
+    load: Load,
+    folder: Path,
+    own_cache: Path,
+    mode: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    folder.chmod(0o555)
+    before = sorted(folder.iterdir())
+    folder.chmod(mode)
     try:
         digest = load().digest
-        assert not (folder / ".crystalbench").exists()
-        assert len(list((own_cache / "tasks").iterdir())) == 1
+        assert sorted(folder.iterdir()) == before
+        assert store.store_dir() == own_cache / "tasks" and len(stores()) == 1
         no_decoding(monkeypatch)
         assert load().digest == digest
         assert not caplog.text
@@ -103,8 +114,25 @@ def test_beside_a_read_only_source_the_cache_folder_is_used(
         folder.chmod(0o755)
 
 
+def test_an_old_store_next_to_the_data_is_ignored(load: Load, folder: Path) -> None:
+    digest = load().digest
+    old = folder / ".crystalbench" / stores()[0].name
+    shutil.copytree(stores()[0], old)
+    (old / "targets.npy").write_bytes(b"damaged")
+    shutil.rmtree(store.store_dir())
+    assert load().digest == digest
+    assert (old / "targets.npy").read_bytes() == b"damaged"
+
+
+def test_two_copies_of_a_file_share_a_store(load: Load, folder: Path, tiny: OfficialTask, tmp_path: Path) -> None:
+    first = load()
+    shutil.copytree(folder, tmp_path / "copy")
+    again = MatbenchTaskSpec.of(tiny).load(DataSources(tmp_path / "copy", download=False))
+    assert again.digest == first.digest and len(stores()) == 1
+
+
 def test_a_store_that_cannot_be_written_is_only_a_warning(
-    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    load: Load, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
         raise OSError("No space left on device")
@@ -115,8 +143,8 @@ def test_a_store_that_cannot_be_written_is_only_a_warning(
     assert not own_cache.exists()
 
 
-def test_a_write_that_breaks_off_leaves_no_half_store(
-    load: Load, folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_write_leaves_no_partial_store(
+    load: Load, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -130,14 +158,10 @@ def test_a_write_that_breaks_off_leaves_no_half_store(
         patch.setattr(np, "save", save)
         load()
     assert len(calls) > 2
-    assert not [p for place in (folder / ".crystalbench", own_cache) for p in place.rglob("*") if p.is_file()]
+    assert not [p for p in own_cache.rglob("*") if p.is_file()]
 
 
-def test_remarks_are_told_on_every_load(tmp_path: Path, tiny: OfficialTask, caplog: pytest.LogCaptureFixture) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    source = folder / "matbench_tiny.json.gz"
-    source.touch()
+def test_remarks_are_logged_on_every_load(tiny: OfficialTask, caplog: pytest.LogCaptureFixture) -> None:
     task = Task(
         "t",
         MatbenchTaskSpec.of(tiny).target,
@@ -150,6 +174,6 @@ def test_remarks_are_told_on_every_load(tmp_path: Path, tiny: OfficialTask, capl
     )
     with caplog.at_level(logging.INFO):
         for _ in range(2):
-            loaded = store.load_or_build("t", source, "0" * 64, lambda: store.Decoded(task, ("3 rows left out",)))
+            loaded = store.load_or_build("t", "0" * 64, lambda: store.Decoded(task, ("3 rows left out",)))
             assert loaded.inputs.ids.tolist() == ["0", "1"]
     assert caplog.text.count("3 rows left out") == 2

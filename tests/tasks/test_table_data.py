@@ -1,4 +1,4 @@
-"""Task files: targets per atom, and tables that are somewhere else than the task file says."""
+"""Task files: targets per atom, and tables in other places than the task file names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_table(path: Path) -> Path:
 
 
 def spec_of(folder: Path, more: str = FLAT, target: str = "y", kind: str = "regression") -> TableTaskSpec:
-    """A task file that names a table beside it, which is not there unless written."""
+    """A task file that names a table in its folder, which a test writes if it needs it."""
     file = folder / "mine.toml"
     head = f'name = "mine"\ntable = "table.parquet"\nid = "name"\ntarget = "{target}"\nkind = "{kind}"\n'
     file.write_text(head + more)
@@ -71,7 +71,7 @@ def test_targets_of_compositions_are_divided_by_the_amounts_of_the_formula(tmp_p
     np.testing.assert_allclose(each.targets, 5 * CRYSTALS.atom_counts / np.array(amounts), rtol=1e-15)
 
 
-def test_the_property_says_that_it_is_per_atom_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_the_name_of_the_property_says_that_it_is_per_atom(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, FLAT + 'per_atom = true\nunit = "eV"\n')
     assert (spec.target.name, spec.target.unit, spec.description) == (
         "y per atom",
@@ -93,7 +93,7 @@ def test_per_atom_is_true_or_false(tmp_path: Path, value: str) -> None:
         spec_of(tmp_path, FLAT + f"per_atom = {value}\n")
 
 
-# ---------------------------------------------------------------------- tables given on the command line
+# ---------------------------------------------------------------------- tables named on the command line
 
 
 def test_a_table_may_be_anywhere(tmp_path: Path) -> None:
@@ -106,18 +106,18 @@ def test_a_table_may_be_anywhere(tmp_path: Path) -> None:
     found = spec.availability(DataSources(files=given))
     assert (found.here, found.rows, found.where) == (True, N, str(elsewhere))
     require_data([spec], DataSources(files=given))
-    beside = load(spec_of(tmp_path), mine=write_table(tmp_path / "table.parquet"))
-    assert beside.digest == task.digest
+    again = load(spec_of(tmp_path), mine=write_table(tmp_path / "table.parquet"))
+    assert again.digest == task.digest
 
 
-def test_a_given_table_comes_before_the_one_beside_the_task_file(tmp_path: Path) -> None:
+def test_a_named_table_takes_precedence_over_that_of_the_task_file(tmp_path: Path) -> None:
     (tmp_path / "table.parquet").write_bytes(b"damaged")
     assert len(load(spec_of(tmp_path), mine=write_table(tmp_path / "elsewhere.parquet"))) == N
     with pytest.raises(DataError, match=r"table\.parquet: cannot be read"):
         load(spec_of(tmp_path))
 
 
-def test_mistakes_in_a_given_table_name_it(tmp_path: Path) -> None:
+def test_mistakes_in_a_named_table_name_it(tmp_path: Path) -> None:
     table = pd.read_parquet(write_table(tmp_path / "table.parquet"))
     table["y"] = np.nan
     table.to_parquet(tmp_path / "elsewhere.parquet")
@@ -125,18 +125,18 @@ def test_mistakes_in_a_given_table_name_it(tmp_path: Path) -> None:
         load(spec_of(tmp_path), mine=tmp_path / "elsewhere.parquet")
 
 
-def test_a_missing_table_says_how_to_name_it(tmp_path: Path) -> None:
+def test_the_error_about_a_missing_table_says_how_to_name_it(tmp_path: Path) -> None:
     spec = spec_of(tmp_path)
     says = r"table\.parquet.*put it there, or name the table with --data mine=PATH"
     with pytest.raises(DataError, match=says):
         load(spec)
-    with pytest.raises(DataError, match=rf"mine: its data is not at hand \(there is no .*{says}"):
+    with pytest.raises(DataError, match=rf"1 task is missing:\n  mine: there is no table .*{says}"):
         require_data([spec], DataSources())
-    with pytest.raises(DataError, match=r"gone\.parquet: there is no such table; --data names it$"):
+    with pytest.raises(DataError, match=r"--data mine=.*gone\.parquet: there is no such file"):
         load(spec, mine=tmp_path / "gone.parquet")
 
 
-def test_the_source_is_known_also_where_the_task_comes_from_its_store(tmp_path: Path) -> None:
+def test_the_source_is_known_if_the_task_comes_from_its_store(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.parquet")
     first, again = load(spec_of(tmp_path)), load(spec_of(tmp_path))
     assert again.source == first.source

@@ -16,6 +16,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError, UnknownNameError
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TableTaskSpec, Task
+from crystalbench.tasks.store import store_dir
 
 ELEMENTS = ["Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Au"]
 N = len(ELEMENTS)
@@ -127,20 +128,22 @@ def test_forms_of_json(make: Make, form: str) -> None:
     assert not task.has_structures
 
 
-def test_a_formula_that_reads_like_no_number_is_a_formula(make: Make) -> None:
+def test_a_formula_that_reads_like_nan_is_a_formula(make: Make) -> None:
     table = formulas()
     table["f"][2] = "NaN"
     task = load(make(table, FORMULAS, suffix=".csv"))
     assert task.inputs.chemical_systems()[2] == "N-Na"  # type: ignore[union-attr]
 
 
-def test_the_second_load_comes_from_the_store(make: Make, tmp_path: Path) -> None:
+def test_the_second_load_comes_from_the_store(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path / "cache"))
     first = load(make(formulas(), FORMULAS))
     assert load(make(formulas(), FORMULAS)).digest == first.digest
-    assert len(list((tmp_path / ".crystalbench").iterdir())) == 1
+    assert len(list(store_dir().iterdir())) == 1
     other = load(make(formulas(), FORMULAS + "[folds]\nseed = 1\n"))
     assert other.digest != first.digest
-    assert len(list((tmp_path / ".crystalbench").iterdir())) == 2
+    assert len(list(store_dir().iterdir())) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "mine.toml", "table.parquet"]
     assert len(load(make(formulas(), FORMULAS), limit=3)) == 3
 
 
@@ -173,8 +176,8 @@ def test_labels(make: Make) -> None:
         (["a"] * 8, "multiclass", "nothing to predict"),
         ([0.5] * 8, "binary", "0: label 0.5"),
         ([True] * 8, "regression", "0: its 'y' is True, which is not a number"),
-        (["1", "2", "x", "4", "5", "6", "7", "8"], "regression", "2: its 'y' is 'x', which is not a number"),
-        ([0.0, float("inf")] * 4, "regression", "not finite, first at id 1"),
+        (["1", "2", "x", "4", "5", "6", "7", "8"], "regression", "2: its 'y' is 'x', which is not a number$"),
+        ([0.0, float("inf")] * 4, "regression", r"4 of 8 targets .*not finite: 1, 3, 5, 7;"),
     ],
 )
 def test_targets_that_do_not_fit_are_refused(make: Make, values: list[Any], kind: str, message: str) -> None:
@@ -183,12 +186,12 @@ def test_targets_that_do_not_fit_are_refused(make: Make, values: list[Any], kind
 
 
 def test_labels_of_different_types_are_refused(make: Make) -> None:
-    with pytest.raises(DataError, match="1: label 'a' is of another type than True of 0"):
+    with pytest.raises(DataError, match="1: label 'a' has another type than True of 0"):
         load(make(formulas(y=[True, "a"] * 4), FORMULAS, "binary", ".json"))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json"])
-def test_missing_rows_are_an_error_or_are_left_out(make: Make, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_rows_are_an_error_or_are_dropped(make: Make, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
     table = flat()
     table["y"][3] = None if suffix != ".parquet" else float("nan")
     table["lattice"][5] = None
@@ -290,7 +293,7 @@ def test_formulas_with_mistakes_are_refused_with_their_id(make: Make) -> None:
         load(make(table, FORMULAS))
 
 
-def test_ids_must_be_there_and_unique(make: Make) -> None:
+def test_ids_must_be_present_and_unique(make: Make) -> None:
     with pytest.raises(DataError, match=r"unique.*m-1"):
         load(make(flat(name=["m-1", "m-1", *(f"m-{i}" for i in range(2, N))]), FLAT))
     with pytest.raises(DataError, match=r"1 rows have no id in column 'name': rows 3"):
@@ -308,7 +311,7 @@ def test_an_empty_table_is_refused(make: Make, suffix: str) -> None:
         load(make(empty, FORMULAS, suffix=suffix))
 
 
-def test_an_unknown_column_offers_the_nearest(make: Make) -> None:
+def test_an_unknown_column_suggests_the_closest(make: Make) -> None:
     for suffix in (".parquet", ".csv", ".json"):
         with pytest.raises(UnknownNameError, match=rf"column of table\{suffix} 'ff'. Did you mean 'f'|Known: f, y"):
             load(make(formulas(), 'composition = "ff"\n', suffix=suffix))
@@ -322,7 +325,7 @@ def test_tables_that_cannot_be_read_are_named(make: Make, tmp_path: Path) -> Non
             load(spec)
     spec.table.unlink()
     assert not spec.availability(DataSources()).here
-    with pytest.raises(DataError, match=r"no such table.*mine\.toml"):
+    with pytest.raises(DataError, match=r"no table .*table\.csv.*--data mine=PATH"):
         load(spec)
     spec = make(formulas(), FORMULAS)
     assert spec.availability(DataSources()).rows == spec.rows_total == N
@@ -353,9 +356,9 @@ GOOD = 'name = "mine"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = 
         (GOOD.replace("regression", "regresion"), r"kind: .*'regression'.*given: 'regresion'"),
         (GOOD.replace("mine", "matbench_phonons"), "official task"),
         (GOOD.replace("mine", "a/b"), "name: "),
-        (GOOD + 'metric = "accuracy"\n', "'accuracy' is not one of a regression task: mae"),
+        (GOOD + 'metric = "accuracy"\n', "'accuracy' does not apply to a regression task; choose one of mae"),
         (GOOD + 'missing = "skip"\n', "missing: "),
-        (GOOD + '[folds]\ncolumn = "c"\nk = 5\n', "folds: a column gives the folds"),
+        (GOOD + '[folds]\ncolumn = "c"\nk = 5\n', "folds: the folds come from a column"),
         (GOOD + "[folds]\nk = 1\n", "folds.k: "),
         (GOOD + '[folds]\ngroup = "spacegroup"\n', "folds.group: "),
         (GOOD + "name = 3", "not valid TOML"),

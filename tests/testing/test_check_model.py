@@ -1,15 +1,18 @@
-"""The contract of models catches small models that break one promise each, and names the promise."""
+"""`check_model` finds what is wrong with small models that fail one check each, and names the check."""
 
 from __future__ import annotations
 
+import pickle
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pytest
-from broken_models import ALSO, BREAKS, REGRESSION, Counts, GlobalDice, Plain
+from broken_models import ALSO, FAILING, REGRESSION, Counts, GlobalDice, Plain
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from crystalbench.data.samples import Predictions, Samples
@@ -18,76 +21,76 @@ from crystalbench.models import Invariance, Model, Needs
 from crystalbench.targets import Kind
 from crystalbench.testing import ContractError, check_model
 
-FITS = "it fits every kind of target that it declares, and knows its target then"
+FITS = "every declared kind of target can be fitted"
 
 
-def broken_by(model: type[Model], **parameters: Any) -> dict[str, str]:
+def failed_checks(model: type[Model], **parameters: Any) -> dict[str, str]:
     with pytest.raises(ContractError) as caught:
         check_model(model, **parameters)
-    assert all(f"{model.__name__} broke: {promise} - " in str(caught.value) for promise in caught.value.broken)
-    return caught.value.broken
+    error = caught.value
+    assert str(error).startswith(f"{model.__name__} fails {len(error.failures)} of ")
+    assert all(f"\n  {check}: {reason}" in str(error) for check, reason in error.failed.items())
+    return error.failed
 
 
-def test_a_model_that_keeps_all_is_told_what_it_keeps() -> None:
+def test_the_report_of_a_model_that_passes() -> None:
     report = check_model(Plain)
     assert report.name == "Plain"
-    assert "same seed, same result" in report.kept
-    assert "rotation changes nothing, as promised" in report.kept
-    assert len(report.kept) == len(set(report.kept)) == 27
+    assert "same seed, same result" in report.passed
+    assert "rotation has no influence, as declared" in report.passed
+    assert len(report.passed) == len(set(report.passed)) == 27
+    assert list(report.groups) == ["class", "fitting and prediction", "symmetry", "saving"]
     assert not report.drifts
     assert not report.notes
-    assert str(report).startswith("Plain keeps 27 promises:\n  it says what it needs")
+    text = str(report)
+    assert text.startswith("Plain passes 27 checks\n")
+    assert all(title in " ".join(text.split()) for title in report.passed)
+    assert len(text.splitlines()) < 20
+    assert report._repr_html_().count("<li>") == 4
 
 
-def short(promise: str, known: list[str]) -> str:
-    """The known beginning of a promise, or the promise."""
-    return next((beginning for beginning in known if promise.startswith(beginning)), promise)
+@pytest.mark.parametrize(("model", "check", "reason"), FAILING, ids=[entry[0].__name__ for entry in FAILING])
+def test_the_failed_check_is_named_and_no_other(model: type[Model], check: str, reason: str) -> None:
+    failed = failed_checks(model)
+    assert list(failed) == [check, *ALSO.get(model, [])]
+    assert reason in next(iter(failed.values()))
 
 
-@pytest.mark.parametrize(("model", "promise", "how"), BREAKS, ids=[entry[0].__name__ for entry in BREAKS])
-def test_a_broken_promise_is_named_and_no_other(model: type[Model], promise: str, how: str) -> None:
-    broken = broken_by(model)
-    expected = [promise, *ALSO.get(model, [])]
-    assert [short(words, expected) for words in broken] == expected, broken
-    assert how in next(iter(broken.values()))
+def test_every_check_has_a_model_that_fails_it() -> None:
+    covered = {check for _, check, _ in FAILING} | set(DECLARATIONS) | {FITS}
+    assert covered == set(check_model(Plain).passed)
 
 
-def test_every_promise_of_behaviour_has_a_model_that_breaks_it() -> None:
-    words = {promise for _, promise, _ in BREAKS} | set(SAID) | {FITS}
-    kept = check_model(Plain).kept
-    assert not [promise for promise in kept if not any(promise.startswith(known) for known in words)]
+# ---------------------------------------------------------------------- declarations
 
 
-# ---------------------------------------------------------------------- what a class says of itself
-
-
-SAID = {
-    "it says what it needs": "needs must be",
-    "its docstring describes it": "not described: depth",
-    "every hyperparameter has a default": "depth = 7 is not in",
-    "every end of its search space": "depth = 'none' is in its search space and refused",
-    "its configuration is plain": "depth = (1, 2) is a tuple",
-    "wrong types and unknown names": "is taken",
+DECLARATIONS = {
+    "needs, kinds, version and invariances are valid": "needs must be",
+    "class and hyperparameters are documented": "the docstring lacks depth",
+    "defaults exist and lie in the search space": "depth = 7 is not in",
+    "bounds and choices of the search space are accepted": "depth = 'none' is in the search space, but is refused",
+    "configuration is plain and complete": "depth = (1, 2) is a tuple",
+    "wrong hyperparameters are refused": "is accepted",
 }
 
 
 def classes() -> dict[str, type[Model]]:
-    """A class for each promise of `SAID`, by promise."""
+    """A class that fails each check of `DECLARATIONS`, by check."""
 
     class Needy(Plain):
-        """Needs something."""
+        """Needs something that does not exist."""
 
         needs = "everything"  # type: ignore[assignment]
 
     @dataclass
     class Silent(Plain):
-        """Does not say what its depth is."""
+        """Does not document its depth."""
 
         depth: int = 7
 
     @dataclass
     class Elsewhere(Plain):
-        """Begins where nobody searches.
+        """Its default is outside of its search space.
 
         Attributes:
             depth: of it.
@@ -97,7 +100,7 @@ def classes() -> dict[str, type[Model]]:
 
     @dataclass
     class Refuses(Plain):
-        """Refuses what it offers.
+        """Refuses a choice of its search space.
 
         Attributes:
             depth: of it.
@@ -111,7 +114,7 @@ def classes() -> dict[str, type[Model]]:
 
     @dataclass
     class Composite(Plain):
-        """Takes what no record can hold.
+        """Has a hyperparameter that JSON does not hold.
 
         Attributes:
             depth: of it.
@@ -120,22 +123,21 @@ def classes() -> dict[str, type[Model]]:
         depth: tuple[int, int] = (1, 2)
 
     class Careless(Plain):
-        """Takes everything."""
+        """Accepts everything."""
 
         @classmethod
         def from_configuration(cls, parameters: Mapping[str, Any]) -> Self:
             return cls(**{name: value for name, value in parameters.items() if name == "ridge" and value != "many"})
 
-    return dict(zip(SAID, (Needy, Silent, Elsewhere, Refuses, Composite, Careless), strict=True))
+    return dict(zip(DECLARATIONS, (Needy, Silent, Elsewhere, Refuses, Composite, Careless), strict=True))
 
 
-@pytest.mark.parametrize("promise", SAID)
-def test_what_a_class_says_of_itself_is_checked(promise: str) -> None:
-    broken = broken_by(classes()[promise])
-    assert [how for words, how in broken.items() if words.startswith(promise) and SAID[promise] in how], broken
+@pytest.mark.parametrize("check", DECLARATIONS)
+def test_declarations_are_checked(check: str) -> None:
+    assert DECLARATIONS[check] in failed_checks(classes()[check])[check]
 
 
-# ---------------------------------------------------------------------- kinds, and what follows from what
+# ---------------------------------------------------------------------- kinds, and checks that build on others
 
 
 @dataclass
@@ -159,15 +161,15 @@ class Shares(Plain):
 
 
 def test_every_kind_is_checked() -> None:
-    assert check_model(Shares).kept == check_model(Plain).kept
-    broken = broken_by(Shares, excess=1.5)
-    assert list(broken) == [p for p in check_model(Plain).kept if p.startswith("it predicts rows whose targets")]
-    assert "is predicted a probability outside [0, 1]" in next(iter(broken.values()))
+    assert check_model(Shares).passed == check_model(Plain).passed
+    failed = failed_checks(Shares, excess=1.5)
+    assert list(failed) == ["predictions are valid, without targets"]
+    assert "outside [0, 1]" in next(iter(failed.values()))
 
 
 def test_the_predicted_deviation_is_compared_too() -> None:
     class Wavers(Shares):
-        """Is not sure how sure it is."""
+        """Predicts another standard deviation at every call."""
 
         kinds: ClassVar[frozenset[Kind]] = REGRESSION
         times = 0
@@ -177,31 +179,79 @@ def test_the_predicted_deviation_is_compared_too() -> None:
             found = super().predict(samples)
             return Predictions(found.values, found.std * self.times)  # type: ignore[operator]
 
-    broken = broken_by(Wavers)
-    assert all("the predicted standard deviations differ" in how for how in broken.values())
-    assert any(promise == "asked again, it predicts the same" for promise in broken)
+    failed = failed_checks(Wavers)
+    assert all("the predicted standard deviations differ" in reason for reason in failed.values())
+    assert "repeated predictions are identical" in failed
 
 
-def test_what_builds_on_a_failed_fit_is_not_reported_again() -> None:
-    class Cold(Plain):
-        """Fails."""
+class Cold(Plain):
+    """Cannot be fitted."""
 
-        def fit(self, train: Samples, valid: Samples) -> Self:
-            raise RuntimeError("the oven is cold")
+    def fit(self, train: Samples, valid: Samples) -> Self:
+        raise RuntimeError("the oven\nis cold")
 
+
+def test_checks_that_build_on_a_failed_fit_are_skipped() -> None:
     with pytest.raises(ContractError) as caught:
         check_model(Cold)
-    assert caught.value.broken[FITS] == "RuntimeError: the oven is cold"
-    assert set(caught.value.broken) <= {
-        FITS,
-        "it sees only what it says that it needs",
-    }
-    assert isinstance(caught.value.__cause__, ExceptionGroup)  # with the traceback
-    assert isinstance(caught.value, AssertionError)
-    assert isinstance(caught.value, CrystalBenchError)
+    error = caught.value
+    assert error.failed[FITS] == "RuntimeError: the oven is cold"  # in one line
+    assert set(error.failed) <= {FITS, "only the declared inputs are used"}
+    assert len(error.passed) + len(error.failures) + len(error.skipped) == 27
+    assert f"({len(error.skipped)} not run because they build on these)" in str(error)
+    assert isinstance(error, AssertionError)
+    assert isinstance(error, CrystalBenchError)
 
 
-def test_a_fit_that_returns_nothing_or_forgets_its_target_is_told() -> None:
+def test_an_exception_is_reported_in_one_line_with_its_place() -> None:
+    with pytest.raises(ContractError) as caught:
+        check_model(Cold)
+    error = caught.value
+    place = re.escape(str(Path(__file__).relative_to(Path.cwd())))
+    assert re.search(rf"RuntimeError: the oven is cold \({place}:\d+\)$", str(error), re.MULTILINE)
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+    assert len(str(error).splitlines()) == len(error.failures) + 3
+    assert "Traceback" not in str(error).replace("Tracebacks", "")
+    line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "the oven" in text)
+    assert error.failures[0].place.endswith(f":{line}")
+
+
+def test_tracebacks_are_shown_on_request() -> None:
+    with pytest.raises(ContractError) as caught:
+        check_model(Cold)
+    (text, *_) = caught.value.tracebacks.values()
+    assert 'raise RuntimeError("the oven' in text
+    assert "crystalbench/testing" not in text
+    with pytest.raises(ContractError) as caught:
+        check_model(Cold, verbose=True)
+    assert text.rstrip() in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_the_place_is_in_the_model_where_a_library_raises() -> None:
+    class Crash(Plain):
+        """Makes NumPy raise."""
+
+        def predict(self, samples: Samples) -> Predictions:
+            return Predictions(np.linalg.inv(np.zeros((2, 2)))[0])
+
+    with pytest.raises(ContractError) as caught:
+        check_model(Crash)
+    (failure, *_) = caught.value.failures
+    assert failure.reason.startswith("LinAlgError")
+    line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "np.linalg.inv(np" in text)
+    assert failure.place == f"{Path(__file__).relative_to(Path.cwd())}:{line}"
+
+
+def test_a_finding_without_an_exception_has_no_place() -> None:
+    with pytest.raises(ContractError) as caught:
+        check_model(GlobalDice)
+    assert [failure.place for failure in caught.value.failures] == ["", ""]
+    assert "racebacks" not in str(caught.value)
+
+
+def test_fit_must_return_self_and_set_the_target() -> None:
     class Returns(Plain):
         """Returns nothing."""
 
@@ -217,14 +267,13 @@ def test_a_fit_that_returns_nothing_or_forgets_its_target_is_told() -> None:
             del self.target
             return self
 
-    promise = FITS
-    assert broken_by(Returns)[promise] == "regression: fit returns NoneType; it must return self"
-    aimless = broken_by(Aimless)
-    assert aimless[promise] == "regression: fit must set self.target = train.target"
-    assert any("is not fitted" in how for how in aimless.values())
+    assert failed_checks(Returns)[FITS] == "regression: fit returns NoneType; it must return self"
+    aimless = failed_checks(Aimless)
+    assert aimless[FITS] == "regression: fit must set self.target = train.target"
+    assert any("is not fitted" in reason for reason in aimless.values())
 
 
-def test_a_class_of_which_nothing_can_be_made_is_told_why() -> None:
+def test_a_class_that_cannot_be_instantiated_is_reported() -> None:
     class Half(Model):
         """Does not predict."""
 
@@ -235,7 +284,7 @@ def test_a_class_of_which_nothing_can_be_made_is_told_why() -> None:
 
     @dataclass
     class Demanding(Plain):
-        """Wants to be told.
+        """Has no default.
 
         Attributes:
             depth: of it.
@@ -248,29 +297,53 @@ def test_a_class_of_which_nothing_can_be_made_is_told_why() -> None:
 
         kinds: ClassVar[frozenset[Kind]] = frozenset()
 
-    assert all("abstract method" in how and "predict" in how for how in broken_by(Half).values())
-    assert all("'depth'" in how for how in broken_by(Demanding).values())
-    assert [p.startswith("every hyperparameter has a default") for p in broken_by(Demanding, depth=3)] == [True]
-    assert list(broken_by(Kindless).values()) == ["kinds = frozenset(); it must be a set of some of Kind"]
+    assert all("abstract method" in how and "predict" in how for how in failed_checks(Half).values())
+    assert all("'depth'" in how for how in failed_checks(Demanding).values())
+    assert list(failed_checks(Demanding, depth=3)) == ["defaults exist and lie in the search space"]
+    assert list(failed_checks(Kindless).values()) == ["kinds = frozenset(); it must be a non-empty set of Kind"]
 
 
-def test_a_model_that_cannot_be_saved_is_told_how() -> None:
-    class Mute(Plain):
-        """Keeps what it has learned."""
+def test_a_model_without_state_and_restore_passes_with_a_note() -> None:
+    class Unsaved(Plain):
+        """Cannot be saved."""
 
         state = Model.state
+        restore = Model.restore
 
-    broken = broken_by(Mute)
-    assert all("Mute cannot be saved until it defines state()" in how for how in broken.values())
-    assert any(promise.startswith("saved and loaded") for promise in broken)
+    report = check_model(Unsaved)
+    assert set(check_model(Plain).passed) - set(report.passed) == {
+        "saved and loaded, it predicts the same",
+        "saved data are numbers and JSON",
+    }
+    (note,) = report.notes
+    assert "cannot be saved" in note
+    assert "note: it cannot be saved" in str(report)
 
 
-# ---------------------------------------------------------------------- what is measured, and what is given
+@pytest.mark.parametrize("missing", ["state", "restore"])
+def test_a_model_with_one_of_state_and_restore_fails(missing: str) -> None:
+    half = type("Half", (Plain,), {"__doc__": "Can be saved only half.", missing: getattr(Model, missing)})
+    failed = failed_checks(half)
+    assert f"{missing}(" in failed["saved and loaded, it predicts the same"]
 
 
-def test_what_is_not_promised_is_measured() -> None:
+def test_a_model_with_a_broken_state_fails() -> None:
+    class Unfinished(Plain):
+        """Raises while it is saved."""
+
+        def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+            return {"weights": self.coefficients}, {}  # type: ignore[attr-defined]
+
+    failed = failed_checks(Unfinished)
+    assert "has no attribute 'coefficients'" in failed["saved and loaded, it predicts the same"]
+
+
+# ---------------------------------------------------------------------- drifts, notes, parameters
+
+
+def test_invariances_that_are_not_declared_are_measured() -> None:
     class Honest(Counts):
-        """Counts atoms, and says so."""
+        """Counts atoms, and does not declare supercells."""
 
         invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION})
 
@@ -278,24 +351,24 @@ def test_what_is_not_promised_is_measured() -> None:
     assert set(report.drifts) == {"reflection", "supercell", "cell_choice"}
     assert report.drifts["supercell"] > 0.1
     assert max(report.drifts["reflection"], report.drifts["cell_choice"]) < 1e-8
-    assert "supercell: 0." in str(report)
+    assert "supercell 0." in str(report)
 
 
 def test_invariances_may_depend_on_hyperparameters() -> None:
     class Depends(Counts):
-        """Says for itself."""
+        """Declares what its hyperparameters allow."""
 
         @property
         def invariances(self) -> frozenset[Invariance]:  # type: ignore[override]
             return frozenset() if self.ridge == 1 else frozenset(Invariance)
 
     assert set(check_model(Depends).drifts) == set(Invariance)
-    assert list(broken_by(Depends, ridge=2)) == ["a supercell changes nothing, as promised"]
+    assert list(failed_checks(Depends, ridge=2)) == ["supercells have no influence, as declared"]
 
 
 def test_a_constant_model_is_noted() -> None:
     class Constant(Plain):
-        """Knows nothing."""
+        """Predicts the same for all."""
 
         def predict(self, samples: Samples) -> Predictions:
             return Predictions(np.full(len(samples), self.weights[0]))
@@ -305,12 +378,12 @@ def test_a_constant_model_is_noted() -> None:
     assert "note: all crystals" in str(report)
 
 
-def test_hyperparameters_are_cut_down_unless_given() -> None:
+def test_hyperparameters_are_reduced_unless_given() -> None:
     seen: list[tuple[int, int, int]] = []
 
     @dataclass
     class Slow(Plain):
-        """Takes its time.
+        """Is slow by default.
 
         Attributes:
             epochs: passes.
@@ -334,7 +407,7 @@ def test_hyperparameters_are_cut_down_unless_given() -> None:
     assert set(seen) == {(2, 64, 3)}
 
 
-def test_hyperparameters_that_a_model_does_not_have_are_the_callers_mistake() -> None:
+def test_unknown_hyperparameters_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'ridge'"):
         check_model(Plain, rigde=1)
     with pytest.raises(UnknownNameError, match="Did you mean 'dummy'"):
@@ -343,21 +416,21 @@ def test_hyperparameters_that_a_model_does_not_have_are_the_callers_mistake() ->
         check_model("magpie_forest", trees=0)
 
 
-def test_the_random_state_is_left_as_it_was() -> None:
+def test_the_global_random_state_is_restored() -> None:
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
     expected = random.random(), np.random.random()  # noqa: NPY002
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
-    broken_by(GlobalDice)
+    failed_checks(GlobalDice)
     assert (random.random(), np.random.random()) == expected  # noqa: NPY002
 
 
-def test_a_data_error_while_fitting_is_shown_as_it_is() -> None:
+def test_a_data_error_while_fitting_is_reported() -> None:
     class Picky(Plain):
-        """Refuses."""
+        """Refuses a crystal."""
 
         def fit(self, train: Samples, valid: Samples) -> Self:
             raise DataError("crystal-3: too pretty")
 
-    assert "DataError: crystal-3: too pretty" in broken_by(Picky)[FITS]
+    assert "DataError: crystal-3: too pretty" in failed_checks(Picky)[FITS]

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: in a temporary folder, on a free port of this machine alone."""
+"""A PostgreSQL server for tests, in a temporary folder and on a free local port."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ START_SECONDS = 30
 
 
 def server_program(name: str) -> str | None:
-    """A program of the server, which Debian keeps out of the path."""
+    """Path of a program of the server. Debian installs them outside the search path."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True)
     return shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """The URL of a new, empty database; the server ends with the block."""
+    """A context that yields the URL of a new, empty database; the server is stopped at the end."""
     initdb, server = server_program("initdb"), server_program("postgres")
     if initdb is None or server is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
     account = None
-    if os.geteuid() == 0:  # which the server refuses
+    if os.geteuid() == 0:  # the server refuses to run as root
         try:
             account = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL's server does not run as root, and there is no user 'postgres'")
     as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    folder = Path(tempfile.mkdtemp(prefix="crystalbench-postgres-"))  # the user may enter it, unlike pytest's folders
+    folder = Path(tempfile.mkdtemp(prefix="crystalbench-postgres-"))  # accessible to that user, unlike pytest's folders
     process = None
     try:
         if account:
@@ -62,7 +62,7 @@ def postgres() -> Iterator[str]:
         yield f"postgresql://tester@127.0.0.1:{port}/postgres"
     finally:
         if process is not None:
-            process.send_signal(signal.SIGINT)  # does not wait for clients
+            process.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
             process.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
 

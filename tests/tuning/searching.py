@@ -1,4 +1,4 @@
-"""A search whose objective costs nothing, and what to see of it."""
+"""Searches with an objective function that takes no time, and helpers to inspect their studies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 from helpers import spec
+from optuna.trial import TrialState
 from tunable import Bowl
 
 from crystalbench.results.spec import RunSpec, TuningSpec
@@ -15,19 +16,22 @@ from crystalbench.results.store import StudyStore
 from crystalbench.results.study import Study, study_name
 from crystalbench.tuning import Search, Storage, digest_of, space_of
 from crystalbench.tuning.objective import Report
+from crystalbench.tuning.reading import WITHDRAWN
 
 SPACE = space_of(Bowl)
 DEFAULT = {"x": 2.0, "depth": 10, "shape": "square"}
 
 
-def asked_for(trials: int | None = 14, minutes: float | None = None, **changes: Any) -> RunSpec:
+def tuned_spec(trials: int | None = 14, minutes: float | None = None, **changes: Any) -> RunSpec:
+    """The specification of a study of `Bowl`."""
     tuning = TuningSpec(trials=trials, minutes=minutes, space=digest_of(SPACE))
     return spec(tuning=tuning, **changes)
 
 
-def searching(folder: Path, question: RunSpec | None = None, **changes: Any) -> Search:
+def new_search(folder: Path, study_spec: RunSpec | None = None, **changes: Any) -> Search:
+    """A search of `Bowl` whose storage and files are in a folder, with some attributes changed."""
     plain: dict[str, Any] = {
-        "spec": question or asked_for(),
+        "spec": study_spec or tuned_spec(),
         "label": "bowl",
         "metric": "mae",
         "unit": "eV",
@@ -39,28 +43,42 @@ def searching(folder: Path, question: RunSpec | None = None, **changes: Any) -> 
     return Search(**{**plain, **changes})
 
 
-def bowl(number: int, found: Mapping[str, Any], report: Report) -> float:
-    """Best at x = 1, round."""
-    value: float = (found["x"] - 1) ** 2 + (found["shape"] == "square") + 0.001 * found["depth"]
+def bowl(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    """Smallest at x = 1, round."""
+    value: float = (parameters["x"] - 1) ** 2 + (parameters["shape"] == "square") + 0.001 * parameters["depth"]
     return value
 
 
-def watched(number: int, found: Mapping[str, Any], report: Report) -> float:
-    """The same with progress in ten steps."""
-    value = bowl(number, found, report)
+def reporting_bowl(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    """The same; reports its progress in ten steps."""
+    value = bowl(number, parameters, report)
     for step in range(1, 11):
         report(step, value + 1 / step)
     return value
 
 
-def course(study: Study) -> list[tuple[Any, ...]]:
-    """What happened, without the seconds."""
+def history(study: Study) -> list[tuple[Any, ...]]:
+    """The trials without their seconds."""
     return [(t.number, t.state, tuple(sorted(t.parameters.items())), t.value, t.intermediate) for t in study.trials]
 
 
-def in_storage(task: Search) -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name=study_name(task.spec), storage=task.storage.database).get_trials()
+def stored_trials(search: Search) -> list[optuna.trial.FrozenTrial]:
+    """All Optuna trials of the study, those that do not count included."""
+    return optuna.load_study(study_name=study_name(search.spec), storage=search.storage.database).get_trials()
 
 
-def refuses(number: int, found: Mapping[str, Any], report: Report) -> float:
-    raise AssertionError("nothing is to be tried")
+def never_called(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    raise AssertionError("no trial should be evaluated")
+
+
+def running_trial(search: Search) -> optuna.trial.FrozenTrial:
+    """The only running trial of the study."""
+    (running,) = [t for t in stored_trials(search) if t.state is TrialState.RUNNING]
+    return running
+
+
+def take_over(search: Search) -> None:
+    """Withdraw the running trial, as a worker does that believes its worker to be dead."""
+    trial, database = running_trial(search), search.storage.database
+    database.set_trial_user_attr(trial._trial_id, WITHDRAWN, "its worker is gone")
+    database.set_trial_state_values(trial._trial_id, TrialState.FAIL)

@@ -1,7 +1,7 @@
 """No test row of a fold reaches anything that learns: fit, tuning, normalisation, imputation, early stopping.
 
-A model that memorises whatever it was shown finds a leak by its perfect score, and a list of the rows that were read
-in each phase finds it by their ids. The last tests make engines that do leak, which both have to find.
+Two detectors look for leaks: a model that memorises all rows it sees would get a perfect score, and a log of the rows
+that are read in each phase would contain their ids. The last tests introduce leaks, which the detectors must find.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FAR = 1e6
 
 @dataclass
 class Memory(Model):
-    """Tells the target of every row it was ever shown with one, in this fit or another, and is far off for others."""
+    """Predicts the target of each row that it has seen with its target, in any fit, and `FAR` for all others."""
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
     known: ClassVar[dict[str, float]] = {}
@@ -56,7 +56,7 @@ class Memory(Model):
 
 @dataclass
 class Seen:
-    """Ids of the rows that were read, and in which phase: fit or predict."""
+    """Ids of the rows that were read during fit and during predict."""
 
     fit: set[str]
     predict: set[str]
@@ -64,7 +64,7 @@ class Seen:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """Notes every row that any model reads in any way, and forgets what was memorised."""
+    """Logs every row that a model reads in any way, and clears the memory of `Memory`."""
     notes, phase = Seen(set(), set()), ["predict"]
     Memory.known.clear()
 
@@ -120,25 +120,25 @@ def run_of(task: Task, model: type[Model], fold: int, scheme: str = "per_fold", 
 
 
 def done(folder: Path, run: Run) -> tuple[Record, Study]:
-    """A tuned run, by what the engine calls."""
+    """Tune and execute a run, with the functions that the scheduler calls."""
     tuner = Tuner(StudyStore(folder), Storage.below(folder), Resources(), 0.0)
-    shown = VisibleTask.of(run.task, run.view, run.model.needs)
-    found: TuningResult = tuner.tune(run, shown)
+    visible = VisibleTask.of(run.task, run.view, run.model.needs)
+    found: TuningResult = tuner.tune(run, visible)
     (study,) = [s for s in StudyStore(folder).read_all()[0] if s.name == found.study]
-    return execute(run.spec, run.label, run.model, run.task, Resources(), shown=shown, tuned=found), study
+    return execute(run.spec, run.label, run.model, run.task, Resources(), shown=visible, tuned=found), study
 
 
-MODELS = [Memory, *map(get_model, ("magpie_forest", "descriptor_forest", "cgcnn", "hybrid"))]
+MODELS = [Memory, *map(get_model, ("magpie_boosting", "descriptor_forest", "cgcnn", "hybrid"))]
 QUICK: dict[str, dict[str, Any]] = {
     "Memory": {},
-    "MagpieForest": {"trees": 5, "algorithm": "lightgbm"},  # which validates
+    "MagpieBoosting": {"rounds": 5},  # which validates
     "DescriptorForest": {"trees": 5},
     "CGCNN": {**SMALL_CGCNN, "epochs": 1},
     "Hybrid": {**SMALL_CGCNN, "epochs": 1},
 }
 
 
-def test_who_memorises_knows_no_test_row_and_no_judged_row(seen: Seen, tmp_path: Path) -> None:
+def test_a_memorising_model_knows_no_test_row_and_no_selection_row(seen: Seen, tmp_path: Path) -> None:
     task = tiny_task(Kind.REGRESSION, 30, FOLDS)
     for fold in range(FOLDS):
         Memory.known.clear()
@@ -146,8 +146,8 @@ def test_who_memorises_knows_no_test_row_and_no_judged_row(seen: Seen, tmp_path:
         assert record.predictions.values == [FAR] * 10
         assert set(Memory.known) == {str(i) for i in task.inputs.ids[task.split(fold)[0]]}
         assert study.trials[0].value is not None
-        # Rows that judge second were fitted first.
-        assert study.trials[0].value > FAR / 3, "the rows that judged first were known"
+        # The first split has fitted the selection rows of the second one, so only the error of the first is large.
+        assert study.trials[0].value > FAR / 3, "the selection rows of the first split were known"
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -157,18 +157,18 @@ def test_no_test_row_is_read_before_the_final_prediction(seen: Seen, tmp_path: P
     train, test = ({str(i) for i in task.inputs.ids[rows]} for rows in task.split(fold))
     run = run_of(task, model, fold, **QUICK[model.__name__])
     tuner = Tuner(StudyStore(tmp_path), Storage.below(tmp_path), Resources(), 0.0)
-    shown = VisibleTask.of(task, run.view, model.needs)
-    found = tuner.tune(run, shown)
+    visible = VisibleTask.of(task, run.view, model.needs)
+    found = tuner.tune(run, visible)
     assert found.failed == 0
     assert seen.fit == train
     assert not seen.predict & test
-    execute(run.spec, run.label, model, task, Resources(), shown=shown, tuned=found)
+    execute(run.spec, run.label, model, task, Resources(), shown=visible, tuned=found)
     assert seen.fit == train
     assert seen.predict >= test
 
 
 def test_tuning_on_the_first_fold_has_seen_the_test_rows_of_the_others(seen: Seen, tmp_path: Path) -> None:
-    # What the label "tuned on fold 0" stands for: the search has, the fit that predicts has not.
+    # The meaning of the label "tuned on fold 0": the search has seen them, the fit of the run has not.
     task = tiny_task(Kind.REGRESSION, 30, FOLDS)
     run = run_of(task, Memory, 1, "first_fold")
     test = {str(i) for i in task.inputs.ids[task.split(1)[1]]}
@@ -183,11 +183,11 @@ def test_tuning_on_the_first_fold_has_seen_the_test_rows_of_the_others(seen: See
     assert not test & seen.fit
 
 
-# ---------------------------------------------------------------------- engines that leak
+# ---------------------------------------------------------------------- introduced leaks
 
 
 def leaking_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One test row comes to the training part."""
+    """The training part contains a test row."""
     split = Task.split
 
     def leaks(self: Task, fold: int) -> Any:
@@ -198,7 +198,7 @@ def leaking_split(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaking_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tuning is given all rows, the run its own."""
+    """Tuning sees all rows, the run only its training part."""
     samples = VisibleTask.samples
 
     def all_rows(self: VisibleTask, rows: Any, *, with_targets: bool) -> Samples:
@@ -209,20 +209,20 @@ def leaking_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaking_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows to predict carry their targets."""
+    """The rows to predict have their targets."""
     samples = VisibleTask.samples
     monkeypatch.setattr(
         VisibleTask, "samples", lambda self, rows, *, with_targets: samples(self, rows, with_targets=True)
     )
 
 
-def leaking_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judged rows of a trial carry their targets."""
+def leaking_selection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The selection rows of a trial have their targets."""
     monkeypatch.setattr(Samples, "to_predict", lambda self: self)
 
 
 def leaking_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test row comes to the rows that a run validates, and that alone."""
+    """The validation rows of a run contain a test row."""
     samples = VisibleTask.samples
 
     def one_more(self: VisibleTask, rows: Any, *, with_targets: bool) -> Samples:
@@ -234,20 +234,20 @@ def leaking_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VisibleTask, "samples", one_more)
 
 
-LEAKS = [leaking_split, leaking_tuning, leaking_targets, leaking_judgement, leaking_validation]
+LEAKS = [leaking_split, leaking_tuning, leaking_targets, leaking_selection, leaking_validation]
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
-def test_a_leak_would_be_found(seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leak: Any) -> None:
+def test_a_leak_is_found(seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leak: Any) -> None:
     leak(monkeypatch)
     with pytest.raises(AssertionError):
-        test_who_memorises_knows_no_test_row_and_no_judged_row(seen, tmp_path)
+        test_a_memorising_model_knows_no_test_row_and_no_selection_row(seen, tmp_path)
 
 
 @pytest.mark.parametrize("leak", [leaking_split, leaking_tuning], ids=lambda leak: leak.__name__)
-def test_a_leak_would_be_found_in_a_real_model(
+def test_a_leak_is_found_in_a_registered_model(
     seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leak: Any
 ) -> None:
     leak(monkeypatch)
     with pytest.raises(AssertionError):
-        test_no_test_row_is_read_before_the_final_prediction(seen, tmp_path, get_model("magpie_forest"))
+        test_no_test_row_is_read_before_the_final_prediction(seen, tmp_path, get_model("magpie_boosting"))

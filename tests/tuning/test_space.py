@@ -9,17 +9,17 @@ from crystalbench.errors import ConfigError
 from crystalbench.tuning import default_in, digest_of, space_of
 
 
-def test_what_is_set_leaves_the_space() -> None:
-    assert set(space_of(Bowl)) == {"x", "depth", "shape"}  # not `fixed`, which declares no distribution
+def test_hyperparameters_that_are_set_are_not_tuned() -> None:
+    assert set(space_of(Bowl)) == {"x", "depth", "shape"}  # `fixed` declares no distribution
     assert set(space_of(Bowl, {"x": 1.0})) == {"depth", "shape"}
     assert digest_of(space_of(Bowl)) != digest_of(space_of(Bowl, {"x"}))
 
 
-def test_the_hash_of_a_space_does_not_depend_on_its_order() -> None:
+def test_the_digest_of_a_space_does_not_depend_on_its_order() -> None:
     assert digest_of(dict(reversed(SPACE.items()))) == digest_of(SPACE)
 
 
-def test_a_default_outside_of_its_space_is_told() -> None:
+def test_a_default_outside_its_space_is_an_error() -> None:
     with pytest.raises(Exception, match=r"x = 4\.0 is not in its search space .*; widen the space or set x"):
         default_in(SPACE, {**DEFAULT, "x": 4.0})
     with pytest.raises(Exception, match=r"mine: shape = 'flat' is not in"):
@@ -27,7 +27,7 @@ def test_a_default_outside_of_its_space_is_told() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
-def test_choices_are_what_json_gives_back() -> None:
-    space = {"size": CategoricalDistribution(((1, 2), (3, 4)))}  # which would come back as lists
+def test_choices_must_survive_json() -> None:
+    space = {"size": CategoricalDistribution(((1, 2), (3, 4)))}  # JSON would turn them into lists
     with pytest.raises(ConfigError, match=r"mine: size has the choice \(1, 2\); choices must be numbers, text or None"):
         default_in(space, {"size": (1, 2)}, "mine")

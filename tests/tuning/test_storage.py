@@ -19,36 +19,36 @@ from crystalbench.tuning.storage import Storage, normal_url
         ("sqlite:////a/b.sqlite3", "sqlite:////a/b.sqlite3"),
     ],
 )
-def test_a_url_gets_the_driver_that_comes_along(given: str, normal: str) -> None:
+def test_a_url_gets_the_driver_that_is_installed(given: str, normal: str) -> None:
     assert normal_url(given) == normal
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("here", r"'here': is not a URL; write postgresql://user@host/database"),
+        ("here", r"'here' is not a URL; write postgresql://user@host/database"),
         (
             "mysql://me:pw@host/db",
-            r"me:\*\*\*@host/db: mysql is not known; give postgresql://\.\.\. or sqlite:///\.\.\.",
+            r"me:\*\*\*@host/db: mysql is not supported; use postgresql://\.\.\. or sqlite:///\.\.\.",
         ),
-        ("postgresql://me:se:cret@host:port/db", r"'postgresql://me:\*\*\*@host:port/db': is not a URL"),
+        ("postgresql://me:se:cret@host:port/db", r"'postgresql://me:\*\*\*@host:port/db' is not a URL"),
         ("sqlite://", r"names no file; write sqlite:///path/of/a/file"),
     ],
 )
-def test_what_is_no_storage_is_told(given: str, message: str) -> None:
+def test_an_invalid_url_is_an_error(given: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Storage(given)
 
 
 @pytest.mark.parametrize("name", ["what?now", "50%25 done", "a#b", "ü x"])
-def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     storage = Storage.below(tmp_path / name)
     storage.check()
     assert storage.file == tmp_path / name / "studies.sqlite3"
     assert storage.file.is_file()
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+def test_the_error_for_an_unreachable_server_hides_the_password() -> None:
     storage = Storage("postgresql://me:secret@127.0.0.1:1/db")
     with pytest.raises(ConfigError, match=r"cannot be used \(.*\); is the server running") as caught:
         storage.check()
@@ -56,26 +56,26 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    message = r"its driver is not installed; call: pip install 'crystalbench\[postgresql\]'"
+    message = r"its driver is not installed; run: pip install 'crystalbench\[postgresql\]'"
     with pytest.raises(ConfigError, match=message):
         Storage("postgresql://me@127.0.0.1:1/db").check()
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="give another --results"):
+    with pytest.raises(ConfigError, match="choose another folder with --results"):
         Storage.below(tmp_path / "file").check()
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "studies.sqlite3").write_text("notes")
     with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
         Storage.below(tmp_path).check()
 
 
-def test_a_storage_goes_to_another_process_without_its_connections(tmp_path: Path) -> None:
+def test_a_storage_is_pickled_without_its_connections(tmp_path: Path) -> None:
     storage = Storage(Storage.below(tmp_path).url, heartbeat=1, grace=2)
     storage.check()
     copy = pickle.loads(pickle.dumps(storage))

@@ -24,7 +24,7 @@ from crystalbench.runs.suite import parse_suite
 from crystalbench.runs.tune import Tuner
 from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
-from crystalbench.tuning.reading import unfinished
+from crystalbench.tuning.reading import load_studies
 
 TUNABLE = Path(__file__).with_name("tunable.py")
 
@@ -91,8 +91,8 @@ def test_a_stopped_command_goes_on_in_the_middle_of_tuning(tmp_path: Path, log: 
     wait_for(lambda: len(fits(log)) == 8)
     process.send_signal(stop)
     text = ended(process, 130 if stop is signal.SIGINT else -signal.SIGKILL)
-    assert ("the same command goes on from there" in text) == (stop is signal.SIGINT)
-    (before,) = unfinished(Storage.below(results / "studies"))
+    assert ("repeat the command to continue" in text) == (stop is signal.SIGINT)
+    (before,) = load_studies(Storage.below(results / "studies"))
     assert all(t.state in ("complete", "pruned") for t in before.trials if t.number < 7)
     assert len(before.trials) == (8 if stop is signal.SIGKILL else 7)
     assert RecordStore(results / "records").paths() == studies(results) == []
@@ -138,7 +138,7 @@ def test_two_machines_share_a_study_on_postgresql(tmp_path: Path, log: Path, ser
     processes = [started(suite, folder, "--storage", server, **environment) for folder in folders]
     for process in processes:
         ended(process)
-    (study,) = unfinished(Storage(server))
+    (study,) = load_studies(Storage(server))
     assert [t.number for t in study.trials] == list(range(100))
     assert study.count("complete") == 100
     assert len({str(sorted(t.parameters.items())) for t in study.trials}) == 100, "equal seeds propose equal things"

@@ -1,4 +1,4 @@
-"""Cheap models with a search space, named by this file: ``tests/tuning/tunable.py:Bowl``."""
+"""Cheap models with a search space, named by their file: ``tests/tuning/tunable.py:Bowl``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from crystalbench.models.model import silent
 
 @dataclass
 class Bowl(Model):
-    """The training mean, off by a distance that is smallest for x = 1 and shape = round.
+    """Predicts the training mean plus an error that is smallest for x = 1 and shape = round.
 
-    Appends process and seed to the file in ``TUNE_LOG``; hangs when it has ``TUNE_HANGS_AT`` lines; begins only when
-    ``TUNE_PROCESSES`` processes have done so.
+    Each fit appends its process id and seed to the file named by the environment variable ``TUNE_LOG``. It waits until
+    ``TUNE_PROCESSES`` processes have done so, and hangs once the file has ``TUNE_HANGS_AT`` lines.
     """
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
@@ -54,7 +54,7 @@ class Bowl(Model):
 
 @dataclass
 class Quiet(Bowl):
-    """Tells nothing of its progress, so that no trial is stopped."""
+    """Reports no progress, so no trial is pruned."""
 
     def fit(self, train: Any, valid: Any) -> Quiet:
         progress, self.runtime.progress = self.runtime.progress, silent
@@ -65,7 +65,7 @@ class Quiet(Bowl):
 
 @dataclass
 class Fragile(Bowl):
-    """Breaks where x is negative."""
+    """Fails if x is negative."""
 
     def fit(self, train: Any, valid: Any) -> Fragile:
         if self.x < 0:
@@ -76,7 +76,7 @@ class Fragile(Bowl):
 
 @dataclass
 class Hopeless(Bowl):
-    """Always breaks."""
+    """Always fails."""
 
     def fit(self, train: Any, valid: Any) -> Hopeless:
         raise RuntimeError("there is no bowl")

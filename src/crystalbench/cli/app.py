@@ -1,402 +1,56 @@
-"""The command line: run, report, tune, list."""
+"""The program ``crystalbench``: one command per file of this folder."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
 
 from crystalbench import __version__
-from crystalbench.errors import ConfigError, CrystalBenchError
-from crystalbench.tasks import DataSources, get_task_spec, parse_data_options
-from crystalbench.tasks.matbench.official import OFFICIAL
+from crystalbench.cli.console import screen
+from crystalbench.cli.fit import fit
+from crystalbench.cli.listing import list_all
+from crystalbench.cli.predict import predict
+from crystalbench.cli.report import report
+from crystalbench.cli.run import run
+from crystalbench.cli.studies import studies
+
+OPTIONS = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "markdown"}
+"""Of every program. With Markdown, square brackets as in ``[default: demo]`` are plain text."""
 
 app = typer.Typer(
     name="crystalbench",
     help="A fair comparison of representations of crystals over the official Matbench folds.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # in which square brackets, as in [default: demo], are plain text
+    **OPTIONS,  # type: ignore[arg-type]
 )
-screen = Console(emoji=False)
-errors = Console(stderr=True, emoji=False)
 
-INTERRUPTED = 130
-SHOWN_PROBLEMS = 5
-
-
-def main() -> None:
-    """Entry point of the command ``crystalbench``."""
-    app()
+app.command("run")(run)
+app.command("report")(report)
+app.command("studies")(studies)
+app.command("list")(list_all)
+app.command("fit")(fit)
+app.command("predict")(predict)
 
 
-@app.command("run")
-def run(
-    suite: Annotated[str | None, typer.Option(help="Suite by name, or a TOML file. [default: demo]")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable); or a task file .toml.")] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
-    ] = None,
-    fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
-    view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyperparameter, name=value (repeatable).", metavar="NAME=VALUE")
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="A task's data file, perhaps with part of the rows (repeatable).", metavar="TASK=PATH"),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many rows of each task.", min=1)] = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
-    inner_folds: Annotated[int | None, typer.Option(help="Parts of the training part; one validates.", min=2)] = None,
-    ensemble: Annotated[int | None, typer.Option(help="Members, one for each of so many inner folds.", min=1)] = None,
-    tune: Annotated[
-        int | None, typer.Option(help="Tune every model with so many trials; 0 for none.", min=0, metavar="TRIALS")
-    ] = None,
-    tune_minutes: Annotated[
-        float | None, typer.Option(help="Or for so long, all trials together.", metavar="MINUTES")
-    ] = None,
-    tune_scheme: Annotated[
-        str | None, typer.Option(help="per_fold, or first_fold: tune on the first fold for all. [default: per_fold]")
-    ] = None,
-    tune_inner_folds: Annotated[
-        int | None, typer.Option(help="Parts of the training part; one judges trials. [default: 5]", min=2)
-    ] = None,
-    tune_splits: Annotated[int | None, typer.Option(help="So many of them judge. [default: 1]", min=1)] = None,
-    storage: Annotated[
-        str | None, typer.Option(help="Studies of several machines, e.g. postgresql://user@host/base.", metavar="URL")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
-    ] = None,
-    keep_models: Annotated[
-        bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        screen.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never download data.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List tasks, models and suites, and stop.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
-    """Run what is missing of a suite, then show the leaderboard.
-
-    Without options, the demo suite runs on data that ships with CrystalBench. Runs whose record exists are not done
-    again: stop at any time and call the same command to go on.
-    """
-    with _for_people(verbose):
-        if list_:
-            _list(_sources(data_dir, data, limit, offline))
-            return
-        from crystalbench.runs.plan import Selection
-
-        selection = Selection(task or (), model or (), fold or (), seed or (), view or (), _parameters(set_ or []))
-        from crystalbench.runs.suite import with_tuning
-
-        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits}
-        chosen = _suite(suite, selection, inner_folds, ensemble)
-        chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
-        if storage is not None and chosen.tuning is None:
-            raise ConfigError(
-                "--storage says where studies are, but nothing is tuned: give --tune TRIALS or --tune-minutes MINUTES, "
-                "too, or leave --storage out"
-            )
-        sources = _sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
-        folder = results or Path(chosen.results)
-        _run(chosen, selection, sources, folder, device, threads, workers, storage, keep_models=keep_models)
-
-
-@app.command("report")
-def report(
-    results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
-    readme: Annotated[
-        Path | None, typer.Option(help="Markdown file to fill with a summary, between its results markers.")
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
-) -> None:
-    """Make the leaderboard from the records and show it."""
-    with _for_people(verbose):
-        _report(results, None, readme)
-
-
-@app.command("tune")
-def tune_show(
-    show: Annotated[bool, typer.Option("--show", help="Write pages with plots and winning suites, too.")] = False,
-    results: Annotated[Path, typer.Option(help="Folder of records and leaderboards.")] = Path("results"),
-    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable).")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="Only this model, by name, label or place (repeatable).")
-    ] = None,
-    fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
-    storage: Annotated[str | None, typer.Option(help="Look also for unfinished studies there.", metavar="URL")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
-) -> None:
-    """Show what tuning found: the best configurations and how much each hyperparameter matters.
-
-    Studies are made by ``crystalbench run --tune``.
-    """
-    with _for_people(verbose):
-        _show_studies(results, task or (), model or (), fold or (), storage, pages=show)
-
-
-@app.command("list")
-def list_all(
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")] = None,
-    data: Annotated[list[str] | None, typer.Option(metavar="TASK=PATH", help="A task's data file.")] = None,
-) -> None:
-    """List tasks (with the rows that are here), models, views and suites."""
-    with _for_people(verbose=False):
-        _list(_sources(data_dir, data, None, offline=True))
-
-
-@app.command("version")
-def version() -> None:
-    """Print the version."""
-    screen.print(__version__)
+    pass
 
 
 def standalone(command: Callable[..., None]) -> None:
-    """Run one command as a program of its own, e.g. ``python -m benchmarks.run``."""
-    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    """Run one command as a program, e.g. ``python -m benchmarks.run``."""
+    program = typer.Typer(**OPTIONS)  # type: ignore[arg-type]
     program.command()(command)
     program()
-
-
-# ---------------------------------------------------------------------- the work
-
-
-def _run(
-    suite: Any,
-    selection: Any,
-    sources: DataSources,
-    results: Path,
-    device: str,
-    threads: int,
-    workers: int | None,
-    storage: str | None,
-    *,
-    keep_models: bool,
-) -> None:
-    from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, usable_cores
-
-    since = time.time()
-    if threads > 1:
-        let_threads_sleep()
-    from crystalbench.cli.show import LiveProgress
-    from crystalbench.results.store import RecordStore
-    from crystalbench.runs.executors import executor_for
-    from crystalbench.runs.kept_models import without_models
-    from crystalbench.runs.locks import RunLocks
-    from crystalbench.runs.plan import make_plan
-    from crystalbench.runs.runner import Runner
-    from crystalbench.runs.scheduler import run_plan
-    from crystalbench.runs.tune import Tuner
-    from crystalbench.tasks.download import rich_progress
-    from crystalbench.tuning import Storage
-
-    if device != "cpu":  # found out here, a mistake costs no run and no trial
-        from crystalbench.models.training import checked_device
-
-        checked_device(device)
-    studies = Storage(storage) if storage is not None else None
-    store = RecordStore(results / "records")
-    sources = replace(sources, limit=sources.limit or suite.limit)
-    with rich_progress() as downloads:
-        plan = make_plan(suite, selection, replace(sources, progress=downloads))
-    for note in plan.notes:
-        screen.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
-    for task in plan.tasks:
-        if task.is_partial:
-            screen.print(
-                f"[yellow]note[/] {escape(task.name)}: {len(task):,} of {task.rows_total:,} rows", highlight=False
-            )
-    missing = [r for r in plan.runs if store.path_of(r.spec) is None]
-    done = len(plan.runs) - len(missing)
-    screen.print(f"suite {escape(suite.name)}: {len(plan.runs)} runs, {done} of them done", highlight=False)
-    if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, results / "models")):
-        text = f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again"
-        screen.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
-    if missing:
-        RunLocks(store.root).check_writable()
-    tuned = any(run.spec.tuning for run in missing)
-    if studies and tuned:
-        studies.check()
-    workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
-    resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
-    tuner = Tuner.in_folder(results / "studies", studies, resources, since)
-    runner = Runner(resources, tuner, results / "models" if keep_models else None)
-    live = LiveProgress(screen, len(plan.runs))
-    try:
-        with live, executor_for(runner, workers) as executor:
-            outcome = run_plan(plan, store, executor, live, since)
-    except KeyboardInterrupt:
-        screen.print(
-            f"stopped after {live.done} of {len(plan.runs)} runs; the same command goes on from there", style="yellow"
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    _report(results, {task.name for task in plan.tasks})
-    if outcome.failures:
-        for failed, reason in outcome.failures:
-            text = f"[red]failed[/] {escape(failed.title)}: {escape(reason)}"
-            errors.print(text, highlight=False, soft_wrap=True)
-        errors.print(f"tracebacks are in {escape(str(store.root / '.failures'))}", highlight=False)
-        raise typer.Exit(1)
-
-
-def _report(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
-    from crystalbench.evaluation.leaderboard import leaderboards
-    from crystalbench.reports.files import notes, write_leaderboards
-    from crystalbench.reports.screen import screen_table
-    from crystalbench.reports.summary import fill_readme
-    from crystalbench.results.store import RecordStore
-
-    store = RecordStore(results / "records")
-    records, problems = store.read_all()
-    if not records and not problems and tasks is None:
-        raise ConfigError(_nothing(results, "records", "run a suite first (crystalbench run)"))
-    boards = leaderboards(records)
-    for board in boards:
-        if tasks is None or board.task in tasks:
-            screen.print()
-            screen.print(screen_table(board, screen.width))
-            for note in notes(board):
-                screen.print(escape(note), style="dim", highlight=False)
-    for problem in problems[:SHOWN_PROBLEMS]:
-        errors.print(f"[red]not counted[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
-    if len(problems) > SHOWN_PROBLEMS:
-        errors.print(f"[red]not counted[/] {len(problems) - SHOWN_PROBLEMS} more files that are no whole records")
-    if records:
-        paths = write_leaderboards(boards, results)
-        if readme is not None:
-            fill_readme(readme, boards)
-            paths.append(readme)
-        screen.print(f"\nwritten: {escape(', '.join(map(str, paths)))}", highlight=False, soft_wrap=True)
-    if problems:
-        raise typer.Exit(1)
-
-
-def _show_studies(
-    results: Path,
-    tasks: Sequence[str],
-    models: Sequence[str],
-    folds: Sequence[int],
-    storage: str | None,
-    *,
-    pages: bool,
-) -> None:
-    from crystalbench.cli.show import asked_for
-    from crystalbench.reports import studies as reports
-
-    studies, problems = reports.read_studies(results / "studies", storage)
-    for problem in problems:
-        errors.print(f"[red]left out[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
-    if not studies:
-        raise ConfigError(_nothing(results, "studies", "call run --tune first"))
-    tasks, models = asked_for(studies, results / "studies", tasks, models, folds)
-    found = reports.chosen(studies, tasks, models, folds)
-    for study in found:
-        screen.print(reports.heading(study), style="bold", highlight=False, markup=False)
-        screen.print(reports.best_table(study, screen.width))
-    if pages:
-        folder = results / "studies" / reports.PAGES
-        paths = [path for study in found for path in reports.write_all(study, folder)]
-        counts = [
-            _count(sum(p.suffix == end for p in paths), what) for end, what in ((".html", "page"), (".toml", "suite"))
-        ]
-        screen.print(
-            f"written: {' and '.join(counts)} in {escape(str(folder))}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if problems:
-        raise typer.Exit(1)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _nothing(results: Path, what: str, first: str) -> str:
-    """That a folder of results has no records or studies, how to get some, and which folders below it have."""
-    near = [str(path.parent) for path in sorted(results.glob(f"*/{what}")) if any(path.glob("*/*/*.json"))]
-    where = f" (there are some in {', '.join(near)})" if near else ""
-    return f"{results / what}: there are no {what}; {first}, or give --results{where}"
-
-
-def _suite(name: str | None, selection: Any, inner_folds: int | None, ensemble: int | None) -> Any:
-    from crystalbench.runs.suite import load_suite, suite_of_tasks
-
-    suite = suite_of_tasks(selection.tasks) if name is None and selection.tasks else load_suite(name or "demo")
-    changes = {"inner_folds": inner_folds, "ensemble": ensemble}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
-
-
-def _list(sources: DataSources) -> None:
-    from crystalbench.cli.show import print_lists
-
-    print_lists(screen, sources)
-
-
-def _sources(
-    data_dir: Path | None, data: list[str] | None, limit: int | None, offline: bool, tasks: Sequence[str] = ()
-) -> DataSources:
-    if data_dir is not None and not data_dir.is_dir():
-        raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
-    own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
-    return DataSources(data_dir, parse_data_options(data or [], (*OFFICIAL, *own)), limit, not offline)
-
-
-def _parameters(assignments: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for text in assignments:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise ConfigError(f"--set {text!r}: write it as name=value, e.g. --set epochs=50")
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = {"True": True, "False": False, "None": None}.get(value, value)
-    return found
-
-
-@contextlib.contextmanager
-def _for_people(verbose: bool) -> Iterator[None]:
-    """Show errors that CrystalBench raises on purpose in one line, and others with their traceback."""
-    level = logging.DEBUG if verbose else logging.WARNING
-    handler = RichHandler(console=errors, show_path=verbose, show_time=verbose)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
-    logging.getLogger("crystalbench").setLevel(level)
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    # What a batch system sends at the end of the time ends the workers, too, and leaves nothing half done.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except CrystalBenchError as error:
-        errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from (error if verbose else None)
-    except KeyboardInterrupt:
-        errors.print("stopped", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-        raise typer.Exit(1) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)

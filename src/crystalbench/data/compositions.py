@@ -1,4 +1,4 @@
-"""Compositions as flat arrays: what a material is made of, without its structure."""
+"""Compositions as flat arrays: the elements of materials and their amounts, without structures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Composition
 
+from crystalbench.data.checks import bad_rows, checked_ids, id_range
 from crystalbench.data.elements import MAX_Z, SYMBOLS
-from crystalbench.data.flat import as_index, digest_of, named, offsets_of, segment_rows
-from crystalbench.errors import DataError
+from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
 
 
 @dataclass(frozen=True, eq=False)
 class Compositions:
-    """n compositions: element amounts stored one composition after another.
+    """n compositions, stored as one flat array of element amounts.
 
     Attributes:
-        numbers: (m,) uint8, atomic numbers, ascending within a composition.
-        amounts: (m,) float64, amounts as given (atoms per formula or per cell; not normalised).
-        offsets: (n + 1,) int64, composition i owns entries ``offsets[i]:offsets[i + 1]``.
+        numbers: (m,) uint8, atomic numbers, in ascending order within a composition.
+        amounts: (m,) float64, atoms per formula or per cell, not normalised.
+        offsets: (n + 1,) int64, the entries of composition i are ``offsets[i]:offsets[i + 1]``.
         ids: (n,) str.
+
+    Examples:
+        >>> Compositions.from_formulas(["Ag(AuS)2", "Fe2O3"], ids=["a", "b"])
+        <Compositions: 2 compositions, 5 elements, ids 'a' to 'b'>
     """
 
     numbers: npt.NDArray[np.uint8]
@@ -39,25 +43,34 @@ class Compositions:
         """Parse chemical formulas such as ``Ag(AuS)2`` or ``Fe0.62Ni0.38``.
 
         Raises:
-            DataError: a formula cannot be read or is empty; names the id and the formula.
+            DataError: some formulas are empty or cannot be parsed; names the ids.
         """
-        ids = named(ids, len(formulas))
+        ids = checked_ids(ids, len(formulas))
         numbers: list[int] = []
         amounts: list[float] = []
         counts: list[int] = []
+        problems: list[tuple[str, str]] = []
         for identifier, formula in zip(ids, formulas, strict=True):
             try:
                 entries = _parse(formula)
             except ValueError as error:
-                raise DataError(f"{identifier}: {formula!r} is not a chemical formula ({error})") from error
+                problems.append((str(identifier), f"{formula!r} is not a chemical formula ({error})"))
+                continue
             numbers.extend(z for z, _ in entries)
             amounts.extend(amount for _, amount in entries)
             counts.append(len(entries))
+        if problems:
+            raise bad_rows(problems)
         return cls(np.array(numbers, np.uint8), np.array(amounts, np.float64), offsets_of(counts), ids)
 
     def __len__(self) -> int:
         """Number of compositions."""
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        """One line: number of compositions and elements, first and last id."""
+        elements = len(np.unique(self.numbers))
+        return f"<Compositions: {len(self):,} compositions, {elements} elements{id_range(self.ids)}>"
 
     def __getitem__(self, key: Any) -> Compositions:
         """The compositions at a slice, mask or index array, in that order."""
@@ -68,23 +81,27 @@ class Compositions:
 
     @property
     def owners(self) -> npt.NDArray[np.int64]:
-        """(m,) the composition to which each entry belongs."""
+        """(m,) index of the composition that each entry belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def totals(self) -> npt.NDArray[np.float64]:
-        """(n,) sum of the amounts of each; of crystals, the atoms of the cell."""
+        """(n,) sum of the amounts of each composition; for crystals, the number of atoms in the cell."""
         return np.asarray(np.bincount(self.owners, self.amounts, minlength=len(self)), dtype=np.float64)
 
     @property
     def fractions(self) -> npt.NDArray[np.float64]:
-        """(m,) atomic fractions: amounts divided by their sum within each composition."""
+        """(m,) atomic fractions: amounts divided by the total of their composition."""
         return self.amounts / self.totals[self.owners]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content; ids are not part of it."""
+        """SHA-256 of the content, without the ids."""
         return digest_of({"numbers": self.numbers, "amounts": self.amounts, "offsets": self.offsets})
+
+    def formulas(self) -> list[str]:
+        """Formula of each, as pymatgen writes it, e.g. ``Na4 Cl4``."""
+        return [Composition(self.amounts_of(i)).formula for i in range(len(self))]
 
     def reduced_formulas(self) -> list[str]:
         """Reduced formula of each, e.g. ``Fe2O3``."""

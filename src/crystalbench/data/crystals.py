@@ -1,4 +1,4 @@
-"""Crystals: many crystal structures as a few flat arrays, the only in-memory form of structures."""
+"""Crystals: many crystal structures in a few flat arrays, the only in-memory form of structures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.core import Lattice, Structure
 
+from crystalbench.data.checks import checked_ids, id_range, refuse
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.elements import MAX_Z, SYMBOLS, atomic_number
-from crystalbench.data.flat import as_index, digest_of, named, offsets_of, segment_rows
+from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
 
@@ -23,22 +24,24 @@ from crystalbench.errors import DataError
 class Crystals:
     """n fully ordered crystals, periodic in three directions.
 
-    Oxidation states, charges and site properties are not kept. Coordinates are kept exactly as given; `wrapped`
+    Oxidation states, charges and site properties are discarded. Coordinates are stored exactly as given; `wrapped`
     moves them into the cell.
 
     Attributes:
         lattices: (n, 3, 3) float64, rows are the lattice vectors a, b, c in Å.
         frac_coords: (atoms, 3) float64, fractional coordinates.
         numbers: (atoms,) uint8, atomic numbers.
-        offsets: (n + 1,) int64, crystal i owns atoms ``offsets[i]:offsets[i + 1]``.
+        offsets: (n + 1,) int64, the atoms of crystal i are ``offsets[i]:offsets[i + 1]``.
         ids: (n,) str.
 
-    Example:
+    Examples:
         >>> from pymatgen.core import Lattice, Structure
         >>> salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
         >>> crystals = Crystals.from_pymatgen([salt], ids=["halite"])
         >>> len(crystals), crystals.atom_counts.tolist(), crystals.formulas()
         (1, [8], ['Na4 Cl4'])
+        >>> crystals
+        <Crystals: 1 crystal, 8 atoms, 2 elements, ids 'halite' to 'halite'>
     """
 
     lattices: npt.NDArray[np.float64]
@@ -47,7 +50,7 @@ class Crystals:
     offsets: npt.NDArray[np.int64]
     ids: npt.NDArray[np.str_]
 
-    # ------------------------------------------------------------------ making
+    # ------------------------------------------------------------------ construction
 
     @classmethod
     def from_flat(
@@ -58,29 +61,29 @@ class Crystals:
         counts: npt.ArrayLike,
         ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
     ) -> Crystals:
-        """Build from flat arrays and atom counts per crystal, checking everything.
+        """Build from flat arrays and the number of atoms of each crystal; everything is checked.
 
         Raises:
-            DataError: shapes disagree, a number is not finite, a cell has no volume or no atoms, an atomic number is
-                outside 1 to 118; names the id.
+            DataError: shapes disagree, a number is not finite, a cell has no volume or no atoms, or an atomic number
+                is outside 1 to 118; names the ids.
         """
         counts = np.asarray(counts, dtype=np.int64).reshape(-1)
         n, atoms = len(counts), int(counts.sum())
-        names = named(ids, n)
+        names = checked_ids(ids, n)
         lattices = np.asarray(lattices, dtype=np.float64).reshape(-1, 3, 3)
         frac_coords = np.asarray(frac_coords, dtype=np.float64).reshape(-1, 3)
         numbers = np.asarray(numbers).reshape(-1)
         if len(lattices) != n or len(frac_coords) != atoms or len(numbers) != atoms:
             raise DataError(
-                f"{n} crystals of {atoms} atoms in all need as many lattices, coordinates and atomic numbers; "
-                f"got {len(lattices)}, {len(frac_coords)} and {len(numbers)}"
+                f"{n} crystals with {atoms} atoms in total need {n} lattices, {atoms} coordinates and {atoms} atomic "
+                f"numbers; got {len(lattices)}, {len(frac_coords)} and {len(numbers)}"
             )
         owners = np.repeat(np.arange(n), counts)
-        _refuse(names, counts == 0, "has no atoms")
-        _refuse(names, ~np.isfinite(lattices).reshape(n, 9).all(1), "has a lattice that is not finite")
-        _refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
-        _refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
-        _refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
+        refuse(names, counts == 0, "has no atoms")
+        refuse(names, ~np.isfinite(lattices).reshape(n, 9).all(1), "has a lattice that is not finite")
+        refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
+        refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
+        refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
         return cls(lattices, frac_coords, numbers.astype(np.uint8), offsets_of(counts), names)
 
     @classmethod
@@ -93,7 +96,7 @@ class Crystals:
             DataError: a site is disordered (partial or mixed occupancy); names the id and the site.
         """
         structures = list(structures)
-        names = named(ids, len(structures))
+        names = checked_ids(ids, len(structures))
         numbers: list[int] = []
         for name, structure in zip(names, structures, strict=True):
             for k, site in enumerate(structure):
@@ -110,10 +113,11 @@ class Crystals:
     def from_dicts(
         cls, dicts: Iterable[Mapping[str, Any]], ids: Sequence[str] | npt.NDArray[np.str_] | None = None
     ) -> Crystals:
-        """Build from pymatgen's JSON form (`Structure.as_dict`) without making any `Structure`; much faster.
+        """Build from pymatgen's JSON form (`Structure.as_dict`), without the cost of creating `Structure` objects.
 
         Raises:
-            DataError: a dictionary is not a structure, or a site is disordered; names the id (the row without ids).
+            DataError: a dictionary is not a structure, or a site is disordered; names the id, or the row if there are
+                no ids.
         """
         lattices: list[Any] = []
         coords: list[Any] = []
@@ -133,7 +137,7 @@ class Crystals:
         return cls.from_flat(lattices, coords, numbers, counts, ids)
 
     def to_pymatgen(self) -> list[Structure]:
-        """The crystals as pymatgen structures; the inverse of `from_pymatgen`, exactly."""
+        """Convert to pymatgen structures; the exact inverse of `from_pymatgen`."""
         return [self.structure(i) for i in range(len(self))]
 
     def structure(self, i: int) -> Structure:
@@ -142,11 +146,17 @@ class Crystals:
         species = [SYMBOLS[z] for z in self.numbers[atoms]]
         return Structure(Lattice(np.array(self.lattices[i])), species, np.array(self.frac_coords[atoms]))
 
-    # ------------------------------------------------------------------ reading
+    # ------------------------------------------------------------------ access
 
     def __len__(self) -> int:
         """Number of crystals."""
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        """One line: number of crystals, atoms and elements, first and last id."""
+        n, elements = len(self), len(np.unique(self.numbers))
+        crystals = f"{n:,} crystal{'s' * (n != 1)}"
+        return f"<Crystals: {crystals}, {len(self.numbers):,} atoms, {elements} elements{id_range(self.ids)}>"
 
     def __getitem__(self, key: Any) -> Crystals:
         """The crystals at a slice, mask or index array, in that order."""
@@ -159,12 +169,12 @@ class Crystals:
 
     @property
     def atom_counts(self) -> npt.NDArray[np.int64]:
-        """(n,) atoms of each crystal."""
+        """(n,) number of atoms of each crystal."""
         return np.diff(self.offsets)
 
     @property
     def owners(self) -> npt.NDArray[np.int64]:
-        """(atoms,) the crystal to which each atom belongs."""
+        """(atoms,) index of the crystal that each atom belongs to."""
         return np.repeat(np.arange(len(self)), self.atom_counts)
 
     @property
@@ -179,7 +189,7 @@ class Crystals:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content (lattices, coordinates, atomic numbers, offsets); ids are not part of it."""
+        """SHA-256 of the content (lattices, coordinates, atomic numbers, offsets), without the ids."""
         arrays = self.to_arrays()
         del arrays["ids"]
         return digest_of(arrays)
@@ -191,18 +201,17 @@ class Crystals:
         return Crystals(self.lattices, coords, self.numbers, self.offsets, self.ids)
 
     def compositions(self) -> Compositions:
-        """The elements of each cell and how many atoms of each."""
+        """The composition of each cell."""
         keys, amounts = np.unique(self.owners * (MAX_Z + 1) + self.numbers, return_counts=True)
         counts = np.bincount(keys // (MAX_Z + 1), minlength=len(self))
         numbers = (keys % (MAX_Z + 1)).astype(np.uint8)
         return Compositions(numbers, amounts.astype(np.float64), offsets_of(counts), self.ids)
 
     def formulas(self) -> list[str]:
-        """Formula of each whole cell as pymatgen writes it, e.g. ``Na4 Cl4``."""
-        cells = self.compositions()
-        return [Composition(cells.amounts_of(i)).formula for i in range(len(self))]
+        """Formula of each cell, as pymatgen writes it, e.g. ``Na4 Cl4``."""
+        return self.compositions().formulas()
 
-    # ------------------------------------------------------------------ storing
+    # ------------------------------------------------------------------ storage
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays to store."""
@@ -220,19 +229,19 @@ class Crystals:
         return cls(arrays["lattices"], arrays["frac_coords"], arrays["numbers"], arrays["offsets"], arrays["ids"])
 
     def save(self, path: Path | str) -> None:
-        """Write a folder of arrays that `load` maps into memory."""
+        """Write a folder of arrays that `load` memory-maps."""
         save_arrays(Path(path), self.to_arrays(), {"format": "crystals", "version": 1, "digest": self.digest})
 
     @classmethod
     def load(cls, path: Path | str) -> Crystals:
-        """Map a folder that `save` wrote; nothing is read before it is used.
+        """Memory-map a folder that `save` wrote; data is read when it is used.
 
         Raises:
-            DataError: the folder is missing, damaged, or holds something else.
+            DataError: the folder is missing or damaged, or `save` did not write it.
         """
         arrays, meta = load_arrays(Path(path))
         if meta.get("format") != "crystals":
-            raise DataError(f"{path}: does not hold crystals but {meta.get('format')!r}")
+            raise DataError(f"{path}: contains {meta.get('format')!r}, not crystals")
         return cls.from_arrays(arrays)
 
 
@@ -240,8 +249,8 @@ def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) 
     if len(occupants) != 1 or abs(occupants[0][1] - 1) > 1e-8:
         mixture = " ".join(f"{symbol}:{occupancy:g}" for symbol, occupancy in occupants)
         raise DataError(
-            f"{name}: site {site} is disordered ({mixture}); CrystalBench compares ordered crystals, "
-            "so order the structure (e.g. pymatgen's OrderDisorderedStructureTransformation) or leave it out"
+            f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the "
+            "structure (e.g. with pymatgen's OrderDisorderedStructureTransformation) or remove it"
         )
     symbol = occupants[0][0]
     try:
@@ -250,21 +259,18 @@ def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) 
         raise DataError(f"{name}: site {site} holds {symbol!r}, which is not an element") from error
 
 
-def _refuse(names: npt.NDArray[np.str_], bad: Any, what: str) -> None:
-    if bad.any():
-        more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
-        raise DataError(f"{names[bad][0]}: {what}{more}")
-
-
 Inputs: TypeAlias = Crystals | Compositions
-"""What a task's rows are: crystals, or compositions where no structure is known."""
+"""The inputs of a task: crystals, or compositions if the structures are not known."""
 
 InputsT = TypeVar("InputsT", bound=Crystals | Compositions)
 
 
-def joined(parts: Sequence[InputsT]) -> InputsT:
-    """Crystals, or compositions, one after another."""
+def concatenate(parts: Sequence[InputsT]) -> InputsT:
+    """Concatenate several crystals, or several compositions, in their order."""
     arrays = [part.to_arrays() for part in parts]
     flat = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0] if name != "offsets"}
     counts = np.concatenate([np.diff(a["offsets"]) for a in arrays])
     return cast(InputsT, type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)}))
+
+
+joined = concatenate  # an alias, for code that uses the former name

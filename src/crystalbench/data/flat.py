@@ -1,21 +1,19 @@
-"""Index arithmetic on flat (ragged) arrays: rows of different lengths stored one after another."""
+"""Index arithmetic on flat (ragged) arrays: segments of different lengths in one array."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.errors import DataError
-
 IntArray = npt.NDArray[np.int64]
 
 
 def offsets_of(counts: npt.ArrayLike) -> IntArray:
-    """Offsets of consecutive segments of the given lengths: (n,) counts to (n + 1,) offsets."""
+    """Offsets of consecutive segments: (n,) lengths to (n + 1,) offsets."""
     counts = np.asarray(counts, dtype=np.int64)
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
@@ -23,7 +21,7 @@ def offsets_of(counts: npt.ArrayLike) -> IntArray:
 
 
 def segment_rows(offsets: npt.NDArray[Any], index: npt.NDArray[Any]) -> IntArray:
-    """Flat row numbers of the chosen segments, in the order chosen; no loop over segments."""
+    """Flat row numbers of the segments at an index array, in its order; without a loop over segments."""
     starts, counts = offsets[index], offsets[np.asarray(index) + 1] - offsets[index]
     new_starts = offsets_of(counts)
     shifts: IntArray = np.repeat(starts - new_starts[:-1], counts)
@@ -31,10 +29,10 @@ def segment_rows(offsets: npt.NDArray[Any], index: npt.NDArray[Any]) -> IntArray
 
 
 def as_index(key: Any, length: int) -> IntArray:
-    """A slice, boolean mask, integer array or list as an array of row numbers in [0, length).
+    """Convert a slice, boolean mask, integer array or list to row numbers in [0, length).
 
     Raises:
-        IndexError: a row number lies outside, or a mask has another length.
+        IndexError: a row number is out of range, or a mask has the wrong length.
     """
     if isinstance(key, slice):
         return np.arange(*key.indices(length), dtype=np.int64)
@@ -49,21 +47,8 @@ def as_index(key: Any, length: int) -> IntArray:
     return np.asarray(np.where(index < 0, index + length, index))
 
 
-def named(ids: Sequence[str] | npt.NDArray[np.str_] | None, n: int) -> npt.NDArray[np.str_]:
-    """The ids as an array; row numbers where none are given.
-
-    Raises:
-        DataError: there are more or fewer ids than rows.
-    """
-    if ids is None:
-        return np.arange(n).astype(np.str_)
-    if len(ids) != n:
-        raise DataError(f"{len(ids)} ids for {n} rows; give one id for each row")
-    return np.asarray(ids, dtype=np.str_)
-
-
 def digest_of(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """SHA-256 over names, types, shapes and bytes of arrays, in name order."""
+    """SHA-256 of the names, types, shapes and bytes of arrays, in the order of the names."""
     sha = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""Samples: the rows that a model is shown, with targets for fitting and without for prediction."""
+"""Samples: the rows that a model gets, with targets for fitting and without targets for prediction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.checks import id_range, refuse
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.flat import as_index
@@ -21,17 +22,21 @@ if TYPE_CHECKING:
 
 
 class Samples:
-    """Rows of a task as a model sees them.
+    """Rows of a task, as a model sees them.
 
-    Models read `inputs` (or `compositions`, or `represent` with a representation), `targets` while fitting, and
-    `target` to know what they predict. The rows of a test part have no targets.
+    A model reads `inputs` (or `crystals`, `compositions`, or a representation by `represent`), `targets` while it is
+    fitted, and `target`, which describes the property. The samples of a test part have no targets.
 
     Args:
         inputs: n crystals or compositions.
-        target: what is predicted.
-        targets: (n,) float64 values for regression, class numbers for classification, or None.
-        represent: computes a representation of all rows of the task once and returns these rows of it; by default the
-            representation is computed directly.
+        target: the property to predict.
+        targets: (n,) float64, values for regression or class numbers for classification; None for prediction.
+        represent: computes a representation of the complete task once and returns the given rows of it. By default,
+            the representation of these rows is computed directly.
+        rows: (n,) row numbers of these samples in the complete task, for `represent`; by default 0 to n - 1.
+
+    Raises:
+        DataError: the numbers of inputs and targets differ.
     """
 
     def __init__(
@@ -55,6 +60,12 @@ class Samples:
         """Number of rows."""
         return len(self._inputs)
 
+    def __repr__(self) -> str:
+        """One line: number and kind of the rows, the property, and whether there are targets."""
+        inputs = "crystals" if isinstance(self._inputs, Crystals) else "compositions"
+        targets = "with targets" if self.has_targets else "without targets"
+        return f"<Samples: {len(self):,} {inputs} {targets} ({self.target.name}){id_range(self.ids)}>"
+
     @property
     def ids(self) -> npt.NDArray[np.str_]:
         """(n,) ids of the rows."""
@@ -62,7 +73,7 @@ class Samples:
 
     @property
     def inputs(self) -> Inputs:
-        """The crystals, or the compositions where a task has (or a model may see) nothing else."""
+        """The crystals, or the compositions if the task has (or the model may see) nothing else."""
         return self._inputs
 
     @property
@@ -70,15 +81,17 @@ class Samples:
         """The crystals.
 
         Raises:
-            DataError: only compositions are known.
+            DataError: the samples have compositions only.
         """
         if not isinstance(self._inputs, Crystals):
-            raise DataError("these samples have compositions only; a model that reads crystals must declare it (needs)")
+            raise DataError(
+                "these samples have compositions only; a model that reads crystals must declare needs = Needs.STRUCTURE"
+            )
         return self._inputs
 
     @property
     def compositions(self) -> Compositions:
-        """The compositions; of crystals, those of their cells."""
+        """The compositions; for crystals, those of their cells."""
         return self._inputs.compositions() if isinstance(self._inputs, Crystals) else self._inputs
 
     @property
@@ -86,19 +99,19 @@ class Samples:
         """(n,) targets.
 
         Raises:
-            DataError: these are rows to predict, whose targets no model may see.
+            DataError: the samples are for prediction; no model may see their targets.
         """
         if self._targets is None:
-            raise DataError("these samples are to be predicted: they carry no targets")
+            raise DataError("these samples are for prediction: they carry no targets")
         return self._targets
 
     @property
     def has_targets(self) -> bool:
-        """Whether these rows are for fitting."""
+        """Whether the samples have targets, that is, are for fitting."""
         return self._targets is not None
 
     def represent(self, representation: Representation) -> Arrays:
-        """These rows in a representation; computed once for the whole task where the samples come from one."""
+        """A representation of these rows; for the samples of a task, computed once for the complete task."""
         if self._represent is None:
             return representation(self._inputs)
         return self._represent(representation, self._rows)
@@ -116,40 +129,46 @@ class Samples:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model predicts for n rows.
+    """Predictions of a model for n rows.
 
     Attributes:
-        values: regression (n,) in the target's unit; binary (n,) probability of class 1; multiclass (n, classes).
-        std: (n,) predicted standard deviation of a regression, where the model knows one.
+        values: for regression, (n,) values in the unit of the target; for binary targets, (n,) probabilities of class
+            1; for multiclass targets, (n, classes) probabilities.
+        std: (n,) predicted standard deviations of a regression; None if the model does not predict them.
     """
 
     values: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64] | None = None
 
+    def __repr__(self) -> str:
+        """One line: number of rows, number of classes, and whether there are standard deviations."""
+        shape = np.shape(self.values)
+        classes = f" x {shape[1]} classes" if len(shape) == 2 else ""
+        return f"<Predictions: {len(self.values):,} rows{classes}{', with std' if self.std is not None else ''}>"
+
     def checked(self, target: Target, ids: npt.NDArray[np.str_]) -> Predictions:
-        """These predictions as float64, after checking them.
+        """Check the predictions and convert them to float64.
+
+        Args:
+            target: the property that was predicted.
+            ids: (n,) ids of the rows, for messages.
 
         Raises:
-            DataError: wrong shape, not finite, or not probabilities; names the first bad id.
+            DataError: the shape is wrong, or values are not finite or not probabilities; names the ids.
         """
         values = np.asarray(self.values, dtype=np.float64)
         shape = (len(ids), len(target.classes)) if target.kind is Kind.MULTICLASS else (len(ids),)
         if values.shape != shape:
-            raise DataError(f"predictions of shape {values.shape} for a {target.kind} target of shape {shape}")
+            raise DataError(f"predictions have shape {values.shape}; a {target.kind} target needs {shape}")
         rows = values.reshape(len(ids), -1)
-        _refuse(ids, ~np.isfinite(rows).all(1), "is predicted a value that is not finite")
+        refuse(ids, ~np.isfinite(rows).all(1), "its prediction is not finite")
         if target.kind is not Kind.REGRESSION:
-            _refuse(ids, ((rows < 0) | (rows > 1)).any(1), "is predicted a probability outside [0, 1]")
+            refuse(ids, ((rows < 0) | (rows > 1)).any(1), "its predicted probability is outside [0, 1]")
         if target.kind is Kind.MULTICLASS:
-            _refuse(ids, np.abs(rows.sum(1) - 1) > 1e-4, "is predicted probabilities whose sum is not 1")
+            refuse(ids, np.abs(rows.sum(1) - 1) > 1e-4, "its predicted probabilities do not sum to 1")
         std = self.std
         if std is not None:
             std = np.asarray(std, dtype=np.float64)
             if std.shape != (len(ids),) or not np.isfinite(std).all() or (std < 0).any():
-                raise DataError("predicted standard deviations must be finite, not negative, and one for each row")
+                raise DataError("predicted standard deviations must be finite and non-negative, one per row")
         return dataclasses.replace(self, values=values, std=std)
-
-
-def _refuse(ids: npt.NDArray[np.str_], bad: Any, what: str) -> None:
-    if bad.any():
-        raise DataError(f"{ids[bad][0]} {what}")

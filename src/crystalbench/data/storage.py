@@ -1,4 +1,4 @@
-"""Folders of flat arrays that are mapped into memory when they are read."""
+"""Folders of flat arrays, memory-mapped when they are read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from crystalbench.errors import DataError
 
 
 def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write a folder of ``name.npy`` files and ``meta.json``; it appears whole or not at all.
+    """Write a folder of ``name.npy`` files and ``meta.json``, atomically.
 
-    Of two processes that write the same folder at once, the first wins and the second's copy is dropped.
+    If two processes write the same folder at once, the first one wins; the copy of the second is discarded.
+
+    Raises:
+        OSError: the folder cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -37,10 +40,13 @@ def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], meta: Mappin
 
 
 def load_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Read what `save_arrays` wrote, memory-mapped read-only.
+    """Read a folder that `save_arrays` wrote.
+
+    Returns:
+        The arrays, memory-mapped and read-only, and the content of ``meta.json``.
 
     Raises:
-        DataError: the folder is not one that `save_arrays` wrote, or it is damaged.
+        DataError: `save_arrays` did not write this folder, or it is damaged.
     """
     try:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))

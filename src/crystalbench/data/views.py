@@ -18,13 +18,16 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class View:
-    """A named function from crystals to crystals with the same ids and atom counts.
+    """A named function that maps crystals to crystals with the same ids and numbers of atoms.
 
     Attributes:
         name: name in records and tables.
-        removes: what a model cannot see any more, in words.
+        removes: the information that is removed, for tables, e.g. ``the density``.
         apply: the function.
-        version: raise it when the function changes, so that runs are done again.
+        version: increase it when the function changes, so that runs are repeated.
+
+    Raises:
+        ConfigError: the name contains characters other than letters, digits, ``_`` and ``.``.
     """
 
     name: str
@@ -34,17 +37,17 @@ class View:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.]+", self.name):
-            raise ConfigError(f"view {self.name!r}: a name has letters, digits, _ and . only")
+            raise ConfigError(f"view {self.name!r}: its name may contain only letters, digits, _ and .")
 
     def __call__(self, crystals: Crystals) -> Crystals:
-        """The crystals as this view shows them.
+        """Apply the view.
 
         Raises:
-            ConfigError: the function changed ids or numbers of atoms, which no view may.
+            ConfigError: the function changed ids or numbers of atoms.
         """
         seen = self.apply(crystals)
         if not (np.array_equal(seen.ids, crystals.ids) and np.array_equal(seen.offsets, crystals.offsets)):
-            raise ConfigError(f"view {self.name!r} changes ids or numbers of atoms; a view may only remove information")
+            raise ConfigError(f"view {self.name!r} changes ids or numbers of atoms; a view must keep both")
         return seen
 
 
@@ -58,8 +61,8 @@ def _without_chemistry(crystals: Crystals) -> Crystals:
 
 
 def _without_density(crystals: Crystals) -> Crystals:
-    wanted = 20.0 * crystals.atom_counts  # Å^3
-    lattices = crystals.lattices * np.cbrt(wanted / crystals.volumes)[:, None, None]
+    volumes = 20.0 * crystals.atom_counts  # Å^3
+    lattices = crystals.lattices * np.cbrt(volumes / crystals.volumes)[:, None, None]
     return Crystals(lattices, crystals.frac_coords, crystals.numbers, crystals.offsets, crystals.ids)
 
 
@@ -69,18 +72,18 @@ no_density = View("no_density", "the density: every cell is scaled to 20 Å³ pe
 
 
 def view_names() -> list[str]:
-    """Names of all registered views."""
+    """Names of all registered views, sorted."""
     return sorted(plugins.registered(GROUP))
 
 
 def get_view(name: str) -> View:
-    """The view of a registered name or of ``package.module:name``.
+    """Find a view by its registered name, or by its location ``package.module:name`` or ``path/to/file.py:name``.
 
     Raises:
-        UnknownNameError: no view has this name.
-        ConfigError: it is not a view.
+        UnknownNameError: no view is registered under this name.
+        ConfigError: the location cannot be imported, or the object is not a view.
     """
     found = plugins.load(GROUP, "view", name)
     if not isinstance(found, View):
-        raise ConfigError(f"view {name!r} is {found!r}; it must be a crystalbench.data.views.View")
+        raise ConfigError(f"view {name!r} is {found!r}, not a crystalbench.data.View")
     return found

@@ -1,12 +1,12 @@
 """Scores of predictions on one test part, by kind of task.
 
-Where a score is not defined (every row has the same target, so there is nothing to rank or to explain) it is NaN,
-never a number that looks like a result.
+A score that is undefined is NaN, never a number that looks like a result: for instance if all targets are equal, so
+that there is nothing to rank or to explain.
 
 Matbench's ``rocauc`` is not an area under a curve: its ``score_array`` turns the probabilities into labels for the
-accuracy, and the same labels reach ``roc_auc_score`` afterwards, which makes it equal to the balanced accuracy
-(github.com/materialsproject/matbench, issues 137 and 181; true of every published value). It is kept to compare with
-the published entries; ``rocauc_true`` is the area from the probabilities.
+accuracy and then passes these labels to ``roc_auc_score``, which makes it equal to the balanced accuracy
+(github.com/materialsproject/matbench, issues 137 and 181; this holds for every published value). It is kept for
+comparison with the published entries; ``rocauc_true`` is the area computed from the probabilities.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from crystalbench.errors import DataError
 from crystalbench.targets import check_kind, metrics_of
 
 THRESHOLD = 0.5
-"""A row is predicted to be of class 1 where its probability is above this, as in Matbench."""
+"""A row is assigned to class 1 if its probability is above this, as in Matbench."""
 
 EPSILON = 1e-15
-"""The probability of the true class counts as this at least in the logarithmic loss, which stays finite."""
+"""Lower bound of the probability of the true class in the logarithmic loss, which keeps it finite."""
 
 _Floats: TypeAlias = NDArray[np.float64]
 
@@ -35,26 +35,27 @@ def score(kind: str, targets: ArrayLike, predictions: ArrayLike) -> dict[str, fl
 
     Args:
         kind: ``regression``, ``binary`` or ``multiclass``.
-        targets: shape (n,): numbers in the task's unit; 0 or 1; or class numbers 0 to c - 1.
-        predictions: numbers of shape (n,) in the same unit; probabilities of class 1 of shape (n,); or probabilities
-            of shape (n, c) whose rows sum to 1.
+        targets: shape (n,). For regression, numbers in the task's unit; for binary targets, 0 or 1; for multiclass
+            targets, class numbers 0 to c - 1.
+        predictions: for regression, shape (n,), in the same unit; for binary targets, shape (n,), probabilities of
+            class 1; for multiclass targets, shape (n, c), probabilities whose rows sum to 1.
 
     Returns:
-        The score for every metric of this kind, as `metrics_of` orders them:
+        The scores for all metrics of this kind, in the order of `metrics_of`:
 
         * ``mae``, ``rmse``, ``max_error`` in the unit of the target; ``r2`` is the coefficient of determination, NaN
-          where all targets are equal.
-        * ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that occur), ``f1`` (of class 1, or the
-          unweighted mean over the classes that occur or are predicted; 0 where nothing is right) from labels: the
-          probability above 0.5, or the most probable class.
-        * ``rocauc`` is Matbench's, from the same labels; ``rocauc_true`` from the probabilities, for several classes
-          the unweighted mean of one against the rest over the classes that occur. Both are NaN where one class only
-          occurs.
+          if all targets are equal.
+        * ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that occur) and ``f1`` (of class 1, or the
+          unweighted mean over the classes that occur or are predicted; 0 if no label is right) are computed from
+          labels: probability above 0.5, or the most probable class.
+        * ``rocauc`` is Matbench's, from the same labels; ``rocauc_true`` is computed from the probabilities, for
+          several classes as the unweighted mean of one-versus-rest areas over the classes that occur. Both are NaN if
+          only one class occurs.
         * ``log_loss`` is the mean negative natural logarithm of the probability of the true class, at least 1e-15.
 
     Raises:
         UnknownNameError: there is no such kind.
-        DataError: shapes do not match, there is no row, a value is not finite, a label is not a class, or a
+        DataError: shapes do not match, there are no rows, a value is not finite, a label is not a class, or a
             prediction is not a probability. The message names the first such row, counted from 0.
 
     Examples:
@@ -108,7 +109,7 @@ def _log_loss(of_true_class: _Floats) -> float:
 
 
 def _of_labels(y: NDArray[np.intp], labels: NDArray[np.intp], average: str) -> dict[str, float]:
-    with warnings.catch_warnings():  # a class that is predicted but does not occur: meant, see the docstring
+    with warnings.catch_warnings():  # a class may be predicted without occurring, see the docstring
         warnings.filterwarnings("ignore", message=r"y_pred contains classes not in y_true|A single label was found")
         balanced = sk.balanced_accuracy_score(y, labels)
     return {

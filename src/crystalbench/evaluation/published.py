@@ -1,8 +1,8 @@
 """The published scores of Matbench v0.1, fold by fold.
 
 The table comes from github.com/materialsproject/matbench at commit 936176db18ca4cd7b38cbd957c017a5bac770c6b (MIT
-licence): the results files and, for the six submissions whose results file is missing there, the documentation's
-tables. ``benchmarks/make_published.py`` condenses it. ``rocauc`` is computed from thresholded labels; see
+licence): from the results files and, for the six submissions whose results file is missing there, from the tables of
+the documentation. ``benchmarks/make_published.py`` writes it. ``rocauc`` is computed from thresholded labels; see
 `crystalbench.evaluation.metrics`.
 """
 
@@ -15,18 +15,19 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.board import PUBLISHED, Entry, Score
 from crystalbench.targets import METRICS
 
 FILE = "matbench_v0.1_published.csv"
 """Name of the packaged table."""
 
 FOLD_COLUMNS = tuple(f"fold_{fold}" for fold in range(5))
-"""Columns with the score of each fold."""
+"""Columns with the scores of the folds."""
 
 DOUBTS = {
     ("matbench_mp_is_metal", "CGCNN v2019"): "stands out from all other entries of this task and could not be checked",
 }
-"""Published entries to be read with doubt, by task and algorithm, and why."""
+"""Reasons to doubt published entries, by task and algorithm."""
 
 
 def published_scores() -> pd.DataFrame:
@@ -39,7 +40,7 @@ def published_scores() -> pd.DataFrame:
           ``rmse``, ``max_error`` in the task's unit, ``accuracy``, ``balanced_accuracy``, ``f1``, ``rocauc``
         * ``mean`` and ``std`` (population) over the folds; ``fold_0`` to ``fold_4``
         * ``source``: ``json`` (recorded in the results file, 7 digits here), ``docs`` (4 decimals) or ``history``
-          (a results file that is no longer, or never was, on the main branch)
+          (a results file that is not on the main branch, or no longer)
         * ``leaderboard``: whether the entry is on the leaderboard; false for those from history
         * ``note``: a reason for doubt, or empty.
     """
@@ -71,6 +72,43 @@ def published(task: str, metric: str) -> pd.DataFrame:
         raise ConfigError(f"The published scores of {task} have no {metric}; they have {known}.")
     ascending = not METRICS[metric].higher_is_better
     return rows.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
+
+
+def published_entries(task: str, rows_total: int) -> list[Entry]:
+    """The published entries of a task as entries of a leaderboard, sorted by algorithm; empty for other tasks.
+
+    Args:
+        task: name of the task.
+        rows_total: rows of the complete task.
+    """
+    table = _table()
+    table = table[table["task"] == task]
+    # A submission kept in the repository's history as well as on the leaderboard is listed once.
+    listed = set(table.loc[table["leaderboard"], "algorithm"])
+    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(" [history]").isin(listed)]
+    entries = []
+    for algorithm, lines in table.groupby("algorithm", sort=True):
+        notes = [note for note in lines["note"] if note]
+        entries.append(
+            Entry(
+                model=str(algorithm),
+                protocol="default",
+                view="full",
+                scores={
+                    str(metric): Score(float(mean), float(std))
+                    for metric, mean, std in zip(lines["metric"], lines["mean"], lines["std"], strict=True)
+                },
+                folds=int(lines[list(FOLD_COLUMNS)].notna().iloc[0].sum()),
+                seeds=(1, 1),
+                rows=rows_total,
+                rows_total=rows_total,
+                fit_seconds=None,
+                parameters=None,
+                source=PUBLISHED,
+                note=notes[0] if notes else ("" if lines["leaderboard"].all() else "not on the leaderboard"),
+            )
+        )
+    return entries
 
 
 @functools.cache

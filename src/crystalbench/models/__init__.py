@@ -1,20 +1,89 @@
-"""Models: the interface, the registry, saving and loading, and one file for each family."""
+"""Models: the interface, the registry, saving and loading, and a file or folder for each family.
+
+The model classes can be imported from here, and are loaded when they are first used: importing this package does not
+import torch.
+"""
 
 from __future__ import annotations
 
-from crystalbench.models.model import Invariance, Model, Needs, Runtime, search_space
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from crystalbench.models.hyperparameters import OneOf, search_space
+from crystalbench.models.model import Invariance, Model, Needs, Runtime
 from crystalbench.models.registry import GROUP, get_model, model_names
 from crystalbench.models.saving import load_model, save_model
 
+if TYPE_CHECKING:
+    from crystalbench.models.cgcnn import CGCNN
+    from crystalbench.models.diffraction.deepknet import DeepKNet, DeepKNetSphere
+    from crystalbench.models.diffraction.grid import DiffractionGrid
+    from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
+    from crystalbench.models.dummy import Dummy
+    from crystalbench.models.forests.descriptors import DescriptorBoosting, DescriptorForest, DescriptorRandomForest
+    from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest
+    from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
+    from crystalbench.models.network import NetworkModel
+    from crystalbench.models.sen import SEN
+    from crystalbench.models.sen_published.model import SENPublished
+
+_LAZY = {
+    "cgcnn": ("CGCNN",),
+    "diffraction.deepknet": ("DeepKNet", "DeepKNetSphere"),
+    "diffraction.grid": ("DiffractionGrid",),
+    "diffraction.spectrum": ("DiffractionSpectrum",),
+    "dummy": ("Dummy",),
+    "forests.descriptors": ("DescriptorBoosting", "DescriptorForest", "DescriptorRandomForest"),
+    "forests.magpie": ("MagpieBoosting", "MagpieForest", "MagpieRandomForest"),
+    "hybrid": ("Hybrid", "HybridDiffraction", "HybridSEN", "WithDescriptors"),
+    "network": ("NetworkModel",),
+    "sen": ("SEN",),
+    "sen_published.model": ("SENPublished",),
+}
+_MODULES = {name: f"{__name__}.{module}" for module, names in _LAZY.items() for name in names}
+
 __all__ = [
+    "CGCNN",
     "GROUP",
+    "SEN",
+    "DeepKNet",
+    "DeepKNetSphere",
+    "DescriptorBoosting",
+    "DescriptorForest",
+    "DescriptorRandomForest",
+    "DiffractionGrid",
+    "DiffractionSpectrum",
+    "Dummy",
+    "Hybrid",
+    "HybridDiffraction",
+    "HybridSEN",
     "Invariance",
+    "MagpieBoosting",
+    "MagpieForest",
+    "MagpieRandomForest",
     "Model",
     "Needs",
+    "NetworkModel",
+    "OneOf",
     "Runtime",
+    "SENPublished",
+    "WithDescriptors",
     "get_model",
     "load_model",
     "model_names",
     "save_model",
     "search_space",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a model class when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""CGCNN: the crystal graph convolutional network, in a dense and factorised form."""
+"""CGCNN: the crystal graph convolutional network, with a factorised convolution over quotient graphs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
-from crystalbench.errors import ConfigError
 from crystalbench.models.merging import MergesEqualAtoms
 from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
@@ -31,11 +31,11 @@ class CGCNN(MergesEqualAtoms, NetworkModel):
     """Crystal graph convolutional network (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018).
 
     Atoms start from element features and exchange gated messages with their 12 nearest neighbours; distances enter as
-    Gaussians. It knows elements and distances, and neither angles nor the size of the cell (with the mean readout).
+    Gaussians. It sees elements and distances, but neither angles nor (with the mean readout) the size of the cell.
 
     Deviations: the training is the shared one (AdamW, L1 loss, one cycle; the original has SGD and squared loss);
     element features are rebuilt from matminer's tables; atoms with fewer than 12 neighbours within the cutoff keep
-    edges to farther atoms instead of padding.
+    edges to farther atoms, where the original pads.
 
     Attributes:
         width: features of an atom.
@@ -44,19 +44,13 @@ class CGCNN(MergesEqualAtoms, NetworkModel):
         cutoff: largest distance of the Gaussian expansion in Å.
     """
 
-    # Not supercells and other cells: they list atoms otherwise, which decides where a shell of alike atoms is cut.
+    # Not supercells or other cells: the order of the atoms decides which atoms of a shell of equal distances are kept.
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION, Invariance.REFLECTION})
 
-    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
-    layers: Annotated[int, IntDistribution(1, 6)] = 3
-    neighbors: Annotated[int, IntDistribution(6, 24)] = 12
-    cutoff: float = 8.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("width", "layers", "neighbors", "cutoff"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+    width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
+    layers: Annotated[int, Ge(1), IntDistribution(1, 6)] = 3
+    neighbors: Annotated[int, Ge(1), IntDistribution(6, 24)] = 12
+    cutoff: Annotated[float, Gt(0)] = 8.0
 
     @property
     def representation(self) -> QuotientGraph:

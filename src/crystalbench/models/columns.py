@@ -1,4 +1,11 @@
-"""Columns of descriptors made fit for a model: imputed and scaled by what the rows to fit say."""
+"""Preprocessing of descriptor columns: imputation by medians and standardisation, fitted to the rows to fit.
+
+On our descriptors scikit-learn's ``SimpleImputer`` and ``StandardScaler`` give the same numbers to the last digit. They
+are not used here because fitted ones cannot be rebuilt from plain arrays, as loading a saved model must do
+(``transform`` needs private attributes that only ``fit`` sets), and because importing them takes 1.4 s, as long as
+importing torch. They also take a column for constant by a threshold near the last digit, where `Scaling` allows for
+round-off of 1e-9.
+"""
 
 from __future__ import annotations
 
@@ -10,55 +17,55 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Models read single precision; larger values are cut to this."""
+"""Models read single precision; larger values are clipped to this."""
 
 
 def within_range(values: Values) -> Values:
-    """A copy in which infinite values are missing (NaN) and others are within the range of single precision."""
+    """A copy in which infinite values are missing (NaN) and others are clipped to the range of single precision."""
     return np.asarray(np.clip(np.where(np.isinf(values), np.nan, values), -LARGEST, LARGEST))
 
 
 @dataclass(frozen=True)
 class Imputation:
-    """Replaces what is missing (NaN) in a column by the median of the rows to fit.
+    """Replaces missing values (NaN) of a column by its median over the rows to fit.
 
     Attributes:
-        medians: (d,) of each column; 0 where all rows to fit lack it.
+        medians: (d,) of each column; 0 for a column that is missing in all rows to fit.
     """
 
     medians: Values
 
     @classmethod
-    def fitted(cls, values: Values) -> Imputation:
-        """From the rows to fit (n, d)."""
+    def fit(cls, values: Values) -> Imputation:
+        """Compute the medians of the rows to fit (n, d)."""
         return cls(np.array([np.median(known) if len(known := v[~np.isnan(v)]) else 0.0 for v in values.T]))
 
     def __call__(self, values: Values) -> Values:
-        """(n, d) without gaps."""
+        """(n, d) without missing values."""
         return np.where(np.isnan(values), self.medians, values)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Columns in standard deviations from the mean over the rows to fit, at most `REACH` of them.
+    """Standardises columns by mean and standard deviation over the rows to fit, and clips them to ±`LIMIT`.
 
     Attributes:
         means: (d,) of each column.
-        scales: (d,) standard deviations; 1 where a column is constant.
+        scales: (d,) standard deviations; 1 for a constant column.
     """
 
     means: Values
     scales: Values
 
-    REACH = 5.0
+    LIMIT = 5.0
 
     @classmethod
-    def fitted(cls, values: Values) -> Scaling:
-        """From the rows to fit (n, d), which have no gaps."""
+    def fit(cls, values: Values) -> Scaling:
+        """Compute means and standard deviations of the rows to fit (n, d), which have no missing values."""
         spread = values.std(0)
-        constant = spread <= 1e-9 * np.maximum(1, np.abs(values).max(0))  # but for round-off
+        constant = spread <= 1e-9 * np.maximum(1, np.abs(values).max(0))  # up to round-off
         return cls(values.mean(0), np.where(constant, 1.0, spread))
 
     def __call__(self, values: Values) -> Values:
-        """(n, d), scaled."""
-        return np.asarray(np.clip((values - self.means) / self.scales, -self.REACH, self.REACH))
+        """(n, d), standardised."""
+        return np.asarray(np.clip((values - self.means) / self.scales, -self.LIMIT, self.LIMIT))

@@ -1,4 +1,4 @@
-"""Dummy: what a model scores that looks at nothing."""
+"""Dummy: the score of a model that looks at nothing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Dummy(Model):
-    """Mean of the training targets, or the classes' shares in them.
+    """Mean of the training targets, or the frequencies of the classes.
 
-    Matbench's dummy predicts the training mean for regression, which this one reproduces digit for digit. For
-    classification Matbench's draws labels at random by the classes' shares (scikit-learn's ``stratified``); this one
-    predicts the shares themselves, which is the same knowledge without the dice.
+    For regression, Matbench's dummy predicts the training mean as well, and this one reproduces it digit for digit. For
+    classification, Matbench's draws labels at random by the frequencies of the classes (scikit-learn's ``stratified``);
+    this one predicts the frequencies themselves.
     """
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     def fit(self, train: Samples, valid: Samples) -> Self:
-        """Average the targets of both parts: there is nothing to validate."""
+        """Average the targets of both parts, since there is nothing to validate."""
         self.target = train.target
         targets = np.concatenate([train.targets, valid.targets])
         if train.target.kind is Kind.MULTICLASS:
@@ -49,10 +49,10 @@ class Dummy(Model):
         return {"value": self._value}, {}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Predict this value."""
+        """Take the value back."""
         self._value = arrays["value"]
 
     @property
     def n_parameters(self) -> int | None:
-        """One number, or one for each class; None before `fit`."""
+        """One, or the number of classes; None before `fit`."""
         return int(self._value.size) if hasattr(self, "_value") else None

@@ -1,4 +1,4 @@
-"""What networks have in common that compute equal atoms once."""
+"""A mixin for networks that compute equal atoms once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class MergesEqualAtoms:
-    """A network that sees elements and distances alone, and counts sites and edges of a `QuotientGraph` as it should.
+    """For networks whose inputs are elements and distances only, and which weight the rows of a `QuotientGraph`.
 
     Attributes:
-        merges_equal_atoms: not a hyperparameter, since the function is the same. A subclass that treats equal atoms
-            unequally sets it to False; then each atom is a site.
+        merges_equal_atoms: whether equal atoms are merged. It is no hyperparameter, since the function is the same
+            either way. A subclass that treats equal atoms differently sets it to False; then each atom is a site.
     """
 
     merges_equal_atoms: ClassVar[bool] = True
 
     def merged(self, graph: CrystalGraph | SphereGraph) -> QuotientGraph:
-        """What the network reads in place of a graph of all atoms."""
+        """The quotient of a graph of all atoms, which the network reads instead."""
         return QuotientGraph(graph, merged=self.merges_equal_atoms)

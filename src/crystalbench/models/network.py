@@ -1,4 +1,4 @@
-"""NetworkModel: what every network shares. A network adds only its representation and its encoder."""
+"""NetworkModel: what all networks share. A network adds only its representation and its encoder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from annotated_types import Ge, Interval
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions
-from crystalbench.errors import ConfigError
+from crystalbench.models.hyperparameters import OneOf
 from crystalbench.models.model import Invariance, Model, Needs
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
 from crystalbench.nn.batches import Batch, DeviceArrays
@@ -25,25 +26,24 @@ if TYPE_CHECKING:
     from crystalbench.representations import Arrays, Representation
     from crystalbench.targets import Target
 
-READOUTS = ("mean", "sum")
-DROPOUT = FloatDistribution(0.0, 0.3)
-"""Search space, for networks that change the default alone."""
+Dropout = Annotated[float, Interval(ge=0, lt=1), FloatDistribution(0.0, 0.3)]
+"""The declaration of a dropout rate, for networks that change the default."""
 
 
 @dataclass
 class NetworkModel(TrainingOptions, Model):
-    """A neural network: an encoder from batch to one embedding per crystal, and the head, loss and training of all.
+    """A neural network: an encoder from a batch to one embedding per crystal, with a shared head, loss and training.
 
     Regression targets are standardised by the mean and standard deviation of the training part. The head is a
-    multilayer perceptron; binary and multiclass targets are fitted with cross entropy.
+    multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
 
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
 
-    Encoders give embeddings that do not grow with the cell, such as means over atoms. ``readout="sum"`` multiplies them
-    by the number of atoms in the cell, which turns means into sums, for properties per cell.
+    Embeddings should not grow with the cell: an encoder averages over atoms. For properties per cell,
+    ``readout="sum"`` multiplies embeddings by the number of atoms in the cell, which turns means into sums.
 
     Attributes:
-        embedding_invariances: what the encoder's embeddings do not depend on; not a hyperparameter.
+        embedding_invariances: changes that leave the encoder's embeddings unchanged; not a hyperparameter.
         readout: ``mean`` over atoms, or ``sum`` for properties per cell.
         head_width: width of the head's hidden layers.
         head_layers: number of the head's hidden layers.
@@ -54,21 +54,10 @@ class NetworkModel(TrainingOptions, Model):
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
-    readout: str = "mean"
-    head_width: Annotated[int, CategoricalDistribution((64, 128, 256))] = 128
-    head_layers: Annotated[int, IntDistribution(1, 3)] = 1
-    dropout: Annotated[float, DROPOUT] = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.head_width <= 0 or self.head_layers < 0:
-            raise ConfigError(
-                f"head_width = {self.head_width} and head_layers = {self.head_layers}; they must be positive"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout = {self.dropout}; it must be in [0, 1)")
-        if self.readout not in READOUTS:
-            raise ConfigError(f"readout = {self.readout!r}; it must be one of {', '.join(READOUTS)}")
+    readout: Annotated[str, OneOf(("mean", "sum"))] = "mean"
+    head_width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256))] = 128
+    head_layers: Annotated[int, Ge(0), IntDistribution(1, 3)] = 1
+    dropout: Dropout = 0.0
 
     @property
     def invariances(self) -> frozenset[Invariance]:
@@ -78,25 +67,25 @@ class NetworkModel(TrainingOptions, Model):
     @property
     @abstractmethod
     def representation(self) -> Representation:
-        """What the encoder reads."""
+        """The input of the encoder."""
 
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """A module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
+        """Make a module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
 
     def body(self) -> nn.Module:
-        """What stands before the head: the encoder, with the readout; a module like that of `encoder`."""
-        return Summed(self.encoder()) if self.readout == "sum" else self.encoder()
+        """Make the part of the network before the head: the encoder and the readout."""
+        return SumReadout(self.encoder()) if self.readout == "sum" else self.encoder()
 
     def network(self, target: Target) -> nn.Module:
-        """Body and head for a target; not trained."""
+        """Make the untrained network for a target: body and head."""
         return _Network(self.body(), target.outputs, self.head_width, self.head_layers, self.dropout)
 
     def fit_inputs(self, train: Samples) -> None:
-        """Learn from the rows to fit what `inputs` needs to know; nothing by default."""
+        """Learn what `inputs` needs from the rows to fit; does nothing by default."""
 
     def inputs(self, samples: Samples) -> Arrays:
-        """What the network reads of n rows: the representation, and the number of atoms where the readout needs it."""
+        """The network's input for n rows: the representation, and the number of atoms if the readout needs it."""
         arrays = samples.represent(self.representation)
         if self.readout == "sum":
             arrays = arrays.with_rows(atom_counts=samples.compositions.totals.astype(np.float32))
@@ -107,7 +96,7 @@ class NetworkModel(TrainingOptions, Model):
         """Train with early stopping on the validation part."""
         device = prepare_torch(self.runtime)
         target = self.target = train.target
-        self._mean, self._scale = _standard(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
+        self._mean, self._scale = _mean_and_scale(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
         self.fit_inputs(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.runtime.seed)
@@ -126,7 +115,7 @@ class NetworkModel(TrainingOptions, Model):
 
     @property
     def fitted_network(self) -> nn.Module | None:
-        """The network after `fit`; None before."""
+        """The trained network; None before `fit`."""
         return getattr(self, "_network", None)
 
     @flushed_subnormals()
@@ -144,12 +133,15 @@ class NetworkModel(TrainingOptions, Model):
         return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights, the scale of the target, and the best epoch. What `fit_inputs` learns is added by who defines it."""
+        """Weights, mean and scale of the target, and the best epoch.
+
+        A subclass that defines `fit_inputs` adds what that has learned.
+        """
         weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
         return weights, {"mean": self._mean, "scale": self._scale, "best_epoch": self.best_epoch}
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Build the network and give it the weights. What `network` needs to know has to be restored before."""
+        """Make the network and load its weights. A subclass restores what `network` needs before it calls this."""
         device = prepare_torch(self.runtime)
         self._mean, self._scale, self.best_epoch = facts["mean"], facts["scale"], facts["best_epoch"]
         weights = {
@@ -164,7 +156,7 @@ class NetworkModel(TrainingOptions, Model):
 
     @property
     def n_parameters(self) -> int | None:
-        """Trainable parameters."""
+        """Number of trainable parameters; None before `fit`."""
         if not hasattr(self, "_network"):
             return None
         return sum(p.numel() for p in self._network.parameters() if p.requires_grad)
@@ -172,12 +164,12 @@ class NetworkModel(TrainingOptions, Model):
     def _labels(self, samples: Samples, device: torch.device) -> Tensor:
         if self.target.kind is Kind.MULTICLASS:
             return torch.from_numpy(samples.targets.astype(np.int64)).to(device)
-        standard = (samples.targets - self._mean) / self._scale
-        return torch.from_numpy(standard.astype(np.float32)[:, None]).to(device)
+        standardised = (samples.targets - self._mean) / self._scale
+        return torch.from_numpy(standardised.astype(np.float32)[:, None]).to(device)
 
 
-class Summed(nn.Module):
-    """An encoder whose embeddings, which are means over atoms, are multiplied by the number of atoms.
+class SumReadout(nn.Module):
+    """Multiplies the embeddings of an encoder, which are means over atoms, by the number of atoms.
 
     Args:
         encoder: batch to embeddings (n, width).
@@ -209,7 +201,7 @@ class _Network(nn.Module):
         return result
 
 
-def _standard(targets: np.ndarray) -> tuple[float, float]:
+def _mean_and_scale(targets: np.ndarray) -> tuple[float, float]:
     scale = float(targets.std())
     return float(targets.mean()), scale if scale > 0 else 1.0
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import inspect
 
 from crystalbench import plugins
-from crystalbench.errors import ConfigError
+from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.model import Model, Needs
 
 GROUP = "crystalbench.models"
+
+RETIRED = {
+    "diffraction_cnn": "It was split into diffraction_spectrum (its default), diffraction_grid, deepknet and "
+    "deepknet_sphere.",
+}
+"""Names of models that no longer exist, and what became of them."""
 
 
 def model_names() -> list[str]:
@@ -20,9 +26,11 @@ def get_model(name: str) -> type[Model]:
     """The model class of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
 
     Raises:
-        UnknownNameError: no model has this name.
+        UnknownNameError: no model has this name, or no longer.
         ConfigError: it cannot be imported or is not a model.
     """
+    if name in RETIRED and name not in (known := model_names()):
+        raise UnknownNameError("model", name, known, RETIRED[name])
     found = plugins.load(GROUP, "model", name)
     if not (inspect.isclass(found) and issubclass(found, Model)):
         raise ConfigError(f"model {name!r} is {found!r}; it must be a subclass of crystalbench.models.Model")

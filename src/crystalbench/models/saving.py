@@ -1,4 +1,4 @@
-"""Saving fitted models and loading them: plain numbers and JSON, nothing that is executed when it is read."""
+"""Saving and loading fitted models as numeric arrays and JSON; reading them executes no code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Target(BaseModel):
 
 
 class _Description(BaseModel):
-    """What ``model.json`` holds, beside a digest of it."""
+    """The content of ``model.json``, which also contains a digest of it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,14 +51,25 @@ class _Description(BaseModel):
     arrays_sha256: str
 
 
-def save_model(model: Model, folder: Path | str) -> None:
-    """Write a fitted model to a new folder, to be read by `load_model`.
-
-    The folder holds ``model.json`` (class, version, hyperparameters, target, facts) and ``arrays.safetensors``. It
-    appears whole or not at all.
+def check_can_be_saved(model: type[Model]) -> None:
+    """Check before a long fit that a model class defines what saving needs.
 
     Raises:
-        SavingError: the model is not fitted or cannot be saved, or there is such a folder already.
+        SavingError: it does not.
+    """
+    if model.state is Model.state or model.restore is Model.restore:
+        raise SavingError(f"{model.__name__} cannot be saved until it defines state() and restore(arrays, facts)")
+
+
+def save_model(model: Model, folder: Path | str) -> None:
+    """Write a fitted model to a new folder, which `load_model` reads.
+
+    The folder contains ``model.json`` (class, version, hyperparameters, target, facts) and ``arrays.safetensors``. It
+    is complete or not written at all.
+
+    Raises:
+        SavingError: the model is not fitted, its class does not define ``state``, the folder exists already, or it
+            cannot be written.
     """
     folder = Path(folder)
     name = type(model).__name__
@@ -66,7 +77,7 @@ def save_model(model: Model, folder: Path | str) -> None:
     if target is None:
         raise SavingError(f"{name} is not fitted, so there is nothing to save (fit has to set self.target)")
     if folder.exists():
-        raise SavingError(f"{folder}: exists already; give the name of a new folder")
+        raise SavingError(f"{folder}: exists already; choose the name of a new folder")
     arrays, facts = model.state()
     data = _to_bytes(name, arrays)
     body = {
@@ -82,12 +93,12 @@ def save_model(model: Model, folder: Path | str) -> None:
     try:
         body = json.loads(json.dumps(body, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise SavingError(f"{name}: its facts and hyperparameters must be what JSON can hold: {error}") from error
+        raise SavingError(f"{name}: its facts and hyperparameters must be valid JSON: {error}") from error
     text = json.dumps(body | {"digest": _digest(body)}, indent=1, ensure_ascii=False) + "\n"
     try:
-        with new_folder(folder) as whole:
-            (whole / DESCRIPTION).write_text(text, encoding="utf-8")
-            (whole / ARRAYS).write_bytes(data)
+        with new_folder(folder) as temporary:
+            (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
+            (temporary / ARRAYS).write_bytes(data)
     except OSError as error:
         raise SavingError(f"{folder}: cannot be written ({error})") from error
 
@@ -95,19 +106,19 @@ def save_model(model: Model, folder: Path | str) -> None:
 def load_model(
     folder: Path | str, *, device: str = "cpu", threads: int = 1, model: type[Model] | str | None = None
 ) -> Model:
-    """The fitted model that `save_model` wrote; it predicts what it predicted then.
+    """Load a fitted model that `save_model` wrote; its predictions are the same.
 
-    Nothing is executed that a folder brings along: registered models are found by name, and other classes where they
-    are imported already. Else say which class it is.
+    No code from the folder is executed: registered models are found by name, and other classes if they are imported
+    already. Otherwise pass the class.
 
     Args:
-        folder: what was written.
-        device: torch device to predict on.
-        threads: threads to predict with.
+        folder: the folder that was written.
+        device: torch device for predictions.
+        threads: number of threads for predictions.
         model: the class, or its name or place, for a model that is neither registered nor imported.
 
     Raises:
-        SavingError: there is no such folder, it is damaged, its class is not known, or it was fitted by another
+        SavingError: the folder does not exist or is damaged, its class is not known, or the model was fitted by another
             version of the class.
         ConfigError: ``model`` cannot be found.
     """
@@ -115,11 +126,11 @@ def load_model(
     description = _described(folder)
     found = get_model(model) if isinstance(model, str) else model or _class_of(folder, description.model)
     if found.__qualname__ != description.class_name:
-        raise SavingError(f"{folder}: holds a {description.class_name}, not a {found.__qualname__}")
+        raise SavingError(f"{folder}: contains a {description.class_name}, not a {found.__qualname__}")
     if found.version != description.model_version:
         raise SavingError(
             f"{folder}: was fitted by version {description.model_version} of {found.__name__}, and this is version "
-            f"{found.version}, which would predict otherwise; fit it again"
+            f"{found.version}, which may predict differently; fit it again"
         )
     arrays = _arrays_of(folder, description)
     try:
@@ -131,14 +142,12 @@ def load_model(
     try:
         loaded.restore(arrays, description.facts)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise SavingError(
-            f"{folder}: does not hold what {found.__name__} needs ({type(error).__name__}: {error})"
-        ) from error
+        raise SavingError(f"{folder}: lacks what {found.__name__} needs ({type(error).__name__}: {error})") from error
     return loaded
 
 
 def name_of(model: type[Model]) -> str:
-    """The registered name of a model class; ``module:Class`` where it has none."""
+    """The registered name of a model class, or ``module:Class``."""
     place = f"{model.__module__}:{model.__qualname__}"
     for name, entry in plugins.registered(GROUP).items():
         if entry.value == place or getattr(sys.modules.get(entry.module), entry.attr, None) is model:
@@ -152,12 +161,12 @@ def _class_of(folder: Path, name: str) -> type[Model]:
         try:
             return get_model(name)
         except ConfigError as error:
-            raise SavingError(f"{folder}: holds the model {name!r}, which is not at hand: {error}") from error
+            raise SavingError(f"{folder}: contains the model {name!r}, which is not available: {error}") from error
     found = getattr(sys.modules.get(module), attribute, None)
     if not (inspect.isclass(found) and issubclass(found, Model)):
         raise SavingError(
-            f"{folder}: holds a {name}, which is neither registered nor imported; "
-            "say which class it is: load_model(folder, model=...)"
+            f"{folder}: contains a {name}, which is neither registered nor imported; "
+            "pass its class: load_model(folder, model=...)"
         )
     return found
 
@@ -195,11 +204,11 @@ def _arrays_of(folder: Path, description: _Description) -> dict[str, npt.NDArray
 
 
 def _to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
-    # Rows that do not lie one after another would be written wrongly, without an error.
+    # safetensors writes arrays that are not contiguous wrongly, without an error.
     plain = {key: np.asarray(array, order="C") for key, array in arrays.items()}
     for key, array in plain.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise SavingError(f"{name}: the array {key!r} of its state is of type {array.dtype}; give numbers")
+            raise SavingError(f"{name}: the array {key!r} of its state has the type {array.dtype}; it must be numeric")
     try:
         return arrays_to_bytes({key: array.astype(array.dtype.newbyteorder("=")) for key, array in plain.items()})
     except SafetensorError as error:

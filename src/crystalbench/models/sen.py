@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Ge, Gt
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Invariance
-from crystalbench.models.network import DROPOUT, NetworkModel
-from crystalbench.models.training import WEIGHT_DECAY, flushed_subnormals, prepare_torch
+from crystalbench.models.network import Dropout, NetworkModel
+from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
 from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
@@ -27,59 +28,49 @@ if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
 
 RADIAL_WIDTH = 32
-BATCH = 512  # crystals read at once
+BATCH = 512  # crystals in a batch of `SEN.explain`
 
 
 @dataclass
 class SEN(NetworkModel):
     """Equivariant capsule network in the spirit of SEN (Liang et al., Nat. Commun. 14, 2023).
 
-    Atoms exchange messages that the composition gates; what they gather from the directions of their neighbours are
-    spherical tensors (scalars, vectors and tensors of degree 2), which turn with the crystal. Atoms are then pooled
-    into capsules, clusters of atoms that are alike in structure and chemistry, each with a presence, a feature and a
-    pose; capsules exchange by agreement, and the embedding is read from what no rotation changes. `explain` shows the
-    capsules.
+    Atoms exchange messages that are gated by the composition. From the directions of their neighbours they collect
+    spherical tensors (scalars, vectors and tensors of degree 2), which rotate with the crystal. Atoms are then pooled
+    into capsules: clusters of atoms that are similar in structure and chemistry, each with a presence, a feature and a
+    pose. Capsules interact by routing by agreement, and the embedding is computed from their invariants. `explain`
+    returns the capsules.
 
-    The published network calls itself equivariant but sees distances only; see `sen_published` for its essence.
+    The published network is called equivariant but sees distances only; `sen_published` keeps its essence.
 
     Attributes:
         width: invariant features of an atom and of a capsule.
         channels: channels of the spherical tensors.
         layers: layers of message passing.
         capsules: number of capsules.
-        exchanges: layers of the capsule transformer.
+        exchanges: layers of the capsule transformer, in which capsules interact.
         neighbors: neighbours of each atom.
         cutoff: largest distance of the Gaussian expansion in Å.
-        atom_dropout: share of the hidden units dropped while training wherever atoms and capsules are updated.
+        atom_dropout: share of the hidden units dropped while training in the updates of atoms and capsules.
     """
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
-    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
-    channels: Annotated[int, CategoricalDistribution((8, 16, 32))] = 16
-    layers: Annotated[int, IntDistribution(1, 4)] = 2
-    capsules: Annotated[int, CategoricalDistribution((4, 8, 16))] = 8
-    exchanges: Annotated[int, IntDistribution(0, 2)] = 1
-    neighbors: Annotated[int, IntDistribution(12, 24)] = 16
-    cutoff: float = 8.0
-    atom_dropout: Annotated[float, DROPOUT] = 0.1
-    dropout: Annotated[float, DROPOUT] = 0.1
-    weight_decay: Annotated[float, WEIGHT_DECAY] = 0.1
+    width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
+    channels: Annotated[int, Ge(1), CategoricalDistribution((8, 16, 32))] = 16
+    layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 2
+    capsules: Annotated[int, Ge(1), CategoricalDistribution((4, 8, 16))] = 8
+    exchanges: Annotated[int, Ge(0), IntDistribution(0, 2)] = 1
+    neighbors: Annotated[int, Ge(1), IntDistribution(12, 24)] = 16
+    cutoff: Annotated[float, Gt(0)] = 8.0
+    atom_dropout: Dropout = 0.1
+    dropout: Dropout = 0.1
+    weight_decay: WeightDecay = 0.1
     epochs: int = 150
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("width", "channels", "layers", "capsules", "neighbors", "cutoff"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
-        if self.exchanges < 0:
-            raise ConfigError(f"exchanges = {self.exchanges}; it must not be negative")
-        if not 0 <= self.atom_dropout < 1:
-            raise ConfigError(f"atom_dropout = {self.atom_dropout}; it must be in [0, 1)")
 
     @property
     def representation(self) -> CrystalGraph:
-        """Nearest neighbours with directions, and one more that says where they end."""
+        """Nearest neighbours with directions, and one more, at whose distance the envelope ends."""
         return CrystalGraph(neighbors=self.neighbors + 1, vectors=True)
 
     def encoder(self) -> nn.Module:
@@ -96,13 +87,13 @@ class SEN(NetworkModel):
 
     @flushed_subnormals()
     def explain(self, samples: Samples) -> CapsuleReading:
-        """The capsules that a fitted network finds in n crystals.
+        """The capsules of n crystals in the fitted network.
 
         Raises:
             ConfigError: the model is not fitted.
         """
         if self.fitted_network is None:
-            raise ConfigError("a model has to be fitted before its capsules can be read")
+            raise ConfigError("the model has to be fitted before its capsules can be read")
         encoder = next(m for m in self.fitted_network.eval().modules() if isinstance(m, SENEncoder))
         data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
         with torch.no_grad():
@@ -116,16 +107,16 @@ class SEN(NetworkModel):
 
 @dataclass(frozen=True, eq=False)
 class CapsuleReading:
-    """The K capsules of n crystals, as a network found them.
+    """The K capsules of n crystals.
 
     Attributes:
         ids: (n,) the crystals.
-        offsets: (n + 1,) crystal i owns rows ``offsets[i]:offsets[i + 1]`` of the memberships.
-        memberships: (atoms, K) how much each atom belongs to each capsule; rows sum to 1.
-        shares: (n, K) share of a crystal's atoms that belong to each capsule; rows sum to 1.
-        presences: (n, K) in [0, 1]: how far the network takes each capsule to be there.
+        offsets: (n + 1,) crystal i has the rows ``offsets[i]:offsets[i + 1]`` of the memberships.
+        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        shares: (n, K) mean membership of the atoms of a crystal in each capsule; rows sum to 1.
+        presences: (n, K) in [0, 1], to what extent each capsule is present.
         features: (n, K, F) invariant features.
-        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which turn with the crystal.
+        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which rotate with the crystal.
     """
 
     ids: npt.NDArray[np.str_]
@@ -142,7 +133,7 @@ class CapsuleReading:
 
 
 class SENEncoder(nn.Module):
-    """Crystal graph with directions to embedding, by way of capsules.
+    """Crystal graph with directions to embedding, through capsules.
 
     Args:
         width: invariant features of an atom and of a capsule, F; the embedding has 2 F.
@@ -187,14 +178,14 @@ class SENEncoder(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Embeddings (n, 2 F): what the capsules tell, by presence and share, and the mean over the atoms."""
+        """Embeddings (n, 2 F): the weighted sum of readouts of capsules, and the mean over the atoms."""
         found, scalars = self.capsules(batch)
         inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
-        told = (self.readout(inputs) * (found.presences * found.shares).unsqueeze(-1)).sum(1)
-        return torch.cat([told, batch.mean(scalars, "atom")], dim=1)
+        summed = (self.readout(inputs) * (found.presences * found.shares).unsqueeze(-1)).sum(1)
+        return torch.cat([summed, batch.mean(scalars, "atom")], dim=1)
 
     def capsules(self, batch: Batch) -> tuple[Capsules, Tensor]:
-        """Capsules of n crystals after their exchange, and invariant features of the atoms (N, F)."""
+        """Capsules of n crystals after the capsule transformer, and invariant features of the atoms (N, F)."""
         scalars, tensors = self.atoms(batch)
         found = self.primary(scalars, tensors, batch)
         for exchange in self.exchanges:
@@ -238,11 +229,11 @@ class Neighbors:
 
 
 def envelope(x: Tensor) -> Tensor:
-    """(1 − x²)² of distances over that of the first neighbour which is left out: 1 at 0, 0 from 1 on.
+    """(1 − x²)² of distances divided by that of the first neighbour left out: 1 at 0, 0 from 1 on.
 
-    A shell that is cut has weight 0, so it does not matter which of its atoms are in, and nothing jumps when atoms
-    move. Of atoms that are no closer to each other than to one in their midst at most 12 can be equally near to it, so
-    among 12 neighbours or more there is one of positive weight.
+    If a shell of equal distances is cut, its weight is 0, so it does not matter which of its atoms are included, and
+    the weights are continuous when atoms move. At most 12 atoms can be equally near to another one if they are no
+    closer to each other than to it (the kissing number), so with 12 or more neighbours one has a positive weight.
     """
     return (1 - x.clamp(max=1).square()).square()
 
@@ -250,15 +241,16 @@ def envelope(x: Tensor) -> Tensor:
 class Interaction(nn.Module):
     """A layer of message passing with spherical tensors.
 
-    a_i = Σ_j w_ij R_l(r_ij) ⊙ (W s_j ⊙ g) Y_l(r̂_ij): scalars s of the neighbours, gated by the composition, are spread
-    over directions. The tensors are a_i + P(L a_i, L' a_i) + K t_i with the tensor product P and the tensors t_i of the
-    layer before; their lengths update the scalars. Couplings happen once an atom, not once a neighbour.
+    a_i = Σ_j w_ij R_l(r_ij) ⊙ (W s_j ⊙ g) Y_l(r̂_ij): scalars s of the neighbours, gated by the composition, are
+    multiplied with spherical harmonics of the directions. The tensors are a_i + P(L a_i, L' a_i) + K t_i with the
+    tensor product P and the tensors t_i of the layer before; their lengths update the scalars. Tensors are coupled once
+    per atom, not once per neighbour.
 
     Args:
         width: invariant features of an atom, F.
         channels: channels of the tensors, C.
         gaussians: features of a distance.
-        first: whether no layer, and so no tensors, came before.
+        first: whether this is the first layer, without tensors as input.
         dropout: share of hidden units dropped while training.
     """
 

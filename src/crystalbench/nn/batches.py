@@ -1,4 +1,4 @@
-"""Whole data sets as tensors on a device, and batches of them by index arithmetic: no per-crystal Python."""
+"""Complete data sets as tensors on a device, and batches by index arithmetic, without Python code per crystal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _WIDE = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.
 
 @dataclass
 class Batch:
-    """Some crystals' arrays, one after another; indices count from the batch's first row.
+    """The concatenated arrays of some crystals; indices are relative to the first row of the batch.
 
     Attributes:
-        index: (n,) int64 which crystals of the data set they are.
-        values: tensor by name, with the rows of its level.
-        owners: (rows,) int64 by level: the crystal of each row, in [0, n).
-        counts: (n,) int64 by level: rows of each crystal.
+        index: (n,) int64 row numbers of the crystals in the data set.
+        values: tensors by name, each with the rows of its level.
+        owners: by level, (rows,) int64: the crystal of each row, in [0, n).
+        counts: by level, (n,) int64: number of rows of each crystal.
     """
 
     index: Tensor
@@ -44,7 +44,7 @@ class Batch:
         return rows.new_zeros((self.size, *rows.shape[1:])).index_add(0, self.owners[level], rows)
 
     def mean(self, rows: Tensor, level: str, weights: Tensor | None = None) -> Tensor:
-        """Mean of (rows, d) over each crystal: (n, d); of rows that stand for several, with their weights (rows,)."""
+        """Mean of (rows, d) over each crystal, optionally with weights (rows,): (n, d)."""
         if weights is None:
             counts = self.counts[level].to(rows.dtype)
         else:
@@ -70,7 +70,7 @@ class DeviceArrays:
             level: torch.from_numpy(np.array(o[:-1])).to(self.device) for level, o in arrays.offsets.items()
         }
         self._counts = {level: torch.from_numpy(np.diff(o)).to(self.device) for level, o in arrays.offsets.items()}
-        # Sizes of batches must be known without asking the device.
+        # The sizes of batches must be known without waiting for the device.
         self._host_counts = {level: np.diff(o) for level, o in arrays.offsets.items()}
 
     def __len__(self) -> int:
@@ -111,11 +111,11 @@ class DeviceArrays:
         return Batch(chosen, values, owners, counts)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
-        """All crystals in batches of at most ``size``, as even as can be, so that none is tiny.
+        """All crystals in batches of at most ``size``, of nearly equal sizes.
 
         Args:
             size: largest batch.
-            order: (n,) row numbers in the order wanted; as they are by default.
+            order: (n,) row numbers; in the order of the data set by default.
         """
         order = np.arange(self.length) if order is None else order
         parts = np.array_split(order, max(1, -(-len(order) // size)))

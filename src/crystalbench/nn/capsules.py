@@ -1,4 +1,4 @@
-"""Capsules: atoms pooled into structure-chemical clusters that exchange by agreement, after SEN."""
+"""Capsules, after SEN: atoms pooled into clusters, which interact by routing by agreement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crystalbench.nn.equivariant import COMPONENTS, LinearByDegree, Rescale, len
 if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
 
-_FEW = 1e-3  # share of the atoms below which a capsule's mean is drawn to zero
+_FEW = 1e-3  # share of the atoms below which a capsule's mean is shrunk to zero
 
 
 @dataclass
@@ -22,11 +22,11 @@ class Capsules:
     """The K capsules of n crystals.
 
     Attributes:
-        memberships: (atoms, K) how much each atom belongs to each capsule; rows sum to 1.
-        shares: (n, K) share of a crystal's atoms that belong to a capsule; rows sum to 1.
-        presences: (n, K) in [0, 1], whether the capsule's cluster is there; 0 where no atom belongs to it.
+        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        shares: (n, K) mean membership of the atoms of a crystal; rows sum to 1.
+        presences: (n, K) in [0, 1], to what extent a capsule is present; 0 if no atom belongs to it.
         features: (n, K, F) invariant.
-        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2, which turn with the crystal.
+        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
     """
 
     memberships: Tensor
@@ -39,8 +39,8 @@ class Capsules:
 class PrimaryCapsules(nn.Module):
     """Pools atoms into capsules by learned attention.
 
-    An atom's memberships are a softmax over the capsules of what its invariants say. A capsule's feature and pose are
-    the means of its atoms', so a supercell has the same capsules.
+    The memberships of an atom are a softmax over the capsules of a function of its invariants. Feature and pose of a
+    capsule are means over its atoms, so a supercell has the same capsules.
 
     Args:
         width: invariant features of an atom, F.
@@ -62,18 +62,17 @@ class PrimaryCapsules(nn.Module):
         means = pooled[..., :-1] / (shares.unsqueeze(-1) + _FEW)
         features = means[..., : scalars.shape[1]]
         poses = means[..., scalars.shape[1] :].reshape(*means.shape[:2], COMPONENTS, tensors.shape[2])
-        there = torch.sigmoid(self.presence(torch.cat([features, lengths(poses)], dim=-1))).squeeze(-1)
-        presences = there * -torch.expm1(-shares * memberships.shape[1])
+        gates = torch.sigmoid(self.presence(torch.cat([features, lengths(poses)], dim=-1))).squeeze(-1)
+        presences = gates * -torch.expm1(-shares * memberships.shape[1])
         return Capsules(memberships, shares, presences, features, poses)
 
 
 class CapsuleTransformer(nn.Module):
-    """Lets the capsules of a crystal exchange, each listening to those that agree with it.
+    """Attention between the capsules of a crystal, with routing by agreement (Sabour et al., NeurIPS 2017).
 
-    Every capsule casts a vote: a linear map of its feature and pose. A capsule's attention to another is a softmax over
-    the capsules, weighted by their presences, of queries and keys; after each round the logits grow by how well the
-    vote agrees with what was gathered (routing by agreement; Sabour et al., NeurIPS 2017), where agreement is the
-    scalar product of features and of poses, which no rotation changes.
+    Every capsule casts a vote: a linear map of its feature and pose. Each capsule attends to the votes by a softmax of
+    queries and keys, weighted by presences. After each round, the logit of a vote grows by its agreement with the
+    attended mean: the scalar product of features and of poses, which no rotation changes.
 
     Args:
         width: invariant features of a capsule, F.
@@ -97,7 +96,7 @@ class CapsuleTransformer(nn.Module):
         )
 
     def forward(self, capsules: Capsules) -> Capsules:
-        """The capsules after their exchange."""
+        """Updated capsules."""
         inputs = torch.cat([capsules.features, lengths(capsules.poses)], dim=-1)
         queries, keys = self.queries_keys(inputs).chunk(2, dim=-1)
         votes, poses = self.vote(inputs), self.pose_vote(capsules.poses).flatten(2)
@@ -106,11 +105,11 @@ class CapsuleTransformer(nn.Module):
         strength = functional.softplus(self.agreement)
         for round_ in range(self.rounds):
             attention = torch.softmax(logits, dim=-1)
-            gathered, turned = attention @ votes, attention @ poses
+            mean_vote, mean_pose = attention @ votes, attention @ poses
             if round_ + 1 < self.rounds:
-                logits = logits + strength[0] * (gathered @ votes.transpose(1, 2)) / votes.shape[-1]
-                logits = logits + strength[1] * (turned @ poses.transpose(1, 2)) / poses.shape[-1]
-        turned = self.pose_norm(capsules.poses + turned.reshape(capsules.poses.shape))
-        features = self.norm(capsules.features + gathered)
-        features = features + self.update(torch.cat([features, lengths(turned)], dim=-1))
-        return Capsules(capsules.memberships, capsules.shares, capsules.presences, features, turned)
+                logits = logits + strength[0] * (mean_vote @ votes.transpose(1, 2)) / votes.shape[-1]
+                logits = logits + strength[1] * (mean_pose @ poses.transpose(1, 2)) / poses.shape[-1]
+        updated_poses = self.pose_norm(capsules.poses + mean_pose.reshape(capsules.poses.shape))
+        features = self.norm(capsules.features + mean_vote)
+        features = features + self.update(torch.cat([features, lengths(updated_poses)], dim=-1))
+        return Capsules(capsules.memberships, capsules.shares, capsules.presences, features, updated_poses)

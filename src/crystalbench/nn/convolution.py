@@ -1,4 +1,4 @@
-"""CGCNN's gated convolution over quotient graphs."""
+"""The gated convolution of CGCNN over quotient graphs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _GatedSum(torch.autograd.Function):
     """Σ_j σ(f_ij) · softplus(s_ij) over the edges of each source, from (f, −s): (edges, 2 F) to (sites, F).
 
-    As softplus(s) = −log σ(−s), both halves need the same sigmoid, whose values are all that the backward pass needs.
+    Since softplus(s) = −log σ(−s), both halves need the same sigmoid, and the backward pass needs only its values.
     """
 
     @staticmethod
@@ -51,12 +51,12 @@ class GatedConvolution(nn.Module):
     """One convolution of CGCNN.
 
     v_i' = softplus(v_i + BN(Σ_j sigmoid(f_ij) · softplus(s_ij))) with (f, s)_ij = BN(W [v_i, v_j, e_ij] + b).
-    W is applied in three parts, W_i v_i + W_j v_j + W_e e_ij: once for a site, a site and a shell, and not for every
-    edge, the same mathematics with fewer operations. Sums and the statistics of both BN are those of the whole graph.
+    W is applied in three parts, W_i v_i + W_j v_j + W_e e_ij, once per site or shell instead of once per edge: the same
+    function with fewer operations. Sums and the statistics of both BN are those of the complete graph.
 
     Args:
         width: features of an atom, F.
-        shell_width: features of a distance.
+        shell_width: features of a shell, that is of a distance.
     """
 
     signs: Tensor
@@ -82,7 +82,7 @@ class GatedConvolution(nn.Module):
         """
         weight: Tensor = self.gate.weight
         bias: Tensor = self.gate.bias
-        if not self.training:  # the normalisation is linear then, and cheaper on the weights than on the edges
+        if not self.training:  # normalisation is linear then, and cheaper for weights than for edges
             scale, shift = self.gate_norm.folded(self.signs)
             weight, bias = weight * scale.unsqueeze(1), torch.addcmul(shift, bias, scale)
         own, other, shell = torch.split(weight, [sites.shape[1], sites.shape[1], shells.shape[1]], dim=1)

@@ -1,7 +1,7 @@
-"""The edges of quotient graphs: what they read of sites and shells, and sums over them.
+"""The edges of quotient graphs: gathering rows of sites and shells, and sums over edges.
 
-What costs time in networks over these graphs is element-wise work on the edges. So there are few passes over them, and
-backward passes are written out where automatic ones would take more.
+Networks over these graphs spend most time in element-wise operations on edges. So there are few of these, with
+hand-written backward passes where those of autograd would be slower.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
 
 SOURCES, NEIGHBORS, SHELLS = range(3)
-"""The parts of a table that edges read, in this order."""
+"""The parts of a table from which edges gather rows, in this order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Edges:
     """The edges of a batch of quotient graphs.
 
-    An edge reads three rows of a table, which has one for each site as a source, one for each site as a neighbour, and
-    one for each shell.
+    An edge gathers three rows of a table, which has one row for each site as a source, one for each site as a
+    neighbour, and one for each shell.
 
     Attributes:
         rows: (edges, 3) int64 rows of the table.
-        counts: (edges, 1) float, the neighbours of an atom that an edge stands for.
-        weights: (edges,) float, the edges of the whole graph that an edge stands for.
-        offsets: (sites + 1,) int64, where the edges of each source begin.
+        counts: (edges, 1) float, number of neighbours of an atom that an edge represents.
+        weights: (edges,) float, number of edges of the complete graph that an edge represents.
+        offsets: (sites + 1,) int64, index of the first edge of each source.
         table_rows: number of rows of the table.
     """
 
@@ -45,7 +45,7 @@ class Edges:
 
     @classmethod
     def of(cls, batch: Batch) -> Edges:
-        """Those of a batch of `QuotientGraph`."""
+        """The edges of a batch of `QuotientGraph`."""
         sources, sites, shells = batch["sources"], len(batch["numbers"]), len(batch["distances"])
         rows = torch.stack([sources, batch["neighbors"] + sites, batch["shells"] + 2 * sites])
         counts = batch["counts"].to(batch["distances"].dtype)
@@ -55,23 +55,24 @@ class Edges:
 
     @functools.cached_property
     def readers(self) -> tuple[Tensor, Tensor]:
-        """The edges that read the rows of the table, row after row, and where those of each row begin; for gradients.
+        """The edges that gather each row of the table, for gradients.
 
-        (3 edges,) and (rows of the table + 1,) int64.
+        Returns:
+            Edges sorted by row of the table (3 edges,), and where those of each row begin (table rows + 1,), int64.
         """
         ordered, order = torch.sort(self.rows.t().flatten(), stable=True)
         return order % max(1, len(self.rows)), _where_begin(ordered, self.table_rows)
 
     @property
     def sources(self) -> Tensor:
-        """(edges, 1) int64 the site at which each edge begins."""
+        """(edges, 1) int64, the source of each edge."""
         return self.rows[:, :1]
 
     def read(self, table: Tensor, first: int = SOURCES, last: int = SHELLS) -> Tensor:
-        """The sum of the rows that each edge reads: (edges, d).
+        """The sum of the rows that each edge gathers: (edges, d).
 
         Args:
-            table: (rows, d) the table, or only its parts from ``first`` to ``last``, both included.
+            table: (rows, d) the table, or only its parts from ``first`` to ``last``, inclusive.
             first: the first part.
             last: the last part.
         """
@@ -83,7 +84,7 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, edges: Edges, first: int, last: int) -> Tensor:
         rows = edges.rows[:, first : last + 1]
-        if begin := first * (len(edges.offsets) - 1):  # the part does not begin where the whole table does
+        if begin := first * (len(edges.offsets) - 1):  # without the first part, rows are shifted
             rows = rows - begin
         ctx.edges, ctx.first, ctx.last, ctx.table = edges, first, last, slice(begin, begin + len(table) + 1)
         return functional.embedding_bag(rows.contiguous(), table, mode="sum")
@@ -98,19 +99,19 @@ class _Read(torch.autograd.Function):
 
 
 def _where_begin(ascending: Tensor, groups: int) -> Tensor:
-    """(groups + 1,) where the rows of each group begin; not by `torch.bincount`, which waits for a GPU."""
+    """(groups + 1,) where the rows of each group begin; `torch.bincount` would wait for a GPU."""
     return torch.searchsorted(ascending, torch.arange(groups + 1, device=ascending.device))
 
 
 def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Sums of segments of chosen rows: the fastest there is, and the order of its additions is always the same.
+    """Sums over segments of indexed rows, by the fastest deterministic operation: `torch.nn.functional.embedding_bag`.
 
-    Its gradients are those of `torch.nn.functional.embedding_bag`, which are slow.
+    Gradients through it are slow; the functions that use it have backward passes of their own.
 
     Args:
-        rows: (k,) int64 rows of the values.
+        rows: (k,) int64 row numbers of the values.
         values: (rows, d).
-        offsets: (n + 1,) int64 where each segment of the k begins.
+        offsets: (n + 1,) int64, where each segment of ``rows`` begins.
         weights: (k,) factors.
 
     Returns:
@@ -122,18 +123,18 @@ def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None =
 
 
 def offsets_of(counts: Tensor) -> Tensor:
-    """(n + 1,) int64 where each group begins, and where the last one ends, of their sizes (n,)."""
+    """(n + 1,) int64, where groups of sizes (n,) begin, and where the last one ends."""
     return functional.pad(counts.cumsum(0), (1, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Rows that are grouped one group after another, such as edges by source, or sites by crystal.
+    """Rows sorted by group, such as edges by source, or sites by crystal.
 
     Attributes:
-        owners: (rows,) int64 the group of each row, ascending.
-        offsets: (groups + 1,) int64 where each group begins.
-        every: (rows,) int64 the numbers of the rows.
+        owners: (rows,) int64, the group of each row, ascending.
+        offsets: (groups + 1,) int64, where each group begins.
+        every: (rows,) int64, all row numbers.
     """
 
     owners: Tensor
@@ -147,7 +148,7 @@ class Segments:
 
     @classmethod
     def of_owners(cls, owners: Tensor, groups: int) -> Segments:
-        """From owners (rows,), ascending, of so many groups, some of which may be empty."""
+        """From owners (rows,), ascending; some groups may be empty."""
         return cls.of(owners, _where_begin(owners, groups))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Parts of networks whose features turn with the crystal: spherical tensors of degree 0, 1 and 2.
+"""Layers on spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
 
 Features are (N, 9, C): nine components, one of degree 0, three of degree 1, five of degree 2, in e3nn's order, for each
 of C channels. Their parity is that of the spherical harmonics, (−1)^l (e3nn's ``0e + 1o + 2e``): no pseudo-tensors, so
@@ -25,7 +25,7 @@ PATHS = tuple(
 )
 """Degrees of two factors and of their product, ordered by the product's."""
 
-_NOISE = 1e-4  # squared lengths below this are not told from zero: round-off of what vanishes by symmetry
+_NOISE = 1e-4  # squared lengths below this count as zero: round-off of what vanishes by symmetry
 
 
 def harmonics(vectors: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def lengths(features: Tensor) -> Tensor:
 
 
 class LinearByDegree(nn.Module):
-    """Mixes channels, with other weights for each degree; scalars get a bias.
+    """A linear map of channels for each degree, with a bias for scalars.
 
     Args:
         width: channels of the input.
@@ -63,11 +63,12 @@ class LinearByDegree(nn.Module):
 
 
 class Product(nn.Module):
-    """The tensor product of two sets of features, channel by channel, mixed to new channels.
+    """The channel-wise tensor product of two sets of features, followed by a linear map of channels.
 
     Every pair of degrees is coupled to every degree that the rules of angular momentum and parity allow (11 paths),
-    with Clebsch-Gordan (Wigner 3j) coefficients; then channels and paths of a degree are mixed. The same functions as
-    e3nn's `FullyConnectedTensorProduct` with ``uuu`` paths and a linear layer, as three matrix products.
+    with Clebsch-Gordan (Wigner 3j) coefficients; then a linear map combines the channels and paths of each degree. It
+    is the same function as e3nn's `FullyConnectedTensorProduct` with ``uuu`` paths and a linear layer, computed as
+    three matrix products.
 
     Args:
         width: channels of both factors.
@@ -104,11 +105,11 @@ class Product(nn.Module):
 
 
 class Gate(nn.Module):
-    """Scales each channel's vector and tensor by sigmoids of invariants, and passes scalars through SiLU.
+    """Multiplies the vector and tensor of each channel by sigmoids of invariants, and applies SiLU to scalars.
 
     Args:
         width: channels.
-        invariants: invariants that decide.
+        invariants: number of invariants.
     """
 
     def __init__(self, width: int, invariants: int) -> None:
@@ -123,9 +124,9 @@ class Gate(nn.Module):
 
 
 class Rescale(nn.Module):
-    """Divides vectors and tensors by their root mean square over the channels; scalars are normalised as by LayerNorm.
+    """Divides vectors and tensors by their root mean square over the channels; scalars go through LayerNorm.
 
-    What vanishes by symmetry stays small: nothing below the noise is blown up.
+    A constant added to the mean square keeps features small that vanish by symmetry up to round-off.
 
     Args:
         width: channels.

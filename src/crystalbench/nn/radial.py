@@ -8,7 +8,7 @@ from torch import Tensor
 def expand_distances(distances: Tensor, centers: Tensor, width: float) -> Tensor:
     """Gaussians exp(−((d − μ) / width)²) of distances (..., ) at centres (g,): (..., g).
 
-    The exponent stops at −85: an exponential that underflows is many times slower, and what is cut off is below 1e-36.
+    The exponent is clamped at −85, since exponentials that underflow are many times slower; the error is below 1e-36.
     """
     scaled = (distances.unsqueeze(-1) - centers).mul_(1 / width)
     return scaled.square_().clamp_(max=85).neg_().exp_()

@@ -1,4 +1,4 @@
-"""Parts of networks over quotient graphs: each row counts as often as it occurs in the whole graph."""
+"""Layers over quotient graphs, in which each row is weighted by how often it occurs in the complete graph."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch.autograd.function import once_differentiable
 
 
 class WeightedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of rows that stand for several equal ones: `nn.BatchNorm1d` of all of them."""
+    """Batch normalisation of weighted rows: `nn.BatchNorm1d` of rows that are repeated ``weights`` times."""
 
     def forward(self, rows: Tensor, weights: Tensor, factors: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Normalise.
 
         Args:
             rows: (n, d).
-            weights: (n,) float, how many rows each stands for.
+            weights: (n,) float, number of equal rows that each represents.
             factors: (d,) factors of the result.
 
         Raises:
-            ValueError: there is a single row to train on.
+            ValueError: there is a single row in training mode.
         """
         if not self.training:
             scale, shift = self.folded(factors)
@@ -37,7 +37,7 @@ class WeightedBatchNorm(nn.BatchNorm1d):
         return result
 
     def folded(self, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scale and shift (d,) by which rows are normalised in evaluation mode."""
+        """Scale and shift (d,) of the normalisation in evaluation mode."""
         assert self.running_mean is not None and self.running_var is not None  # they are tracked
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = self.bias - self.running_mean * scale
@@ -55,7 +55,7 @@ class WeightedBatchNorm(nn.BatchNorm1d):
 class _Normalised(torch.autograd.Function):
     """Normalisation by the weighted mean and variance of the rows, in few passes over them.
 
-    With shares p (sum 1), μ = Σ p z, σ² = Σ p (z − μ)² and y = γ (z − μ) / σ + β:
+    With weights p (sum 1), μ = Σ p z, σ² = Σ p (z − μ)² and y = γ (z − μ) / σ + β:
     ∂L/∂z = γ / σ (g − p (Σ g + (z − μ) / σ² Σ g (z − μ))) for g = ∂L/∂y. Ioffe and Szegedy, ICML 2015, has p = 1/n.
     """
 
@@ -88,7 +88,7 @@ class _Normalised(torch.autograd.Function):
 
 
 class _Softplus(torch.autograd.Function):
-    """softplus(x) = −log σ(−x): faster than by log1p, with an absolute error of the same size."""
+    """softplus(x) = −log σ(−x), which is faster than log1p, with an absolute error of the same size."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -110,5 +110,5 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def logarithm(opened: Tensor) -> Tensor:
-    """The logarithm of σ(u), finite where σ(u) underflows: there it is above u, and the minimum of both is log σ(u)."""
+    """Logarithm of σ(u), finite if σ(u) underflows; then it is larger than u, and the minimum of both is log σ(u)."""
     return opened.clamp(min=torch.finfo(opened.dtype).tiny).log_()

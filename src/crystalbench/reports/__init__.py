@@ -1,1 +1,1 @@
-"""Reports: leaderboards as tables on screen, Markdown and CSV."""
+"""Reports: leaderboards, studies and predictions as tables, files and figures. Nothing is computed here."""

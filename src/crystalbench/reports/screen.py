@@ -10,18 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.data.views import FULL
-from crystalbench.evaluation.leaderboard import OURS, Board
-from crystalbench.reports.files import cells, header, heading, places
+from crystalbench.evaluation.board import OURS, Board, Entry
+from crystalbench.reports.boards import cells, header, heading, places
 
 SHOWN_PUBLISHED = 6
+"""Number of published entries in a table."""
+
 NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")
 _WIDTH_OF_A_METRIC = 22
-_ROOM_FOR_PARAMETERS = 96
+_WIDTH_WITH_PARAMETERS = 96
 _MODEL = 1
-"""Place of the names among the columns: on a narrow terminal they take several lines; numbers never do."""
+"""Index of the column of names. On a narrow terminal, names are wrapped; numbers never are."""
 _NARROWEST = 12
 _LONGEST_WORD = 24
-"""Words of names up to this length are kept whole, if need be by leaving columns out."""
+"""Words of names up to this length are not broken; columns are left out if necessary."""
 _LEFT_OUT_FIRST = ("parameters", "fit / s", "tuning / s", "trials")
 
 
@@ -29,63 +31,74 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     """A board as a table.
 
     Args:
-        board: the board; all of its own entries are shown.
-        width: columns of the terminal: the wider, the more metrics are shown.
-        published: so many of the published entries are shown, evenly spread from best to worst.
+        board: the board. All of our entries are shown.
+        width: width of the terminal in characters; wider terminals show more metrics.
+        published: number of published entries to show, evenly spread from best to worst.
     """
-    metrics = max(1, min(len(board.metrics), 1 + (width - 96) // _WIDTH_OF_A_METRIC))
     titles = header(board)
-    last = 2 + len(board.metrics)  # the column after the metrics: view
-    keep = [*range(2 + metrics), *range(last, len(titles))]
-    if all(entry.view == FULL for entry in board.entries):
-        keep.remove(last)
-    if width < _ROOM_FOR_PARAMETERS:
-        keep.remove(titles.index("parameters"))
-        if board.has_tuned:
-            keep.remove(titles.index("fit / s"))
-    foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
-    chosen = set(_spread(foreign, published))
-    hidden = len(foreign) - len(chosen)
-    caption = f"and {hidden} more published entries in leaderboard.md" if hidden else None
-    ranked = zip(board.entries, places(board), strict=True)
-    rows = [
-        (entry, cells(board, entry, place))
-        for i, (entry, place) in enumerate(ranked)
-        if entry.source == OURS or i in chosen
-    ]
+    rows, hidden = _rows(board, published)
     widths = [max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in range(len(titles))]
-    longest = max((len(word) for _, row in rows for word in row[_MODEL].split()), default=0)
-    for name in _LEFT_OUT_FIRST:
-        if _room(width, widths, keep) < min(longest, _LONGEST_WORD):
-            keep = [i for i in keep if titles[i] != name]
+    keep = _columns(board, titles, [row[_MODEL] for _, row in rows], widths, width)
     table = Table(
         title=escape(heading(board)),
         title_justify="left",
-        caption=caption,
+        caption=f"and {hidden} more published entries in leaderboard.md" if hidden else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for i in keep:
-        numeric = i == 0 or 1 < i < last or titles[i] in NUMERIC
-        most = max(_NARROWEST, _room(width, widths, keep)) if i == _MODEL else None
-        least = None if i == _MODEL else widths[i]
-        justify: Literal["right", "left"] = "right" if numeric else "left"
-        table.add_column(
-            escape(titles[i]), justify=justify, no_wrap=i != _MODEL, overflow="fold", min_width=least, max_width=most
-        )
+        if i == _MODEL:
+            most = max(_NARROWEST, _width_for_names(width, widths, keep))
+            table.add_column(titles[i], overflow="fold", max_width=most)
+        else:
+            numeric = i == 0 or i < _view_column(board) or titles[i] in NUMERIC
+            justify: Literal["right", "left"] = "right" if numeric else "left"
+            table.add_column(escape(titles[i]), justify=justify, no_wrap=True, overflow="fold", min_width=widths[i])
     for entry, row in rows:
         table.add_row(*[escape(row[i]) for i in keep], style="bold cyan" if entry.source == OURS else "dim")
     return table
 
 
-def _room(width: int, widths: Sequence[int], keep: Sequence[int]) -> int:
-    """What is left for names: every column has a space on its right for padding, and one more on each side."""
+def _rows(board: Board, published: int) -> tuple[list[tuple[Entry, list[str]]], int]:
+    """Entries to show with their cells, and the number of published entries that are left out."""
+    foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
+    chosen = set(_spread(foreign, published))
+    ranked = enumerate(zip(board.entries, places(board), strict=True))
+    rows = [(entry, cells(board, entry, place)) for i, (entry, place) in ranked if entry.source == OURS or i in chosen]
+    return rows, len(foreign) - len(chosen)
+
+
+def _view_column(board: Board) -> int:
+    """Index of the column after the metrics."""
+    return 2 + len(board.metrics)
+
+
+def _columns(board: Board, titles: Sequence[str], names: Sequence[str], widths: Sequence[int], width: int) -> list[int]:
+    """Indices of the columns that a terminal of this width can show without breaking names within words."""
+    view = _view_column(board)
+    metrics = max(1, min(len(board.metrics), 1 + (width - _WIDTH_WITH_PARAMETERS) // _WIDTH_OF_A_METRIC))
+    keep = [*range(2 + metrics), *range(view, len(titles))]
+    if all(entry.view == FULL for entry in board.entries):
+        keep.remove(view)
+    if width < _WIDTH_WITH_PARAMETERS:
+        keep.remove(titles.index("parameters"))
+        if board.has_tuned:
+            keep.remove(titles.index("fit / s"))
+    longest = max((len(word) for name in names for word in name.split()), default=0)
+    for title in _LEFT_OUT_FIRST:
+        if _width_for_names(width, widths, keep) < min(longest, _LONGEST_WORD):
+            keep = [i for i in keep if titles[i] != title]
+    return keep
+
+
+def _width_for_names(width: int, widths: Sequence[int], keep: Sequence[int]) -> int:
+    """Width that the other columns leave for names: each column has two spaces of padding, the table one more."""
     return width - (2 * len(keep) + 1) - sum(widths[i] for i in keep if i != _MODEL)
 
 
 def _spread(items: list[int], count: int) -> list[int]:
-    """At most ``count`` items, evenly spread, the first among them and, of two or more, the last."""
+    """At most ``count`` items, evenly spread: the first is among them, and the last if there are two or more."""
     if len(items) <= count:
         return items
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]

@@ -1,13 +1,13 @@
-"""The winning configuration of a study as a suite, to run it again."""
+"""The best configuration of a study as a suite, to run it again."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import tomlkit
 
 from crystalbench._files import write_text
 from crystalbench.data.views import view_names
@@ -19,52 +19,74 @@ from crystalbench.tasks import task_specs
 
 
 def to_suite(study: Study, results: Path | None = None) -> str:
-    """A suite (TOML) whose only model is the winning configuration, on the study's task.
+    """A suite (TOML) with the study's task, and the best configuration as its only model.
 
-    A study knows names but no places. Above what is not registered stands a remark that says what to write instead.
+    A study knows names but not the places of files. A comment above each name that is not registered says what to
+    write instead.
 
     Args:
-        study: with a finished trial.
-        results: folder of the results; the suite's default without one.
+        study: a study with a completed trial.
+        results: folder of the results; without one, the suite uses its default.
 
     Raises:
-        ValueError: no trial was finished.
+        ValueError: no trial was completed.
     """
     best = study.best
     if best is None:
-        raise ValueError(f"study {study.name}: no trial was finished")
+        raise ValueError(f"study {study.name}: no trial was completed")
     spec = study.spec
     parameters = {**spec.parameters, **best.parameters}
-    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in parameters.items() if value is not None)
-    label = f"{study.label}, fold {spec.fold}'s"
-    place = "" if results is None else f"results = {_toml(results.as_posix())}\n"
-    return (
-        f"# Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {spec.fold}.\n"
-        "# Found in the training part of this fold, which holds the test rows of the others.\n"
-        f"description = {_toml(f'{study.label} as it was tuned on fold {spec.fold}')}\n"
-        f"{place}"
-        f"{_task_remark(spec)}tasks = [{_toml(spec.task)}]\n"
-        f"{_model_remark(spec)}{_none_remark(spec, parameters)}models = [\n"
-        f"    {{ model = {_toml(spec.model)}, label = {_toml(label)}, parameters = {{ {pairs} }} }},\n"
-        "]\n\n"
-        "[protocol]\n"
-        f"inner_folds = {spec.protocol.inner_folds}\n"
-        f"{_view_remark(spec)}views = [{_toml(spec.view)}]\n"
-    )
+    suite = tomlkit.document()
+    comment = f"Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {spec.fold}."
+    suite.add(tomlkit.comment(comment))
+    suite.add(tomlkit.comment("Tuned on the training part of this fold, which contains the test rows of the others."))
+    suite.add("description", tomlkit.item(f"{study.label}, tuned on fold {spec.fold}"))
+    if results is not None:
+        suite.add("results", tomlkit.item(results.as_posix()))
+    _add(suite, "tasks", [spec.task], _task_comments(spec))
+    _add(suite, "models", _models(study, parameters), [*_model_comments(spec), *_none_comments(spec, parameters)])
+    protocol = tomlkit.table()
+    protocol.add("inner_folds", spec.protocol.inner_folds)
+    _add(protocol, "views", [spec.view], _view_comments(spec))
+    suite.add("protocol", protocol)
+    return suite.as_string()
 
 
-def _task_remark(spec: RunSpec) -> str:
-    if spec.task in task_specs():
-        return ""
-    return "# Not a registered task: write the path of its task file (.toml) instead.\n"
+def _add(table: Any, key: str, value: Any, comments: Iterator[str] | list[str]) -> None:
+    """Add a key with comments above it."""
+    for text in comments:
+        table.add(tomlkit.comment(text))
+    table.add(key, value)
 
 
-def _model_remark(spec: RunSpec) -> str:
+def _models(study: Study, parameters: Mapping[str, Any]) -> Any:
+    """An array with the best configuration. TOML has no null: parameters without a value are left out."""
+    model = tomlkit.inline_table()
+    model.add("model", study.spec.model)
+    model.add("label", f"{study.label}, fold {study.spec.fold}")
+    chosen = tomlkit.inline_table()
+    for name, value in parameters.items():
+        if value is not None:
+            chosen.add(name, value)
+    model.add("parameters", chosen)
+    models = tomlkit.array()
+    models.append(model)
+    return models.multiline(True)
+
+
+def _task_comments(spec: RunSpec) -> Iterator[str]:
+    if spec.task not in task_specs():
+        yield "Not a registered task: write the path of its task file (.toml) instead."
+
+
+def _model_comments(spec: RunSpec) -> Iterator[str]:
     if spec.model in model_names() or _can_be_imported(spec):
-        return ""
-    if ":" not in spec.model:
-        return "# Not a registered model: install the package that has it.\n"
-    return f"# Not a registered model: write where it is, {_toml(f'path/to/{spec.model}')}.\n"
+        return
+    if ":" in spec.model:
+        path = tomlkit.item(f"path/to/{spec.model}").as_string()
+        yield f"Not a registered model: write where it is, {path}."
+    else:
+        yield "Not a registered model: install the package that has it."
 
 
 def _can_be_imported(spec: RunSpec) -> bool:
@@ -72,22 +94,19 @@ def _can_be_imported(spec: RunSpec) -> bool:
     return bool(colon) and not place.endswith(".py")
 
 
-def _none_remark(spec: RunSpec, parameters: Mapping[str, Any]) -> str:
-    """TOML has no None, so that the model's default would stand where None won."""
+def _none_comments(spec: RunSpec, parameters: Mapping[str, Any]) -> Iterator[str]:
+    """TOML has no null, so the suite would use the model's default where the best value is None."""
     empty = [name for name, value in parameters.items() if value is None]
     if empty and (spec.model in model_names() or _can_be_imported(spec)):
-        without = _without_value(spec.model)
+        without = _none_by_default(spec.model)
         empty = [name for name in empty if name not in without]
-    if not empty:
-        return ""
-    options = " ".join(f"--set {name}=null" for name in empty)
-    return (
-        f"# A suite cannot say that {' and '.join(empty)} = None, and would take the default: run it with {options}\n"
-    )
+    if empty:
+        options = " ".join(f"--set {name}=null" for name in empty)
+        yield f"A suite cannot say that {' and '.join(empty)} = None and would use the default: run it with {options}"
 
 
-def _without_value(model: str) -> set[str]:
-    """Hyperparameters whose default is None, as far as the model can be loaded."""
+def _none_by_default(model: str) -> set[str]:
+    """Hyperparameters whose default is None; empty if the model cannot be loaded."""
     try:
         fields = dataclasses.fields(get_model(model))  # type: ignore[arg-type]
     except (CrystalBenchError, TypeError):
@@ -95,18 +114,17 @@ def _without_value(model: str) -> set[str]:
     return {field.name for field in fields if field.default is None}
 
 
-def _view_remark(spec: RunSpec) -> str:
-    if spec.view in view_names():
-        return ""
-    return '# Not a registered view: write where it is, "path/to/file.py:name".\n'
+def _view_comments(spec: RunSpec) -> Iterator[str]:
+    if spec.view not in view_names():
+        yield 'Not a registered view: write where it is, "path/to/file.py:name".'
 
 
 def write_suite(study: Study, folder: Path) -> Path:
-    """Write the winning configuration beside the page.
+    """Write the best configuration as a suite next to the study's page.
 
     Args:
-        study: with a finished trial.
-        folder: where to; below ``studies``, the suite's results go to the folder that ``studies`` is in.
+        study: a study with a completed trial.
+        folder: where to write. If it is below ``studies``, the suite writes its results to the parent of ``studies``.
 
     Raises:
         OSError: the folder cannot be written.
@@ -118,18 +136,8 @@ def write_suite(study: Study, folder: Path) -> Path:
 
 
 def _results_of(folder: Path) -> Path | None:
-    """The folder of results that pages belong to, relative to where the command is called if it is below."""
+    """The folder of results that the pages belong to, relative to the working directory if it is below."""
     if folder.parent.name != "studies":
         return None
     results, here = folder.parent.parent, Path.cwd()
     return results.relative_to(here) if results.is_relative_to(here) else results
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, float):
-        return re.sub(r"^(-?\d+)(e.*)?$", r"\1.0\2", repr(value))
-    return json.dumps(value)

@@ -1,8 +1,13 @@
-"""Representations: crystals or compositions to arrays; stateless, row by row, cacheable."""
+"""Representations: stateless functions from crystals or compositions to arrays.
+
+A `Representation` computes each crystal's arrays from that crystal alone, so nothing leaks from one part of a fold into
+another, and the arrays of a task can be computed once and cached (`represent`).
+"""
 
 from __future__ import annotations
 
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
+from crystalbench.representations.cache import represent
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
@@ -25,4 +30,5 @@ __all__ = [
     "QuotientGraph",
     "Representation",
     "SphereGraph",
+    "represent",
 ]

@@ -1,4 +1,4 @@
-"""Arrays: what a representation makes of n crystals, flat and named, ready to be cached and batched."""
+"""Arrays: the result of a representation for n crystals, as flat named arrays that can be cached and batched."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ CRYSTAL = "crystal"
 
 @dataclass(frozen=True)
 class Layout:
-    """How one array is laid out.
+    """Layout of one array.
 
     Attributes:
-        level: what one row of it belongs to: ``"crystal"`` (n rows), or a level with a varying number of rows per
-            crystal, such as ``"atom"`` or ``"edge"``.
-        points_to: the level whose rows its integers number, counted from the crystal's own first row; None for values.
+        level: what one row belongs to: ``"crystal"`` (n rows), or a level with a varying number of rows per crystal,
+            such as ``"atom"`` or ``"edge"``.
+        points_to: for an array of indices, the level whose rows they count, from the crystal's own first row; None for
+            an array of values.
     """
 
     level: str
@@ -32,12 +33,16 @@ class Layout:
 class Arrays:
     """Named flat arrays of n crystals.
 
-    Indices are counted within a crystal, so any selection of crystals is plain slicing, and a batch adds offsets.
+    Indices count within a crystal, so selecting crystals is plain slicing, and a batch adds offsets.
 
     Attributes:
-        values: array by name; the first axis has the rows of its level.
-        layouts: layout by name.
-        offsets: (n + 1,) by level other than ``crystal``.
+        values: arrays by name; the first axis of an array has the rows of its level.
+        layouts: layouts by name.
+        offsets: (n + 1,) offsets by level, for levels other than ``crystal``.
+        length: number of crystals, n.
+
+    Raises:
+        ValueError: an array or offsets do not have the rows of their level.
     """
 
     values: dict[str, npt.NDArray[Any]]
@@ -60,7 +65,7 @@ class Arrays:
         return self.length
 
     def __getitem__(self, key: Any) -> Arrays:
-        """The rows of the chosen crystals, in the order chosen."""
+        """The selected crystals, in the order of the key."""
         index = as_index(key, self.length)
         rows = {CRYSTAL: index} | {level: segment_rows(offsets, index) for level, offsets in self.offsets.items()}
         offsets = {level: offsets_of(np.diff(o)[index]) for level, o in self.offsets.items()}
@@ -68,34 +73,34 @@ class Arrays:
         return Arrays(values, self.layouts, offsets, len(index))
 
     def with_rows(self, **rows: npt.NDArray[Any]) -> Arrays:
-        """These arrays and others beside them, with one row for each crystal.
+        """These arrays and further ones with one row per crystal.
 
         Raises:
-            ValueError: a name is taken, or an array has more or fewer rows than there are crystals.
+            ValueError: a name is taken, or an array does not have one row per crystal.
         """
         for name in rows:
             if name in self.values:
-                raise ValueError(f"there is an array {name!r} already")
+                raise ValueError(f"an array {name!r} exists already")
         layouts = self.layouts | {name: Layout(CRYSTAL) for name in rows}
         return Arrays(self.values | rows, layouts, self.offsets, self.length)
 
-    def beside(self, other: Arrays) -> Arrays:
-        """These arrays and another representation of the same crystals.
+    def combined_with(self, other: Arrays) -> Arrays:
+        """These arrays and those of another representation of the same crystals.
 
         Raises:
-            ValueError: a name or a level is in both, or the others are of more or fewer crystals.
+            ValueError: both have an array or a level of the same name, or the numbers of crystals differ.
         """
         if len(self) != len(other):
-            raise ValueError(f"arrays of {len(self)} and of {len(other)} crystals cannot stand beside each other")
+            raise ValueError(f"arrays of {len(self)} crystals cannot be combined with arrays of {len(other)} crystals")
         if both := (self.values.keys() & other.values.keys()) | (self.offsets.keys() & other.offsets.keys()):
-            raise ValueError(f"both have {', '.join(sorted(both))}")
+            raise ValueError(f"both representations have {', '.join(sorted(both))}")
         return Arrays(
             self.values | other.values, self.layouts | other.layouts, self.offsets | other.offsets, self.length
         )
 
     @classmethod
     def concatenated(cls, parts: Sequence[Arrays]) -> Arrays:
-        """The crystals of several arrays, all of one representation, one after another."""
+        """The crystals of several arrays of one representation, in order."""
         first = parts[0]
         values = {name: np.concatenate([part.values[name] for part in parts]) for name in first.values}
         counts = {level: np.concatenate([np.diff(part.offsets[level]) for part in parts]) for level in first.offsets}
@@ -104,7 +109,7 @@ class Arrays:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Size in bytes."""
         return sum(a.nbytes for a in self.values.values()) + sum(a.nbytes for a in self.offsets.values())
 
     def to_storage(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -1,4 +1,9 @@
-"""A cache of representations on disk, keyed by content: the crystals, the recipe, the code's version."""
+"""A cache of representations on disk, keyed by content.
+
+The key of an entry is made of the digest of the crystals and the recipe of the representation: its class, version and
+options, and the versions of the packages it uses. An entry appears complete or not at all, and a damaged one is
+recomputed.
+"""
 
 from __future__ import annotations
 
@@ -25,28 +30,41 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def represent(representation: Representation, inputs: Inputs, processes: int = 1) -> tuple[Arrays, float]:
-    """The arrays of all inputs, from the cache where it has them.
+def represent(representation: Representation, inputs: Inputs, processes: int | None = None) -> tuple[Arrays, float]:
+    """The arrays of all inputs, read from the cache or computed and stored there.
 
-    Of several processes that need the same arrays at once, one computes and the others wait for it.
+    If several processes need the same arrays at the same time, one computes them and the others wait.
 
     Args:
-        representation: what to compute.
+        representation: the representation to compute.
         inputs: n crystals or compositions.
-        processes: that may compute, this one included; the environment variable ``CRYSTALBENCH_PROCESSES`` comes first.
+        processes: number of processes that may compute, this one included; None for all usable cores. The environment
+            variable ``CRYSTALBENCH_PROCESSES`` overrides it.
 
     Returns:
-        The arrays (memory-mapped when cached) and the seconds that computing them took, also when they were read: the
-        cost of a representation is the same number in every record.
+        The arrays (memory-mapped if they come from the cache) and the time in seconds that computing them took. Arrays
+        that were read come with the time of their computation, so the cost of a representation is the same in every
+        record.
+
+    Raises:
+        DataError: a crystal cannot be represented; names its id.
+        ConfigError: ``CRYSTALBENCH_PROCESSES`` is not a number of processes.
+
+    Example:
+        >>> from crystalbench.representations import CrystalGraph, represent
+        >>> from crystalbench.testing.crystals import known_structures
+        >>> arrays, seconds = represent(CrystalGraph(neighbors=6), known_structures(), processes=1)
+        >>> arrays.values["distances"].shape
+        (58, 6)
     """
     path = cache_dir() / "representations" / f"{representation.key[:16]}-{inputs.digest[:16]}"
     if found := _read(path):
         return found
-    with _alone(path.name):
-        return _read(path, alone=True) or _compute(representation, inputs, processes, path)
+    with _locked(path.name):
+        return _read(path, locked=True) or _compute(representation, inputs, processes, path)
 
 
-def _read(path: Path, *, alone: bool = False) -> tuple[Arrays, float] | None:
+def _read(path: Path, *, locked: bool = False) -> tuple[Arrays, float] | None:
     if not path.exists():
         return None
     try:
@@ -54,13 +72,13 @@ def _read(path: Path, *, alone: bool = False) -> tuple[Arrays, float] | None:
         log.debug("representation read from %s", path)
         return Arrays.from_storage(stored, meta), float(meta["seconds"])
     except (DataError, KeyError, TypeError, ValueError) as error:
-        if alone:  # or it might be one that another process has written since
-            log.warning("ignoring a damaged cache entry (%s); it is computed again", error)
+        if locked:  # else another process may have replaced it in the meantime
+            log.warning("ignoring a damaged cache entry (%s); it is recomputed", error)
             shutil.rmtree(path, ignore_errors=True)
         return None
 
 
-def _compute(representation: Representation, inputs: Inputs, processes: int, path: Path) -> tuple[Arrays, float]:
+def _compute(representation: Representation, inputs: Inputs, processes: int | None, path: Path) -> tuple[Arrays, float]:
     start = time.perf_counter()
     with allowed_processes(processes):
         arrays = representation(inputs)
@@ -69,15 +87,15 @@ def _compute(representation: Representation, inputs: Inputs, processes: int, pat
     try:
         save_arrays(path, stored, meta | {"seconds": seconds, "recipe": repr(representation.recipe)})
     except OSError as error:
-        log.warning("the representation could not be cached in %s (%s); going on without", path, error)
+        log.warning("the representation could not be cached in %s (%s); continuing without the cache", path, error)
     return arrays, seconds
 
 
 @contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Alone among the processes that would compute the same; a killed process's lock is free.
+def _locked(name: str) -> Iterator[None]:
+    """Hold the lock of an entry, so that one process computes it. The lock of a killed process is released.
 
-    Where no lock can be had, as on some network file systems, all of them compute, and the first to write wins.
+    If the file system has no locks, as some network file systems, every process computes and the first to write wins.
     """
     folder = cache_dir() / "locks"
     lock = FileLock(folder / f"{name}.lock")
@@ -86,10 +104,10 @@ def _alone(name: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("waiting for another process that computes %s", name)
+            log.info("waiting for another process, which computes %s", name)
             lock.acquire()
-    except (OSError, NotImplementedError) as error:  # which of both, depends on the version of filelock
-        log.debug("no lock in %s (%s)", folder, error)
+    except (OSError, NotImplementedError) as error:  # depends on the version of filelock
+        log.debug("no locks in %s (%s)", folder, error)
     try:
         yield
     finally:

@@ -54,8 +54,9 @@ class MagpieFeatures(Representation):
     """146 features of a composition (Ward et al., npj Comput. Mater. 2, 16028, 2016), as matminer computes them.
 
     Six statistics of 22 elemental properties (matminer's `ElementProperty.from_preset("magpie")`), six stoichiometric
-    norms (`Stoichiometry`), and mean and fraction of valence electrons by orbital (`ValenceOrbital`), for all rows at
-    once. Elemental values that Magpie's tables lack are matminer's imputed ones (the mean over the elements).
+    norms (`Stoichiometry`), and mean and fraction of valence electrons by orbital (`ValenceOrbital`), computed for all
+    rows at once. Where Magpie's tables lack the value of an element, it is imputed by the mean over the elements, as in
+    matminer.
 
     Arrays: ``features`` (n, 146) float64.
     """
@@ -85,8 +86,8 @@ class MagpieFeatures(Representation):
 
 @lru_cache(maxsize=1)
 def magpie_table() -> npt.NDArray[np.float64]:
-    """Elemental properties (119, 22) by atomic number; row 0 is not used."""
-    from matminer.utils.data import MagpieData  # here, because it takes a while and few commands need it
+    """Elemental properties (119, 22) by atomic number; row 0 is unused."""
+    from matminer.utils.data import MagpieData  # here, because the import is slow and few commands need it
 
     source = MagpieData(impute_nan=True)
     table = np.zeros((MAX_Z + 1, len(MAGPIE_PROPERTIES)))

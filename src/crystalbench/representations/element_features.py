@@ -1,4 +1,4 @@
-"""Element features: what a graph network is told about an atom."""
+"""Element features: the input of graph networks for each atom."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def element_features() -> npt.NDArray[np.float32]:
 
     The nine properties of CGCNN's atom vectors (Xie and Grossman 2018, supplementary table): group, period,
     electronegativity, covalent radius, valence electrons, first ionisation energy (log), electron affinity, block and
-    atomic volume (log); the continuous ones in ten equal bins over all elements. Values are those of matminer's Magpie
-    tables, so they are not the digits of the original's file. Lanthanides and actinides have group 3. Where a value
-    was not tabulated, matminer imputes the mean over the elements.
+    atomic volume (log). The continuous ones are divided into ten equal bins over all elements. Deviations from the
+    original file: values come from matminer's Magpie tables, lanthanides and actinides have group 3, and missing values
+    are imputed by the mean over the elements.
     """
     from matminer.utils.data import MagpieData
 
@@ -54,7 +54,7 @@ def _binned(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def _one_hot(numbers: npt.NDArray[Any], size: int | None = None) -> npt.NDArray[np.float64]:
-    if size is None:  # as many columns as there are different numbers
+    if size is None:  # one column per distinct number
         _, numbers = np.unique(numbers, return_inverse=True)
         size = int(numbers.max()) + 1
     rows: npt.NDArray[np.float64] = np.eye(size)[numbers]

@@ -1,4 +1,4 @@
-"""Element pairs: the elements of a composition, and all pairs of them."""
+"""Element pairs: the elements of a composition and all pairs of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ ELEMENT, PAIR = "element", "pair"
 
 @dataclass(frozen=True)
 class ElementPairs(Representation):
-    """The graph of Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): every element sees all, itself among them.
+    """The graph of Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): all pairs of elements, also with themselves.
 
     Arrays: ``elements`` (elements,) uint8 atomic numbers, ascending in each composition, and ``fractions`` (elements,)
-    float32 atomic fractions; ``own`` and ``other`` (pairs,) int32 elements of each pair, ascending by own, then other.
+    float32 atomic fractions; ``own`` and ``other`` (pairs,) int32 indices of the elements of each pair, ascending by
+    own, then other.
     """
 
     def __call__(self, inputs: Inputs) -> Arrays:

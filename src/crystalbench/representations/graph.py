@@ -1,4 +1,4 @@
-"""Crystal graphs: every atom with its nearest neighbours across the periodic boundaries."""
+"""Crystal graphs: every atom with its k nearest neighbours, across the periodic boundaries."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from crystalbench.representations.neighbors import nearest
 from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 
-_CHUNK = 512  # crystals that a process is given at once
-_WORTH_PROCESSES = 10_000  # crystals, a second's work
+_CHUNK = 512  # crystals per chunk of work
+_WORTH_PROCESSES = 10_000  # fewer crystals take less than a second, the time that workers need to start
 
 
 @dataclass(frozen=True)
 class CrystalGraph(Representation):
     """The k nearest neighbours of every atom, counting periodic images.
 
-    The construction of CGCNN (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018): 12 neighbours. Its 8 Å cutoff
-    bounds the distance expansion of the network, not the search: an atom with fewer neighbours within it (isolated
-    atoms, layers in vacuum) still has k edges, to the atoms that are nearest, where the original pads with edges to
-    an arbitrary atom. Where a shell of distances less than 1e-5 Å apart is cut, the lower atomic numbers come first,
-    then the order of the atoms.
+    The construction of CGCNN (Xie and Grossman, Phys. Rev. Lett. 120, 145301, 2018) with 12 neighbours. Its cutoff of 8
+    Å limits the distance expansion of the network, not the search: an atom with fewer neighbours within the cutoff
+    (isolated atoms, layers in vacuum) still has k edges to its nearest neighbours, whereas the original pads with edges
+    to an arbitrary atom. Distances less than 1e-5 Å apart form a shell. If the last shell does not fit, lower atomic
+    numbers come first, then lower atom indices.
 
     Arrays: ``numbers`` (atoms,) uint8; ``neighbors`` (atoms, k) int32 atom indices; ``distances`` (atoms, k) float32
     in Å, ascending from shell to shell; with ``vectors`` also ``vectors`` (atoms, k, 3) float32 in Å, from each atom to
-    its neighbours. Large inputs are shared out among processes (`CRYSTALBENCH_PROCESSES`).
+    its neighbours. Large inputs are computed in several processes (`CRYSTALBENCH_PROCESSES`).
 
     Attributes:
-        neighbors: neighbours of each atom, k.
-        vectors: whether the directions of neighbours are kept, for networks that look at them.
+        neighbors: neighbours per atom, k.
+        vectors: whether to include the vectors to the neighbours, for networks that use directions.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("pymatgen",)
@@ -47,10 +47,14 @@ class CrystalGraph(Representation):
 
     def __post_init__(self) -> None:
         if self.neighbors < 1:
-            raise ConfigError(f"a crystal graph needs at least one neighbour per atom, not {self.neighbors}")
+            raise ConfigError(f"neighbors = {self.neighbors}; a crystal graph needs at least one neighbour per atom")
 
     def __call__(self, inputs: Inputs) -> Arrays:
-        """The graphs of n crystals."""
+        """The graphs of n crystals.
+
+        Raises:
+            DataError: the rows are compositions, or the search fails for a crystal; names its id.
+        """
         if not isinstance(inputs, Crystals):
             raise DataError("a crystal graph needs crystal structures; these rows are compositions")
         work = partial(nearest, k=self.neighbors, vectors=self.vectors)

@@ -1,4 +1,12 @@
-"""Share the crystals of a large computation out among processes."""
+"""Compute a representation of many crystals in several processes.
+
+Worker processes are started by loky (the backend of joblib). Unlike the workers of `multiprocessing`, they do not run
+the user's script again, so a script needs no ``if __name__ == "__main__":`` guard, and classes defined in a script or
+in a notebook can be used. Workers run single-threaded: one process per core is faster than threads that wait for each
+other.
+
+Limits: workers take about a second to start (this process works meanwhile), and every chunk of crystals is pickled.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +15,54 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError
 
-PROCESSES = "CRYSTALBENCH_PROCESSES"
-"""Environment variable: processes that may compute a representation; it comes before what a program allows."""
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
-_AHEAD = 3  # chunks that another process has before it
+PROCESSES = "CRYSTALBENCH_PROCESSES"
+"""Environment variable: number of processes that may compute a representation. It overrides what a caller allows."""
+
+_ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+"""Environment of the workers."""
+_PATIENCE = 5.0  # seconds; far more than a waiting executor needs to see that work is cancelled
+_IDLE = 60.0  # seconds after which a worker without work ends, so that none outlives a killed parent for long
 
 _Result = TypeVar("_Result")
 _Message = tuple[str, int, str]  # logger, level, text
 
-_allowed: ContextVar[int] = ContextVar("allowed processes", default=1)
+_allowed: ContextVar[int | None] = ContextVar("allowed processes", default=1)
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def allowed_processes(number: int) -> Iterator[None]:
-    """Let representations be computed by as many processes within, where the environment does not say how many."""
+def allowed_processes(number: int | None) -> Iterator[None]:
+    """Allow representations to use this many processes within the context.
+
+    Args:
+        number: processes, this one included; None for as many as there are usable cores.
+    """
     token = _allowed.set(number)
     try:
         yield
@@ -38,7 +71,10 @@ def allowed_processes(number: int) -> Iterator[None]:
 
 
 def processes() -> int:
-    """How many processes may compute, this one included; 1 in a process that another one started for its work.
+    """Number of processes that may compute, this one included.
+
+    ``CRYSTALBENCH_PROCESSES`` comes first, then the number that `allowed_processes` sets (1 outside of it). A process
+    that was itself started as a worker computes alone.
 
     Raises:
         ConfigError: the environment variable is not a number of processes.
@@ -49,65 +85,158 @@ def processes() -> int:
     elif value.isdigit() and int(value) > 0:
         number = int(value)
     else:
-        raise ConfigError(f"{PROCESSES} = {value!r} must be a whole number of processes, at least 1")
-    return 1 if multiprocessing.parent_process() is not None else number
+        raise ConfigError(f"{PROCESSES} = {value!r}; it must be a number of processes, at least 1")
+    if multiprocessing.parent_process() is not None:
+        return 1
+    return _usable_cores() if number is None else number
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use: respects CPU affinity and the limits of containers."""
+    import joblib  # type: ignore[import-untyped, unused-ignore]  # here, because few commands need it
+
+    return int(joblib.cpu_count())
 
 
 def by_chunks(
     work: Callable[[Crystals], _Result], crystals: Crystals, size: int, least: int | None = None
 ) -> list[_Result]:
-    """What a function makes of chunks of crystals, in their order; of all at once where this process is alone.
-
-    Others are started anew and need about a second, in which this one works already.
+    """Apply a function to chunks of crystals, in several processes if they are allowed.
 
     Args:
-        work: may be pickled, and treats every crystal by itself.
+        work: a function of crystals that treats each crystal independently.
         crystals: n crystals.
-        size: crystals of a chunk.
-        least: crystals for which other processes are worth starting; more than one chunk by default.
+        size: crystals per chunk.
+        least: smallest number of crystals for which workers are started; by default more than one chunk.
+
+    Returns:
+        The results of all chunks in the order of the crystals; one result if this process works alone. A chunk whose
+        worker died (for lack of memory, for instance) is computed in this process, after a warning.
 
     Raises:
-        ConfigError: the environment variable is not a number of processes.
+        ConfigError: the environment variable ``CRYSTALBENCH_PROCESSES`` is not a number of processes.
         CrystalBenchError: whatever the function raises.
     """
     number = processes()
     if number < 2 or len(crystals) < (size + 1 if least is None else least):
         return [work(crystals)]
     chunks = [crystals[start : start + size] for start in range(0, len(crystals), size)]
-    if len(chunks) < 2:
+    workers = min(number, len(chunks)) - 1
+    if workers < 1:
         return [work(crystals)]
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(number, len(chunks)) - 1, mp_context=spawn) as pool:
-        try:
-            return _shared(work, chunks, pool, _AHEAD * (number - 1))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        executor = _executor(workers)
+    except (OSError, NotImplementedError) as error:  # a system without semaphores
+        _log.warning("no worker processes can be started (%s); computing in one process", error)
+        return [work(crystals)]
+    shared = _Shared(work, chunks, executor, workers)
+    try:
+        results = shared.results()
+    except BaseException:
+        shared.cancel()
+        executor.shutdown(wait=False, kill_workers=True)
+        raise
+    executor.shutdown(wait=True)
+    return results
 
 
-def _shared(
-    work: Callable[[Crystals], _Result], chunks: list[Crystals], pool: concurrent.futures.Executor, ahead: int
-) -> list[_Result]:
-    """Results in the order of the chunks. Other processes begin with the first, this one with the last."""
-    first, last = 0, len(chunks)
-    own: dict[int, _Result] = {}
-    futures: list[concurrent.futures.Future[tuple[_Result, list[_Message]]]] = []
-    while first < last:
-        try:
-            while first < last and sum(not future.done() for future in futures) < ahead:
-                futures.append(pool.submit(_with_messages, work, chunks[first]))
-                first += 1
-        except BrokenProcessPool:
-            ahead = 0
-        if first < last:
-            last -= 1
-            own[last] = work(chunks[last])
-    others = [_result(future, work, chunks[i]) for i, future in enumerate(futures)]
-    return others + [own[i] for i in range(len(futures), len(chunks))]
+def _executor(workers: int) -> Any:
+    from joblib.externals.loky import (  # type: ignore[import-untyped, unused-ignore]
+        ProcessPoolExecutor,
+    )
+
+    return ProcessPoolExecutor(workers, timeout=_IDLE, initializer=_ignore_interrupts, env=_ONE_THREAD)
 
 
-def _with_messages(work: Callable[[Crystals], _Result], chunk: Crystals) -> tuple[_Result, list[_Message]]:
-    """A result, and what was logged meanwhile, which is for the other process to say."""
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which the terminal sends to all processes, to the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Shared(Generic[_Result]):
+    """Chunks that the workers take from the front and this process takes from the back."""
+
+    def __init__(
+        self, work: Callable[[Crystals], _Result], chunks: list[Crystals], executor: Executor, workers: int
+    ) -> None:
+        self._work = work
+        self._chunks = chunks
+        self._executor = executor
+        self._ahead = workers + 1  # one chunk waits, so that no worker does
+        self._left = deque(range(len(chunks)))
+        self._futures: dict[int, Future[tuple[_Result, list[_Message]]]] = {}
+        self._lock = threading.RLock()  # a chunk is left, submitted or ours
+
+    def results(self) -> list[_Result]:
+        """The results of all chunks, in order."""
+        for _ in range(self._ahead):
+            self._submit()
+        own: dict[int, _Result] = {}
+        while (index := self._last()) is not None:
+            own[index] = self._work(self._chunks[index])
+        self._collect(own)
+        return [own[index] for index in range(len(self._chunks))]
+
+    def cancel(self) -> None:
+        """Cancel what no worker has begun.
+
+        It waits until the executor has seen that: an executor that is shut down before (loky 3.6) ends with an error.
+        """
+        with self._lock:
+            self._left.clear()
+            futures = list(self._futures.values())
+        concurrent.futures.wait([future for future in futures if future.cancel()], timeout=_PATIENCE)
+
+    def _submit(self, finished: Future[Any] | None = None) -> None:
+        """Submit the next chunk; called again whenever a worker has finished one."""
+        if finished is not None and (finished.cancelled() or finished.exception() is not None):
+            return
+        with self._lock:
+            if not self._left:
+                return
+            index = self._left.popleft()
+            level = logging.getLogger("crystalbench").getEffectiveLevel()
+            try:
+                future = self._executor.submit(_with_messages, self._work, self._chunks[index], level)
+            except RuntimeError:  # the workers are gone
+                self._left.appendleft(index)
+                return
+            self._futures[index] = future
+        future.add_done_callback(self._submit)
+
+    def _last(self) -> int | None:
+        """Take the last chunk that is left."""
+        with self._lock:
+            return self._left.pop() if self._left else None
+
+    def _collect(self, own: dict[int, _Result]) -> None:
+        """Add the results of the workers, and those of chunks whose worker died."""
+        lost = []
+        for index, future in sorted(self._futures.items()):
+            try:
+                own[index], messages = future.result()
+            except BrokenProcessPool as error:
+                lost.append(index)
+                reason = str(error).partition(". ")[0]
+                _log.debug("a worker failed", exc_info=error)
+                continue
+            for name, level, text in messages:
+                logging.getLogger(name).log(level, "%s", text)
+        if lost:
+            number = sum(len(self._chunks[index]) for index in lost)
+            _log.warning(
+                "a worker process ended without a result (%s); computing %d crystals in this process instead; "
+                "if memory is short, allow fewer processes (%s)",
+                reason,
+                number,
+                PROCESSES,
+            )
+        for index in lost:
+            own[index] = self._work(self._chunks[index])
+
+
+def _with_messages(work: Callable[[Crystals], _Result], chunk: Crystals, level: int) -> tuple[_Result, list[_Message]]:
+    """The result of a chunk and what was logged meanwhile, which the parent process logs."""
     messages: list[_Message] = []
 
     class Kept(logging.Handler):
@@ -116,26 +245,9 @@ def _with_messages(work: Callable[[Crystals], _Result], chunk: Crystals) -> tupl
 
     logger, handler = logging.getLogger("crystalbench"), Kept()
     logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
     try:
         return work(chunk), messages
     finally:
         logger.removeHandler(handler)
-
-
-def _result(
-    future: concurrent.futures.Future[tuple[_Result, list[_Message]]],
-    work: Callable[[Crystals], _Result],
-    chunk: Crystals,
-) -> _Result:
-    try:
-        result, messages = future.result()
-    except BrokenProcessPool:
-        _log.warning(
-            "a process that computed ended without a result; %d crystals are computed here instead (a program of your "
-            'own must be guarded by `if __name__ == "__main__":` to use several processes)',
-            len(chunk),
-        )
-        return work(chunk)
-    for name, level, text in messages:
-        logging.getLogger(name).log(level, "%s", text)
-    return result

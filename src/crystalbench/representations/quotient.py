@@ -1,4 +1,4 @@
-"""Quotient graphs: atoms of a crystal that no distance can tell apart are one site."""
+"""Quotient graphs: atoms that a network of elements and distances cannot distinguish are merged into one site."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import EDGE, SphereGraph
 
 SITE, SHELL = "site", "shell"
-"""Levels: sites, each of which stands for equal atoms; and the distances that occur in a crystal."""
+"""Levels: sites, each of which represents a class of equal atoms, and the distinct distances of a crystal."""
 
-_CHUNK = 512  # crystals whose atoms are compared in one go
-_WORTH_PROCESSES = 5_000  # crystals for which other processes are started
+_CHUNK = 512  # crystals whose atoms are compared at once
+_WORTH_PROCESSES = 5_000  # crystals from which on workers are started
 _Ints = npt.NDArray[np.int64]
 _Colors = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class QuotientGraph(Representation):
-    """A graph with equal atoms merged: the same graph to any network that sees elements and distances alone.
+    """A graph with equal atoms merged, equivalent for any network that sees only elements and distances.
 
-    Atoms are equal if colour refinement (Weisfeiler and Leman, 1968) gives them one colour: at first an atom's colour
-    is its element, then its colour and the colours and distances of its neighbours, until the colours divide the atoms
-    no further. In a network that sees elements and distances alone, equal atoms have equal features in every layer. So
-    a site stands for all equal atoms of the cell, and an edge for all neighbours of an atom at one distance that are of
-    one site. Sums, means and statistics of normalisations that count a site by its multiplicity and an edge by its
-    count are those of the whole graph. This is true of the graph as it is, also where a shell of neighbours was cut.
+    Atoms are equal if colour refinement (Weisfeiler and Leman, 1968) gives them one colour: the first colour of an atom
+    is its element; each step replaces it by a new colour for the old one and the colours and distances of the
+    neighbours, until no step divides the atoms further. In a network that sees only elements and distances, equal atoms
+    have equal features in every layer. So a site represents all equal atoms of the cell, and an edge all neighbours of
+    an atom that are at one distance and of one site. Sums, means and statistics of normalisations that weight a site by
+    its multiplicity and an edge by its count equal those of the full graph, also where a shell of neighbours is cut.
 
-    It is not true of networks that see directions, or that treat equal atoms unequally (noise or dropout of atoms).
+    Limit: this does not hold for networks that see directions, or that treat equal atoms differently (noise or dropout
+    of atoms).
 
-    Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32, the atoms
-    of the cell that it stands for. On level ``edge``, ascending by source, then by distance: ``sources`` and
-    ``neighbors`` (edges,) int32 sites; ``shells`` (edges,) int32; ``counts`` (edges,) int32, the neighbours of one atom
-    that it stands for. On level ``shell``, ascending: ``distances`` (shells,) float32 in Å.
+    Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32, the number
+    of atoms represented. On level ``edge``, ascending by source, then by distance: ``sources`` and ``neighbors``
+    (edges,) int32 sites; ``shells`` (edges,) int32; ``counts`` (edges,) int32, the number of neighbours of one atom
+    that are represented. On level ``shell``, ascending: ``distances`` (shells,) float32 in Å.
 
     Attributes:
         graph: the graph of all atoms.
         merged: whether equal atoms are merged; otherwise every atom is a site.
-        tolerance: distances of a crystal that are no farther apart than this, in Å, are one shell, with their mean.
+        tolerance: distances of a crystal that differ by at most this, in Å, form one shell, with their mean.
     """
 
     version: ClassVar[int] = 1
@@ -58,34 +59,38 @@ class QuotientGraph(Representation):
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < np.inf:
-            raise ConfigError(f"a quotient graph's tolerance is a distance in Å; {self.tolerance} is none")
+            raise ConfigError(f"tolerance = {self.tolerance}; it must be a distance in Å, at least 0")
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything that determines the result: also the recipe of the whole graph."""
+        """Everything that determines the result, including the recipe of the full graph."""
         recipe = super().recipe
         return recipe | {"options": recipe["options"] | {"graph": self.graph.recipe}}
 
     def __call__(self, inputs: Inputs) -> Arrays:
-        """The quotient graphs of n crystals."""
+        """The quotient graphs of n crystals.
+
+        Raises:
+            DataError: the rows are compositions, or the neighbour search fails for a crystal; names its id.
+        """
         if not isinstance(inputs, Crystals):
-            return self._quotient(self.graph(inputs))  # says what is wrong
+            return self._quotient(self.graph(inputs))  # which raises the error
         return Arrays.concatenated(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
 
     def _of(self, crystals: Crystals) -> Arrays:
         starts = range(0, max(1, len(crystals)), _CHUNK)
         return Arrays.concatenated([self._quotient(self.graph(crystals[i : i + _CHUNK])) for i in starts])
 
-    def _quotient(self, whole: Arrays) -> Arrays:
-        atoms = _Atoms.of(whole, self.tolerance)
+    def _quotient(self, full: Arrays) -> Arrays:
+        atoms = _Atoms.of(full, self.tolerance)
         classes = atoms.classes() if self.merged else np.arange(len(atoms.numbers))
-        first = np.unique(classes, return_index=True)[1]  # the atom that stands for each site
+        first = np.unique(classes, return_index=True)[1]  # the atom that represents each site
         sources, shells, neighbors, counts = atoms.edges_between(classes, first)
         owners = atoms.owners[first]
         offsets = {
-            SITE: offsets_of(np.bincount(owners, minlength=len(whole))),
-            EDGE: offsets_of(np.bincount(owners[sources], minlength=len(whole))),
-            SHELL: offsets_of(np.bincount(atoms.shell_owners, minlength=len(whole))),
+            SITE: offsets_of(np.bincount(owners, minlength=len(full))),
+            EDGE: offsets_of(np.bincount(owners[sources], minlength=len(full))),
+            SHELL: offsets_of(np.bincount(atoms.shell_owners, minlength=len(full))),
         }
         crystals = owners[sources]
         values: dict[str, npt.NDArray[Any]] = {
@@ -97,7 +102,7 @@ class QuotientGraph(Representation):
             "counts": counts.astype(np.int32),
             "distances": atoms.shell_distances.astype(np.float32),
         }
-        return Arrays(values, _LAYOUTS, offsets, len(whole))
+        return Arrays(values, _LAYOUTS, offsets, len(full))
 
 
 _LAYOUTS = {
@@ -113,12 +118,12 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, eq=False)
 class _Atoms:
-    """The whole graphs of some crystals, atoms and shells numbered throughout.
+    """The full graphs of some crystals, with atoms and shells numbered over all crystals.
 
     Attributes:
         numbers: (atoms,) atomic numbers.
-        owners: (atoms,) the crystal of each.
-        starts: (atoms,) the first edge of each.
+        owners: (atoms,) the crystal of each atom.
+        starts: (atoms,) the first edge of each atom.
         sources, neighbors, shells: (edges,) ascending by source.
         shell_owners, shell_distances: (shells,) the crystal of each shell, and its mean distance.
     """
@@ -133,14 +138,14 @@ class _Atoms:
     shell_distances: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, whole: Arrays, tolerance: float) -> _Atoms:
-        offsets = whole.offsets["atom"]
-        owners = np.repeat(np.arange(len(whole)), np.diff(offsets))
-        neighbors, distances = whole.values["neighbors"], whole.values["distances"]
-        if "sources" in whole.values:
-            crystals = np.repeat(np.arange(len(whole)), np.diff(whole.offsets[EDGE]))
-            sources = whole.values["sources"] + offsets[crystals]
-        else:  # the same number of neighbours for each atom
+    def of(cls, full: Arrays, tolerance: float) -> _Atoms:
+        offsets = full.offsets["atom"]
+        owners = np.repeat(np.arange(len(full)), np.diff(offsets))
+        neighbors, distances = full.values["neighbors"], full.values["distances"]
+        if "sources" in full.values:
+            crystals = np.repeat(np.arange(len(full)), np.diff(full.offsets[EDGE]))
+            sources = full.values["sources"] + offsets[crystals]
+        else:  # a crystal graph: the same number of neighbours for each atom
             sources = np.repeat(np.arange(len(neighbors)), neighbors.shape[1])
             crystals = owners[sources]
         distances = distances.reshape(-1).astype(np.float64)
@@ -150,7 +155,7 @@ class _Atoms:
         shells = np.empty(len(order), dtype=np.int64)
         shells[order] = np.cumsum(new) - 1
         return cls(
-            whole.values["numbers"],
+            full.values["numbers"],
             owners,
             np.searchsorted(sources, np.arange(len(owners))),
             sources,
@@ -161,7 +166,7 @@ class _Atoms:
         )
 
     def classes(self) -> _Ints:
-        """(atoms,) the number of each atom's class, by first atom; equal atoms are of one class."""
+        """(atoms,) the class of each atom, numbered by first atom."""
         colors = _mixed(_mixed(self.owners) + self.numbers)
         shells = _mixed(self.shells)
         found = 0
@@ -175,14 +180,14 @@ class _Atoms:
             colors = _mixed(_mixed(colors) + around)
 
     def edges_between(self, classes: _Ints, first: _Ints) -> tuple[_Ints, _Ints, _Ints, _Ints]:
-        """Source, shell, neighbour (numbers of classes) and count of the distinct edges.
+        """Source class, shell, neighbour class and count of the distinct edges.
 
         Args:
             classes: (atoms,) the class of each atom.
             first: (classes,) the first atom of each class.
 
         Raises:
-            RuntimeError: atoms of a class differ in their edges.
+            RuntimeError: atoms of one class have different edges.
         """
         neighbors = classes[self.neighbors]
         order = np.lexsort((neighbors, self.shells, self.sources))
@@ -193,9 +198,9 @@ class _Atoms:
         like = np.arange(len(order)) + np.repeat(self.starts[twin] - self.starts, lengths)
         equal = (lengths == lengths[twin]).all() and (self.numbers == self.numbers[twin]).all()
         if not equal or (shells != shells[like]).any() or (neighbors != neighbors[like]).any():
-            raise RuntimeError("atoms with other edges were given one colour: a collision of 64-bit numbers")
-        mine = np.repeat(np.isin(np.arange(len(twin)), first), lengths)  # edges of the atoms that stand for a class
-        sources, shells, neighbors = classes[self.sources[mine]], shells[mine], neighbors[mine]
+            raise RuntimeError("atoms with different edges have the same colour: a collision of 64-bit hashes")
+        own = np.repeat(np.isin(np.arange(len(twin)), first), lengths)  # edges of the representatives
+        sources, shells, neighbors = classes[self.sources[own]], shells[own], neighbors[own]
         new = np.ones(len(sources), dtype=bool)
         new[1:] = (np.diff(sources) > 0) | (np.diff(shells) != 0) | (np.diff(neighbors) != 0)
         counts = np.diff(np.append(np.flatnonzero(new), len(new)))
@@ -203,10 +208,7 @@ class _Atoms:
 
 
 def _mixed(values: npt.NDArray[Any]) -> _Colors:
-    """64-bit numbers stirred, so that sums of them tell multisets apart: the finaliser of SplitMix64.
-
-    Steele, Lea and Flood, OOPSLA 2014.
-    """
+    """64-bit hashes whose sums distinguish multisets: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 class Representation(ABC):
     """A stateless function from crystals or compositions to `Arrays`, row by row.
 
-    A subclass is a frozen dataclass of its options. Each row of the result depends on its own crystal alone: nothing is
-    fitted, so it may be computed once for a whole task without leaking anything. What has to be fitted (scaling,
-    imputation) belongs into a model's `fit`.
+    A subclass is a frozen dataclass of its options. Each row of the result depends on its own crystal only. Since
+    nothing is fitted, a representation can be computed once for a complete task without leaking information between
+    folds. What has to be fitted (scaling, imputation) belongs in the `fit` of a model.
 
     Attributes:
-        version: raise it when the numbers change, so that stored results are computed again.
-        packages: installed packages that the numbers come from; stored results are computed again under other versions.
+        version: to be raised when the numbers change, so that cached arrays are recomputed.
+        packages: installed packages that determine the numbers; cached arrays are recomputed when their versions
+            change.
     """
 
     version: ClassVar[int] = 1
@@ -37,7 +38,7 @@ class Representation(ABC):
 
     @abstractmethod
     def __call__(self, inputs: Inputs) -> Arrays:
-        """Compute the arrays of n crystals.
+        """Compute the arrays of n crystals or compositions.
 
         Raises:
             DataError: a crystal cannot be represented; names its id.
@@ -45,10 +46,10 @@ class Representation(ABC):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything that determines the result, beside the crystals.
+        """Everything but the crystals that determines the result.
 
-        Of a class that is not CrystalBench's own, the SHA-256 of its file is part of it, since its author changes it
-        without raising the version.
+        For classes of other packages and files, it includes the SHA-256 of the file, since authors change code without
+        raising the version.
         """
         module = type(self).__module__
         recipe: dict[str, Any] = {
@@ -64,12 +65,12 @@ class Representation(ABC):
         """Hash of the recipe.
 
         Raises:
-            ConfigError: an option is not what JSON can hold.
+            ConfigError: an option cannot be written as JSON.
         """
         try:
             text = json.dumps(self.recipe, sort_keys=True)
         except TypeError as error:
-            raise ConfigError(f"{type(self).__name__}: its options must be what JSON can hold ({error})") from error
+            raise ConfigError(f"{type(self).__name__}: an option cannot be written as JSON ({error})") from error
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Sphere graphs: every atom with all its neighbours within a cutoff across the periodic boundaries."""
+"""Sphere graphs: every atom with all its neighbours within a cutoff, across the periodic boundaries."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.flat import offsets_of
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import Arrays, Layout
+from crystalbench.representations.neighbors import GROWTH, SAME_SHELL, pairs_within
 from crystalbench.representations.representation import Representation
 
 EDGE = "edge"
-"""The level of the edges, whose number varies from atom to atom."""
+"""Level of the edges, whose number varies from atom to atom."""
 
-_PERIODIC = np.array([1, 1, 1], dtype=np.int64)
-_SAME = 1e-5  # Å; distances closer than this are one shell
-_GROWTH = 1.25
 _Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
@@ -28,11 +25,10 @@ _Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.floa
 class SphereGraph(Representation):
     """All neighbours of every atom within a cutoff, counting periodic images.
 
-    The construction of MEGNet (Chen et al., Chem. Mater. 31, 3564, 2019) and SEN. An edge goes from an atom to a
-    neighbour, so there are two for each pair. Atoms 1e-5 Å beyond the cutoff count as within it, so that round-off does
-    not divide a shell that lies on the cutoff. An atom without any neighbour within the cutoff has edges to its nearest
-    ones, all those of the first shell: every atom has at least one edge, where the published networks leave the whole
-    crystal out.
+    The construction of MEGNet (Chen et al., Chem. Mater. 31, 3564, 2019) and SEN. Edges are directed, so each pair of
+    neighbours has two. Atoms up to 1e-5 Å beyond the cutoff are included, so that round-off does not split a shell that
+    lies on the cutoff. An atom without neighbours within the cutoff has edges to its nearest shell instead: every atom
+    has at least one edge, whereas the published networks drop such crystals.
 
     Arrays: ``numbers`` (atoms,) uint8; on level ``edge``, ascending by source and then by distance: ``sources``
     (edges,) int32 atom indices, ``neighbors`` (edges,) int32 atom indices, ``distances`` (edges,) float32 in Å.
@@ -47,10 +43,14 @@ class SphereGraph(Representation):
 
     def __post_init__(self) -> None:
         if not 0 < self.cutoff < np.inf:
-            raise ConfigError(f"a sphere graph needs a positive cutoff in Å, not {self.cutoff}")
+            raise ConfigError(f"cutoff = {self.cutoff}; a sphere graph needs a positive cutoff in Å")
 
     def __call__(self, inputs: Inputs) -> Arrays:
-        """The graphs of n crystals."""
+        """The graphs of n crystals.
+
+        Raises:
+            DataError: the rows are compositions, or the search fails for a crystal; names its id.
+        """
         if not isinstance(inputs, Crystals):
             raise DataError("a sphere graph needs crystal structures; these rows are compositions")
         carts = np.ascontiguousarray(inputs.wrapped().cart_coords)
@@ -58,11 +58,9 @@ class SphereGraph(Representation):
         for i in range(len(inputs)):
             atoms = carts[inputs.offsets[i] : inputs.offsets[i + 1]]
             try:
-                found.append(_edges(atoms, np.ascontiguousarray(inputs.lattices[i]), self.cutoff))
-            except (ValueError, MemoryError) as error:
-                raise DataError(
-                    f"{inputs.ids[i]}: neighbours within {self.cutoff:g} Å cannot be found ({error})"
-                ) from error
+                found.append(_edges(atoms, inputs.lattices[i], self.cutoff))
+            except DataError as error:
+                raise DataError(f"{inputs.ids[i]}: {error}") from error
         sources, neighbors, distances = (
             np.concatenate([edges[k] for edges in found] or [np.zeros(0)]).astype(kind)
             for k, kind in enumerate((np.int32, np.int32, np.float32))
@@ -87,7 +85,7 @@ class SphereGraph(Representation):
 
 def _edges(carts: npt.NDArray[np.float64], lattice: npt.NDArray[np.float64], cutoff: float) -> _Edges:
     """Sources, neighbours and distances of one crystal's edges."""
-    edges = _within(carts, np.arange(len(carts)), lattice, cutoff + _SAME)
+    edges = _within(carts, np.arange(len(carts)), lattice, cutoff + SAME_SHELL)
     lonely = np.setdiff1d(np.arange(len(carts)), edges[0])
     if len(lonely):
         parts = [edges, *_first_shells(carts, lonely, lattice, cutoff)]
@@ -99,16 +97,16 @@ def _edges(carts: npt.NDArray[np.float64], lattice: npt.NDArray[np.float64], cut
 def _first_shells(
     carts: npt.NDArray[np.float64], lonely: npt.NDArray[np.int64], lattice: npt.NDArray[np.float64], cutoff: float
 ) -> list[_Edges]:
-    """Edges of atoms without neighbours within the cutoff, to all of their nearest ones; spheres grow to hold them."""
+    """Edges of atoms without neighbours within the cutoff to their nearest shells, found by growing the radius."""
     shells: list[_Edges] = []
     radius = cutoff
     while len(lonely):
-        radius *= _GROWTH
+        radius *= GROWTH
         sources, neighbors, distances = _within(carts, lonely, lattice, radius)
         nearest = np.full(len(carts), np.inf)
         np.minimum.at(nearest, sources, distances)
-        # The shell must lie wholly inside the sphere.
-        chosen = (distances < nearest[sources] + _SAME) & (nearest[sources] < radius - 2 * _SAME)
+        # The shell must lie completely within the radius.
+        chosen = (distances < nearest[sources] + SAME_SHELL) & (nearest[sources] < radius - 2 * SAME_SHELL)
         shells.append((sources[chosen], neighbors[chosen], distances[chosen]))
         lonely = np.setdiff1d(lonely, sources[chosen])
     return shells
@@ -117,7 +115,6 @@ def _first_shells(
 def _within(
     carts: npt.NDArray[np.float64], atoms: npt.NDArray[np.int64], lattice: npt.NDArray[np.float64], radius: float
 ) -> _Edges:
-    """Edges of these atoms to all atoms within a radius."""
-    centers, points, _, lengths = find_points_in_spheres(carts, carts[atoms], radius, _PERIODIC, lattice, 1e-8)
-    other = lengths > 1e-8  # not the atom itself
-    return atoms[centers[other]], points[other], lengths[other]
+    """Edges of these atoms to all atoms within a radius in Å."""
+    pairs = pairs_within(lattice, carts, radius, carts[atoms])
+    return atoms[pairs.centers], pairs.others, pairs.distances

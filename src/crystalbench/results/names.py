@@ -10,6 +10,6 @@ def plain_name(name: str, otherwise: str = "model") -> str:
 
     Args:
         name: any text.
-        otherwise: the result where nothing is left.
+        otherwise: the result if no such character is left.
     """
     return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip(".-") or otherwise

@@ -17,7 +17,16 @@ FORMAT = 3
 
 
 class RowCounts(Frozen):
-    """Numbers of rows: fitted, validated, predicted, at hand in the task, and in the complete task; and its folds."""
+    """Numbers of rows.
+
+    Attributes:
+        train: rows that were fitted.
+        valid: rows that validated.
+        test: rows that were predicted.
+        task: available rows of the task.
+        task_total: rows of the complete task.
+        task_folds: number of folds of the task.
+    """
 
     train: int
     valid: int
@@ -31,10 +40,10 @@ class Timings(Frozen):
     """Wall-clock seconds.
 
     Attributes:
-        featurise: to compute the representations of the whole task from nothing (measured when they were computed,
-            also where this run read them from the cache).
-        fit: to fit, all members of an ensemble together.
-        predict: to predict the test part.
+        featurise: time to compute the representations of all rows of the task. If the run read them from the cache,
+            this is the time measured when they were computed.
+        fit: time to fit, all members of an ensemble together.
+        predict: time to predict the test part.
     """
 
     featurise: float
@@ -43,7 +52,7 @@ class Timings(Frozen):
 
 
 class DataFile(Frozen):
-    """The data file: its name, SHA-256, and how it was verified (see `crystalbench.tasks.Source`)."""
+    """The data file: its name, its SHA-256, and how it was verified (see `crystalbench.tasks.Source`)."""
 
     name: str
     sha256: str
@@ -51,13 +60,13 @@ class DataFile(Frozen):
 
 
 class RecordedPredictions(Frozen):
-    """Predictions of the test part, row by row.
+    """Predictions for the test part, row by row.
 
     Attributes:
         ids: ids of the rows.
         targets: true values (class numbers for classification).
-        values: predictions: a number, a probability of class 1, or a list of probabilities for each row.
-        std: predicted standard deviations, where the model gives them.
+        values: predictions: for each row a number, a probability of class 1, or a list of class probabilities.
+        std: predicted standard deviations, if the model gives them.
     """
 
     ids: list[str]
@@ -67,19 +76,19 @@ class RecordedPredictions(Frozen):
 
 
 class TuningResult(Frozen):
-    """What tuning found.
+    """The outcome of tuning.
 
     Attributes:
         study: name of the study.
-        fold: the fold in whose training part it searched.
-        parameters: the hyperparameters found, which stand in place of those asked.
-        trial: the trial that found them, counted from 0; trial 0 is the configuration that was asked.
-        metric: what was judged by.
-        value: best mean over the inner splits.
-        complete: trials that were finished.
-        pruned: trials that were stopped since they were bad.
-        failed: trials that ended with an error.
-        seconds: of all trials together.
+        fold: the fold whose training part was used.
+        parameters: the best hyperparameters, which replace those of the specification.
+        trial: number of the best trial; trial 0 is the configuration of the specification.
+        metric: name of the metric that scored the trials.
+        value: score of the best trial, the mean over the inner splits.
+        complete: number of completed trials.
+        pruned: number of trials that were stopped early because they were poor.
+        failed: number of trials that ended with an error.
+        seconds: time of all trials together.
     """
 
     study: str
@@ -95,7 +104,7 @@ class TuningResult(Frozen):
 
     @property
     def trials(self) -> int:
-        """All trials."""
+        """Number of all trials."""
         return self.complete + self.pruned + self.failed
 
 
@@ -103,27 +112,27 @@ class Record(Sealed):
     """The result of one run.
 
     Attributes:
-        spec: what determines the result; ``asked`` in records of format 2 and before.
+        spec: specification of the run; called ``asked`` up to format 2.
         label: the model's name in tables.
         metric: the task's main metric.
         kind: kind of the target.
         unit: unit of the target.
-        scores: all metrics on the test part.
-        predictions: the test part, row by row.
+        scores: all metrics on the test part; None where a metric is undefined.
+        predictions: predictions for the test part.
         rows: numbers of rows.
         seconds: wall-clock seconds.
         peak_memory_mb: largest resident memory of the process during the run, in MB (10^6 bytes).
-        n_parameters: fitted parameters, where that means something.
+        n_parameters: number of fitted parameters; None if the model has no such number.
         device: torch device.
-        threads: threads used.
+        threads: number of threads.
         source: the data file.
         environment: versions, processor, git commit.
         model_source: SHA-256 of the file that defines the model.
-        code: SHA-256 of all modules of the package that the model is computed by; it tells whether code has changed
-            since, and is no part of the key. Empty in records of format 2 and before.
-        command: repeats the run.
+        code: SHA-256 of all modules of the package that compute the model. It shows whether the code has changed since
+            and is not part of the key. Empty up to format 2.
+        command: the command that repeats the run.
         finished: UTC time, ISO 8601.
-        tuned: what tuning found, where it was asked for.
+        tuned: the outcome of tuning; None without tuning.
         format: version of this format.
     """
 
@@ -159,24 +168,31 @@ class Record(Sealed):
 
     @property
     def file_name(self) -> str:
-        """Path of the file below the folder of records."""
+        """Path of the file, relative to the folder of records."""
         return f"{plain_name(self.spec.task)}/{plain_name(self.label)}/{self.name_of(self.spec)}"
 
     @staticmethod
     def name_of(spec: RunSpec) -> str:
-        """Name of the file of a run's record."""
+        """Name of the file that holds the record of a run."""
         return f"{plain_name(spec.view)}-fold{spec.fold}-seed{spec.seed}-{spec.key[:16]}.json"
 
 
 def scores_for_json(scores: dict[str, float]) -> dict[str, float | None]:
-    """Scores with null where a metric is not defined."""
+    """Scores with None, i.e. null in JSON, where a metric is undefined."""
     return {name: (float(s) if math.isfinite(s) else None) for name, s in scores.items()}
 
 
 def predicted(
     ids: npt.NDArray[np.str_], targets: npt.NDArray[Any], values: npt.NDArray[Any], std: npt.NDArray[Any] | None
 ) -> RecordedPredictions:
-    """Predictions of n rows from arrays."""
+    """Predictions of n rows from arrays.
+
+    Args:
+        ids: (n,) ids.
+        targets: (n,) true values or class numbers.
+        values: (n,) predictions or (n, classes) probabilities.
+        std: (n,) predicted standard deviations, or None.
+    """
     return RecordedPredictions(
         ids=[str(i) for i in ids],
         targets=targets.tolist(),

@@ -1,4 +1,4 @@
-"""Sealed files: JSON with a digest of its content, one line per field, written once and checked when read."""
+"""Sealed files: JSON with a digest of its content, written once and checked whenever it is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crystalbench.errors import RecordError
 
 
 class Frozen(BaseModel):
-    """A part of a sealed file: immutable, without unknown fields."""
+    """Base of everything in a sealed file: immutable, and unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -22,15 +22,15 @@ class Sealed(Frozen):
     """The content of a sealed file.
 
     Attributes:
-        noun: the word for it in messages.
-        remedy: what to do about a damaged file.
+        noun: the word for the content in messages.
+        remedy: what to do with a damaged file, for messages.
     """
 
     noun: ClassVar[str]
     remedy: ClassVar[str]
 
     def to_json(self) -> str:
-        """The text of the file: the content and a digest of it, one line per field."""
+        """Text of the file: the content and its digest, one line per field."""
         return seal(self.model_dump(mode="json"))
 
     @classmethod
@@ -42,7 +42,7 @@ class Sealed(Frozen):
             name: name of the file, for messages.
 
         Raises:
-            RecordError: the content is something else, or was changed after it was written.
+            RecordError: the content is incomplete or of another kind, or it was changed after it was written.
         """
         name = name or cls.noun
         try:
@@ -62,14 +62,14 @@ def digest(body: Any) -> str:
 
 
 def seal(body: dict[str, Any]) -> str:
-    """The text of a sealed file: one line per field, then the digest."""
+    """Text of a sealed file: one line per field, then the digest."""
     lines = [f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in body.items()]
     lines.append(f' "digest": "{digest(body)}"')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def unseal(text: str) -> tuple[dict[str, Any], bool]:
-    """The content of a sealed file, and whether its digest is right.
+    """Content of a sealed file, and whether its digest is right.
 
     Raises:
         ValueError: the text is not JSON.

@@ -1,4 +1,4 @@
-"""Specifications: what determines the result of a run, before anything is computed."""
+"""Specifications of runs: everything that determines a result, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ProtocolSpec(Frozen):
     """How the training part of a fold is used; the same for every model.
 
     Attributes:
-        inner_folds: number of inner folds of the training part; one of them validates.
-        ensemble: number of members, each validated on another inner fold; the prediction is their mean.
+        inner_folds: number of inner folds of the training part, one of which validates.
+        ensemble: number of members, each validated on a different inner fold; the prediction is their mean.
     """
 
     inner_folds: int = 10
@@ -23,18 +23,18 @@ class ProtocolSpec(Frozen):
 
 
 class TuningSpec(Frozen):
-    """How hyperparameters are searched for; the same for every model.
+    """How hyperparameters are tuned; the same for every model.
 
     Attributes:
         trials: number of configurations to try.
-        minutes: or a budget of time for all trials together; none starts later.
-        scheme: ``per_fold`` tunes in the training part of each fold; ``first_fold`` in that of the first one, for all.
-        inner_folds: number of inner folds of the training part; some of them score a configuration.
-        splits: number of inner folds that score, one after another; their mean counts.
+        minutes: alternatively, a time budget for all trials together; no trial starts after it.
+        scheme: ``per_fold`` tunes on the training part of each fold; ``first_fold`` on that of the first fold, for all.
+        inner_folds: number of inner folds of the training part.
+        splits: number of inner folds that score a configuration; its score is their mean.
         space: SHA-256 of the search space.
-        metric: the metric that scores a trial; empty for the main one of the target's kind.
-        sampler: what proposes configurations.
-        pruner: what stops poor trials.
+        metric: metric that scores a trial; empty for the main metric of the target's kind.
+        sampler: algorithm that proposes configurations.
+        pruner: algorithm that stops poor trials early.
         version: raised when the same study would propose other trials.
     """
 
@@ -52,18 +52,18 @@ class TuningSpec(Frozen):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if (self.trials is None) == (self.minutes is None):
-            raise ValueError("tuning has a budget of trials or of minutes: exactly one of both")
+            raise ValueError("tuning needs a budget of either trials or minutes: exactly one of both")
         return self
 
     @model_serializer(mode="wrap")
-    def _without_the_usual_metric(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Keys from before there was this field stay as they are.
+    def _without_default_metric(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Specifications written before this field existed keep their keys.
         content: dict[str, Any] = handler(self)
         return content if self.metric else {name: value for name, value in content.items() if name != "metric"}
 
     @property
     def budget(self) -> str:
-        """The budget in words."""
+        """The budget as text, e.g. ``20 trials``."""
         return f"{self.trials} trials" if self.trials is not None else f"{self.minutes:g} minutes"
 
 
@@ -79,15 +79,15 @@ class RunSpec(Frozen):
         data: digest of the task's rows, targets and folds.
         fold: outer fold.
         model: registered name, or ``module:Class``.
-        model_version: the model class's version.
-        model_code: of a model that is not registered, the SHA-256 of its file, since its author changes it without
-            raising the version.
-        parameters: all hyperparameters, defaults included, as they were before tuning.
-        view: what the model may see.
-        view_version: the view's version.
+        model_version: version of the model class.
+        model_code: SHA-256 of the file of a model that is not registered, since its author may change it without
+            raising the version; None for registered models.
+        parameters: all hyperparameters before tuning, defaults included.
+        view: name of the view, i.e. what the model may see.
+        view_version: version of the view.
         seed: number of the repetition.
         protocol: how the training part is used.
-        tuning: how hyperparameters are looked for; None for defaults or given ones.
+        tuning: how hyperparameters are tuned; None without tuning.
     """
 
     task: str
@@ -105,9 +105,9 @@ class RunSpec(Frozen):
 
     @property
     def key(self) -> str:
-        """Hash of what was asked."""
+        """SHA-256 of the specification."""
         return digest(self.model_dump(mode="json"))
 
     def derived_seed(self, *purpose: int | str) -> int:
-        """A seed in [0, 2^31) that follows from the key and a purpose, e.g. the member of an ensemble."""
+        """A seed in [0, 2^31) derived from the key and a purpose, e.g. the number of an ensemble member."""
         return derived_seed(self.key, *purpose)

@@ -1,4 +1,4 @@
-"""Stores: folders of sealed files, found by the specification of a run."""
+"""Stores: folders of sealed files that are found by the specification of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JsonStore(Generic[Item]):
     """A folder of sealed files, ``task/label/name.json``.
 
     Attributes:
-        root: the folder; created when the first file is written.
+        root: the folder; it is created when the first file is written.
     """
 
     model: ClassVar[type[Record] | type[Study]]
@@ -34,11 +34,11 @@ class JsonStore(Generic[Item]):
     root: Path
 
     def path_of(self, spec: RunSpec) -> Path | None:
-        """The file of a run, if it exists."""
+        """Path of the file of a run, or None."""
         return next(self._paths_of(spec), None)
 
     def find(self, spec: RunSpec) -> Item | None:
-        """The content of the file of a run, if it exists.
+        """Content of the file of a run, or None.
 
         A damaged file is renamed to ``.damaged`` with a warning and counts as missing.
 
@@ -49,14 +49,14 @@ class JsonStore(Generic[Item]):
             try:
                 found = self.read(path)
             except RecordError as error:
-                _set_aside(path, error, self.model.noun)
+                _rename_damaged(path, error, self.model.noun)
                 continue
             if found.spec == spec:
                 return found
         return None
 
     def _paths_of(self, spec: RunSpec) -> Iterator[Path]:
-        """The files of a run: usually none or one, more if it was computed under several labels."""
+        """Files of a run: usually one at most, several if it was computed under several labels."""
         return (self.root / plain_name(spec.task)).glob(f"*/{self.model.name_of(spec)}")
 
     def write(self, item: Item) -> Path:
@@ -71,7 +71,7 @@ class JsonStore(Generic[Item]):
         except OSError as error:
             raise RecordError(
                 f"{path}: the {self.model.noun} cannot be written ({error.strerror or error}); free some space or "
-                "choose another --results folder, then repeat the command: only this one is lost"
+                "choose another --results folder, then repeat the command: only this result is lost"
             ) from error
         return path
 
@@ -87,11 +87,11 @@ class JsonStore(Generic[Item]):
             raise RecordError(f"{path}: cannot be read ({error})") from error
 
     def paths(self) -> list[Path]:
-        """All files, sorted by name."""
+        """Paths of all files, sorted by name."""
         return sorted(path for path in self.root.glob("*/*/*.json") if not path.name.startswith("."))
 
     def read_all(self) -> tuple[list[Item], list[RecordError]]:
-        """The content of all files, and an error for every file that cannot be read."""
+        """Content of all files, and an error for each file that cannot be read."""
         items: list[Item] = []
         problems: list[RecordError] = []
         for outcome in self._read_each():
@@ -121,11 +121,11 @@ class StudyStore(JsonStore[Study]):
     model = Study
 
 
-def _set_aside(path: Path, error: RecordError, noun: str) -> None:
-    aside = path.with_suffix(".damaged")
+def _rename_damaged(path: Path, error: RecordError, noun: str) -> None:
+    renamed = path.with_suffix(".damaged")
     try:
         with contextlib.suppress(FileNotFoundError):  # another process was faster
-            path.replace(aside)
-            log.warning("%s; renamed to %s, the %s is computed again", error, aside.name, noun)
+            path.replace(renamed)
+            log.warning("%s; renamed to %s, the %s is recomputed", error, renamed.name, noun)
     except OSError as failure:
         raise RecordError(f"{error} (it cannot be renamed: {failure.strerror or failure})") from failure

@@ -1,4 +1,4 @@
-"""Studies: the result of each search for hyperparameters, one immutable file per study."""
+"""Studies: the result of each hyperparameter search, one immutable file per study."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ State = Literal["complete", "pruned", "failed", "running"]
 
 
 class Trial(Frozen):
-    """One configuration that was tried.
+    """One configuration of a study.
 
     Attributes:
-        number: from 0; trial 0 is the configuration that was spec.
+        number: from 0; trial 0 is the configuration of the specification.
         state: ``complete``, ``pruned``, ``failed``, or ``running`` while the study is not finished.
-        parameters: its hyperparameters in the search space.
-        value: mean of the metric over the inner splits; None where it was not finished.
-        intermediate: progress (in tenths of the first fit) and the best validation score until then, with the sign
-            of the metric's direction.
-        seconds: to fit and judge it.
-        error: why it failed.
-        tries: how often it was begun: more than once where a worker was stopped.
+        parameters: hyperparameters of the search space.
+        value: score, the mean over the inner splits; None unless the trial was completed.
+        intermediate: pairs of progress (in tenths of the first fit) and the best validation score so far, with the
+            sign of the metric's direction.
+        seconds: time to fit and score the trial.
+        error: message of the error of a failed trial.
+        tries: number of attempts; more than one if a worker was stopped.
     """
 
     number: int
@@ -44,18 +44,18 @@ class Trial(Frozen):
 
 
 class Study(Sealed):
-    """One search for hyperparameters in the training part of one fold.
+    """One hyperparameter search on the training part of one fold.
 
     Attributes:
-        spec: what determines the search; ``asked`` in studies written before format 2.
+        spec: specification of the search (see `study_spec`); called ``asked`` in format 1.
         label: the model's name in tables.
-        metric: name of the metric that judges.
-        higher_is_better: of the metric.
+        metric: name of the metric that scores the trials.
+        higher_is_better: whether a larger score is better.
         unit: unit of the target.
         space: the search space: Optuna's distributions as JSON, by hyperparameter.
-        trials: by number.
-        environment: versions, processor, git commit of the process that finished the study.
-        finished: UTC time, ISO 8601; empty while it goes on.
+        trials: the trials, ordered by number.
+        environment: versions, processor and git commit of the process that finished the study.
+        finished: UTC time, ISO 8601; empty while the study is running.
         format: version of this format.
     """
 
@@ -75,29 +75,29 @@ class Study(Sealed):
 
     @property
     def name(self) -> str:
-        """Name in the storage, and of the file."""
+        """Name of the study in the storage, and of its file."""
         return study_name(self.spec)
 
     @property
     def file_name(self) -> str:
-        """Path of the file below the folder of studies."""
+        """Path of the file, relative to the folder of studies."""
         return f"{plain_name(self.spec.task)}/{plain_name(self.label)}/{self.name_of(self.spec)}"
 
     @staticmethod
     def name_of(spec: RunSpec) -> str:
-        """Name of the file of a study."""
+        """Name of the file that holds a study."""
         return f"{study_name(spec)}.json"
 
     @property
     def best(self) -> Trial | None:
-        """The best finished trial, the earliest of equals."""
+        """The best completed trial; of equal ones, the earliest. None if no trial was completed."""
         sign = -1 if self.higher_is_better else 1
         done = [t for t in self.trials if t.state == "complete" and t.value is not None]
         return min(done, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
 
     @property
     def seconds(self) -> float:
-        """Of all trials together."""
+        """Time of all trials together."""
         return sum(t.seconds for t in self.trials)
 
     def count(self, state: State) -> int:
@@ -105,13 +105,13 @@ class Study(Sealed):
         return sum(t.state == state for t in self.trials)
 
     def tuned(self) -> TuningResult:
-        """What a run's record tells of the study.
+        """Summary of the study for the records of the runs that use it.
 
         Raises:
-            RecordError: no trial was finished.
+            RecordError: no trial was completed.
         """
         if self.best is None or self.best.value is None:
-            raise RecordError(f"study {self.name}: no trial was finished")
+            raise RecordError(f"study {self.name}: no trial was completed")
         return TuningResult(
             study=self.name,
             fold=self.spec.fold,
@@ -127,13 +127,17 @@ class Study(Sealed):
 
 
 def study_spec(spec: RunSpec, first_fold: int) -> RunSpec:
-    """What determines the study that a tuned run needs: all but what the search does not depend on.
+    """Specification of the study that a tuned run needs.
 
-    Repetitions (seeds) and ensembles of a run share its study, and so do both schemes on the first fold.
+    It leaves out everything that the search does not depend on: runs that differ in seed or in the size of the ensemble
+    share a study, and so do both schemes on the first fold.
 
     Args:
-        spec: specification of the run, with tuning.
+        spec: specification of a run with tuning.
         first_fold: number of the task's first fold.
+
+    Raises:
+        ValueError: the run has no tuning.
     """
     if spec.tuning is None:
         raise ValueError("a run without tuning has no study")
@@ -149,11 +153,11 @@ def study_spec(spec: RunSpec, first_fold: int) -> RunSpec:
 
 
 def study_name(spec: RunSpec) -> str:
-    """Readable name of a study, with a hash of what determines it."""
+    """Readable name of a study, with the start of its key."""
     model = plain_name(spec.model.rpartition(":")[2])
     return f"{plain_name(spec.task)}-{model}-{plain_name(spec.view)}-fold{spec.fold}-{spec.key[:16]}"
 
 
 def study_seed(spec: RunSpec, *purpose: int | str) -> int:
-    """A seed in [0, 2^31) that follows from what determines a study and a purpose, e.g. the number of a trial."""
+    """A seed in [0, 2^31) derived from the specification of a study and a purpose, e.g. the number of a trial."""
     return derived_seed("study", spec.key, *purpose)

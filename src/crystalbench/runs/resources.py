@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
-from joblib import cpu_count  # type: ignore[import-untyped]
+from joblib import cpu_count
 
 _THREADS = (
     "OMP_NUM_THREADS",

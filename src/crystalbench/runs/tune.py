@@ -47,12 +47,12 @@ class Tuner:
             ConfigError: the storage cannot be used.
         """
         search, objective = self._study(run, shown)
-        return search.work(objective, progress).tuned()
+        return search.run(objective, progress).tuned()
 
     def help(self, run: Run, shown: VisibleTask) -> int:
         """Do trials for a run that another process computes; returns their number."""
         search, objective = self._study(run, shown)
-        return search.help(objective)
+        return search.assist(objective)
 
     def _study(self, run: Run, shown: VisibleTask) -> tuple[Search, Objective]:
         task = run.task

@@ -1,13 +1,13 @@
-"""Small tasks that come with the package: everything can be tried in seconds and without a download.
+"""Small tasks that are part of the package, to try everything in seconds and without a download.
 
-``demo_crystal_system`` asks for the crystal system of the AFLOW prototypes that pymatgen ships. The others ask for
-properties of binary metal alloys, computed with an effective-medium potential: they are exact, smooth functions of the
-crystal, no measurements. The thermodynamic ones exist for dynamically stable crystals only, and in two forms, per atom
-(intensive) and per primitive cell (extensive).
+The property of ``demo_crystal_system`` is the crystal system of the AFLOW prototypes in pymatgen. Those of the other
+tasks are properties of binary metal alloys, computed with an effective-medium potential: exact, smooth functions of the
+crystal, not measurements. The thermodynamic properties exist for dynamically stable crystals only, in two forms: per
+atom (intensive) and per primitive cell (extensive).
 
-Folds: five, shuffled with seed 0 over the rows that a task uses; stratified by class for classification, where a class
-with fewer rows than folds (the triclinic prototypes) is missing from some test parts. Alloys of the same formula may be
-in different folds, as in Matbench.
+There are five folds, shuffled with seed 0 over the rows of the task, and stratified by class for classification. A
+class with fewer rows than folds (the triclinic prototypes) is missing from some test parts. Alloys with the same
+formula may be in different folds, as in Matbench.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from crystalbench.targets import Kind, Target
 from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.folds import kfold, stratified_kfold
 from crystalbench.tasks.sources import DataSources
-from crystalbench.tasks.task import Availability, Source, Task, TaskSpec
+from crystalbench.tasks.spec import Availability, TaskSpec
+from crystalbench.tasks.task import Source, Task
 
 N_FOLDS, SEED = 5, 0
 PROTOTYPES, ALLOYS = "demo_prototypes.parquet", "demo_alloys.parquet"
@@ -37,7 +38,7 @@ CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "tri
 """Classes of ``demo_crystal_system``, from low to high symmetry."""
 
 _PROTOTYPES_REFERENCE = "Mehl et al., Comput. Mater. Sci. 136, S1 (2017), doi:10.1016/j.commatsci.2017.01.017"
-_ALLOYS_REFERENCE = "made by benchmarks/demo_data with ASE's effective-medium potential (EMT)"
+_ALLOYS_REFERENCE = "computed by benchmarks/demo_data with ASE's effective-medium potential (EMT)"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class DemoTaskSpec(TaskSpec):
         """Read the task.
 
         Raises:
-            DataError: the installation lacks the file.
+            DataError: the file is missing from the installation.
         """
         content = _content(self.file)
         columns = ["id", "lattice", "frac_coords", "numbers", self.target.name]
@@ -67,15 +68,15 @@ class DemoTaskSpec(TaskSpec):
             folds = kfold(len(ids), N_FOLDS, SEED)
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of a class with fewer rows than folds
+                warnings.simplefilter("ignore", UserWarning)  # about a class with fewer rows than folds
                 folds = stratified_kfold(targets, N_FOLDS, SEED)
         source = Source(self.file, hashlib.sha256(content).hexdigest(), "package")
         task = Task(self.name, self.target, self.metric, crystals, targets, folds.astype(np.int16), len(ids), source)
         return task.limited(sources.limit)
 
     def availability(self, sources: DataSources) -> Availability:
-        """Always at hand."""
-        return Availability(True, self.rows_total, "comes with CrystalBench")
+        """The data is always available."""
+        return Availability(True, self.rows_total, "part of CrystalBench")
 
     def _encoded(self, values: list[object]) -> npt.NDArray[np.float64]:
         if self.target.kind is Kind.MULTICLASS:
@@ -89,12 +90,12 @@ def _content(file: str) -> bytes:
     try:
         return (importlib.resources.files("crystalbench.tasks") / "data" / file).read_bytes()
     except OSError as error:
-        raise DataError(f"{file}: is missing from this installation of CrystalBench; install it again") from error
+        raise DataError(f"{file}: is missing from this installation of CrystalBench; reinstall it") from error
 
 
 @functools.cache
 def _rows(file: str, column: str) -> int:
-    """Rows that have a value in a column, from the file's statistics."""
+    """Number of rows with a value in a column, from the statistics in the file."""
     metadata = pq.read_metadata(io.BytesIO(_content(file)))
     leaf = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path == column)
     groups = [metadata.row_group(i).column(leaf) for i in range(metadata.num_row_groups)]

@@ -1,34 +1,33 @@
-"""Downloads: a file arrives whole and checked, or not at all.
+"""Downloads: a file arrives complete and verified, or not at all.
 
-The addresses and checksums are those of matminer's data set list. matminer's own fetch reads the file into memory, does
-not notice an HTTP error and leaves a broken file behind, so the transfer itself is done here.
+pooch does the transfer: it streams to a temporary file, checks the SHA-256, renames the file into place, and repeats
+failed transfers after a growing pause. What it lacks is here:
+
+* a lock, so that one of several processes downloads a file and the others wait for it;
+* errors that no repetition can fix (HTTP 404, for instance) end the download at once;
+* several addresses for one file;
+* progress as a callback;
+* files that every user of the machine can read (pooch's are readable for their owner only).
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import logging
-import os
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-import requests
 from filelock import FileLock, Timeout
 
 from crystalbench.errors import DataError
-from crystalbench.tasks.matbench.official import OfficialTask
+from crystalbench.tasks.remote import RemoteFile
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with a file name, the bytes that have arrived and the bytes expected (None where unknown)."""
+"""Called with a file name, the number of bytes received and the total number of bytes (None if unknown)."""
 
 CHUNK = 1 << 20
+RETRIES = 4
 TIMEOUT = (15.0, 60.0)
 """Seconds to wait for a connection, and for the next bytes."""
 LOCK_TIMEOUT = 3600.0
@@ -37,168 +36,156 @@ _TRANSIENT_CODES = {408, 425, 429, 500, 502, 503, 504}
 _log = logging.getLogger(__name__)
 
 
-class _TransientError(Exception):
-    """A failure that may not happen again."""
-
-
-@cache
-def _matminer_list() -> dict[str, dict[str, str]]:
-    """Matminer's list of data sets, read without importing matminer; empty where it cannot be read."""
-    spec = importlib.util.find_spec("matminer")
-    for folder in spec.submodule_search_locations if spec and spec.submodule_search_locations else ():
-        try:
-            entries = json.loads((Path(folder) / "datasets" / "dataset_metadata.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return dict(entries)
-    return {}
-
-
-def address_of(official: OfficialTask) -> str:
-    """Where matminer downloads a task's file from, as the installed matminer says."""
-    return str(_matminer_list().get(official.name, {}).get("url") or official.url)
-
-
-def download_file(
-    url: str,
-    path: Path,
-    sha256: str,
+def download(
+    remote: RemoteFile,
+    folder: Path,
     *,
     progress: Progress | None = None,
-    attempts: int = 4,
-    backoff: float = 2.0,
+    retries: int = RETRIES,
     timeout: tuple[float, float] = TIMEOUT,
 ) -> Path:
-    """Download a file, check it and put it in place in one step.
+    """Download a file into a folder, unless it is there already.
 
-    Of several processes that want the same file one downloads and the others wait for it. Broken transfers, wrong
-    checksums and busy servers (HTTP 408, 425, 429, 5xx) are tried again.
+    Interrupted transfers, wrong checksums and busy servers (HTTP 408, 425, 429, 5xx) are retried.
 
     Args:
-        url: where the file is.
-        path: where it goes; its folder is made if needed.
-        sha256: SHA-256 that the file must have.
-        progress: told how far it is.
-        attempts: how often to try.
-        backoff: seconds before the second attempt; doubled before each further one.
+        remote: the file.
+        folder: where to put it; created if necessary.
+        progress: called as the file arrives.
+        retries: number of retries for each address.
         timeout: seconds to wait for a connection, and for the next bytes.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
-        DataError: the file did not arrive, is not what it should be, or cannot be written; nothing is left behind.
+        DataError: the file could not be downloaded from any address, or it cannot be written; nothing is left behind.
     """
+    path = folder / remote.name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_TIMEOUT):
             if not path.exists():
-                _attempt(url, path, sha256, progress, attempts, backoff, timeout)
+                _from_any(remote, path, progress, retries, timeout)
     except Timeout as error:
         raise DataError(
             f"{path}: another process has been downloading it for over an hour; if none is, delete {error.lock_file}"
         ) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error}); choose another data folder or make room") from error
+        raise DataError(
+            f"{path}: cannot be written ({error}); choose another data folder or free some space"
+        ) from error
     return path
 
 
-def _attempt(
-    url: str,
-    path: Path,
-    sha256: str,
-    progress: Progress | None,
-    attempts: int,
-    backoff: float,
-    timeout: tuple[float, float],
+def _from_any(
+    remote: RemoteFile, path: Path, progress: Progress | None, retries: int, timeout: tuple[float, float]
 ) -> None:
-    for attempt in range(1, attempts + 1):
+    failures = []
+    for url in remote.urls:
         try:
-            _transfer(url, path, sha256, progress, timeout)
-            return
-        except _TransientError as error:
-            if attempt == attempts:
-                raise DataError(
-                    f"{path.name}: could not be downloaded from {url} ({error}; {attempts} attempts)"
-                ) from error
-            _log.warning("%s: %s; trying again (%d of %d)", path.name, error, attempt + 1, attempts)
-            time.sleep(backoff * 2 ** (attempt - 1))
+            return _fetch(url, path, remote.sha256, _Downloader(path.name, progress, timeout), retries)
+        except DataError as error:
+            failures.append(str(error))
+    raise DataError("; ".join(failures))
 
 
-def _transfer(url: str, path: Path, sha256: str, progress: Progress | None, timeout: tuple[float, float]) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    scratch = Path(name)
+def _fetch(url: str, path: Path, sha256: str, downloader: _Downloader, retries: int) -> None:
+    import pooch
+    import requests  # both take time to import
+
+    store = pooch.create(
+        path.parent,
+        base_url="",
+        registry={path.name: f"sha256:{sha256}"},
+        urls={path.name: url},
+        retry_if_failed=retries,
+    )
+    attempts = f"{retries + 1} attempt{'s' * (retries > 0)}"
     try:
-        with os.fdopen(handle, "wb") as file:
-            found = _receive(url, file.write, path.name, progress, timeout)
-            file.flush()
-            os.fsync(file.fileno())
-        if found != sha256:
-            raise _TransientError(f"its SHA-256 is {found[:16]}… and should be {sha256[:16]}…")
-        scratch.chmod(0o644)
-        scratch.replace(path)
+        with _quiet(pooch.get_logger()):
+            store.fetch(path.name, downloader=downloader)
+    except requests.RequestException as error:
+        raise DataError(f"{path.name}: could not be downloaded from {url} ({_reason(error)}; {attempts})") from error
+    except ValueError as error:  # pooch's error for a wrong checksum
+        raise DataError(
+            f"{path.name}: the file at {url} is not the expected one, its SHA-256 is not {sha256[:16]}… ({attempts})"
+        ) from error
+
+
+class _Downloader:
+    """pooch's HTTP downloader, with a progress callback, errors that end the retries, and usual file permissions."""
+
+    def __init__(self, name: str, progress: Progress | None, timeout: tuple[float, float]) -> None:
+        self._name, self._progress, self._timeout = name, progress, timeout
+
+    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+        import requests
+        from pooch import HTTPDownloader
+
+        fetch = HTTPDownloader(
+            progressbar=_Bar(self._name, self._progress) if self._progress else False,
+            chunk_size=CHUNK,
+            timeout=self._timeout,
+            headers={"Accept-Encoding": "identity"},
+        )
+        try:
+            fetch(url, output_file, pooch)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code not in _TRANSIENT_CODES:
+                raise DataError(f"{self._name}: could not be downloaded from {url} ({_reason(error)})") from error
+            _log.warning("%s: %s", self._name, _reason(error))
+            raise
+        except requests.RequestException as error:
+            _log.warning("%s: %s", self._name, _reason(error))
+            raise
+        Path(output_file).chmod(0o644)
+
+
+class _Bar:
+    """The progress bar that pooch updates, as a callback. pooch counts chunks, the last of which is rarely full."""
+
+    def __init__(self, name: str, report: Progress) -> None:
+        self.total = 0
+        self._name, self._report, self._done = name, report, 0
+
+    def update(self, size: int) -> None:
+        self._done = min(self._done + size, self.total) if self.total else self._done + size
+        self._report(self._name, self._done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0 if self.total else self._done  # pooch then adds the total
+
+    def close(self) -> None:
+        """Do nothing; pooch calls this at the end."""
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Silence pooch's messages, which go to the terminal by default."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
     finally:
-        scratch.unlink(missing_ok=True)
+        logger.setLevel(level)
 
 
-def _receive(
-    url: str, write: Callable[[bytes], object], name: str, progress: Progress | None, timeout: tuple[float, float]
-) -> str:
-    """Stream the answer to `write`; its SHA-256."""
-    sha, done = hashlib.sha256(), 0
-    response = _get(url, name, timeout)
-    with response:
-        length = response.headers.get("Content-Length", "")
-        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-        total = int(length) if length.isdigit() and not encoded else None
-        chunks = response.iter_content(CHUNK)
-        while chunk := _next(chunks):
-            write(chunk)
-            sha.update(chunk)
-            done += len(chunk)
-            if progress is not None:
-                progress(name, done, total)
-        if total is not None and done != total:
-            raise _TransientError(f"the transfer ended after {done} of {total} bytes")
-    return sha.hexdigest()
-
-
-def _get(url: str, name: str, timeout: tuple[float, float]) -> requests.Response:
-    try:
-        response = requests.get(url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"})
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise _TransientError(f"no answer: {_cause(error)}") from error
-    except requests.RequestException as error:
-        raise DataError(f"{name}: cannot be downloaded from {url} ({_cause(error)})") from error
-    if response.status_code in _TRANSIENT_CODES:
-        response.close()
-        raise _TransientError(f"HTTP {response.status_code} {response.reason}")
-    if response.status_code != requests.codes.ok:
-        response.close()
-        raise DataError(f"{name}: cannot be downloaded from {url} (HTTP {response.status_code} {response.reason})")
-    return response
-
-
-def _next(chunks: Iterator[bytes]) -> bytes:
-    """The next bytes; the errors of the network only, for those of the disk are handled elsewhere."""
-    try:
-        return next(chunks, b"")
-    except requests.RequestException as error:
-        raise _TransientError(f"the transfer broke off: {_cause(error)}") from error
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason of a chain of network errors, in one line."""
-    text = str(error.args[0] if error.args and isinstance(error.args[0], BaseException) else error)
-    return " ".join(text.split())[:200]
+def _reason(error: Exception) -> str:
+    """One line about a network error: the HTTP status, or the innermost reason."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP {response.status_code} {response.reason}"
+    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    return " ".join(str(cause).split())[:200] or type(error).__name__
 
 
 @contextmanager
 def rich_progress() -> Iterator[Progress]:
-    """A progress bar on the terminal's error stream for every file that is downloaded within.
+    """Show a progress bar on the terminal's error stream for every file that is downloaded in the ``with`` block.
 
     Yields:
-        A callback for `download_file` and `DataSources.progress`.
+        A callback for `download` and `DataSources.progress`.
     """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn

@@ -1,6 +1,6 @@
-"""Folds: for every row, the number of the fold whose test part it is in.
+"""Folds: for each row, the number of the fold whose test part contains it.
 
-All are the same on every machine for the same input and seed. Those of Matbench are in
+The same input and seed give the same folds on every machine. The folds of Matbench are in
 `crystalbench.tasks.matbench.folds`.
 """
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sklearn.model_selection._split import _BaseKFold
 
 Folds: TypeAlias = NDArray[np.int16]
-"""Test fold of every row, shape (n,), counted from 0."""
+"""Test fold of each row, shape (n,), counted from 0."""
 
 
 def kfold(n: int, k: int, seed: int) -> Folds:
-    """Shuffle the rows and deal them to k folds whose sizes differ by one at most.
+    """Shuffle the rows and distribute them over k folds whose sizes differ by at most one.
 
     Args:
         n: number of rows.
@@ -32,7 +32,7 @@ def kfold(n: int, k: int, seed: int) -> Folds:
         seed: seed of the shuffle.
 
     Returns:
-        Test fold of every row, shape (n,).
+        Test fold of each row, shape (n,).
 
     Raises:
         ConfigError: k is below 2 or above n.
@@ -44,17 +44,17 @@ def kfold(n: int, k: int, seed: int) -> Folds:
 
 
 def stratified_kfold(labels: ArrayLike, k: int, seed: int) -> Folds:
-    """Shuffle the rows and deal them to k folds, every label as evenly as it can be.
+    """Shuffle the rows and distribute each label over k folds as evenly as possible.
 
     A label with fewer than k rows is missing from some folds.
 
     Args:
-        labels: label of every row, shape (n,): booleans, integers or strings.
+        labels: label of each row, shape (n,): booleans, integers or strings.
         k: number of folds, 2 to the number of rows of the most frequent label.
         seed: seed of the shuffle.
 
     Returns:
-        Test fold of every row, shape (n,). Sizes differ by one at most, in total and for each label.
+        Test fold of each row, shape (n,). Sizes differ by at most one, in total and for each label.
 
     Raises:
         ConfigError: k is below 2, or every label has fewer than k rows.
@@ -66,7 +66,7 @@ def stratified_kfold(labels: ArrayLike, k: int, seed: int) -> Folds:
     if most < k:
         raise ConfigError(
             f"Cannot make {k} stratified folds: the most frequent label has {most} rows. "
-            "Use fewer folds, or kfold if these are numbers to predict."
+            "Use fewer folds, or kfold if the target is a number."
         )
     from sklearn.model_selection import StratifiedKFold
 
@@ -74,19 +74,20 @@ def stratified_kfold(labels: ArrayLike, k: int, seed: int) -> Folds:
 
 
 def grouped_kfold(groups: ArrayLike, k: int, seed: int) -> Folds:
-    """Keep every group in one fold: no formula, or no chemical system, is both trained on and tested.
+    """Keep each group in one fold, so that no formula or chemical system is in both the training and the test part.
 
-    The groups, largest first and equal ones in shuffled order, go to the fold that has the fewest rows so far. The
-    largest and the smallest fold differ by the size of the largest group at most. The fold of a group does not depend
-    on the order of the rows. (scikit-learn's shuffled ``GroupKFold`` balances the number of groups, not of rows.)
+    Groups are assigned to the fold with the fewest rows so far, largest first, and groups of equal size in shuffled
+    order. The largest and the smallest fold differ by at most the size of the largest group. The fold of a group does
+    not depend on the order of the rows. (scikit-learn's shuffled ``GroupKFold`` balances the number of groups, not of
+    rows.)
 
     Args:
-        groups: group of every row, shape (n,), for instance reduced formulas or chemical systems.
+        groups: group of each row, shape (n,), for instance reduced formulas or chemical systems.
         k: number of folds, 2 to the number of groups.
         seed: seed of the shuffle.
 
     Returns:
-        Test fold of every row, shape (n,).
+        Test fold of each row, shape (n,).
 
     Raises:
         ConfigError: k is below 2 or above the number of groups.
@@ -95,7 +96,7 @@ def grouped_kfold(groups: ArrayLike, k: int, seed: int) -> Folds:
     codes, n_groups = _codes(groups, "group")
     _check_k(k, n_groups, "groups")
     sizes = np.bincount(codes)
-    shuffled = np.random.RandomState(seed).permutation(n_groups)  # its stream is frozen, unlike default_rng's
+    shuffled = np.random.RandomState(seed).permutation(n_groups)  # unlike default_rng's, its stream never changes
     lightest = [(0, fold) for fold in range(k)]
     fold_of_group = np.empty(n_groups, dtype=np.int16)
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")].tolist():
@@ -105,32 +106,34 @@ def grouped_kfold(groups: ArrayLike, k: int, seed: int) -> Folds:
     return fold_of_group[codes]
 
 
-def given_folds(column: ArrayLike | Sequence[object]) -> Folds:
-    """Check folds that the user brings, for instance a column of a table.
+def checked_folds(column: ArrayLike | Sequence[object]) -> Folds:
+    """Check folds that the user provides, for instance in a column of a table.
 
     Args:
-        column: test fold of every row, shape (n,): whole numbers from 0, every fold with one row at least.
+        column: test fold of each row, shape (n,): integers from 0 to k - 1, each at least once.
 
     Returns:
-        The same as integers, shape (n,).
+        The folds as integers, shape (n,).
 
     Raises:
-        DataError: a value is missing or no whole number from 0, a fold is empty, or there are fewer than two folds.
+        DataError: a value is missing or not a non-negative integer, a fold is empty, or there are fewer than two folds.
     """
     values = pd.to_numeric(pd.Series(np.asarray(column, dtype=object)), errors="coerce").to_numpy(dtype=np.float64)
     wrong = np.flatnonzero(~((values >= 0) & (values == np.floor(values)) & (values <= np.iinfo(np.int16).max)))
     if len(wrong):
         row = int(wrong[0])
         raise DataError(
-            f"{len(wrong)} of {len(values)} folds are not whole numbers from 0; the first is "
+            f"{len(wrong)} of {len(values)} folds are not non-negative integers; the first is "
             f"{np.asarray(column, dtype=object)[row]!r} in row {row}."
         )
     folds = values.astype(np.int16)
     present = np.unique(folds)
     if len(present) < 2:
-        raise DataError(f"There must be two folds at least; found {present.tolist()}.")
+        raise DataError(f"There must be at least two folds; found {present.tolist()}.")
     if missing := sorted(set(range(int(present[-1]) + 1)) - set(present.tolist())):
-        raise DataError(f"Folds must be numbered 0 to k - 1: found {present[-1]} but no row in fold {missing[0]}.")
+        raise DataError(
+            f"Folds must be numbered from 0 to k - 1; there is a fold {present[-1]} but no row in fold {missing[0]}."
+        )
     return folds
 
 
@@ -140,10 +143,10 @@ def _check_k(k: int, most: int, of_what: str) -> None:
 
 
 def _codes(values: ArrayLike, what: str) -> tuple[NDArray[np.intp], int]:
-    """Number the distinct values in sorted order; codes of shape (n,) and how many there are."""
+    """Number the distinct values in sorted order; returns codes of shape (n,) and the number of distinct values."""
     column = np.asarray(values)
     if column.ndim != 1:
-        raise DataError(f"Give one {what} per row, shape (n,), not an array of shape {column.shape}.")
+        raise DataError(f"Give one {what} per row, shape (n,), not shape {column.shape}.")
     missing = np.flatnonzero(pd.isna(column))
     if len(missing):
         raise DataError(f"The {what} of row {missing[0]} is missing ({len(missing)} of {len(column)} rows).")

@@ -1,6 +1,6 @@
-"""All tasks by name: those of CrystalBench and those that other packages register.
+"""All tasks by name: those of CrystalBench and those of other packages.
 
-A package registers tasks by an entry point of the group ``crystalbench.tasks``, a sequence of `TaskSpec`::
+A package registers tasks with an entry point of the group ``crystalbench.tasks``, a sequence of `TaskSpec`::
 
     [project.entry-points."crystalbench.tasks"]
     mine = "my_package.my_tasks:TASKS"
@@ -15,11 +15,10 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.tasks.matbench.spec import MatbenchTaskSpec
+from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.tasks.sources import DataSources
+from crystalbench.tasks.spec import TaskSpec
 from crystalbench.tasks.tables.spec import TableTaskSpec
-from crystalbench.tasks.task import TaskSpec
 
 ENTRY_POINTS = "crystalbench.tasks"
 _GLOB = frozenset("*?[")
@@ -28,7 +27,7 @@ _GLOB = frozenset("*?[")
 def task_specs() -> dict[str, TaskSpec]:
     """All registered tasks by name.
 
-    An entry point that cannot be loaded is left out with a warning.
+    An entry point that cannot be loaded is skipped with a warning.
 
     Raises:
         ConfigError: two entry points register the same name.
@@ -43,11 +42,11 @@ def _registered() -> dict[str, TaskSpec]:
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             found = list(entry.load())
-            if strange := [spec for spec in found if not isinstance(spec, TaskSpec)]:
-                raise TypeError(f"{strange[0]!r} is not a TaskSpec")
-        except Exception as error:  # whatever another package does wrong must not stop this one
+            if others := [spec for spec in found if not isinstance(spec, TaskSpec)]:
+                raise TypeError(f"{others[0]!r} is not a TaskSpec")
+        except Exception as error:  # a broken package must not break this one
             warnings.warn(
-                f"Tasks of entry point {entry.name!r} ({entry.value}) are left out: {type(error).__name__}: {error}",
+                f"Tasks of entry point {entry.name!r} ({entry.value}) are skipped: {type(error).__name__}: {error}",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -63,7 +62,7 @@ def _registered() -> dict[str, TaskSpec]:
 
 
 def get_task_spec(name: str) -> TaskSpec:
-    """A task by its name, or by the path of a task file ending in ``.toml``.
+    """Find a task by its name, or by the path of a task file that ends in ``.toml``.
 
     Raises:
         UnknownNameError: there is no such task.
@@ -78,17 +77,20 @@ def get_task_spec(name: str) -> TaskSpec:
 
 
 def resolve_tasks(patterns: Iterable[str]) -> list[TaskSpec]:
-    """Tasks by names, patterns such as ``matbench_*``, and paths of task files; each once, in the order given.
+    """Find tasks by names, patterns such as ``matbench_*``, and paths of task files.
+
+    Returns:
+        The tasks in the order of the patterns, without duplicates.
 
     Raises:
-        UnknownNameError: a name or a pattern fits no task.
-        ConfigError: a task file is missing or has mistakes, or two have the same name.
+        UnknownNameError: no task matches a name or a pattern.
+        ConfigError: a task file is missing or has mistakes, or two different tasks have the same name.
     """
     chosen: dict[str, TaskSpec] = {}
     for pattern in patterns:
         for spec in _matching(pattern):
             if chosen.setdefault(spec.name, spec) != spec:
-                raise ConfigError(f"Two of the tasks asked for are named {spec.name!r}; rename one in its task file")
+                raise ConfigError(f"Two of the requested tasks are named {spec.name!r}; rename one in its task file")
     return list(chosen.values())
 
 
@@ -102,21 +104,10 @@ def _matching(pattern: str) -> list[TaskSpec]:
 
 
 def require_data(specs: Iterable[TaskSpec], sources: DataSources) -> None:
-    """Make sure, before any work begins, that the data of all tasks is at hand; download what may be downloaded.
+    """Check, before any run starts, that the data of all tasks is available; download what is missing.
 
     Raises:
-        DataError: the data of some tasks is missing; lists all of them.
+        DataError: the data of some tasks is missing; lists all of them, and says how to get it.
+        ConfigError: a file named for a task is one that the task does not read.
     """
-    problems = []
-    wanted = list(specs)
-    try:
-        sources.find_all(spec.official for spec in wanted if isinstance(spec, MatbenchTaskSpec))
-    except DataError as error:
-        problems.append(str(error))
-    for spec in wanted:
-        if not isinstance(spec, MatbenchTaskSpec):
-            availability = spec.availability(sources)
-            if not availability.here:
-                problems.append(f"{spec.name}: its data is not at hand ({availability.where})")
-    if problems:
-        raise DataError("\n".join(problems))
+    sources.find_all(specs)

@@ -1,35 +1,38 @@
-"""Where the data of tasks is: on this machine, or downloaded."""
+"""Where the data of tasks is: in files on this machine, or downloaded."""
 
 from __future__ import annotations
 
-import fnmatch
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from crystalbench._files import is_read_only
-from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.tasks.download import Progress, address_of, download_file
-from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask
+from crystalbench.errors import DataError
+from crystalbench.tasks.download import Progress, download
+from crystalbench.tasks.remote import RemoteFile
 
-SUFFIXES = (".json.gz", ".parquet")
-"""Endings of the files that hold an official task: matminer's file, or a table with all or some of the rows."""
+if TYPE_CHECKING:
+    from crystalbench.tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True)
 class DataSources:
     """Where to look for the data of tasks, and how much of it to use.
 
+    A `TaskSpec` asks this class for its files: one that the user named for the task, one in the data folder, or one
+    that is downloaded.
+
     Attributes:
-        data_dir: folder with matminer's files; by default that of the environment variables ``CRYSTALBENCH_DATA`` or
-            ``MATMINER_DATA``, else the user's own data folder.
-        files: files named for single tasks, official ones or a user's own; they come first.
-        limit: use at most so many rows of each task.
+        data_dir: the data folder. By default, the folder in the environment variable ``CRYSTALBENCH_DATA`` or
+            ``MATMINER_DATA``, or else the user's data folder.
+        files: files by name of the task; they take precedence over all others.
+        limit: use at most this many rows of each task.
         download: whether missing files may be downloaded.
-        progress: told how far a download is.
+        progress: called while a file is downloaded.
     """
 
     data_dir: Path | None = None
@@ -40,7 +43,7 @@ class DataSources:
 
     @property
     def directory(self) -> Path:
-        """The folder that is searched and that downloads go to."""
+        """The data folder: it is searched, and downloads go there."""
         if self.data_dir is not None:
             return Path(self.data_dir).expanduser()
         for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
@@ -48,108 +51,79 @@ class DataSources:
                 return Path(value).expanduser()
         return platformdirs.user_data_path("crystalbench", appauthor=False)
 
-    def locate(self, official: OfficialTask) -> Path | None:
-        """The file with an official task on this machine, or None.
+    def named_file(self, task: str) -> Path | None:
+        """The file that the user named for a task, or None.
 
         Raises:
-            DataError: a file named for this task does not exist.
-            ConfigError: a file named for this task has an unknown ending.
+            DataError: this file does not exist.
         """
-        if official.name in self.files:
-            file = Path(self.files[official.name]).expanduser()
-            _check_file(official.name, file)
+        if task not in self.files:
+            return None
+        file = Path(self.files[task]).expanduser()
+        if not file.is_file():
+            raise DataError(f"--data {task}={file}: there is no such file")
+        return file
+
+    def locate(self, name: str) -> Path | None:
+        """The file with this name in the data folder, or None."""
+        file = self.directory / name
+        return file if file.is_file() else None
+
+    def fetch(self, remote: RemoteFile) -> Path:
+        """A file of the data folder, downloaded if it is missing.
+
+        Raises:
+            DataError: it is missing and may not or could not be downloaded.
+        """
+        if (file := self.locate(remote.name)) is not None:
             return file
-        candidates = (self.directory / f"{official.name}{suffix}" for suffix in SUFFIXES)
-        return next((file for file in candidates if file.is_file()), None)
+        if not self.download:
+            raise DataError(f"{remote.name} is not in {self.directory}")
+        if self.directory.exists() and is_read_only(self.directory):
+            raise DataError(f"{remote.name} is not in {self.directory}, and this folder is read-only")
+        return download(remote, self.directory, progress=self.progress)
 
-    def find(self, official: OfficialTask) -> Path:
-        """The file with an official task, downloaded if need be.
-
-        Raises:
-            DataError: it is not at hand; says the ways to get it.
-        """
-        return self.find_all([official])[official.name]
-
-    def find_all(self, tasks: Iterable[OfficialTask]) -> dict[str, Path]:
-        """The files of several official tasks, downloaded if need be.
+    def find(self, spec: TaskSpec) -> tuple[Path, ...]:
+        """The files with the data of a task, downloaded if necessary.
 
         Raises:
-            DataError: some are not at hand; lists all of them, and the ways to get them.
+            DataError: some are missing; says how to get them.
         """
-        wanted = list(tasks)
-        found = {task.name: file for task in wanted if (file := self.locate(task)) is not None}
-        missing: dict[str, str] = {}
-        for task in wanted:
-            if task.name in found or task.name in missing:
+        return self.find_all([spec])[spec.name]
+
+    def find_all(self, specs: Iterable[TaskSpec]) -> dict[str, tuple[Path, ...]]:
+        """The files with the data of several tasks, downloaded if necessary.
+
+        Returns:
+            The files by name of the task; none for a task that comes with its package.
+
+        Raises:
+            DataError: the data of some tasks is missing; lists all of them, and says how to get it.
+        """
+        found: dict[str, tuple[Path, ...]] = {}
+        missing: dict[str, tuple[TaskSpec, str]] = {}
+        for spec in specs:
+            if spec.name in found or spec.name in missing:
                 continue
             try:
-                found[task.name] = self._fetch(task)
+                found[spec.name] = spec.find_files(self)
             except DataError as error:
-                missing[task.name] = str(error)
+                missing[spec.name] = (spec, str(error))
         if missing:
-            raise DataError(self._missing_text(missing))
+            raise DataError(self._help(missing))
         return found
 
-    def _fetch(self, task: OfficialTask) -> Path:
-        file = self.directory / f"{task.name}.json.gz"
-        if not self.download:
-            raise DataError(f"neither {file.name} nor {task.name}.parquet is in {self.directory}")
-        if self.directory.exists() and is_read_only(self.directory):
-            raise DataError(f"{file.name} is not in {self.directory}, and nothing can be written there")
-        return download_file(address_of(task), file, task.sha256, progress=self.progress)
-
-    def _missing_text(self, missing: Mapping[str, str]) -> str:
-        first = next(iter(missing))
-        listing = "\n".join(f"  {name}: {why}" for name, why in missing.items())
-        download = "again" if self.download else "without --offline"
-        return (
-            f"The data of {len(missing)} task{'s' * (len(missing) > 1)} is not at hand:\n{listing}\n"
-            "There are three ways to get it:\n"
-            f"  1. put matminer's files ({first}.json.gz, ...) into {self.directory}, or name the folder that has them "
-            "with --data-dir or the environment variable CRYSTALBENCH_DATA or MATMINER_DATA;\n"
-            f"  2. let CrystalBench download them: run {download} with a network connection;\n"
-            f"  3. name a table with all or some of the rows by their official ids: --data {first}=table.parquet"
-        )
-
-
-def parse_data_options(options: Sequence[str], known: Iterable[str] = OFFICIAL) -> dict[str, Path]:
-    """Read options of the form ``TASK=PATH``, where TASK may be a pattern such as ``my_*``.
-
-    Args:
-        options: for instance ``["matbench_dielectric=part.parquet"]``.
-        known: names of the tasks whose data can be named so.
-
-    Returns:
-        The files by task, for `DataSources.files`.
-
-    Raises:
-        ConfigError: an option has another form, names a task twice, or a file with an unknown ending.
-        UnknownNameError: there is no such task.
-        DataError: there is no such file.
-
-    Examples:
-        >>> parse_data_options([])
-        {}
-    """
-    names = list(dict.fromkeys(known))
-    files: dict[str, Path] = {}
-    for option in options:
-        name, equals, text = (part.strip() for part in option.partition("="))
-        if not (name and equals and text):
-            raise ConfigError(f"--data {option!r}: write TASK=PATH, for instance matbench_dielectric=part.parquet")
-        matching = [task for task in names if task == name or fnmatch.fnmatchcase(task, name)]
-        if not matching:
-            raise UnknownNameError("task in --data", name, names)
-        for task in matching:
-            if task in files:
-                raise ConfigError(f"--data names two files for {task}: {files[task]} and {text}; keep one")
-            files[task] = Path(text).expanduser()
-            _check_file(task, files[task])
-    return files
-
-
-def _check_file(name: str, file: Path) -> None:
-    if name in OFFICIAL and not file.name.endswith(SUFFIXES):
-        raise ConfigError(f"--data {name}={file}: the file must end in {' or '.join(SUFFIXES)}")
-    if not file.is_file():
-        raise DataError(f"--data {name}={file}: there is no such file")
+    def _help(self, missing: Mapping[str, tuple[TaskSpec, str]]) -> str:
+        lines = [f"The data of {len(missing)} task{'s' * (len(missing) > 1)} is missing:"]
+        lines += [f"  {name}: {reason}" for name, (_, reason) in missing.items()]
+        lines.append("To get it:")
+        if remotes := [remote.name for spec, _ in missing.values() for remote in spec.remote_files]:
+            names = ", ".join(remotes[:3]) + (", ..." if len(remotes) > 3 else "")
+            again = "again" if self.download else "without --offline"
+            lines += [
+                f"  * put {names} into {self.directory}, or name another folder with --data-dir or the environment "
+                "variable CRYSTALBENCH_DATA or MATMINER_DATA;",
+                f"  * or run {again} with a network connection, and CrystalBench downloads it;",
+            ]
+        lines.append(f"  * {'or ' * bool(remotes)}name a file for each task: --data {next(iter(missing))}=PATH")
+        return "\n".join(lines)

@@ -1,8 +1,9 @@
-"""Decode once: a task that was read is kept as flat arrays and mapped into memory the next time.
+"""Decode once: a decoded task is stored as flat arrays, which are memory-mapped the next time.
 
-The folder ``.crystalbench/<task>-<key>-v<version>`` stands beside the source file, or in the cache folder where the
-source is read-only. Its key comes from the content of the source, so a changed source is read anew. A store is only a
-convenience: one that is damaged is made again, and one that cannot be written is done without.
+A store is the folder ``tasks/<task>-<key>-v<version>`` of the cache folder (`crystalbench._files.cache_dir`). Its key
+is a hash of the content of the source, so a changed source is decoded again. Nothing is ever written next to the
+user's data. Stores may be deleted at any time: a damaged one is replaced, and if it cannot be written, the task is
+decoded on every load.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from crystalbench.targets import Kind, Target
 from crystalbench.tasks.task import Source, Task
 
 STORE_VERSION = 1
-"""Raised whenever the same source would be decoded to something else."""
+"""Increase it when the same source would be decoded to something else."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A task as decoded from its source, with remarks for the user (rows left out, for instance)."""
+    """A task as decoded from its source, and remarks for the user (about skipped rows, for instance)."""
 
     task: Task
     remarks: tuple[str, ...] = ()
@@ -54,37 +55,34 @@ def file_sha256(file: Path) -> str:
         raise DataError(f"{file}: cannot be read ({error})") from error
 
 
-def load_or_build(name: str, file: Path, key: str, build: Callable[[], Decoded]) -> Task:
-    """The task from its store, or else built and stored.
+def load_or_build(name: str, key: str, build: Callable[[], Decoded]) -> Task:
+    """Load a task from its store, or else build and store it.
 
     Args:
         name: name of the task.
-        file: the source, beside which the store is kept.
-        key: SHA-256 of all that the task is made from.
+        key: SHA-256 of everything that determines the decoded task: the data file, and a task file if there is one.
         build: decodes the source.
 
     Returns:
-        The task; its arrays are mapped from the store where there is one.
+        The task; if it comes from its store, its arrays are memory-mapped.
 
     Raises:
-        DataError: whatever `build` raises.
+        DataError: raised by `build`.
     """
     label = f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}-{key[:16]}-v{STORE_VERSION}"
-    places = [folder / label for folder in _folders(file)]
-    for place in places:
-        if (decoded := _read(place, name, key)) is not None:
-            break
-    else:
+    place = store_dir() / label
+    decoded = _read(place, name, key)
+    if decoded is None:
         decoded = build()
-        _write(places, decoded, key)
+        _write(place, decoded, key)
     for remark in decoded.remarks:
         _log.info("%s: %s", name, remark)
     return decoded.task
 
 
-def _folders(file: Path) -> list[Path]:
-    """Where the store may be: beside the source, and in the cache folder."""
-    return [file.resolve().parent / ".crystalbench", cache_dir() / "tasks"]
+def store_dir() -> Path:
+    """The folder of the stores, in the cache folder."""
+    return cache_dir() / "tasks"
 
 
 def _read(place: Path, name: str, key: str) -> Decoded | None:
@@ -93,14 +91,14 @@ def _read(place: Path, name: str, key: str) -> Decoded | None:
     try:
         return _open(place, name, key)
     except (DataError, LookupError, TypeError, ValueError) as error:
-        _log.warning("%s: the stored copy is damaged and is made again (%s)", name, error)
+        _log.warning("%s: the stored copy is damaged and will be replaced (%s)", name, error)
         return None
 
 
 def _open(place: Path, name: str, key: str) -> Decoded:
     arrays, meta = load_arrays(place)
     if meta["key"] != key or meta["digest"] != digest_of(arrays):
-        raise DataError(f"{place}: its content is not what was written")
+        raise DataError(f"{place}: its content has changed since it was written")
     targets, folds = arrays.pop("targets"), arrays.pop("folds")
     inputs: Inputs = (Crystals if meta["inputs"] == "crystals" else Compositions).from_arrays(arrays)
     target = meta["target"]
@@ -117,8 +115,8 @@ def _open(place: Path, name: str, key: str) -> Decoded:
     return Decoded(task, tuple(meta["remarks"]))
 
 
-def _write(places: list[Path], decoded: Decoded, key: str) -> None:
-    """Keep the task in the first place that takes it."""
+def _write(place: Path, decoded: Decoded, key: str) -> None:
+    """Store a task; if that fails, log a warning."""
     task = decoded.task
     arrays = {
         **task.inputs.to_arrays(),
@@ -136,25 +134,17 @@ def _write(places: list[Path], decoded: Decoded, key: str) -> None:
         "source": {"name": task.source.name, "sha256": task.source.sha256, "verified": task.source.verified},
         "remarks": decoded.remarks,
     }
-    reasons = []
-    for place in places:
-        try:
-            if place.parent.exists() and is_read_only(place.parent):
-                raise OSError(f"{place.parent} is read-only")
-            if place.parent.name == ".crystalbench" and is_read_only(place.parent.parent):
-                continue  # the expected case of a read-only source; not worth a word
-            _remove_damaged(place, task.name, key)
-            save_arrays(place, arrays, meta)
-            return
-        except OSError as error:
-            reasons.append(str(error))
-    _log.warning(
-        "%s: the decoded data cannot be kept and is decoded again next time (%s)", task.name, "; ".join(reasons)
-    )
+    try:
+        if place.parent.exists() and is_read_only(place.parent):
+            raise OSError(f"{place.parent} is read-only")
+        _remove_damaged(place, task.name, key)
+        save_arrays(place, arrays, meta)
+    except OSError as error:
+        _log.warning("%s: the decoded data cannot be stored and will be decoded again next time (%s)", task.name, error)
 
 
 def _remove_damaged(place: Path, name: str, key: str) -> None:
-    """Take a damaged store away in one step; one that another process has meanwhile made again stays."""
+    """Remove a damaged store atomically; one that another process has replaced in the meantime is kept."""
     if not place.exists():
         return
     try:

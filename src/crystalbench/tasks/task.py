@@ -1,9 +1,8 @@
-"""Task: a property to predict, its rows, its official folds, and where they came from."""
+"""Task: a property to predict, with its rows, its official folds, and the origin of the data."""
 
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,14 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.checks import first_ids
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Target
+from crystalbench.tasks.display import describe, to_frame, to_html
 
 if TYPE_CHECKING:
-    from crystalbench.tasks.sources import DataSources
+    import pandas as pd
 
 NEVER_TESTED = -1
+"""Fold number of a row that is in no test part: it only ever trains."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Source:
     Attributes:
         name: file name (never a path: records are read on other machines).
         sha256: SHA-256 of the file.
-        verified: how it was checked: ``"sha256"`` (the official file), ``"content"`` (the official targets and
-            compositions in another file), ``"ids"`` (official ids, a part of the rows), ``"package"`` (ships with
-            CrystalBench) or ``"user"`` (nothing to check against).
-        task_file: name of the file that describes a user's own task; empty for others.
+        verified: how it was checked: ``"sha256"`` (the official file, or the one that the task file declares),
+            ``"content"`` (the official targets and compositions in another file), ``"ids"`` (some of the rows, with
+            official ids), ``"package"`` (part of CrystalBench) or ``"user"`` (nothing to check against).
+        task_file: name of the task file of a user's own task; empty for other tasks.
     """
 
     name: str
@@ -42,17 +44,32 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A property to predict, in memory.
+    """A property to predict, with its data in memory.
 
     Attributes:
         name: unique name, e.g. ``matbench_phonons``.
         target: name, kind, unit and classes of the property.
         metric: name of the main metric.
         inputs: n crystals or compositions, with ids.
-        targets: (n,) float64; class numbers for classification.
-        folds: (n,) int, the fold that has the row in its test part; -1 for a row that only ever trains.
-        rows_total: rows of the complete task; more than n where only a part is at hand.
+        targets: (n,) float64, values in the unit of the target; for classification, class numbers.
+        folds: (n,) int16, the fold whose test part contains the row; -1 for a row that only ever trains.
+        rows_total: number of rows of the complete task; more than n if only some of them are loaded.
         source: where the data came from.
+
+    Raises:
+        DataError: there are no rows, lengths differ, a target is missing or not finite, or an id is not unique; names
+            the ids.
+
+    Examples:
+        >>> from crystalbench.tasks import load_task
+        >>> task = load_task("demo_bulk_modulus")
+        >>> task
+        Task demo_bulk_modulus: 1,168 crystals → bulk_modulus (GPa), 5 folds, metric MAE
+        >>> task.to_frame().columns.tolist()
+        ['id', 'formula', 'n_atoms', 'target', 'fold']
+        >>> train, test = task.split(0)
+        >>> len(train), len(test)
+        (934, 234)
     """
 
     name: str
@@ -69,38 +86,52 @@ class Task:
         if n == 0:
             raise DataError(f"{self.name}: has no rows")
         if len(self.targets) != n or len(self.folds) != n:
-            raise DataError(f"{self.name}: {n} rows, {len(self.targets)} targets and {len(self.folds)} fold numbers")
+            raise DataError(
+                f"{self.name}: {n} rows, but {len(self.targets)} targets and {len(self.folds)} fold numbers"
+            )
         bad = ~np.isfinite(self.targets)
         if bad.any():
             raise DataError(
-                f"{self.name}: {int(bad.sum())} of {n} targets are missing or not finite, first at id "
-                f"{self.inputs.ids[bad][0]}; correct or remove these rows in {self.source.name}"
+                f"{self.name}: {int(bad.sum()):,} of {n:,} targets are missing or not finite: "
+                f"{first_ids(self.inputs.ids[bad])}; correct or remove these rows in {self.source.name}"
             )
         ids, counts = np.unique(self.inputs.ids, return_counts=True)
         if (counts > 1).any():
-            raise DataError(f"{self.name}: id {ids[counts > 1][0]} occurs {counts.max()} times in {self.source.name}")
+            raise DataError(
+                f"{self.name}: ids must be unique, but these occur more than once in {self.source.name}: "
+                f"{first_ids(ids[counts > 1])}"
+            )
 
     def __len__(self) -> int:
-        """Number of rows at hand."""
+        """Number of rows."""
         return len(self.inputs)
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     @property
     def is_partial(self) -> bool:
-        """Whether only a part of the task's rows is at hand."""
+        """Whether only some of the rows of the complete task are loaded."""
         return len(self) < self.rows_total
 
     @property
     def has_structures(self) -> bool:
-        """Whether the rows are crystals, not only compositions."""
+        """Whether the inputs are crystals; otherwise, they are compositions."""
         return isinstance(self.inputs, Crystals)
 
     @property
     def fold_numbers(self) -> list[int]:
-        """The folds, ascending."""
+        """The fold numbers in ascending order."""
         return [int(k) for k in np.unique(self.folds) if k != NEVER_TESTED]
 
     def split(self, fold: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Row numbers of the training part and of the test part of a fold.
+        """Split the rows into the training part and the test part of a fold.
+
+        Returns:
+            Row numbers of the training part and of the test part, in ascending order.
 
         Raises:
             ConfigError: there is no such fold.
@@ -110,12 +141,12 @@ class Task:
             raise ConfigError(f"{self.name}: has no fold {fold}; its folds are {self.fold_numbers}")
         train, test = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         if len(train) == 0:
-            raise DataError(f"{self.name}: fold {fold} leaves no row to train on")
+            raise DataError(f"{self.name}: the training part of fold {fold} is empty")
         return train, test
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over inputs, ids, targets and folds: changes whenever a result could."""
+        """SHA-256 of inputs, ids, target, targets and folds: it changes whenever a result could change."""
         sha = hashlib.sha256()
         for part in (self.inputs.digest, self.target, "\n".join(self.inputs.ids)):
             sha.update(repr(part).encode() + b"\n")
@@ -124,60 +155,30 @@ class Task:
         return sha.hexdigest()
 
     def limited(self, rows: int | None) -> Task:
-        """The task with at most so many rows, drawn at random but always the same ones.
+        """The task with at most this many rows: a random sample, the same on every call. None is no limit.
 
         Raises:
-            ConfigError: the number is not positive.
+            ConfigError: the limit is not positive.
         """
         if rows is None or rows >= len(self):
             return self
         if rows < 1:
-            raise ConfigError(f"a limit of {rows} rows leaves nothing; give a positive number")
+            raise ConfigError(f"limit = {rows}: the limit must be positive")
         chosen = np.sort(np.random.default_rng(0).permutation(len(self))[:rows])
         return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], folds=self.folds[chosen])
 
+    def to_frame(self, *, structures: bool = False) -> pd.DataFrame:
+        """The rows as a table, for notebooks.
 
-@dataclass(frozen=True)
-class Availability:
-    """Whether a task's data is at hand: rows known without decoding (None if unknown), and one line that says where."""
+        Args:
+            structures: add a column ``structure`` with pymatgen structures (0.2 s for 1,000 crystals of 8 atoms).
 
-    here: bool
-    rows: int | None
-    where: str
-
-
-@dataclass(frozen=True)
-class TaskSpec(ABC):
-    """A task before its data is loaded: what the registry holds and ``--list`` shows.
-
-    Attributes:
-        name: unique name.
-        target: what is predicted.
-        metric: name of the main metric.
-        has_structures: crystals, or compositions only.
-        rows_total: rows of the complete task.
-        description: one line.
-        license: terms of the data.
-        reference: where the data comes from.
-    """
-
-    name: str
-    target: Target
-    metric: str
-    has_structures: bool
-    rows_total: int
-    description: str = ""
-    license: str = ""
-    reference: str = ""
-
-    @abstractmethod
-    def load(self, sources: DataSources) -> Task:
-        """Read the task from a data source.
+        Returns:
+            A table with n rows and the columns ``id``, ``formula`` (of the cell), ``n_atoms`` (of the cell; only for
+            crystals), ``target``, ``label`` (the class, a categorical; only for classification) and ``fold`` (-1 for a
+            row that only ever trains).
 
         Raises:
-            DataError: the data is missing or damaged; says what to do.
+            ConfigError: structures are requested of a task that has compositions only.
         """
-
-    @abstractmethod
-    def availability(self, sources: DataSources) -> Availability:
-        """Whether the data is at hand, found without decoding it."""
+        return to_frame(self, structures=structures)

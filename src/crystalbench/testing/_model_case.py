@@ -1,4 +1,4 @@
-"""A model under test: made with quick hyperparameters, shown tiny data, fitted once for many promises."""
+"""A model under test, with quick hyperparameters and tiny data; the checks share its fits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from crystalbench.models.model import Model, Needs, Progress, Runtime, hyperpara
 from crystalbench.representations import Arrays, Representation
 from crystalbench.targets import Kind
 from crystalbench.testing.crystals import changed, known_structures, random_crystals, read_only
-from crystalbench.testing.report import Attempts, Broken, Unchecked
+from crystalbench.testing.report import CheckFailure, Memo, SkipCheck
 from crystalbench.testing.samples import TARGETS, targets_for
 
 QUICK: dict[str, int] = {
     "epochs": 2,
     "max_epochs": 2,
     "trees": 20,
+    "rounds": 20,
     "n_estimators": 20,
     "iterations": 20,
     "width": 8,
@@ -31,44 +32,44 @@ QUICK: dict[str, int] = {
     "head_width": 8,
     "batch_size": 16,
 }
-"""Smaller values of well-known hyperparameters, taken where a model has them and its own are larger."""
+"""Values of common hyperparameters, used if a model has them and its own are larger."""
 
 TOLERANCE = 1e-4
-"""Largest change of a prediction that counts as none, in standard deviations of the predictions."""
-_LAST_DIGITS = 4 * float(np.finfo(np.float32).eps)  # relative; predictions may be of single precision
-_LEAST_SPREAD = 1e-5  # relative; below it the last digits would hide what predictions depend on
+"""Largest tolerated change of a prediction, in standard deviations of the predictions."""
+_ROUND_OFF = 4 * float(np.finfo(np.float32).eps)  # relative; predictions may be in single precision
+_LEAST_SPREAD = 1e-5  # relative; with a smaller spread, round-off would hide what predictions depend on
 
 SEED = 2**31 - 1
 
-_KEPT: dict[tuple[type[Representation], str, str], Arrays] = {}
-_MOST_KEPT, _LARGE = 256, 1 << 20
+_REPRESENTED: dict[tuple[type[Representation], str, str], Arrays] = {}
+_MOST_ENTRIES, _MOST_BYTES = 256, 1 << 20
 
 Values = npt.NDArray[np.float64]
 
 
 @dataclass
 class ModelCase:
-    """A model class with hyperparameters, and what its checks share.
+    """A model class with hyperparameters, and the fits and predictions that its checks share.
 
     Attributes:
         model: the class.
-        parameters: hyperparameters given by the user, which come before the quick ones.
+        parameters: hyperparameters of the caller, which override the quick ones.
     """
 
     model: type[Model]
     parameters: Mapping[str, Any]
-    _attempts: Attempts = field(default_factory=Attempts)
+    _memo: Memo = field(default_factory=Memo)
 
-    # ------------------------------------------------------------------ making, showing, fitting
+    # ------------------------------------------------------------------ models, samples, fits
 
-    def made(self, seed: int = SEED, progress: Progress = silent) -> Model:
+    def new(self, seed: int = SEED, progress: Progress = silent) -> Model:
         """A new model with quick hyperparameters."""
-        model = self.model.from_configuration(self._attempts.get("configuration", self._quick))
+        model = self.model.from_configuration(self._memo.get("configuration", self._quick))
         model.runtime = Runtime(seed=seed, progress=progress)
         return model
 
-    def shown(self, inputs: Inputs, kind: Kind, *, fit: bool = False, targets: Values | None = None) -> Samples:
-        """Rows as a run shows them: compositions alone where the model needs no more, targets only to fit.
+    def samples(self, inputs: Inputs, kind: Kind, *, fit: bool = False, targets: Values | None = None) -> Samples:
+        """Samples as in a run: only compositions if the model needs no more, and targets only to fit.
 
         The arrays are copies.
         """
@@ -79,26 +80,26 @@ class ModelCase:
         inputs = inputs[:]
         return Samples(inputs, TARGETS[kind], targets, represent=lambda r, rows: _represented(r, inputs)[rows])
 
-    def fit(self, kind: Kind, **made: Any) -> Model:
-        """A new model, fitted."""
+    def fit(self, kind: Kind, **options: Any) -> Model:
+        """A new fitted model; ``options`` are those of `new`."""
         train, valid = training_crystals()
-        return self.made(**made).fit(self.shown(train, kind, fit=True), self.shown(valid, kind, fit=True))
+        return self.new(**options).fit(self.samples(train, kind, fit=True), self.samples(valid, kind, fit=True))
 
     def fitted(self, kind: Kind) -> Model:
-        """The model fitted to a kind of target; the same one every time."""
-        return self._attempts.get(("fitted", kind), lambda: self.fit(kind))
+        """The model fitted to a kind of target, the same one at every call."""
+        return self._memo.get(("fitted", kind), lambda: self.fit(kind))
 
     def predictions(self, model: Model, crystals: Crystals, kind: Kind) -> Predictions:
         """Checked predictions of crystals."""
-        samples = self.shown(crystals, kind)
+        samples = self.samples(crystals, kind)
         return model.predict(samples).checked(samples.target, samples.ids)
 
     def values(self, crystals: Crystals) -> Values:
         """Predicted values (n, d) of crystals by the model fitted to `kind`."""
-        self.expected(self.kind)  # a model that cannot predict these is reported once
+        self.expected(self.kind)  # so that a model that cannot predict at all is reported once
         return rows_of(self.predictions(self.fitted(self.kind), crystals, self.kind))
 
-    # ------------------------------------------------------------------ what checks compare with
+    # ------------------------------------------------------------------ comparisons
 
     @property
     def kinds(self) -> list[Kind]:
@@ -107,20 +108,20 @@ class ModelCase:
 
     @property
     def kind(self) -> Kind:
-        """The kind of target that is enough where one is enough."""
+        """The kind of target for checks that need one only."""
         if not self.kinds:
-            raise Unchecked
+            raise SkipCheck
         return self.kinds[0]
 
     def expected(self, kind: Kind) -> Predictions:
-        """Predictions of `asked_crystals`."""
-        return self._attempts.get(
-            ("expected", kind), lambda: self.predictions(self.fitted(kind), asked_crystals(), kind)
+        """Predictions of `prediction_crystals`."""
+        return self._memo.get(
+            ("expected", kind), lambda: self.predictions(self.fitted(kind), prediction_crystals(), kind)
         )
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the predictions over `asked_crystals`."""
+        """Standard deviation of the predictions over `prediction_crystals`."""
         return spread_of(rows_of(self.expected(self.kind)))
 
     @property
@@ -128,47 +129,52 @@ class ModelCase:
         """Whether all crystals are predicted the same."""
         return self.spread == 0
 
-    def tells_apart(self) -> None:
+    def require_resolution(self) -> None:
         """Make sure that a tolerance means something.
 
         Raises:
-            Broken: predictions differ, but in their last digits only.
+            CheckFailure: the differences between predictions are as small as round-off.
         """
         size = float(np.abs(self.expected(self.kind).values).max())
         if 0 < self.spread < _LEAST_SPREAD * size:
-            raise Broken(
-                f"predictions of about {size:.3g} differ by {self.spread:.1g}, too little to tell what they depend on; "
-                "if the check trains too little, give it hyperparameters: check_model(..., epochs=50)"
+            raise CheckFailure(
+                f"predictions of about {size:.3g} differ by {self.spread:.1g}, too little to see what they depend on; "
+                "if the model needs more training, pass hyperparameters: check_model(..., epochs=50)"
             )
 
     def drift(self, values: Values) -> float:
-        """Largest change of the predictions (n, d) of `asked_crystals`, in standard deviations."""
+        """Largest change of the predictions (n, d) of `prediction_crystals`, in standard deviations."""
         change = float(np.abs(values - rows_of(self.expected(self.kind))).max())
         return change / self.spread if change and self.spread else change
 
-    def agree(self, values: Values, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Compare predictions (n, d) with those expected of `asked_crystals`, or of some rows of them.
+    def require_equal(self, values: Values, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Compare predictions (n, d) with those of `prediction_crystals`, or of some rows of them.
 
         Raises:
-            Broken: they differ by more than the tolerance.
+            CheckFailure: they differ by more than the tolerance.
         """
         expected = rows_of(self.expected(self.kind))
         rows = np.arange(len(expected)) if rows is None else rows
         size = float(np.abs(expected).max())
         off = np.abs(values - expected[rows]).max(1)
-        if off.max() > TOLERANCE * self.spread + (_LAST_DIGITS * size if self.spread else 0.0):
+        if off.max() > TOLERANCE * self.spread + (_ROUND_OFF * size if self.spread else 0.0):
             worst = int(off.argmax())
             row = rows[worst]
-            raise Broken(
-                f"{asked_crystals().ids[row]} is predicted {in_words(expected[row])} and {in_words(values[worst])}; "
-                f"predictions spread by {self.spread:.3g}"
+            raise CheckFailure(
+                f"{prediction_crystals().ids[row]} is predicted {formatted(expected[row])} and "
+                f"{formatted(values[worst])}; the standard deviation over crystals is {self.spread:.3g}"
             )
 
     def _quick(self) -> dict[str, Any]:
         chosen = dict(self.parameters)
-        usual = self.model.from_configuration(chosen).configuration()
+        defaults = self.model.from_configuration(chosen).configuration()
         for name in hyperparameter_types(self.model):
-            if name not in QUICK or name in chosen or not isinstance(usual[name], int) or usual[name] <= QUICK[name]:
+            if (
+                name not in QUICK
+                or name in chosen
+                or not isinstance(defaults[name], int)
+                or defaults[name] <= QUICK[name]
+            ):
                 continue
             try:
                 self.model.from_configuration({**chosen, name: QUICK[name]})
@@ -179,15 +185,15 @@ class ModelCase:
 
 
 def _represented(representation: Representation, inputs: Inputs) -> Arrays:
-    """A representation of inputs, computed once: fits and models ask for the same ones time and again."""
+    """A representation of inputs; small ones are kept, since models and fits share them."""
     key = (type(representation), representation.key, inputs.digest)
-    arrays = _KEPT.pop(key, None)
+    arrays = _REPRESENTED.pop(key, None)
     if arrays is None:
         arrays = representation(inputs)
-    if arrays.nbytes < _LARGE:
-        _KEPT[key] = arrays
-    while len(_KEPT) > _MOST_KEPT:
-        del _KEPT[next(iter(_KEPT))]  # the one that was longest not asked for
+    if arrays.nbytes < _MOST_BYTES:
+        _REPRESENTED[key] = arrays
+    while len(_REPRESENTED) > _MOST_ENTRIES:
+        del _REPRESENTED[next(iter(_REPRESENTED))]  # the least recently used
     return arrays
 
 
@@ -198,13 +204,13 @@ def training_crystals() -> tuple[Crystals, Crystals]:
 
 
 @lru_cache(maxsize=1)
-def asked_crystals() -> Crystals:
-    """Crystals to predict: without symmetry in cells of every system, and with the symmetry of real ones."""
+def prediction_crystals() -> Crystals:
+    """Crystals to predict: random ones in cells of every crystal system, and known structures with their symmetry."""
     return joined([random_crystals(3, 14), known_structures()])
 
 
 def frozen(crystals: Crystals, needs: Needs) -> Inputs:
-    """Read-only copies of crystals, or of their compositions for a model that needs no more."""
+    """Read-only copies of crystals, or of their compositions if a model needs no more."""
     if needs is Needs.STRUCTURE:
         return read_only(crystals)
     inputs = crystals.compositions()
@@ -228,22 +234,29 @@ def spread_of(values: Values) -> float:
     return 0.0 if (values == values[:1]).all() else float(np.sqrt(values.var(0).mean()))
 
 
-def in_words(values: Values) -> str:
-    """One row of predictions, short."""
+def formatted(values: Values) -> str:
+    """One row of predictions in a few digits."""
     return ", ".join(f"{v:.7g}" for v in values)
 
 
-def same(one: Predictions, other: Predictions, what: str) -> None:
-    """Compare predictions of `asked_crystals` to the last digit.
+def require_identical(one: Predictions, other: Predictions, what: str) -> None:
+    """Compare predictions of `prediction_crystals` exactly.
+
+    Args:
+        one: predictions.
+        other: predictions.
+        what: how the second were made, for the message.
 
     Raises:
-        Broken: they differ.
+        CheckFailure: they differ.
     """
     differs = (rows_of(one) != rows_of(other)).any(1)
     if differs.any():
         row = int(differs.argmax())
-        values = f"{in_words(rows_of(one)[row])} and {in_words(rows_of(other)[row])}"
-        raise Broken(f"{what}, {asked_crystals().ids[row]} is predicted {values} ({differs.sum()} rows differ)")
+        values = f"{formatted(rows_of(one)[row])} and {formatted(rows_of(other)[row])}"
+        raise CheckFailure(
+            f"{what}, {prediction_crystals().ids[row]} is predicted {values} ({differs.sum()} rows differ)"
+        )
     std, other_std = (np.zeros(0) if p.std is None else p.std for p in (one, other))
     if not np.array_equal(std, other_std):
-        raise Broken(f"{what}, the predicted standard deviations differ")
+        raise CheckFailure(f"{what}, the predicted standard deviations differ")

@@ -1,4 +1,4 @@
-"""Saving a model and loading it."""
+"""Checks of saving a model and loading it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,42 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from crystalbench.models.model import Model
 from crystalbench.models.saving import ARRAYS, DESCRIPTION, load_model, save_model
-from crystalbench.testing._model_case import ModelCase, asked_crystals, same
-from crystalbench.testing.report import Broken
+from crystalbench.testing._model_case import ModelCase, prediction_crystals, require_identical
+from crystalbench.testing.report import CheckFailure
 
 
-def can_be_saved(case: ModelCase) -> None:
-    """Saved and loaded, it predicts the same to the last digit."""
+def can_be_saved(model: type[Model]) -> bool:
+    """Whether a model defines `state` or `restore`; both may be left out."""
+    return model.state is not Model.state or model.restore is not Model.restore
+
+
+def saving_reproduces_predictions(case: ModelCase) -> None:
+    """Saved and loaded, it predicts the same.
+
+    To the last digit, and what it saves again is identical, too.
+    """
     for kind in case.kinds:
         expected = case.expected(kind)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             save_model(case.fitted(kind), folder)
             loaded = load_model(folder, model=case.model)
-            same(expected, case.predictions(loaded, asked_crystals(), kind), f"{kind}: saved and loaded")
+            require_identical(
+                expected, case.predictions(loaded, prediction_crystals(), kind), f"{kind}: saved and loaded"
+            )
             save_model(loaded, again := Path(scratch) / "again")
             for name in (ARRAYS, DESCRIPTION):
                 if (folder / name).read_bytes() != (again / name).read_bytes():
-                    raise Broken(f"{kind}: loaded and saved again, its {name} is another")
+                    raise CheckFailure(f"{kind}: after loading, it saves a different {name}")
 
 
-def is_saved_plainly(case: ModelCase) -> None:
-    """What it saves are numbers and JSON, with no pickled objects among them."""
+def saved_data_are_plain(case: ModelCase) -> None:
+    """Saved data are numbers and JSON.
+
+    No pickled objects are hidden in arrays of bytes or in strings.
+    """
     for kind in case.kinds:
         case.expected(kind)
         with tempfile.TemporaryDirectory() as scratch:
@@ -43,11 +57,11 @@ def is_saved_plainly(case: ModelCase) -> None:
             save_model(case.fitted(kind), folder)
             for name, data in _bytes_in(folder):
                 if _is_pickled(data):
-                    raise Broken(f"{kind}: {name} is a pickled object, which is executed when it is read")
+                    raise CheckFailure(f"{kind}: {name} is a pickled object; unpickling can run any code")
 
 
 def _bytes_in(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Arrays of bytes and strings that a saved model holds, by name."""
+    """Arrays of bytes and strings of a saved model, by name."""
     for name, array in load_file(folder / ARRAYS).items():
         if array.dtype in (np.uint8, np.int8):
             yield f"the array {name!r}", array.tobytes()
@@ -81,4 +95,4 @@ def _is_pickled(data: bytes) -> bool:
         return False
 
 
-PROMISES = (can_be_saved, is_saved_plainly)
+CHECKS = (saving_reproduces_predictions, saved_data_are_plain)

@@ -1,4 +1,4 @@
-"""How predictions depend on the way in which a crystal is described."""
+"""Checks of how predictions depend on the description of a crystal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.models.model import Invariance
-from crystalbench.testing._model_case import ModelCase, asked_crystals
+from crystalbench.testing._model_case import ModelCase, prediction_crystals
 from crystalbench.testing.crystals import (
     atom_order,
     inverted,
@@ -18,7 +18,7 @@ from crystalbench.testing.crystals import (
     translated,
 )
 
-CHANGES: dict[Invariance, Callable[[Crystals], Crystals]] = {
+TRANSFORMATIONS: dict[Invariance, Callable[[Crystals], Crystals]] = {
     Invariance.ROTATION: rotated,
     Invariance.REFLECTION: inverted,
     Invariance.SUPERCELL: lambda crystals: supercells(crystals, (2, 1, 1)),
@@ -27,57 +27,60 @@ CHANGES: dict[Invariance, Callable[[Crystals], Crystals]] = {
 
 
 def order_of_atoms(case: ModelCase) -> None:
-    """The order of the atoms changes nothing."""
-    crystals = asked_crystals()
-    case.agree(case.values(reordered(crystals, atom_order(crystals))))
+    """Atom order has no influence."""
+    crystals = prediction_crystals()
+    case.require_equal(case.values(reordered(crystals, atom_order(crystals))))
 
 
 def images_of_atoms(case: ModelCase) -> None:
-    """Which periodic image of an atom is given changes nothing."""
-    case.agree(case.values(moved_by_lattice_vectors(asked_crystals())))
+    """Periodic images of atoms have no influence.
+
+    Atoms may be given outside of the cell.
+    """
+    case.require_equal(case.values(moved_by_lattice_vectors(prediction_crystals())))
 
 
 def origin(case: ModelCase) -> None:
-    """The origin of the cell changes nothing."""
-    case.agree(case.values(translated(asked_crystals())))
+    """Origin of the cell has no influence."""
+    case.require_equal(case.values(translated(prediction_crystals())))
 
 
 def rotation(case: ModelCase) -> None:
-    """Rotation changes nothing, as promised."""
-    _promised(case, Invariance.ROTATION)
+    """Rotation has no influence, as declared."""
+    _require_invariance(case, Invariance.ROTATION)
 
 
 def reflection(case: ModelCase) -> None:
-    """Reflection changes nothing, as promised."""
-    _promised(case, Invariance.REFLECTION)
+    """Reflection has no influence, as declared."""
+    _require_invariance(case, Invariance.REFLECTION)
 
 
 def supercell(case: ModelCase) -> None:
-    """A supercell changes nothing, as promised."""
-    _promised(case, Invariance.SUPERCELL)
+    """Supercells have no influence, as declared."""
+    _require_invariance(case, Invariance.SUPERCELL)
 
 
 def cell_choice(case: ModelCase) -> None:
-    """The choice of the cell changes nothing, as promised."""
-    _promised(case, Invariance.CELL_CHOICE)
+    """Cell choice has no influence, as declared."""
+    _require_invariance(case, Invariance.CELL_CHOICE)
 
 
-def _promised(case: ModelCase, invariance: Invariance) -> None:
-    case.agree(case.values(CHANGES[invariance](asked_crystals())))
+def _require_invariance(case: ModelCase, invariance: Invariance) -> None:
+    case.require_equal(case.values(TRANSFORMATIONS[invariance](prediction_crystals())))
 
 
 def drifts(case: ModelCase, invariances: frozenset[Invariance]) -> dict[str, float]:
-    """Largest change of a prediction under each change to the crystals, in standard deviations."""
-    crystals = asked_crystals()
+    """Largest change of a prediction under each of these transformations, in standard deviations."""
+    crystals = prediction_crystals()
     return {
-        str(invariance): case.drift(case.values(CHANGES[invariance](crystals)))
+        str(invariance): case.drift(case.values(TRANSFORMATIONS[invariance](crystals)))
         for invariance in Invariance
         if invariance in invariances
     }
 
 
-PROMISES = (order_of_atoms, images_of_atoms, origin)
-PROMISED: dict[Invariance, Callable[[ModelCase], None]] = {
+CHECKS = (order_of_atoms, images_of_atoms, origin)
+DECLARED: dict[Invariance, Callable[[ModelCase], None]] = {
     Invariance.ROTATION: rotation,
     Invariance.REFLECTION: reflection,
     Invariance.SUPERCELL: supercell,

@@ -1,4 +1,4 @@
-"""A representation under test, and the crystals that it is asked for."""
+"""A representation under test, and the crystals that it is applied to."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from crystalbench.data.crystals import Crystals, joined
 from crystalbench.errors import CrystalBenchError
 from crystalbench.representations import Arrays, Representation
 from crystalbench.testing.crystals import known_structures, random_crystals
-from crystalbench.testing.report import Attempts, Broken
+from crystalbench.testing.report import CheckFailure, Memo
 
 COMMON_Z = 42
-"""Heavier elements, of which tables may know nothing, are left to the strange crystals."""
+"""Heavier elements, which tables of properties may lack, are left to the edge cases."""
 _RELATIVE = 1e-5
-"""Largest difference between equal rows, relative to the largest value of an array: sums may be rounded otherwise."""
+"""Largest tolerated difference, relative to the largest value of an array: sums may be rounded differently."""
 
 
 @dataclass
 class RepresentationCase:
-    """A representation, and what its checks share."""
+    """A representation, and the arrays that its checks share."""
 
     representation: Representation
-    _attempts: Attempts = field(default_factory=Attempts)
+    _memo: Memo = field(default_factory=Memo)
 
     def expected(self) -> Arrays:
-        """The arrays of `asked_crystals`."""
-        return self._attempts.get("expected", lambda: self.representation(asked_crystals()))
+        """The arrays of `common_crystals`."""
+        return self._memo.get("expected", lambda: self.representation(common_crystals()))
 
     @property
     def may_be_nan(self) -> bool:
-        """Whether the docstring says that values can be NaN."""
+        """Whether the docstring mentions NaN."""
         return "NaN" in (inspect.getdoc(type(self.representation)) or "")
 
     def with_other_options(self) -> Iterator[tuple[str, Representation]]:
-        """This representation with one option changed at a time, where another value of it is taken."""
+        """This representation with one option changed at a time, for options that accept another value."""
         for option in dataclasses.fields(self.representation):
             for value in _other_values(getattr(self.representation, option.name)):
                 try:
@@ -52,26 +52,32 @@ class RepresentationCase:
 
 
 @lru_cache(maxsize=1)
-def asked_crystals() -> Crystals:
-    """Crystals without symmetry in cells of every system, and with the symmetry of real ones; of common elements."""
+def common_crystals() -> Crystals:
+    """Random crystals in cells of every crystal system, and known structures with their symmetry; common elements."""
     return joined([random_crystals(3, 7, largest_z=COMMON_Z), known_structures()])
 
 
-def same_arrays(one: Arrays, other: Arrays, what: str, *, exactly: bool = False) -> None:
+def require_equal(one: Arrays, other: Arrays, what: str, *, exactly: bool = False) -> None:
     """Compare arrays of the same crystals.
 
+    Args:
+        one: arrays.
+        other: arrays.
+        what: how the second were made, for the message.
+        exactly: whether floats must be identical.
+
     Raises:
-        Broken: they differ in names, layouts, types, shapes or values.
+        CheckFailure: they differ in names, layouts, types, shapes or values.
     """
     if len(one) != len(other) or one.layouts != other.layouts or set(one.offsets) != set(other.offsets):
-        raise Broken(f"{what}, the arrays have other names or layouts")
+        raise CheckFailure(f"{what}, the arrays have different names or layouts")
     pairs = {name: (array, other.values[name]) for name, array in one.values.items()}
     pairs |= {f"offsets of {level}": (offsets, other.offsets[level]) for level, offsets in one.offsets.items()}
     for name, (a, b) in pairs.items():
         if a.dtype != b.dtype or a.shape != b.shape:
-            raise Broken(f"{what}, {name!r} is {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+            raise CheckFailure(f"{what}, {name!r} is {a.dtype} {a.shape} or {b.dtype} {b.shape}")
         if not _equal(a, b, exactly):
-            raise Broken(f"{what}, the values of {name!r} differ")
+            raise CheckFailure(f"{what}, the values of {name!r} differ")
 
 
 def _equal(a: npt.NDArray[Any], b: npt.NDArray[Any], exactly: bool) -> bool:

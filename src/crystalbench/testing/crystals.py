@@ -1,4 +1,7 @@
-"""Small crystals to test with: every crystal system, known structures, strange ones, and the same in other words."""
+"""Small crystals to test with: every crystal system, known structures, edge cases, and equivalent descriptions.
+
+Coordinates and cells of known structures are rounded literature values; they are meant for tests, not as references.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _KNOWN: tuple[tuple[str, str, tuple[float, ...], tuple[str, ...], tuple[tuple[fl
 """Names, space groups, cells in Å and degrees, elements and sites of known structures."""
 
 
-# ---------------------------------------------------------------------- making
+# ---------------------------------------------------------------------- crystals
 
 
 def cell_of(system: str, rng: np.random.Generator) -> _Floats:
@@ -68,7 +71,7 @@ def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float
 
 
 def random_crystals(seed: int, n: int = 7, most_atoms: int = 6, largest_z: int = 94) -> Crystals:
-    """N crystals, system by system, turned at random, with atoms up to two cells outside the cell."""
+    """Random crystals in cells of all crystal systems in turn, rotated at random, with atoms also outside the cell."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, most_atoms + 1, n)
     cells = [cell_of(CRYSTAL_SYSTEMS[i % 7], rng) @ Rotation.random(rng=rng).as_matrix() for i in range(n)]
@@ -83,7 +86,7 @@ def random_crystals(seed: int, n: int = 7, most_atoms: int = 6, largest_z: int =
 
 @lru_cache(maxsize=1)
 def known_structures() -> Crystals:
-    """Structures with the symmetry that real crystals have, in their conventional cells; one of them is chiral."""
+    """Known structures in their conventional cells, with the symmetry of real crystals; one of them is chiral."""
     structures = [
         Structure.from_spacegroup(group, Lattice.from_parameters(*cell), elements, sites)
         for _, group, cell, elements, sites in _KNOWN
@@ -92,7 +95,7 @@ def known_structures() -> Crystals:
 
 
 def single_atoms(largest_z: int = 103) -> Crystals:
-    """One atom of every element up to an atomic number in a cube of 4 Å, up to three cells outside of it."""
+    """One atom of every element up to an atomic number, in a cube of 4 Å, up to three cells outside of it."""
     return Crystals.from_flat(
         np.tile(np.eye(3) * 4.0, (largest_z, 1, 1)),
         np.random.default_rng(0).uniform(-3, 3, (largest_z, 3)),
@@ -103,7 +106,7 @@ def single_atoms(largest_z: int = 103) -> Crystals:
 
 
 def isolated_atom(edge: float = 100.0, number: int = 99) -> Crystals:
-    """One atom in a large cube, whose edge is given in Å."""
+    """One atom in a large cube with this edge in Å."""
     return one_crystal(np.eye(3) * edge, [[0.1, 0.2, 0.3]], [number], "isolated-atom")
 
 
@@ -122,11 +125,11 @@ def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crys
     return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
 
 
-# ---------------------------------------------------------------------- the same crystals in other words
+# ---------------------------------------------------------------------- equivalent descriptions
 
 
 def rotated(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal turned by its own rotation."""
+    """Every crystal rotated, each by its own rotation."""
     turns = Rotation.random(len(crystals), rng=np.random.default_rng(seed)).as_matrix()
     return changed(crystals, lattices=np.einsum("nij,njk->nik", crystals.lattices, turns))
 
@@ -177,7 +180,7 @@ def supercells(crystals: Crystals, times: tuple[int, int, int]) -> Crystals:
 
 
 def other_cells(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every lattice given by other basis vectors: axes exchanged, and multiples of one added to another."""
+    """Every lattice in another basis: axes permuted, and one added to another or subtracted from it."""
     rng = np.random.default_rng(seed)
     bases = np.array([_unimodular(rng) for _ in range(len(crystals))])
     inverses = np.rint(np.linalg.inv(bases))
@@ -189,7 +192,7 @@ def other_cells(crystals: Crystals, seed: int = 0) -> Crystals:
 
 
 def _unimodular(rng: np.random.Generator) -> _Floats:
-    """An integer matrix with determinant 1: an exchange of axes in a circle and two shears."""
+    """An integer matrix with determinant 1: a cyclic permutation of the axes and two shears."""
     basis = np.eye(3)[np.roll(np.arange(3), rng.integers(3))]
     for _ in range(2):
         one, other = rng.permutation(3)[:2]
@@ -203,7 +206,7 @@ def changed(crystals: Crystals, **arrays: npt.NDArray[Any]) -> Crystals:
 
 
 def read_only(crystals: Crystals) -> Crystals:
-    """A copy whose arrays cannot be written, like memory-mapped ones."""
+    """A copy with read-only arrays, as memory-mapped ones are."""
     arrays = {name: array.copy() for name, array in crystals.to_arrays().items()}
     for array in arrays.values():
         array.flags.writeable = False

@@ -6,62 +6,77 @@ from typing import Any
 
 from crystalbench.models import Invariance, Model, get_model
 from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_symmetry
+from crystalbench.testing._isolation import isolated
 from crystalbench.testing._model_case import ModelCase
-from crystalbench.testing._randomness import kept_random_state
-from crystalbench.testing.report import Findings, Report, quiet
+from crystalbench.testing.report import Checks, Report
 
-_CONSTANT = "all crystals are predicted the same, so what they depend on could not show"
+_CONSTANT = "all crystals are predicted the same, so the checks of independence and symmetry mean nothing"
+_NOT_SAVED = "it cannot be saved, since it defines neither state nor restore"
 
 
-def check_model(model: type[Model] | str, **parameters: Any) -> Report:
-    """Check that a model keeps what every model promises.
+def check_model(model: type[Model] | str, /, *, verbose: bool = False, **parameters: Any) -> Report:
+    """Check that a model keeps the contract of all models.
 
-    It is fitted to a few small crystals that are made here. Well-known hyperparameters such as ``epochs``, ``trees``
-    and ``width`` are cut down to be quick, unless they are given. A promise that is broken does not stop the others.
+    The model is fitted to a few small crystals. Common hyperparameters such as ``epochs``, ``trees`` and ``width`` are
+    reduced to make that fast, unless they are given. A failed check does not stop the others.
 
-    What is promised: the class says what it is and documents its hyperparameters; it fits and predicts every kind of
-    target that it declares; the same seed gives the same result; every row is predicted by itself; nothing is seen
-    that is not declared; inputs are not changed; strange crystals are predicted; the order of the atoms, the image of
-    an atom that is given and the origin of the cell change nothing, and neither does what `Model.invariances` lists;
-    saved and loaded, it predicts the same.
+    The checks:
+
+    * class: declarations are valid, hyperparameters documented, defaults and bounds of the search space accepted, wrong
+      values refused;
+    * fitting and prediction: every declared kind of target; the same seed gives the same result; rows are independent;
+      inputs that are not declared have no influence; nothing is modified; edge cases are predicted;
+    * symmetry: the order of the atoms, their periodic images and the origin of the cell have no influence, and neither
+      have the declared `Model.invariances`;
+    * saving: the loaded model predicts the same. A model that defines neither ``state`` nor ``restore`` passes with a
+      note.
+
+    Limit: the checks see the crystals of `crystalbench.testing.crystals` only. A model that fails on other crystals
+    passes.
 
     Args:
         model: a class, a registered name, ``package.module:Class`` or ``path/to/file.py:Class``.
+        verbose: whether the message of an error holds tracebacks.
         **parameters: hyperparameters.
 
     Returns:
-        The promises kept, and how much predictions depend on what is not promised.
+        The checks, all of which passed, and how much predictions change under invariances that are not declared.
 
     Raises:
-        ContractError: promises are broken; names each of them.
-        ConfigError: the model cannot be found, or does not have these hyperparameters.
+        ContractError: a check failed; the message lists every failed check, the reason, and the line of the model.
+        ConfigError: the model cannot be found, or does not accept the hyperparameters.
 
     Example:
         >>> report = check_model("dummy")
-        >>> "same seed, same result" in report.kept
+        >>> "same seed, same result" in report.passed
         True
     """
-    found = get_model(model) if isinstance(model, str) else model
-    case = ModelCase(found, parameters)
-    findings = Findings(found.__name__)
-    with quiet(), kept_random_state():
+    __tracebackhide__ = True
+    model_class = get_model(model) if isinstance(model, str) else model
+    case = ModelCase(model_class, parameters)
+    checks = Checks(model_class.__name__, case, model_class, verbose=verbose)
+    with isolated():
         if parameters:
-            found.from_configuration(parameters)  # which refuses what the model does not have
-        for promise in (*_model_declaration.PROMISES, *_model_behaviour.PROMISES, *_model_symmetry.PROMISES):
-            findings.check(promise, case)
-        promised = _promised(case)
-        for invariance in sorted(promised):
-            findings.check(_model_symmetry.PROMISED[invariance], case)
-        for promise in _model_saving.PROMISES:
-            findings.check(promise, case)
-        if findings.broken:
-            return findings.report()
-        notes = (_CONSTANT,) if case.is_constant else ()
-        return findings.report(_model_symmetry.drifts(case, frozenset(Invariance) - promised), notes)
+            model_class.from_configuration(parameters)  # a mistake of the caller, not of the model
+        checks.run("class", _model_declaration.CHECKS)
+        checks.run("fitting and prediction", _model_behaviour.CHECKS)
+        declared = _declared(case)
+        checks.run("symmetry", _model_symmetry.CHECKS)
+        checks.run("symmetry", (_model_symmetry.DECLARED[invariance] for invariance in sorted(declared)))
+        notes = []
+        if _model_saving.can_be_saved(model_class):
+            checks.run("saving", _model_saving.CHECKS)
+        else:
+            notes.append(_NOT_SAVED)
+        if checks.failures:
+            return checks.report()
+        if case.is_constant:
+            notes.append(_CONSTANT)
+        return checks.report(_model_symmetry.drifts(case, frozenset(Invariance) - declared), notes)
 
 
-def _promised(case: ModelCase) -> frozenset[Invariance]:
+def _declared(case: ModelCase) -> frozenset[Invariance]:
     try:
-        return case.made().invariances & frozenset(Invariance)
-    except Exception:  # reported already
+        return case.new().invariances & frozenset(Invariance)
+    except Exception:  # reported by another check
         return frozenset()

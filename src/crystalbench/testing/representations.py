@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from crystalbench.representations import Representation
-from crystalbench.testing._randomness import kept_random_state
+from crystalbench.testing._isolation import isolated
 from crystalbench.testing._representation_case import RepresentationCase
-from crystalbench.testing._representation_promises import PROMISES
-from crystalbench.testing.report import Findings, Report, quiet
+from crystalbench.testing._representation_checks import CHECKS
+from crystalbench.testing.report import Checks, Report
 
 
-def check_representation(representation: Representation) -> Report:
-    """Check that a representation keeps what every representation promises.
+def check_representation(representation: Representation, /, *, verbose: bool = False) -> Report:
+    """Check that a representation keeps the contract of all representations.
 
-    It is asked for a few small crystals that are made here. A promise that is broken does not stop the others.
+    It is applied to a few small crystals. A failed check does not stop the others.
 
-    What is promised: a frozen dataclass whose key follows from its options; the same crystals give the same arrays;
-    each crystal's rows depend on that crystal alone; crystals are not changed; arrays fit their layouts, are finite
-    (or say in the docstring that they can be NaN) and can be stored; compositions and strange crystals are represented
-    or refused with a `DataError`, crystals by id.
+    The checks: the class is a frozen dataclass whose key follows from its options; the same crystals give the same
+    arrays; each crystal's rows depend on that crystal only; crystals are not modified; arrays fit their layouts, are
+    finite (or NaN, if the docstring mentions it) and can be stored; compositions and edge cases are represented, or
+    refused by a `DataError` that names the ids of crystals.
+
+    Limit: only the options of this instance are checked, on the crystals of `crystalbench.testing.crystals`.
 
     Args:
-        representation: with the options to check.
+        representation: an instance with the options to check.
+        verbose: whether the message of an error holds tracebacks.
 
     Returns:
-        The promises kept.
+        The checks, all of which passed.
 
     Raises:
-        ContractError: promises are broken; names each of them.
+        ContractError: a check failed; the message lists every failed check, the reason, and the line of the
+            representation.
 
     Example:
         >>> from crystalbench.representations import CrystalGraph
-        >>> len(check_representation(CrystalGraph(neighbors=3)).kept)
-        11
+        >>> print(check_representation(CrystalGraph(neighbors=3)))  # doctest: +ELLIPSIS
+        CrystalGraph(neighbors=3, vectors=False) passes 11 checks...
     """
-    case = RepresentationCase(representation)
-    findings = Findings(repr(representation))
-    with quiet(), kept_random_state():
-        for promise in PROMISES:
-            findings.check(promise, case)
-        return findings.report()
+    __tracebackhide__ = True
+    checks = Checks(repr(representation), RepresentationCase(representation), type(representation), verbose=verbose)
+    with isolated():
+        checks.run("checks", CHECKS)
+        return checks.report()

@@ -1,4 +1,4 @@
-"""Rows to learn from: small crystals, and targets that follow from them."""
+"""Samples to test with: targets that can be learned from small crystals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGETS = {
 
 
 def targets_for(inputs: Inputs, kind: Kind) -> npt.NDArray[np.float64]:
-    """Targets that follow from the composition: the mean atomic number, or classes of it."""
+    """Targets (n,) that follow from the composition: the mean atomic number over 10, or classes of it."""
     cells = inputs.compositions() if isinstance(inputs, Crystals) else inputs
     means = np.bincount(cells.owners, cells.fractions * cells.numbers, minlength=len(cells))
     if kind is Kind.REGRESSION:

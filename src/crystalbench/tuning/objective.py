@@ -1,11 +1,11 @@
-"""What a trial is judged by: the task's metric on rows of the training part that the model was not given."""
+"""The objective of a study: the task's metric on training rows that the model was not fitted on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,34 +19,43 @@ from crystalbench.results.study import study_seed
 from crystalbench.targets import METRICS
 from crystalbench.tuning.sampler import STEPS
 
-Report = Callable[[int, float], None]
-"""Told the step (1 to ``STEPS``) of the first fit and the best validation score until then."""
+Report: TypeAlias = Callable[[int, float], None]
+"""Called with a step of the first fit (1 to ``STEPS``) and the best validation score up to that step."""
+
+ObjectiveFunction: TypeAlias = Callable[[int, Mapping[str, Any], Report], float]
+"""Called with the number of a trial, its hyperparameters and a `Report`; returns the value of the trial."""
 
 
 @dataclass(frozen=True)
 class InnerSplit:
-    """Row numbers within the training part of a fold: to fit, to validate, and to judge."""
+    """Row numbers within the training part of a fold.
+
+    Attributes:
+        fit: (n_fit,) rows passed to `fit` for training.
+        valid: (n_valid,) rows passed to `fit` for validation.
+        selection: (n_selection,) rows that score the configuration; `fit` does not see them.
+    """
 
     fit: npt.NDArray[np.int64]
     valid: npt.NDArray[np.int64]
-    judged: npt.NDArray[np.int64]
+    selection: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """From a configuration to the metric on judged rows, mean over the inner splits.
+    """Maps a configuration to the metric on the selection rows, averaged over the inner splits.
 
-    It holds the training part's rows and no others, so that nothing of the test part can reach a trial.
+    An objective holds the rows of the training part and no others, so nothing of the test part can reach a trial.
 
     Attributes:
-        asked: what determines the study.
+        spec: specification of the study.
         model: the model class.
         training: all rows of the fold's training part, with targets.
-        splits: parts of the training part. Judged rows are not shown to `fit`, since some models fit the validation
-            rows as well, and others stop by them.
+        splits: inner splits of the training part. Selection rows are separate from validation rows because some models
+            also fit the validation rows, and others use them for early stopping.
         metric: name of the task's main metric.
         device: torch device.
-        threads: threads.
+        threads: number of threads.
     """
 
     spec: RunSpec
@@ -57,38 +66,41 @@ class Objective:
     device: str = "cpu"
     threads: int = 1
 
-    def __call__(self, number: int, found: Mapping[str, Any], report: Report) -> float:
-        """The value of a configuration.
+    def __call__(self, number: int, parameters: Mapping[str, Any], report: Report) -> float:
+        """Evaluate a configuration.
 
         Args:
-            number: of the trial; its random seeds follow from it.
-            found: hyperparameters that stand in place of those asked.
-            report: told of progress.
+            number: number of the trial, from which its random seeds follow.
+            parameters: hyperparameters of the trial; they replace those of ``spec``.
+            report: receives the progress of the first fit.
+
+        Returns:
+            The mean of the metric over the inner splits, in the metric's unit.
 
         Raises:
-            DataError: the metric is not defined on the judged rows.
+            DataError: the metric is not defined on the selection rows.
         """
         values = []
         for place, split in enumerate(self.splits):
-            model = self.model.from_configuration({**self.spec.parameters, **found})
+            model = self.model.from_configuration({**self.spec.parameters, **parameters})
             model.runtime = Runtime(
                 seed=study_seed(self.spec, "trial", number, place),
                 device=self.device,
                 threads=self.threads,
-                progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if place == 0 else _quiet,
+                progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if place == 0 else _ignore,
             )
             model.fit(self.training[split.fit], self.training[split.valid])
-            judged = self.training[split.judged]
-            predicted = model.predict(judged.to_predict()).checked(judged.target, judged.ids)
-            values.append(score(judged.target.kind, judged.targets, predicted.values)[self.metric])
+            selection = self.training[split.selection]
+            predicted = model.predict(selection.to_predict()).checked(selection.target, selection.ids)
+            values.append(score(selection.target.kind, selection.targets, predicted.values)[self.metric])
         value = float(np.mean(values))
         if not math.isfinite(value):
-            raise DataError(f"{self.metric} is not defined on the {len(self.splits[0].judged)} judged rows")
+            raise DataError(f"{self.metric} is not defined on the {len(self.splits[0].selection)} selection rows")
         return value
 
 
 class _Steps(Progress):
-    """Turns a model's progress into steps, each with the best validation score until then."""
+    """Converts a model's progress into steps, each with the best validation score up to that step."""
 
     def __init__(self, report: Report, sign: int) -> None:
         self.report, self.sign = report, sign
@@ -103,5 +115,5 @@ class _Steps(Progress):
             self.report(step, self.sign * self.best)
 
 
-def _quiet(done: int, total: int, **numbers: float) -> None:
-    """Later fits of a trial are not compared."""
+def _ignore(done: int, total: int, **numbers: float) -> None:
+    """Discards progress: only the first fit of a trial can be pruned."""

@@ -1,4 +1,4 @@
-"""From Optuna's trials to a study, finished or not."""
+"""Conversion of Optuna's studies and trials to those of CrystalBench, finished or not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ from crystalbench.results.study import State, Study, Trial
 from crystalbench.tuning.sampler import NUMBER
 from crystalbench.tuning.storage import Storage
 
-WITHDRAWN = "withdrawn"
-"""User attribute of a try that does not count, with the reason."""
+# Names of user attributes. They are in the databases of unfinished studies, so their values must not change.
 
-SECONDS, ERROR, WORKER, SET_ASIDE, FACTS = "seconds", "error", "worker", "set_aside", "facts"
+WITHDRAWN = "withdrawn"
+"""User attribute of an Optuna trial that does not count, for example because its worker died: the reason."""
+
+SECONDS, ERROR, WORKER = "seconds", "error", "worker"
+"""User attributes of an Optuna trial: the time it took, why it failed, and the worker that claimed it."""
+
+LAST_DISCARDED = "set_aside"
+"""User attribute of a study: the Optuna number of the last trial from before the study was restarted."""
+
+FACTS = "facts"
+"""User attribute of a study: its specification, label, metric, unit and search space."""
 
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -27,21 +36,38 @@ _STATES: dict[TrialState, State] = {
 }
 
 
-def counted(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """The try that counts of each trial, by the trial's number: not those that were cut short or set aside."""
-    aside = study.user_attrs.get(SET_ASIDE, -1)
+def last_discarded(study: optuna.Study) -> int:
+    """The Optuna number of the last discarded trial; -1 if the study was never restarted."""
+    return int(study.user_attrs.get(LAST_DISCARDED, -1))
+
+
+def current_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """The trials that count, by their number in the budget.
+
+    Optuna may hold several trials for one number: those of workers that died, and those from before a restart.
+
+    Args:
+        study: the study.
+        trials: all its Optuna trials.
+    """
+    first = last_discarded(study) + 1
     found: dict[int, FrozenTrial] = {}
     for trial in trials:
-        if trial.number > aside and WITHDRAWN not in trial.user_attrs:
+        if trial.number >= first and WITHDRAWN not in trial.user_attrs:
             found.setdefault(trial.user_attrs[NUMBER], trial)
     return dict(sorted(found.items()))
 
 
-def study_of(study: optuna.Study, **more: Any) -> Study:
-    """A study as it is in the storage."""
+def to_study(study: optuna.Study, **fields: Any) -> Study:
+    """Convert a study of the storage.
+
+    Args:
+        study: the Optuna study.
+        fields: further fields of the result, such as ``environment`` and ``finished``.
+    """
     trials = study.get_trials(deepcopy=False)
-    aside = study.user_attrs.get(SET_ASIDE, -1)
-    tries = Counter(t.user_attrs[NUMBER] for t in trials if t.number > aside)
+    first = last_discarded(study) + 1
+    attempts = Counter(t.user_attrs[NUMBER] for t in trials if t.number >= first)
     return Study(
         **study.user_attrs[FACTS],
         trials=[
@@ -53,17 +79,17 @@ def study_of(study: optuna.Study, **more: Any) -> Study:
                 intermediate=sorted(trial.intermediate_values.items()),
                 seconds=trial.user_attrs.get(SECONDS, 0.0),
                 error=trial.user_attrs.get(ERROR),
-                tries=tries[number],
+                tries=attempts[number],
             )
-            for number, trial in counted(study, trials).items()
+            for number, trial in current_trials(study, trials).items()
             if trial.state is not TrialState.WAITING
         ],
-        **more,
+        **fields,
     )
 
 
 def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:
-    """What a study in the storage knows of itself."""
+    """The value of a study's user attribute `FACTS`; the search space as JSON."""
     return {
         "spec": spec.model_dump(mode="json"),
         "label": label,
@@ -74,9 +100,9 @@ def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, uni
     }
 
 
-def unfinished(storage: Storage) -> list[Study]:
-    """The studies of CrystalBench in a storage, finished or not."""
+def load_studies(storage: Storage) -> list[Study]:
+    """The studies of CrystalBench in a storage, finished or not, by name."""
     database = storage.database
     names = sorted(s.study_name for s in optuna.get_all_study_summaries(database, include_best_trial=False))
     loaded = [optuna.load_study(study_name=name, storage=database) for name in names]
-    return [study_of(study) for study in loaded if FACTS in study.user_attrs]
+    return [to_study(study) for study in loaded if FACTS in study.user_attrs]

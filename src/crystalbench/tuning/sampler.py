@@ -1,4 +1,4 @@
-"""What proposes configurations and what stops bad trials; all randomness follows from the study and the trial."""
+"""The sampler, which proposes configurations, and the pruner, which stops poor trials."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import study_seed
 
 NUMBER = "number"
-"""User attribute of a trial: its number in the budget. Optuna's own numbers also count tries that were cut short."""
+"""User attribute of an Optuna trial: the trial's number in the budget. Optuna's own numbers also count attempts that
+were interrupted. The name is in the databases of unfinished studies, so its value must not change."""
 
 STARTUP_TRIALS = 10
-"""Random trials before the sampler models what was found, Optuna's default."""
+"""Number of random trials before the sampler models the results; Optuna's default."""
 
 STEPS = 10
-"""Progress is reported in so many steps of the first fit."""
+"""Number of steps into which the first fit of a trial is divided, for pruning."""
 
 WARM_UP = 3
-"""No trial is stopped before this step."""
+"""No trial is pruned before this step."""
 
 
 class SeededTPE(BaseSampler):
-    """Multivariate TPE with constant liar (Optuna), seeded anew for each trial from the study and the trial's number.
+    """Optuna's multivariate TPE with constant liar, with a seed for each trial.
 
-    Workers of one study then draw from different streams, and a study that one worker does takes the same course
-    whether or not it was interrupted.
+    The seed is derived from the study and the number of the trial. Workers of one study therefore draw different random
+    numbers, and a study with a single worker has the same trials whether or not it was interrupted.
 
     Args:
-        asked: what determines the study.
+        spec: specification of the study.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -54,34 +55,34 @@ class SeededTPE(BaseSampler):
             )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Seed for this trial."""
+        """Replace the sampler by one with the seed of this trial."""
         self._tpe = self._seeded(trial.user_attrs[NUMBER])
         self._tpe.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As TPE."""
+        """Delegate to TPE."""
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As TPE."""
+        """Delegate to TPE."""
         return self._tpe.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """As TPE."""
+        """Delegate to TPE."""
         return self._tpe.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """As TPE."""
+        """Delegate to TPE."""
         self._tpe.after_trial(study, trial, state, values)
 
 
 def median_pruner() -> BasePruner:
-    """Stops a trial whose best validation score is worse than the median of the finished trials at the same step.
+    """Optuna's pruner of trials whose best validation score is worse than the median of other trials at the same step.
 
-    Optuna's, which begins after five finished trials and three tenths of the first fit.
+    It prunes after the first five finished trials, and not in the first three tenths of a trial's first fit.
     """
     return MedianPruner(n_startup_trials=5, n_warmup_steps=WARM_UP, n_min_trials=3)

@@ -1,10 +1,10 @@
-"""The search space of a model: its hyperparameters' distributions, without those that the user has set."""
+"""The search space of a model: the distributions of its hyperparameters, except those that the user has set."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import create_trial
@@ -13,34 +13,35 @@ from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, search_space
 from crystalbench.results.sealed import digest
 
-Space = Mapping[str, BaseDistribution]
+Space: TypeAlias = Mapping[str, BaseDistribution]
+"""Optuna's distributions by hyperparameter."""
 
 
 def space_of(model: type[Model], fixed: Collection[str] = ()) -> dict[str, BaseDistribution]:
-    """What of a model is tuned: the hyperparameters that declare a distribution and are not fixed."""
+    """The hyperparameters that are tuned: those that declare a distribution and are not in ``fixed``."""
     return {name: found for name, found in search_space(model).items() if name not in fixed}
 
 
 def space_as_json(space: Space) -> dict[str, Any]:
-    """A search space as JSON can hold it: Optuna's own description of each distribution."""
+    """A search space as JSON: Optuna's own description of each distribution."""
     return {name: json.loads(distribution_to_json(space[name])) for name in sorted(space)}
 
 
 def digest_of(space: Space) -> str:
-    """SHA-256 of a search space."""
+    """SHA-256 of a search space, whatever the order of its hyperparameters."""
     return digest(space_as_json(space))
 
 
 def default_in(space: Space, parameters: Mapping[str, Any], model: str = "the model") -> dict[str, Any]:
-    """The part of a configuration that lies in a search space: the first thing to try.
+    """The values of the tuned hyperparameters in a configuration, which trial 0 uses.
 
     Args:
         space: the search space.
         parameters: all hyperparameters.
-        model: its name, for messages.
+        model: name of the model, for error messages.
 
     Raises:
-        ConfigError: a value is not in its own distribution, or a choice is not what JSON can hold.
+        ConfigError: a value is outside its distribution, or JSON cannot represent a choice.
     """
     for name, distribution in space.items():
         for choice in getattr(distribution, "choices", ()):

@@ -1,4 +1,4 @@
-"""Where studies live while they go on: a sqlite file, or a PostgreSQL server that several machines share."""
+"""Storage of unfinished studies: a SQLite file, or a PostgreSQL server that several machines share."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from crystalbench.errors import ConfigError
 
 HEARTBEAT_SECONDS = 10
-"""A running trial gives a sign of life this often."""
+"""Seconds between two heartbeats of a running trial."""
 
 GRACE_SECONDS = 60
-"""A trial without a sign of life for so long is taken from its worker."""
+"""A worker is considered dead after this many seconds without a heartbeat."""
 
 DATABASE = "studies.sqlite3"
 _LOCK_SECONDS = 120
@@ -34,12 +34,15 @@ _BUSY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Storage:
-    """A database with studies; workers that are given the same one join each other's studies.
+    """A database of studies. Workers that use the same database share its studies.
 
     Attributes:
         url: ``postgresql://user@host/database`` or ``sqlite:///path``.
-        heartbeat: seconds between a running trial's signs of life.
-        grace: seconds without one after which the trial is taken from its worker.
+        heartbeat: seconds between two heartbeats of a running trial.
+        grace: seconds without a heartbeat after which a worker is considered dead.
+
+    Raises:
+        ConfigError: the URL is not one of PostgreSQL or SQLite.
     """
 
     url: str
@@ -50,36 +53,38 @@ class Storage:
         object.__setattr__(self, "url", normal_url(self.url))
 
     def __reduce__(self) -> tuple[type[Storage], tuple[str, int, int]]:
-        """Another process makes its own connections."""
+        """Pickle without connections: another process opens its own."""
         return Storage, (self.url, self.heartbeat, self.grace)
 
     @classmethod
     def below(cls, folder: Path) -> Storage:
-        """The sqlite file of a folder of studies."""
-        url = sqlalchemy.URL.create("sqlite", database=str(folder.absolute() / DATABASE))  # the path may hold ? and %
+        """The SQLite file in a folder of studies."""
+        url = sqlalchemy.URL.create(
+            "sqlite", database=str(folder.absolute() / DATABASE)
+        )  # the path may contain ? and %
         return cls(url.render_as_string())
 
     @property
-    def shown(self) -> str:
-        """The URL without its password."""
+    def masked_url(self) -> str:
+        """The URL with its password masked."""
         return sqlalchemy.make_url(self.url).render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:
-        """The sqlite file; None for a server."""
+        """The SQLite file; None for a server."""
         database = sqlalchemy.make_url(self.url).database
         return Path(database) if self.url.startswith("sqlite") and database else None
 
     @functools.cached_property
     def database(self) -> RDBStorage:
-        """Optuna's storage, whose tables are made where they are missing.
+        """Optuna's storage. Tables that do not exist are created.
 
         Raises:
             ConfigError: the server cannot be reached, its driver is not installed, or the file cannot be written.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         server: dict[str, Any] = {"pool_pre_ping": True}
-        with self.for_people(), self.locked("tables"), warnings.catch_warnings():
+        with self.translated_errors(), self.locked("tables"), warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return RDBStorage(
                 self.url,
@@ -89,11 +94,17 @@ class Storage:
             )
 
     @contextlib.contextmanager
-    def locked(self, what: str) -> Iterator[None]:
-        """Alone among all processes on this storage, as far as the same thing goes; a killed process's lock is free.
+    def locked(self, name: str) -> Iterator[None]:
+        """A lock among all processes that use this storage. The lock of a process that dies is released.
 
-        Optuna's own steps are not atomic (sqlite has no row locks, and a trial is counted, made and given its
-        parameters one after another), so that budgets could be exceeded.
+        It is needed because Optuna's steps are not atomic: SQLite has no row locks, and trials are counted, created and
+        given their parameters in separate steps, so workers could exceed the budget.
+
+        Args:
+            name: what is locked, such as the name of a study. A SQLite file has a single lock for all names.
+
+        Raises:
+            ConfigError: the lock file cannot be created, or another process held the lock for too long.
         """
         if self.file is not None:
             lock = self._file_lock(self.file)
@@ -103,11 +114,11 @@ class Storage:
                 lock.release()
             return
         with self._engine.connect() as connection:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": _number(what)})
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": _number(name)})
             try:
                 yield
             finally:
-                connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:number)"), {"number": _number(what)})
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:number)"), {"number": _number(name)})
 
     def _file_lock(self, file: Path) -> FileLock:
         try:
@@ -116,7 +127,9 @@ class Storage:
             lock.acquire()
         except (OSError, Timeout) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"storage {self.shown}: cannot be used ({reason}); give another --results") from error
+            raise ConfigError(
+                f"storage {self.masked_url}: cannot be used ({reason}); choose another folder with --results"
+            ) from error
         return lock
 
     @functools.cached_property
@@ -124,16 +137,16 @@ class Storage:
         return sqlalchemy.create_engine(self.url, pool_pre_ping=True, isolation_level="AUTOCOMMIT")
 
     def check(self) -> None:
-        """Find out before any work whether the storage can be used.
+        """Connect, to detect problems before any work is done.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: the storage cannot be used.
         """
-        assert self.database is not None
+        _ = self.database  # connects
 
     @contextlib.contextmanager
-    def for_people(self) -> Iterator[None]:
-        """Turn errors of the database into ones that say what to do.
+    def translated_errors(self) -> Iterator[None]:
+        """A context that replaces errors of the database by errors that say what to do.
 
         Raises:
             ConfigError: the storage cannot be used.
@@ -142,36 +155,38 @@ class Storage:
             yield
         except ImportError as error:
             raise ConfigError(
-                f"storage {self.shown}: its driver is not installed; call: pip install 'crystalbench[postgresql]'"
+                f"storage {self.masked_url}: its driver is not installed; run: pip install 'crystalbench[postgresql]'"
             ) from error
         except (SQLAlchemyError, StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
             reason = str(getattr(cause, "orig", None) or cause or error).strip().splitlines()[0]
             remedy = (
-                "give another --results" if self.file else "is the server running, and are name and password right?"
+                "choose another folder with --results"
+                if self.file
+                else "is the server running, and are user and password correct?"
             )
-            raise ConfigError(f"storage {self.shown}: cannot be used ({reason}); {remedy}") from error
+            raise ConfigError(f"storage {self.masked_url}: cannot be used ({reason}); {remedy}") from error
 
 
 def normal_url(url: str) -> str:
-    """A storage's URL with the driver that CrystalBench brings.
+    """The URL of a storage with the driver that CrystalBench installs.
 
     Raises:
-        ConfigError: it is not a URL of PostgreSQL or sqlite.
+        ConfigError: the URL is not one of PostgreSQL or SQLite.
     """
     try:
         parts = sqlalchemy.make_url(url)
     except (ArgumentError, ValueError):
         shown = re.sub(r"//([^:/@]*):[^/]*@", r"//\1:***@", url)
-        raise ConfigError(f"storage {shown!r}: is not a URL; write postgresql://user@host/database") from None
+        raise ConfigError(f"storage {shown!r} is not a URL; write postgresql://user@host/database") from None
     dialect = parts.drivername.partition("+")[0]
     if dialect not in ("postgresql", "postgres", "sqlite"):
         shown = parts.render_as_string(hide_password=True)
-        raise ConfigError(f"storage {shown}: {dialect} is not known; give postgresql://... or sqlite:///...")
+        raise ConfigError(f"storage {shown}: {dialect} is not supported; use postgresql://... or sqlite:///...")
     if dialect == "sqlite" and parts.database in (None, "", ":memory:"):
-        raise ConfigError(f"storage {url!r}: names no file; write sqlite:///path/of/a/file")
+        raise ConfigError(f"storage {url!r} names no file; write sqlite:///path/of/a/file")
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
-def _number(what: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"crystalbench:{what}".encode()).digest()[:8], "big") >> 1
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"crystalbench:{name}".encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Who works on a trial: a sign of life while it runs, and whether a worker of this machine is still there."""
+"""Workers: the heartbeat of a running trial, and whether a worker on this machine is still alive."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Signs of life of a running trial, from a thread; one that fails is tried again.
+    """A context in which a thread records heartbeats of a running trial. Errors of the database are ignored.
 
     Args:
         database: Optuna's storage.
-        trial: id of the trial there.
-        seconds: between two signs.
+        trial: id of the trial in the storage.
+        seconds: time between two heartbeats.
     """
 
     def __init__(self, database: RDBStorage, trial: int, seconds: float) -> None:
@@ -42,29 +42,29 @@ class Heartbeat:
             try:
                 self._database.record_heartbeat(self._trial)
             except Exception as error:
-                log.debug("no sign of life could be given (%s)", error)
+                log.debug("a heartbeat was not recorded (%s)", error)
         self._database.remove_session()
 
 
-def this_worker() -> str:
-    """A name of this process that no other has: machine, start of the machine, process and its start."""
+def worker_id() -> str:
+    """A unique name of this process: the machine and when it booted, the process id and when the process started."""
     return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
 
 
-def has_gone(worker: str) -> bool:
-    """Whether a process of this machine is no more; those of other machines cannot be seen from here."""
+def is_dead(worker: str) -> bool:
+    """Whether the process with a `worker_id` has ended; always False for processes of other machines."""
     machine, process, started = worker.rsplit(" ", 2)
     return machine == _machine() and _started(int(process)) != started
 
 
 def _started(process: int) -> str:
-    """When a process was started, in a form that no change of the clock alters; empty where there is none."""
+    """When a process started, unaffected by changes of the system clock; empty if there is no such process."""
     try:
         state, *fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return "" if state == "Z" else fields[18]  # ticks after the start of the machine, proc_pid_stat(5)
+        return "" if state == "Z" else fields[18]  # in clock ticks since the machine booted, see proc_pid_stat(5)
     except OSError:
         pass
-    try:  # where there is no such file, as off Linux
+    try:  # systems other than Linux have no such file
         found = psutil.Process(process)
         return "" if found.status() == psutil.STATUS_ZOMBIE else f"{found.create_time():.2f}"
     except psutil.Error:
@@ -73,7 +73,7 @@ def _started(process: int) -> str:
 
 @functools.cache
 def _machine() -> str:
-    """This machine since it was started, seen from this container: processes of another have numbers of their own."""
+    """Host name, boot id and, because each container has process ids of its own, the process-id namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

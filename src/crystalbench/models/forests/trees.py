@@ -1,4 +1,4 @@
-"""Trees: a fitted ensemble of decision trees as plain arrays."""
+"""A fitted ensemble of decision trees as plain arrays, which can be saved without pickling."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy.typing as npt
 from crystalbench.data.flat import offsets_of
 from crystalbench.errors import SavingError
 
-_AT_ONCE = 1 << 20  # rows times trees followed at once
+_AT_ONCE = 1 << 20  # rows times trees, to bound memory
 _NAMES = ("starts", "left", "right", "feature", "threshold", "value")
 
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """Decision trees, node after node and tree after tree; they predict as scikit-learn's do, to the last digit.
+    """Decision trees of scikit-learn, their nodes concatenated; predictions are the same to the last digit.
 
     Attributes:
-        starts: (trees + 1,) int64, tree t owns nodes ``starts[t]:starts[t + 1]``, its root first.
-        left: (nodes,) int32, where rows with feature ≤ threshold go, counted from the tree's root; −1 in leaves.
-        right: (nodes,) int32, where the others go.
-        feature: (nodes,) int32, the feature compared; negative in leaves.
+        starts: (trees + 1,) int64; tree t has the nodes ``starts[t]:starts[t + 1]``, its root first.
+        left: (nodes,) int32, the child for feature ≤ threshold, counted from the tree's root; −1 in leaves.
+        right: (nodes,) int32, the other child.
+        feature: (nodes,) int32, the feature to compare; negative in leaves.
         threshold: (nodes,) float64.
-        value: (nodes, d) float64: the mean target, or the classes' shares.
+        value: (nodes, d) float64: the mean target, or the frequencies of the classes.
     """
 
     starts: npt.NDArray[np.int64]
@@ -37,8 +37,8 @@ class Trees:
     value: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, forest: Any) -> Trees:
-        """The trees of a fitted scikit-learn forest with one output."""
+    def from_sklearn(cls, forest: Any) -> Trees:
+        """Read the trees of a fitted scikit-learn forest with one output."""
         trees = [estimator.tree_ for estimator in forest.estimators_]
         return cls(
             starts=offsets_of([tree.node_count for tree in trees]),
@@ -54,27 +54,27 @@ class Trees:
         return len(self.starts) - 1
 
     def leaves(self, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-        """The leaves (trees, n) in which rows (n, features) end; features are compared in single precision."""
+        """The leaves (trees, n) that rows (n, features) reach; features are compared in single precision."""
         single = x.astype(np.float32)
         leaves = np.repeat(self.starts[:-1, None], len(x), axis=1)
         rows = max(1, _AT_ONCE // max(1, len(self)))
         for first in range(0, len(x), rows):
             part = slice(first, first + rows)
-            leaves[:, part] = self._followed(single[part], leaves[:, part])
+            leaves[:, part] = self._descend(single[part], leaves[:, part])
         return leaves
 
-    def _followed(self, x: npt.NDArray[np.float32], roots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Leaves (trees, n) of rows (n, features), from roots of the same shape."""
+    def _descend(self, x: npt.NDArray[np.float32], roots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Leaves (trees, n) of rows (n, features), from roots (trees, n)."""
         root = roots.ravel()
         node = root.copy()
         row = np.tile(np.arange(len(x)), len(self))
-        going = np.flatnonzero(self.feature[node] >= 0)
-        while len(going):
-            at = node[going]
-            to_left = x[row[going], self.feature[at]] <= self.threshold[at]
-            at = root[going] + np.where(to_left, self.left[at], self.right[at])
-            node[going] = at
-            going = going[self.feature[at] >= 0]
+        active = np.flatnonzero(self.feature[node] >= 0)
+        while len(active):
+            at = node[active]
+            to_left = x[row[active], self.feature[at]] <= self.threshold[at]
+            at = root[active] + np.where(to_left, self.left[at], self.right[at])
+            node[active] = at
+            active = active[self.feature[at] >= 0]
         return node.reshape(roots.shape)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -87,7 +87,7 @@ class Trees:
 
         Raises:
             KeyError: an array is missing.
-            SavingError: they are not trees, so that following them would lead nowhere.
+            SavingError: the arrays do not describe trees.
         """
         trees = cls(**{name: arrays[f"trees.{name}"] for name in _NAMES})
         trees._check()
@@ -98,11 +98,11 @@ class Trees:
         same = {len(self.left), len(self.right), len(self.threshold), len(self.value)} == {nodes}
         counts = np.diff(self.starts)
         if not same or len(self.starts) < 2 or self.starts[0] != 0 or self.starts[-1] != nodes or (counts < 1).any():
-            raise SavingError("the trees of a saved forest do not fit together")
+            raise SavingError("the arrays of the saved trees do not fit together")
         inner = self.feature >= 0
         own = (np.arange(nodes) - np.repeat(self.starts[:-1], counts))[inner]
         last = np.repeat(counts, counts)[inner]
-        # Every step leads to a later node of the same tree: there is no way around in circles.
+        # A child comes after its parent in the same tree, so that no path is a cycle.
         for child in (self.left[inner], self.right[inner]):
             if ((child <= own) | (child >= last)).any():
-                raise SavingError("the trees of a saved forest lead nowhere")
+                raise SavingError("the saved trees have children outside the tree, or cycles")

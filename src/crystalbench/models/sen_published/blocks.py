@@ -1,4 +1,4 @@
-"""The parts of `sen_published`: message passing, composition, Set2Set and part capsules."""
+"""The layers of `sen_published`: message passing, composition, Set2Set and part capsules."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ FEATURES = 16
 
 _RESIDUAL = 0.6  # α of the published network
 _POSITIONS = 16  # the published image of 16 × 16 becomes 4 × 4 after two strides of two
-_EMPTY = 1e-2  # weight of having no neighbour, against 1 for a neighbour well inside the cutoff
-_LEAST = 1e-30  # weight of a neighbour beyond the cutoff where its logarithm is taken
+_EMPTY = 1e-2  # weight of "no neighbour"; a neighbour well inside the cutoff has weight 1
+_LEAST = 1e-30  # smallest weight whose logarithm is taken, for neighbours beyond the cutoff
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear map that keeps the variance where selu follows (Klambauer et al., NeurIPS 2017)."""
+    """A linear layer whose initialisation keeps the variance if selu follows (Klambauer et al., NeurIPS 2017)."""
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, std=inputs**-0.5)
     nn.init.zeros_(layer.bias)
@@ -43,7 +43,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def dense(*sizes: int) -> nn.Sequential:
-    """Linear maps between these widths, each followed by selu."""
+    """Linear layers between these widths, each followed by selu."""
     return nn.Sequential(*(m for a, b in itertools.pairwise(sizes) for m in (linear(a, b), FastSELU())))
 
 
@@ -52,7 +52,7 @@ def edge_weights(distances: Tensor, cutoff: float, softening: float) -> Tensor:
 
     Args:
         distances: (edges,) in Å.
-        cutoff: where the weight is zero, in Å.
+        cutoff: distance in Å at which the weight is zero.
         softening: in Å.
     """
     inside = ((cutoff - distances) / softening).clamp(0, 1)
@@ -61,18 +61,18 @@ def edge_weights(distances: Tensor, cutoff: float, softening: float) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """What message passing and readouts need to know about a batch of quotient graphs.
+    """The indices and weights of a batch of quotient graphs, for message passing and readouts.
 
     Attributes:
         edges: the edges.
         of_sources: the edges of each site.
         sites: the sites of each crystal.
-        multiplicities: (sites,) float, the atoms that each stands for.
-        atoms: (n,) float, the atoms of each crystal.
-        weights: (edges,) weights of the neighbours of one atom that each edge stands for, summed.
-        neighbor_shares: (edges,) their shares in the mean over the atom's neighbours.
-        site_shares: (sites,) shares of sites in the mean over the atoms of the crystal.
-        edge_shares: (sites,) shares of sites' means over neighbours in the mean over all edges of the crystal.
+        multiplicities: (sites,) float, number of atoms that a site represents.
+        atoms: (n,) float, number of atoms of each crystal.
+        weights: (edges,) sum of the weights of the neighbours of one atom that an edge represents.
+        neighbor_shares: (edges,) weights of edges in the mean over an atom's neighbours.
+        site_shares: (sites,) weights of sites in the mean over the atoms of a crystal.
+        edge_shares: (sites,) weights of the sites' means over neighbours in the mean over all edges of a crystal.
     """
 
     edges: Edges
@@ -87,7 +87,7 @@ class Graph:
 
     @classmethod
     def of(cls, batch: Batch, cutoff: float, softening: float) -> Graph:
-        """From a batch of the quotients of sphere graphs."""
+        """Compute them for a batch of quotients of sphere graphs."""
         edges, sources = Edges.of(batch), batch["sources"]
         of_sources, sites = Segments.of(sources, edges.offsets), Segments.of_level(batch, SITE)
         multiplicities = batch["multiplicities"].to(edges.counts.dtype)
@@ -109,9 +109,9 @@ class Graph:
         )
 
     def sets(self, batch: Batch) -> tuple[Segments, Tensor, Tensor]:
-        """What `Set2Set` has to know of the rows (sites + edges, F) to read all atoms, then all edges of each crystal.
+        """Arguments of `Set2Set` for rows (sites + edges, F): sets of all atoms, then of all edges of each crystal.
 
-        Beside the edges of an atom stands having no neighbour, so that nothing changes when the cell is repeated.
+        Each atom adds one empty row, "no neighbour", to the edges, so that repeating the cell changes nothing.
         """
         edges, size = Segments.of_level(batch, EDGE), batch.size
         offsets = torch.cat([self.sites.offsets, edges.offsets[1:] + len(self.multiplicities)])
@@ -122,13 +122,14 @@ class Graph:
 
 
 class MessagePassing(nn.Module):
-    """One loop of MEGNet (Chen et al., Chem. Mater. 31, 3564, 2019): edges, then atoms, then the state.
+    """One round of MEGNet (Chen et al., Chem. Mater. 31, 3564, 2019): update edges, then atoms, then the state.
 
     e' = φ_e(v_source, v_neighbor, e, u), v' = φ_v(⟨e'⟩, v, u), u' = φ_u(⟨e'⟩, ⟨v'⟩, u), and each is added with the
-    factor 0.6. φ is a dense layer followed by `gated`; v, e and u are normalised before it, over the features of a row,
-    or loops would multiply each other. φ_e is applied in four parts: those of v once per site, that of u once per
-    crystal, and in the first loop that of e once per shell, the same mathematics with fewer operations. Means are those
-    of the whole graph, in which neighbours are weighted; an atom without neighbours has the mean zero.
+    factor 0.6. φ is a dense layer followed by `gated`. Before it, v, e and u are normalised over the features of a row;
+    otherwise updates would multiply from round to round. φ_e is applied in four parts: those of v once per site, that
+    of u once per crystal, and in the first round that of e once per shell, which is the same function with fewer
+    operations. Means are those of the complete graph with weighted neighbours; an atom without neighbours has the mean
+    zero.
 
     Args:
         width: features of atoms, edges and states, F.
@@ -151,7 +152,7 @@ class MessagePassing(nn.Module):
             edges: (edges, F), or (shells, F) with ``of_shells``.
             states: (n, F).
             graph: the batch.
-            of_shells: the edges know nothing but their shell yet.
+            of_shells: whether edges depend on their shell only, as in the first round.
 
         Returns:
             (sites, F), (edges, F) and (n, F).
@@ -182,16 +183,16 @@ class MessagePassing(nn.Module):
 
 
 class Set2Set(nn.Module):
-    """Set2Set (Vinyals, Bengio and Kudlur, ICLR 2016): a query that looks at a set a few times.
+    """Set2Set (Vinyals, Bengio and Kudlur, ICLR 2016): a readout of sets by repeated attention.
 
-    (q, r) = 0; then, step by step, q = LSTM([q, r]) and r = Σ_i softmax_i(m_i · q) m_i with m_i = W x_i + b. The
-    softmax is over the rows of one set, so that repeating all of them changes nothing. W is applied to q and to r and
-    not to each row, and multiplied with the LSTM's own matrices: the same mathematics. PyTorch Geometric's has neither
-    weights of rows nor W.
+    (q, r) = 0; then, in each step, q = LSTM([q, r]) and r = Σ_i softmax_i(m_i · q) m_i with m_i = W x_i + b. The
+    softmax is over the rows of one set, so that repeating all of them changes nothing. W is applied to q and r instead
+    of each row, and multiplied with the LSTM's matrices, which is the same function. The Set2Set of PyTorch Geometric
+    has neither weights of rows nor W.
 
     Args:
         width: features of a row, F.
-        steps: number of looks.
+        steps: number of steps.
     """
 
     def __init__(self, width: int, steps: int = 3) -> None:
@@ -206,10 +207,10 @@ class Set2Set(nn.Module):
         Args:
             rows: features.
             segments: the rows of each set.
-            weights: (rows,) how often each counts.
-            empty: (n,) how often a further row without features counts.
+            weights: (rows,) weights of the rows.
+            empty: (n,) weight of a further row without features in each set.
         """
-        # The LSTM's hidden state is the query; at first, query and result are zero.
+        # The hidden state of the LSTM is the query. At first, query and result are zero.
         (of_query, of_result), of_hidden = self.lstm.weight_ih.chunk(2, dim=1), self.lstm.weight_hh
         both = torch.cat([of_query + of_hidden, of_result @ self.project.weight], dim=1)
         first = (self.lstm.bias_ih + self.lstm.bias_hh).unsqueeze(0)
@@ -226,19 +227,19 @@ class Set2Set(nn.Module):
 
 
 def _lstm(gates: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and memory of an LSTM whose gates, before their functions, are (n, 4 F), in the order of `nn.LSTMCell`."""
-    enter, stay, news, leave = gates.chunk(4, dim=1)
-    memory = torch.sigmoid(stay) * memory + torch.sigmoid(enter) * torch.tanh(news)
-    return torch.sigmoid(leave) * torch.tanh(memory), memory
+    """Output and cell state of an LSTM from the logits of its gates (n, 4 F), in the order of `nn.LSTMCell`."""
+    enter, forget, candidate, out = gates.chunk(4, dim=1)
+    memory = torch.sigmoid(forget) * memory + torch.sigmoid(enter) * torch.tanh(candidate)
+    return torch.sigmoid(out) * torch.tanh(memory), memory
 
 
 class CompositionEncoder(nn.Module):
-    """Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): elements of a composition tell each other of themselves.
+    """Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): message passing between the elements of a composition.
 
     x_i ← norm(x_i + M Σ_j a_ij h(x_i, x_j)), where a is the softmax over elements, weighted by their fractions, of a
-    linear function of h; three rounds share their weights. The result is linear in the sum of one more function of x_i
-    under one more such attention. Without the normalisation (of each element's features) rounds multiply each other and
-    gates made of the result are soon open or closed for good.
+    linear function of h; three rounds share their weights. The result is a linear function of the attention-weighted
+    sum of a further function of x_i. Without the normalisation (over each element's features), updates multiply from
+    round to round, and gates computed from the result saturate.
 
     Args:
         width: features of an element, and of the result.
@@ -278,20 +279,20 @@ class CompositionEncoder(nn.Module):
 
 
 def _attended(rows: Tensor, logit: nn.Linear, segments: Segments, log_weights: Tensor) -> Tensor:
-    """Sums of rows by attention whose logits are a linear map of each; its bias changes no softmax."""
+    """Attention-weighted sums of rows. The bias of the linear map to logits is left out: no softmax depends on it."""
     none = log_weights.new_full((len(segments.offsets) - 1,), -torch.inf)
     return attend(rows, logit.weight.expand(len(none), -1), segments, log_weights, none)
 
 
 @dataclass
 class PartReading:
-    """What the part capsules say of n crystals.
+    """The part capsules of n crystals.
 
     Attributes:
-        poses: (n, 16, 6) the affine transformation of the plane of each capsule, the rows of its matrix (2, 3).
+        poses: (n, 16, 6) an affine transformation of the plane for each capsule, as the rows of a (2, 3) matrix.
         features: (n, 16, 16) further features.
-        presences: (n, 16) shares of the capsules, which sum to 1.
-        values: (n, 16) what each capsule says of the property.
+        presences: (n, 16) softmax over the capsules.
+        values: (n, 16) one value for each capsule, computed from pose and features.
     """
 
     poses: Tensor
@@ -301,15 +302,15 @@ class PartReading:
 
 
 class PartCapsules(nn.Module):
-    """Part capsules after the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as far as SEN uses them.
+    """Part capsules of the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as far as SEN uses them.
 
-    A vector is spread over 16 positions. At each, a linear map gives pose, feature and logit of presence of every
-    capsule, and attention over positions sums them: before the map is applied, since it is linear and attention sums to
-    1. Presences are a softmax over capsules.
+    A dense layer maps a vector to 16 positions. At each, a linear map gives pose, features and logit of presence of
+    every capsule, and attention over positions averages them. The average is taken before the map, since the map is
+    linear and attention sums to 1. Presences are a softmax over capsules.
 
     Args:
         width: features of the vector.
-        noise: logits of presence are moved by a uniform random number in [−noise, noise] while training.
+        noise: a uniform random number in [−noise, noise] is added to logits of presence while training.
     """
 
     def __init__(self, width: int, noise: float) -> None:
@@ -337,10 +338,10 @@ class PartCapsules(nn.Module):
 
 
 def affine(parameters: Tensor) -> Tensor:
-    """Affine transformations of the plane (..., 6), the rows of (2, 3) matrices, of six free parameters (..., 6).
+    """Affine transformations of the plane (..., 6), as rows of (2, 3) matrices, from six free parameters (..., 6).
 
-    A rotation by 2π θ, then a scaling by selu + 0.01, then a shear of tanh 5·, and a translation of tanh 5·; parameters
-    come as scale x, scale y, θ, shear, translation x, translation y.
+    The transformation is a rotation by 2π θ, a scaling by selu + 0.01, a shear by tanh 5·, and a translation by
+    tanh 5·. The order of the parameters is scale x, scale y, θ, shear, translation x, translation y.
     """
     scales = functional.selu(parameters[..., :2]) + 1e-2
     scale_x, scale_y = scales.unbind(-1)

@@ -1,4 +1,4 @@
-"""SENPublished: the essence of the published SEN, without the defects that keep it from being measured."""
+"""SENPublished: the essence of the published SEN, without the defects that prevent a fair evaluation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
@@ -43,42 +44,37 @@ _GAUSSIAN_WIDTH = 0.5  # Å
 class SENPublished(MergesEqualAtoms, NetworkModel):
     """The essence of the published SEN (Liang et al., Nature Communications 14, 2023, 10.1038/s41467-023-40756-2).
 
-    Atoms, their neighbours within 5 Å and a state of the whole crystal pass messages as in MEGNet; the composition
-    opens and closes features of the atoms; the crystal's vector is read by 16 part capsules. It knows elements and
-    distances, and neither angles nor directions: "equivariance" is, in the published network, the name of the
-    capsules' poses.
+    Atoms, edges to neighbours within 5 Å and a state of the crystal exchange messages as in MEGNet; the composition
+    gates the features of the atoms; 16 part capsules read the crystal's vector. The network sees elements and
+    distances, but neither angles nor directions: "equivariance" refers, in the published network, to the poses of the
+    capsules.
 
-    Deviations are listed on the page of the model. The weightiest: dense layers in place of convolutions over
-    features, no attention across the crystals of a batch, presences without noise at prediction, neighbours that fade
-    out before the cutoff, no crystal left out, and the shared training.
+    All deviations are listed on the page of the model. The most important are dense layers instead of convolutions
+    over features, no attention across the crystals of a batch, presences without noise at prediction, neighbours that
+    fade out before the cutoff, no crystal left out, and the shared training.
 
     Attributes:
         width: features of an atom, an edge, the state, the composition, and of the crystal.
-        layers: loops of message passing.
+        layers: rounds of message passing.
         cutoff: radius in Å within which atoms are neighbours.
-        softening: in Å; over this distance before the cutoff neighbours fade out.
-        presence_noise: while training, logits of presence are moved by a uniform random number between minus and plus
-            this.
+        softening: distance in Å before the cutoff over which neighbours fade out.
+        presence_noise: largest random number that is added to, or subtracted from, the logits of presence while
+            training.
     """
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
-    width: Annotated[int, CategoricalDistribution((32, 64, 128))] = 64
-    layers: Annotated[int, IntDistribution(1, 4)] = 3
-    cutoff: float = 5.0
-    softening: float = 1.0
-    presence_noise: float = 2.0
+    width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
+    layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 3
+    cutoff: Annotated[float, Gt(0)] = 5.0
+    softening: Annotated[float, Gt(0)] = 1.0
+    presence_noise: Annotated[float, Ge(0)] = 2.0
     epochs: int = 60
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "layers", "cutoff", "softening"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
         if self.softening > self.cutoff:
             raise ConfigError(f"softening = {self.softening}; it must not be larger than the cutoff, {self.cutoff}")
-        if not self.presence_noise >= 0:
-            raise ConfigError(f"presence_noise = {self.presence_noise}; it must not be negative")
 
     @property
     def representation(self) -> QuotientGraph:
@@ -87,7 +83,7 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
 
     def inputs(self, samples: Samples) -> Arrays:
         """The graph, and the elements of the composition."""
-        return super().inputs(samples).beside(samples.represent(ElementPairs()))
+        return super().inputs(samples).combined_with(samples.represent(ElementPairs()))
 
     def encoder(self) -> nn.Module:
         """Message passing, readouts and part capsules."""
@@ -95,14 +91,14 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
 
 
 class SENPublishedEncoder(nn.Module):
-    """Sphere graph to embedding: values of the part capsules, these times presences, and the crystal's vector.
+    """Sphere graph to embedding: values of the part capsules, values times presences, and the crystal's vector.
 
     Args:
         width: features of an atom, F.
-        layers: loops of message passing.
+        layers: rounds of message passing.
         cutoff: in Å.
         softening: in Å.
-        noise: of presences while training.
+        noise: amplitude of the noise of presences while training.
     """
 
     centers: Tensor
@@ -129,16 +125,16 @@ class SENPublishedEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Embeddings (n, 32 + F)."""
         crystals = self.crystals(batch)
-        said = self.part_capsules(crystals)
-        return torch.cat([said.values, said.values * said.presences, crystals], dim=1)
+        capsules = self.part_capsules(crystals)
+        return torch.cat([capsules.values, capsules.values * capsules.presences, crystals], dim=1)
 
     def capsules(self, batch: Batch) -> PartReading:
         """Poses, features, presences and values of the part capsules."""
-        said: PartReading = self.part_capsules(self.crystals(batch))
-        return said
+        capsules: PartReading = self.part_capsules(self.crystals(batch))
+        return capsules
 
     def crystals(self, batch: Batch) -> Tensor:
-        """The crystals' vectors (n, F), from which the capsules are computed."""
+        """Vectors of the crystals (n, F), from which the capsules are computed."""
         graph = Graph.of(batch, self.cutoff, self.softening)
         sites = self.embed_atoms(self.elements.weight).index_select(0, batch["numbers"])
         edges = self.embed_edges(expand_distances(batch["distances"], self.centers, _GAUSSIAN_WIDTH))
@@ -147,6 +143,6 @@ class SENPublishedEncoder(nn.Module):
             sites, edges, states = loop(sites, edges, states, graph, of_shells=k == 0)
         read = self.set2set(torch.cat([sites, edges]), *graph.sets(batch))
         read_atoms, read_edges = read.split(batch.size)
-        opened = torch.sigmoid(self.gate(self.composition(batch)))
-        vectors: Tensor = self.crystal(torch.cat([read_atoms * opened, read_edges, states], dim=1))
+        gates = torch.sigmoid(self.gate(self.composition(batch)))
+        vectors: Tensor = self.crystal(torch.cat([read_atoms * gates, read_edges, states], dim=1))
         return vectors

@@ -1,4 +1,4 @@
-"""Element-wise passes of `sen_published`, with their backward passes written out: few, and none slower than need be."""
+"""Element-wise operations of `sen_published` with hand-written backward passes, which are faster than autograd's."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from crystalbench.nn.edges import Segments
 
 _ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # of selu
-_FEW = 1 << 15  # numbers, of which one slow pass costs less than several fast ones
+_FEW = 1 << 15  # number of elements below which one slow operation takes less time than several fast ones
 
 
 class FastSELU(nn.Module):
-    """`nn.SELU` by exp: faster than by expm1, with an absolute error of the same size."""
+    """`nn.SELU` computed by exp, which is faster than expm1, with an absolute error of the same size."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Selu of x, element by element."""
+        """Element-wise selu of x."""
         result: Tensor = _SELU.apply(x)  # type: ignore[no-untyped-call]
         return result
 
@@ -54,9 +54,9 @@ def _selu_backward(gradient: Tensor, result: Tensor) -> Tensor:
 
 
 def gated(gates: Tensor) -> Tensor:
-    """Values times attention: selu(h ⊙ sigmoid(a)) of (h, a) (rows, 2 F): (rows, F).
+    """Values times attention, selu(h ⊙ sigmoid(a)) of (h, a): (rows, 2 F) to (rows, F).
 
-    The published network sums twelve such pairs, computed by a convolution over inputs laid out as an image, and its
+    The published network sums twelve such pairs, which a convolution over inputs arranged as an image computes, and its
     attention is a softmax over the F features, under which most of an update vanishes.
     """
     result: Tensor = _Gated.apply(gates)  # type: ignore[no-untyped-call]
@@ -86,14 +86,14 @@ class _Gated(torch.autograd.Function):
 
 
 def attend(rows: Tensor, queries: Tensor, segments: Segments, log_weights: Tensor, log_empty: Tensor) -> Tensor:
-    """Σ_i a_i x_i (n, F) with a the softmax of x_i · q over each crystal, in which rows count by their weights.
+    """Σ_i a_i x_i (n, F) with a the weighted softmax of x_i · q over each crystal.
 
     Args:
         rows: (rows, F) x.
         queries: (n, F) q, one for each crystal.
         segments: the rows of each crystal.
         log_weights: (rows,) logarithms of the weights.
-        log_empty: (n,) logarithms of the weights of one more row of each crystal, which is zero.
+        log_empty: (n,) logarithms of the weights of an additional zero row for each crystal.
     """
     result: Tensor = _Attend.apply(rows, queries, segments, log_weights, log_empty)  # type: ignore[no-untyped-call]
     return result

@@ -1,4 +1,4 @@
-"""Banks of descriptors of whole crystals; one file for each kind of knowledge."""
+"""Banks of crystal descriptors, with one module per kind: symmetry, neighbourhoods, radial order, cell."""
 
 from __future__ import annotations
 

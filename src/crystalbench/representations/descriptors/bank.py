@@ -1,4 +1,4 @@
-"""Banks of descriptors: symmetry, neighbourhoods, density and lattice of whole crystals."""
+"""Banks of crystal descriptors: symmetry, neighbourhoods, radial order, density and lattice."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from crystalbench.representations.representation import Representation
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 64  # crystals that a process is given at once
-_NAMED = 5  # ids that a warning names
+_CHUNK = 64  # crystals per chunk of work
+_NAMED = 5  # ids in a warning
 
 GONG: tuple[Part, ...] = (
     FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group),
@@ -52,29 +52,30 @@ RICH: tuple[Part, ...] = (
 COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
 BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH, "atom_count": COUNT}
 WITH_COMPOSITION = frozenset(("rich",))
-"""Banks that hold Magpie's composition features besides."""
+"""Banks that also hold the composition features of `MagpieFeatures`."""
 
 
 @dataclass(frozen=True)
 class DescriptorBank(Representation):
-    """Descriptors of whole crystals, named and valued as matminer's.
+    """Descriptors of crystals, with the names and values of matminer's.
 
-    ``gong28`` holds the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) ask what graph networks
-    learn of periodicity. ``rich`` holds these, the 146 composition features of `MagpieFeatures`, and more descriptors
-    of symmetry, neighbourhoods and radial order; its first 28 columns are those of ``gong28``. ``atom_count`` is the
-    number of atoms in the cell alone, to tell what a model gains from the size of the cell and nothing else.
+    ``gong28`` holds the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) test what graph networks
+    learn about periodicity. ``rich`` holds these, further descriptors of symmetry, neighbourhoods and radial order, and
+    the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``. ``atom_count`` is
+    only the number of atoms in the cell, to measure what a model gains from the size of the cell.
 
-    What a part of the descriptors cannot be computed for stays empty (NaN): it is never left out and never guessed,
-    and a warning names the crystals and the reason. What to put there is a matter of fitting, thus of the models.
+    Descriptors that cannot be computed for a crystal are NaN, and a warning names the crystals and the reason. Rows are
+    never dropped and values never guessed; imputation requires fitting and is left to models.
 
-    All descriptors that need it share one Voronoi tessellation of the crystal. Neighbours are defined with a tolerance
-    (`crystalbench.representations.descriptors.voronoi.FACE_TOLERANCE`), so values are those of matminer's featurizers
-    with ``VoronoiNN(tol=1e-5)``: with pymatgen's default the number of neighbours in a crystal of high symmetry is a
-    matter of round-off.
+    All descriptors share one Voronoi tessellation per crystal. A face below a tolerance
+    (`crystalbench.representations.descriptors.voronoi.FACE_TOLERANCE`) is no neighbour, so values equal those of
+    matminer's featurizers with ``VoronoiNN(tol=1e-5)``. With pymatgen's default, the number of neighbours in a crystal
+    of high symmetry depends on round-off.
 
-    Arrays: ``descriptors`` (n, d) float64, NaN where not known; ``failed`` (n, parts) bool, by the names in `parts`.
+    Arrays: ``descriptors`` (n, d) float64, NaN where unknown; ``failed`` (n, parts) bool, by the names in `parts`.
 
-    Several processes compute them where the environment variable ``CRYSTALBENCH_PROCESSES`` says so.
+    More than 64 crystals are computed in several processes if `represent` or the environment variable
+    ``CRYSTALBENCH_PROCESSES`` allows them.
 
     Attributes:
         bank: ``gong28``, ``rich`` or ``atom_count``.
@@ -95,13 +96,13 @@ class DescriptorBank(Representation):
 
     @property
     def labels(self) -> list[str]:
-        """Names of the descriptors, as matminer labels them where it has them."""
+        """Names of the descriptors; matminer's labels for those that it has."""
         structure = [label for part in BANKS[self.bank] for label in part.labels]
         return structure + (MagpieFeatures().labels if self.bank in WITH_COMPOSITION else [])
 
     @property
     def parts(self) -> list[str]:
-        """Names of the parts that can fail, in the order of ``failed``."""
+        """Names of the groups of descriptors that fail together, in the order of ``failed``."""
         return [part.name for part in BANKS[self.bank]]
 
     def __call__(self, inputs: Inputs) -> Arrays:
@@ -125,7 +126,7 @@ _Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], list[_Reason]]
 
 
 def _join(bank: str, crystals: Crystals) -> _Rows:
-    """Descriptors, failures and their reasons by row, computed by as many processes as are asked for."""
+    """Descriptors, failures and their reasons by row, computed in all allowed processes."""
     found = by_chunks(partial(_rows, bank), crystals, _CHUNK)
     starts = np.cumsum([0, *(len(part[0]) for part in found[:-1])]).tolist()
     reasons = [(start + r[0], r[1], r[2]) for start, part in zip(starts, found, strict=True) for r in part[2]]
@@ -154,7 +155,7 @@ def _rows(bank: str, crystals: Crystals) -> _Rows:
 
 
 def _warn(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
-    """One warning for each reason, with the parts and the ids that it concerns."""
+    """Log one warning per reason, with the parts and ids concerned."""
     parts: dict[tuple[int, str], list[str]] = {}
     for row, part, why in reasons:
         parts.setdefault((row, why), []).append(part)
@@ -164,4 +165,4 @@ def _warn(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
     for (names_of_parts, why), concerned in rows.items():
         named = ", ".join(str(ids[row]) for row in concerned[:_NAMED])
         more = f" and {len(concerned) - _NAMED} more" if len(concerned) > _NAMED else ""
-        log.warning("%s%s: descriptors stay empty: %s (%s)", named, more, names_of_parts, why)
+        log.warning("%s%s: descriptors are missing: %s (%s)", named, more, names_of_parts, why)

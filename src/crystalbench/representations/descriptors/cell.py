@@ -36,7 +36,7 @@ def density(crystal: OneCrystal) -> list[float]:
 
 
 def packing(crystal: OneCrystal) -> list[float]:
-    """Share of the volume that spheres of the atomic radii fill, 4π Σ r³ / (3 V); overlaps count twice.
+    """Volume of spheres with the atomic radii over the volume of the cell, 4π Σ r³ / (3 V); overlaps count twice.
 
     Raises:
         DataError: an element has no atomic radius in pymatgen (He, Ne, Kr, Xe, At, Rn, Fr, Cm and beyond).
@@ -49,12 +49,12 @@ def packing(crystal: OneCrystal) -> list[float]:
 
 
 def lattice(crystal: OneCrystal) -> list[float]:
-    """a, b, c in Å, alpha, beta, gamma in degrees, and number of atoms of the cell as given."""
+    """a, b, c in Å, alpha, beta, gamma in degrees, and number of atoms of the given cell."""
     return [*map(float, lattice_parameters(crystal.lattice[None])[0]), len(crystal)]
 
 
 def atom_count(crystal: OneCrystal) -> list[float]:
-    """Number of atoms of the cell as given."""
+    """Number of atoms of the given cell."""
     return [float(len(crystal))]
 
 
@@ -65,21 +65,22 @@ def electrons(crystal: OneCrystal) -> list[float]:
 
 
 def sine_coulomb(crystal: OneCrystal) -> list[float]:
-    """Statistics of the eigenvalues of the sine Coulomb matrix of the cell as given.
+    """Statistics of the eigenvalues of the sine Coulomb matrix of the given cell.
 
     Faber et al., Int. J. Quantum Chem. 115, 1094 (2015), as matminer's `SineCoulombMatrix` computes it: Z_i Z_j over
     ``|sin²(π (f_i - f_j)) A|`` in bohr, where the rows of A are the lattice vectors; Z^2.4 / 2 on the diagonal.
-    Matminer's off-diagonal elements are smaller by 1.5e-5 of their value: it takes SciPy's "Angstrom star" for 1 Å.
+    Matminer's off-diagonal elements are smaller by a factor of 1 - 1.5e-5, because it uses SciPy's "Angstrom star" for
+    1 Å.
 
     Raises:
-        DataError: atoms coincide.
+        DataError: two atoms coincide.
     """
     z = crystal.numbers.astype(np.float64)
     steps = crystal.frac_coords[:, None] - crystal.frac_coords[None]
     lengths = np.linalg.norm(np.sin(np.pi * steps) ** 2 @ crystal.lattice, axis=2) / _BOHR
     np.fill_diagonal(lengths, 1.0)
     if (lengths < 1e-12).any():
-        raise DataError("two atoms are at the same place")
+        raise DataError("two atoms have the same position")
     matrix = z[:, None] * z[None] / lengths
     np.fill_diagonal(matrix, 0.5 * z**2.4)
     values = np.linalg.eigvalsh(matrix)
@@ -93,10 +94,10 @@ def _masses() -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _radii() -> npt.NDArray[np.float64]:
-    """Atomic radii in Å by atomic number (Slater 1964, from pymatgen); NaN where there is none."""
+    """Atomic radii in Å by atomic number (Slater 1964, from pymatgen); NaN for elements without one."""
     radii = np.full(MAX_Z + 1, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of an element without a radius
+        warnings.simplefilter("ignore", UserWarning)  # about elements without a radius
         for z in range(1, MAX_Z + 1):
             radius = Element.from_Z(z).atomic_radius
             if radius is not None:

@@ -1,4 +1,4 @@
-"""Descriptors of the atoms' neighbourhoods, made of the faces of their Voronoi cells."""
+"""Descriptors of the neighbourhoods of atoms, from the faces of their Voronoi cells."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ ORDERING_LABELS = ("mean ordering parameter shell 1",)
 
 
 def heterogeneity(crystal: OneCrystal) -> list[float]:
-    """Variation of bond lengths and of the volumes of Voronoi cells, all relative to means.
+    """Variation of bond lengths and of the volumes of Voronoi cells, relative to their means.
 
-    L. Ward et al., Phys. Rev. B 96, 024104 (2017), as matminer's `StructuralHeterogeneity`. An atom's bond length is
-    the mean over the faces of its cell, weighted by area; the variation of its neighbours' distances is their mean
-    absolute deviation from it, weighted in the same way, over it. The bond lengths are divided by their mean over the
-    atoms. All faces count: one that round-off leaves has no weight.
+    L. Ward et al., Phys. Rev. B 96, 024104 (2017), as matminer's `StructuralHeterogeneity`. The bond length of an atom
+    is the area-weighted mean distance over the faces of its cell. The neighbour distance variation is the mean absolute
+    deviation from it, with the same weights, relative to it. Bond lengths are divided by their mean over the atoms. All
+    faces count, since those due to round-off have no weight.
     """
     faces = crystal.faces()
     lengths, variations = _lengths_and_variations(faces)
@@ -70,18 +70,18 @@ def sites(crystal: OneCrystal) -> FloatArray:
 
 
 def site_extremes(crystal: OneCrystal) -> list[float]:
-    """Smallest and largest of the same, and the least variation of the neighbours' distances."""
+    """Minimum and maximum of the quantities of `sites`, and the minimum neighbour distance variation."""
     _, variations = _lengths_and_variations(crystal.faces())
     return [*statistics_of(_sites(crystal), EXTREMES), float(variations.min())]
 
 
 def cells(crystal: OneCrystal) -> list[float]:
-    """Statistics of the Voronoi cells, and how densely spheres that just touch can be packed.
+    """Statistics of the Voronoi cells, and the maximum packing efficiency.
 
     The effective coordination number is (Σ w)² / Σ w² with solid angles w (matminer's `CoordinationNumber` with
     ``use_weights="effective"``), volumes are relative to the volume per atom, sphericity is 36 π V² / A³ (1 for a
-    ball), the nearest distance is in Å. The packing efficiency is that of matminer's `MaximumPackingEfficiency`: of
-    balls around all atoms up to the nearest face of their cells.
+    sphere), the nearest distance is in Å. The packing efficiency is that of matminer's `MaximumPackingEfficiency`, for
+    spheres around all atoms that reach the nearest face of their cells.
     """
     faces = crystal.faces()
     effective = faces.sums(faces.solid_angles) ** 2 / faces.sums(faces.solid_angles**2)
@@ -98,9 +98,9 @@ def cells(crystal: OneCrystal) -> list[float]:
 def orientation(crystal: OneCrystal) -> FloatArray:
     """Bond-orientational order Q_l of degrees 1 to 10: mean and standard deviation over the atoms.
 
-    P. J. Steinhardt et al., Phys. Rev. B 28, 784 (1983), with the neighbours weighted by solid angle (W. Mickel et al.,
-    J. Chem. Phys. 138, 044501, 2013), as matminer's `BondOrientationalParameter`. The sum over the spherical harmonics
-    of a degree is taken by their addition theorem: Q_l² = Σ_jk w_j w_k P_l(cos γ_jk).
+    P. J. Steinhardt et al., Phys. Rev. B 28, 784 (1983), with neighbours weighted by solid angle (W. Mickel et al., J.
+    Chem. Phys. 138, 044501, 2013), as matminer's `BondOrientationalParameter`. The sum over the spherical harmonics of
+    a degree follows from their addition theorem: Q_l² = Σ_jk w_j w_k P_l(cos γ_jk).
     """
     faces = crystal.faces()
     cosines = np.nan_to_num(faces.cosines())
@@ -117,7 +117,7 @@ def orientation(crystal: OneCrystal) -> FloatArray:
 
 
 def differences(crystal: OneCrystal) -> FloatArray:
-    """Differences of 22 elemental properties between an atom and its neighbours, weighted by area of the faces.
+    """Differences of 22 elemental properties between an atom and its neighbours, weighted by face area.
 
     L. Ward et al., Phys. Rev. B 96, 024104 (2017), as matminer's `LocalPropertyDifference`, over Magpie's properties.
     """
@@ -130,10 +130,10 @@ def differences(crystal: OneCrystal) -> FloatArray:
 
 
 def ordering(crystal: OneCrystal) -> list[float]:
-    """How far the elements among the nearest neighbours are from chance (Warren and Cowley), weighted by area.
+    """Deviation of the elements of neighbours from random order (Warren and Cowley), weighted by face area.
 
-    L. Ward et al., Phys. Rev. B 96, 024104 (2017), as matminer's `ChemicalOrdering` for its first shell; 0 for an
-    element.
+    L. Ward et al., Phys. Rev. B 96, 024104 (2017), as matminer's `ChemicalOrdering` for the first shell; 0 for
+    elements.
     """
     faces = crystal.faces()
     elements, kinds, counts = np.unique(crystal.numbers, return_inverse=True, return_counts=True)
@@ -151,11 +151,11 @@ def _lengths_and_variations(faces: Faces) -> tuple[FloatArray, FloatArray]:
 
 
 def _sites(crystal: OneCrystal) -> FloatArray:
-    """(atoms, 3) bond length in Å, bond angle in rad, coordination number, of neighbours (`Faces.neighbors`).
+    """(atoms, 3) bond length in Å, bond angle in rad, coordination number, for `Faces.neighbors`.
 
-    The bond length is the mean weighted by solid angle, the bond angle the mean over the neighbours of the angle
-    between each and the one next to it; as matminer's `AverageBondLength`, `AverageBondAngle` and
-    `CoordinationNumber` with ``VoronoiNN(tol=1e-5)``.
+    The bond length is the mean weighted by solid angle. The bond angle is the mean, over the neighbours, of the
+    smallest angle to another neighbour. As matminer's `AverageBondLength`, `AverageBondAngle` and `CoordinationNumber`
+    with ``VoronoiNN(tol=1e-5)``.
     """
     faces = crystal.faces().neighbors
     places, counts = faces.places

@@ -1,4 +1,4 @@
-"""One crystal, and the costly intermediate results that several descriptors share."""
+"""One crystal, with the expensive intermediate results that descriptors share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.errors import DataError
-from crystalbench.representations.descriptors.pairs import Pairs, pairs_within
 from crystalbench.representations.descriptors.space_group import Symmetry, find_symmetry
 from crystalbench.representations.descriptors.voronoi import Faces, tessellate
+from crystalbench.representations.neighbors import Pairs, pairs_within
 
 if TYPE_CHECKING:
     from crystalbench.data.crystals import Crystals
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class OneCrystal:
-    """A crystal whose Voronoi faces, symmetry and pairs are found when first asked for, and once.
+    """A crystal whose Voronoi faces, symmetry and pairs are computed once, when they are first needed.
 
     Attributes:
         lattice: (3, 3) rows are the lattice vectors in Å.
         frac_coords: (atoms, 3) fractional coordinates in [0, 1).
-        given_coords: (atoms, 3) fractional coordinates as given.
+        given_coords: (atoms, 3) fractional coordinates of the input.
         numbers: (atoms,) atomic numbers.
     """
 
@@ -49,19 +49,19 @@ class OneCrystal:
 
     @property
     def cart_coords(self) -> FloatArray:
-        """(atoms, 3) Cartesian coordinates in Å, in the cell."""
+        """(atoms, 3) Cartesian coordinates in Å, inside the cell."""
         return np.asarray(self.frac_coords @ self.lattice)
 
     def faces(self) -> Faces:
         """The faces of the Voronoi cells of all atoms.
 
         Raises:
-            DataError: they cannot be found.
+            DataError: the tessellation fails.
         """
         return self._once("faces", lambda: tessellate(self.lattice, self.frac_coords))
 
     def symmetry(self, tolerance: float) -> Symmetry:
-        """The symmetry to a tolerance in Å.
+        """The symmetry for a tolerance in Å.
 
         Raises:
             DataError: it cannot be determined.
@@ -70,14 +70,18 @@ class OneCrystal:
         return self._once(f"symmetry {tolerance}", lambda: find_symmetry(*cell, tolerance))
 
     def pairs(self, cutoff: float) -> Pairs:
-        """All pairs of atoms within a distance in Å."""
+        """All pairs of atoms within a distance in Å.
+
+        Raises:
+            DataError: the search fails.
+        """
         return self._once(f"pairs {cutoff}", lambda: pairs_within(self.lattice, self.cart_coords, cutoff))
 
     def _once(self, name: str, compute: Callable[[], T]) -> T:
         if name not in self._known:
             try:
                 self._known[name] = compute()
-            except DataError as error:  # the next descriptor that needs it fails for the same reason, at no cost
+            except DataError as error:  # raised again for the next descriptor that needs it
                 self._known[name] = error
         found = self._known[name]
         if isinstance(found, DataError):
@@ -86,7 +90,7 @@ class OneCrystal:
 
 
 def each_crystal(crystals: Crystals) -> list[OneCrystal]:
-    """The crystals one by one."""
+    """The crystals as a list."""
     wrapped = crystals.wrapped().frac_coords
     rows = [slice(a, b) for a, b in zip(crystals.offsets[:-1], crystals.offsets[1:], strict=True)]
     return [
@@ -96,11 +100,11 @@ def each_crystal(crystals: Crystals) -> list[OneCrystal]:
 
 
 class Part(Protocol):
-    """A few descriptors that are computed together, and fail together."""
+    """Descriptors that are computed together and fail together."""
 
     @property
     def name(self) -> str:
-        """What a failure is reported under."""
+        """Name in reports of failures."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class FunctionPart:
-    """A part made of a function."""
+    """A part that is computed by a function."""
 
     name: str
     labels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Descriptors of radial order, made of all pairs of atoms within a distance."""
+"""Descriptors of radial order, from all pairs of atoms within a distance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CUTOFF = 10.0
-"""Å; of the generalised radial distribution functions."""
+"""Cutoff in Å of the generalised radial distribution functions."""
 _CENTERS = np.arange(0.0, CUTOFF)
 _FINGERPRINT_CUTOFF = 8.0
 _ETAS = np.logspace(np.log10(0.8), np.log10(16), 8)
@@ -41,10 +41,10 @@ def distribution(crystal: OneCrystal) -> FloatArray:
 
 
 def fingerprints(crystal: OneCrystal) -> FloatArray:
-    """Sums of exp(-(r/η)²) over neighbours up to 8 Å, cut off by a cosine; mean and standard deviation over the atoms.
+    """Sums of exp(-(r/η)²) over neighbours up to 8 Å, with a cosine cutoff; mean and standard deviation over the atoms.
 
     V. Botu and R. Ramprasad, Int. J. Quantum Chem. 115, 1074 (2015), as matminer's `AGNIFingerprints` without
-    directions, which would depend on the orientation of the axes.
+    directions, which would depend on the orientation of the crystal.
     """
     pairs = crystal.pairs(CUTOFF)
     near = pairs.distances <= _FINGERPRINT_CUTOFF
@@ -55,9 +55,9 @@ def fingerprints(crystal: OneCrystal) -> FloatArray:
 
 
 def contacts(crystal: OneCrystal) -> FloatArray:
-    """Statistics over the atoms of the least distance to a neighbour over the sum of both covalent radii (Magpie's).
+    """Statistics over the atoms of the smallest ratio of distance to sum of covalent radii (Magpie's).
 
-    The neighbours are those that share a face of their Voronoi cells.
+    Over neighbours that share a face of the Voronoi cells.
     """
     faces = crystal.faces()
     radii = magpie_table()[crystal.numbers, MAGPIE_PROPERTIES.index("CovalentRadius")] / 100  # pm
@@ -74,7 +74,7 @@ def _sums(atoms: int, centers: npt.NDArray[np.int64], weights: FloatArray) -> Fl
 
 @lru_cache(maxsize=1)
 def _gaussian_volumes() -> FloatArray:
-    """∫ 4π r² exp(-(r - c)²) dr from 0 to the cutoff, for each center c."""
+    """∫ 4π r² exp(-(r - c)²) dr from 0 to the cutoff, for each centre c."""
     c, R = _CENTERS, CUTOFF
     areas = np.sqrt(np.pi) * (2 * c**2 + 1) * (erf(R - c) + erf(c))
     ends = 2 * (c * np.exp(-(c**2)) - (c + R) * np.exp(-((R - c) ** 2)))

@@ -1,13 +1,15 @@
-"""The symmetry of one crystal, found by spglib."""
+"""Space group and point group of one crystal, from spglib and pymatgen."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import spglib
+from pymatgen.symmetry.groups import PointGroup as PymatgenPointGroup
 
 from crystalbench.errors import DataError
 
@@ -16,17 +18,17 @@ _ANGLE = 5.0  # degrees; the default of pymatgen's `SpacegroupAnalyzer`
 
 @dataclass(frozen=True, eq=False)
 class Symmetry:
-    """What spglib finds.
+    """The symmetry of a crystal, as spglib finds it.
 
     Attributes:
         number: number of the space group.
-        symbol: its short international symbol.
+        symbol: short international symbol of the space group.
         point_group: symbol of the point group.
-        orbits: (atoms,) the first equivalent atom of each.
+        orbits: (atoms,) for each atom, the first atom that is equivalent to it.
         letters: Wyckoff letter of each atom.
-        operations: number of operations of the cell as given, with its centring translations.
-        primitive: (atoms,) the atom of the primitive cell of each.
-        primitive_lattice: (3, 3) rows are vectors of a primitive lattice in Å.
+        operations: number of symmetry operations of the given cell, including centring translations.
+        primitive: (atoms,) for each atom, its atom in the primitive cell.
+        primitive_lattice: (3, 3) rows are the vectors of a primitive lattice in Å.
     """
 
     number: int
@@ -42,18 +44,18 @@ class Symmetry:
 def find_symmetry(
     lattice: npt.NDArray[np.float64], frac_coords: npt.NDArray[np.float64], numbers: npt.NDArray[Any], tolerance: float
 ) -> Symmetry:
-    """The symmetry to a tolerance in Å, by spglib, called as pymatgen's `SpacegroupAnalyzer` calls it.
+    """The symmetry for a tolerance in Å, from spglib, called in the way of pymatgen's `SpacegroupAnalyzer`.
 
     Raises:
-        DataError: spglib finds none.
+        DataError: spglib finds no symmetry.
     """
     cell: Any = (lattice, frac_coords, _by_appearance(numbers))
     try:
         dataset: Any = spglib.get_symmetry_dataset(cell, symprec=tolerance, angle_tolerance=_ANGLE)
     except Exception as error:  # the class of spglib's errors differs between its versions
-        raise DataError(f"the symmetry to {tolerance} Å cannot be determined: {error}") from error
+        raise DataError(f"the symmetry within {tolerance} Å cannot be determined: {error}") from error
     if dataset is None:
-        raise DataError(f"the symmetry to {tolerance} Å cannot be determined; atoms may be too close")
+        raise DataError(f"the symmetry within {tolerance} Å cannot be determined; atoms may be too close")
     return Symmetry(
         number=int(dataset.number),
         symbol=str(dataset.international),
@@ -66,7 +68,27 @@ def find_symmetry(
     )
 
 
+class PointGroup(NamedTuple):
+    """Facts of a point group."""
+
+    system: str
+    order: int
+    centrosymmetric: bool
+
+
+@functools.cache  # pymatgen generates all operations, which takes milliseconds
+def point_group(symbol: str) -> PointGroup:
+    """Crystal system, order and inversion symmetry of a point group, from pymatgen's tables.
+
+    Args:
+        symbol: international symbol as spglib gives it, for instance ``m-3m``.
+    """
+    group = PymatgenPointGroup(symbol)
+    inversion = any(np.array_equal(operation.rotation_matrix, -np.eye(3)) for operation in group.symmetry_ops)
+    return PointGroup(group.crystal_system, group.order, inversion)
+
+
 def _by_appearance(numbers: npt.NDArray[Any]) -> list[int]:
-    """Elements numbered in the order in which they appear."""
+    """Elements numbered in order of appearance."""
     known: dict[int, int] = {}
     return [known.setdefault(int(z), len(known) + 1) for z in numbers]

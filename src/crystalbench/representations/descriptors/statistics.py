@@ -19,11 +19,11 @@ STATISTICS = {
 
 
 def statistics_of(values: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """(q * s,) statistics of (atoms, q) values: all statistics of the first quantity, then of the second, and so on."""
+    """(q * s,) statistics of (atoms, q) values: all statistics of the first quantity, then those of the second, etc."""
     rows: npt.NDArray[np.float64] = np.stack([STATISTICS[name](values) for name in names], axis=-1).ravel()
     return rows
 
 
 def statistics_labels(quantities: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
-    """The labels that belong to `statistics_of`."""
+    """Labels of the values of `statistics_of`."""
     return tuple(f"{name} {quantity}" for quantity in quantities for name in names)

@@ -1,4 +1,4 @@
-"""Symmetry of a crystal: space group, equivalent atoms, and descriptors made of them."""
+"""Descriptors of symmetry: space group, equivalent atoms, site symmetries, reduced lattice."""
 
 from __future__ import annotations
 
@@ -9,51 +9,18 @@ import numpy.typing as npt
 import spglib
 
 from crystalbench.errors import DataError
+from crystalbench.representations.descriptors.space_group import point_group
 
 if TYPE_CHECKING:
     from crystalbench.representations.descriptors.one_crystal import OneCrystal
 
 FINE = 0.01
-"""Å; the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses."""
+"""Tolerance in Å: the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses."""
 COARSE = 0.1
-"""Å; the default of matminer's `StructuralComplexity`, and the tolerance of Materials Project."""
+"""Tolerance in Å: the default of matminer's `StructuralComplexity` and of the Materials Project."""
 
-_FIRST_OF_SYSTEM = (1, 3, 16, 75, 143, 168, 195)  # space groups where triclinic, monoclinic, ... cubic begin
-_CENTROSYMMETRIC = frozenset(("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m"))
-_ORDERS = {
-    "1": 1,
-    "-1": 2,
-    "2": 2,
-    "m": 2,
-    "2/m": 4,
-    "222": 4,
-    "mm2": 4,
-    "mmm": 8,
-    "4": 4,
-    "-4": 4,
-    "4/m": 8,
-    "422": 8,
-    "4mm": 8,
-    "-42m": 8,
-    "4/mmm": 16,
-    "3": 3,
-    "-3": 6,
-    "32": 6,
-    "3m": 6,
-    "-3m": 12,
-    "6": 6,
-    "-6": 6,
-    "6/m": 12,
-    "622": 12,
-    "6mm": 12,
-    "-6m2": 12,
-    "6/mmm": 24,
-    "23": 12,
-    "m-3": 24,
-    "432": 24,
-    "-43m": 24,
-    "m-3m": 48,
-}
+_SYSTEMS = ("cubic", "hexagonal", "trigonal", "tetragonal", "orthorhombic", "monoclinic", "triclinic")
+"""Crystal systems in the order in which matminer numbers them, from 1."""
 _LATTICE_POINTS = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}
 
 GROUP_LABELS = ("spacegroup_num", "crystal_system_int")
@@ -77,16 +44,16 @@ PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "
 
 
 def group(crystal: OneCrystal) -> list[float]:
-    """Number of the space group and crystal system from cubic (1) to triclinic (7), to 0.01 Å."""
-    number = crystal.symmetry(FINE).number
-    return [number, 8 - int(np.searchsorted(_FIRST_OF_SYSTEM, number, side="right"))]
+    """Number of the space group, and crystal system from cubic (1) to triclinic (7), within 0.01 Å."""
+    symmetry = crystal.symmetry(FINE)
+    return [symmetry.number, 1 + _SYSTEMS.index(point_group(symmetry.point_group).system)]
 
 
 def complexity(crystal: OneCrystal) -> list[float]:
-    """Information entropy of the distinct sites in bits per atom and per cell, to 0.1 Å.
+    """Information entropy of the distinct sites in bits per atom and per cell, within 0.1 Å.
 
-    Krivovichev, Mineral. Mag. 77, 275 (2013): -Σ p log₂ p over the symmetrically distinct sites, where p is the share
-    of the atoms that a site has; times the number of atoms of the cell.
+    Krivovichev, Mineral. Mag. 77, 275 (2013): -Σ p log₂ p over the symmetrically distinct sites, where p is the
+    fraction of atoms on a site; and this times the number of atoms of the cell.
     """
     _, counts = np.unique(_distinct_sites(crystal), return_counts=True)
     shares = counts / len(crystal)
@@ -95,11 +62,11 @@ def complexity(crystal: OneCrystal) -> list[float]:
 
 
 def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
-    """(atoms,) the first equivalent atom of each, to 0.1 Å.
+    """(atoms,) for each atom, the first atom that is equivalent to it within 0.1 Å.
 
-    A larger tolerance can only join sites, and never sites of different elements: where all atoms of each element are
-    one site to 0.01 Å, they are to 0.1 Å, and the second search, which in crystals of high symmetry takes longer than
-    all other descriptors together, is spared.
+    A larger tolerance can only merge sites, and only sites of one element. If all atoms of each element are equivalent
+    within 0.01 Å, they are within 0.1 Å, too. This saves the second search, which takes longer than all other
+    descriptors together in crystals of high symmetry.
     """
     try:
         sites = crystal.symmetry(FINE).orbits
@@ -111,20 +78,20 @@ def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
 
 
 def details(crystal: OneCrystal) -> list[float]:
-    """Descriptors of the symmetry operations (to 0.01 Å) and of the distinct sites (to 0.1 Å).
+    """Descriptors of the symmetry operations (within 0.01 Å) and of the distinct sites (within 0.1 Å).
 
-    Multiplicities are those in the primitive cell, so they do not depend on the choice of the cell; the order of the
-    symmetry of a site is that of the point group over its multiplicity.
+    Multiplicities count atoms of the primitive cell, so they do not depend on the choice of the cell. The order of a
+    site symmetry is the order of the point group over the multiplicity.
     """
     fine, coarse = crystal.symmetry(FINE), crystal.symmetry(COARSE)
     atoms = len(np.unique(coarse.primitive))
     _, first, counts = np.unique(coarse.orbits, return_index=True, return_counts=True)
     multiplicities = counts * atoms / len(crystal)
-    orders = _ORDERS[coarse.point_group] / multiplicities
+    orders = point_group(coarse.point_group).order / multiplicities
     return [
-        fine.point_group in _CENTROSYMMETRIC,
+        point_group(fine.point_group).centrosymmetric,
         fine.operations,
-        _ORDERS[fine.point_group],
+        point_group(fine.point_group).order,
         _LATTICE_POINTS[coarse.symbol[0]],
         atoms,
         len(counts),
@@ -139,7 +106,11 @@ def details(crystal: OneCrystal) -> list[float]:
 
 
 def niggli(crystal: OneCrystal) -> list[float]:
-    """Lengths in Å and angles in degrees of the Niggli-reduced primitive lattice, to 0.1 Å."""
+    """Lengths in Å and angles in degrees of the Niggli-reduced primitive lattice, within 0.1 Å.
+
+    Raises:
+        DataError: spglib cannot reduce the lattice, or finds no symmetry.
+    """
     lattice = crystal.symmetry(COARSE).primitive_lattice
     try:
         reduced = spglib.niggli_reduce(lattice)

@@ -1,4 +1,4 @@
-"""Voronoi cells of all atoms of a crystal by one tessellation that checks itself."""
+"""Voronoi cells of all atoms of a crystal, from one tessellation whose completeness is checked by volume."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import spglib
-from pymatgen.optimization.neighbors import find_points_in_spheres
 from scipy.spatial import QhullError, Voronoi
 
 from crystalbench.errors import DataError
+from crystalbench.representations.neighbors import pairs_within
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 FACE_TOLERANCE = 1e-5
-"""A face counts as a neighbour if its solid angle exceeds this share of the largest one of its atom."""
+"""A face belongs to a neighbour if its solid angle exceeds this fraction of the largest one of the atom."""
 VOLUME_TOLERANCE = 1e-6
-"""Largest relative difference between the sum of the Voronoi cells and the volume of the crystal."""
-_FIRST_RADIUS = 1.9  # times the cube root of the volume per atom; enough for most crystals
-_PERIODIC = np.array([1, 1, 1], dtype=np.int64)
+"""Largest relative difference between the total volume of the Voronoi cells and that of the crystal."""
+_FIRST_RADIUS = 1.9  # times the cube root of the volume per atom; sufficient for most crystals
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +31,11 @@ class Faces:
 
     Attributes:
         atoms: number of atoms, n.
-        centers: (f,) the atom inside, ascending.
-        others: (f,) index of the atom on the other side (of the atom of which it is an image).
-        vectors: (f, 3) from the atom inside to the atom on the other side, in Å.
-        solid_angles: (f,) under which the atom inside sees the face, in sr.
-        volumes: (f,) of the pyramid from the atom inside to the face, in Å³.
+        centers: (f,) index of the atom inside, ascending.
+        others: (f,) index of the atom on the other side, which may be a periodic image.
+        vectors: (f, 3) vectors from the atom inside to the atom on the other side, in Å.
+        solid_angles: (f,) solid angles of the faces as seen from the atom inside, in sr.
+        volumes: (f,) volumes of the pyramids from the atom inside to the faces, in Å³.
     """
 
     atoms: int
@@ -48,7 +47,7 @@ class Faces:
 
     @cached_property
     def distances(self) -> FloatArray:
-        """(f,) distances between the atoms on both sides in Å."""
+        """(f,) distances in Å between the atoms on both sides."""
         return np.asarray(np.linalg.norm(self.vectors, axis=1))
 
     @cached_property
@@ -65,10 +64,10 @@ class Faces:
     def neighbors(self) -> Faces:
         """The faces of neighbours only: those above `FACE_TOLERANCE`.
 
-        Where four or more atoms are equally far from a vertex, as in every crystal of high symmetry, round-off leaves
-        faces of an area of nearly zero, and how many of them depends on the orientation: in rock salt an ion has six
-        neighbours, and up to twelve more with such faces, which pymatgen's `VoronoiNN` counts unless told otherwise.
-        This is its ``VoronoiNN(tol=1e-5)``: a fraction of the largest solid angle of the atom.
+        Where more than four atoms are equally far from a vertex, as in every crystal of high symmetry, round-off
+        creates faces of nearly zero area, whose number depends on the orientation. In rock salt, an ion has six
+        neighbours and up to twelve such faces, which pymatgen's `VoronoiNN` counts by default. This tolerance
+        corresponds to ``VoronoiNN(tol=1e-5)``, a fraction of the largest solid angle of the atom.
         """
         largest = np.zeros(self.atoms)
         np.maximum.at(largest, self.centers, self.solid_angles)
@@ -84,40 +83,40 @@ class Faces:
 
     @cached_property
     def places(self) -> tuple[IntArray, IntArray]:
-        """(f,) place of each face among those of its atom, and (n,) number of faces of each atom."""
+        """(f,) position of each face among the faces of its atom, and (n,) number of faces per atom."""
         counts = np.bincount(self.centers, minlength=self.atoms)
         return np.arange(len(self.centers)) - np.repeat(np.cumsum(counts) - counts, counts), counts
 
     def cosines(self) -> FloatArray:
-        """(n, k, k) cosines of the angles between the directions of an atom's faces; NaN where it has fewer than k."""
+        """(n, k, k) cosines of the angles between the face directions of an atom; NaN if it has fewer than k faces."""
         places, counts = self.places
         units = np.full((self.atoms, counts.max(), 3), np.nan)
         units[self.centers, places] = self.vectors / self.distances[:, None]
         return np.asarray(np.einsum("nix,njx->nij", units, units))
 
     def sums(self, values: FloatArray) -> FloatArray:
-        """(n,) sums over the faces of each atom of (f,) values."""
+        """(n,) sums of (f,) values over the faces of each atom."""
         return np.asarray(np.bincount(self.centers, values, minlength=self.atoms), dtype=np.float64)
 
     def means(self, values: FloatArray, weights: FloatArray) -> FloatArray:
-        """(n,) weighted means over the faces of each atom of (f,) values."""
+        """(n,) weighted means of (f,) values over the faces of each atom."""
         return self.sums(values * weights) / self.sums(weights)
 
 
 def tessellate(lattice: FloatArray, frac_coords: FloatArray) -> Faces:
-    """The Voronoi cells of all atoms of a crystal, each once for all periodic images.
+    """The Voronoi cells of the atoms of a crystal.
 
-    The tessellation is of the atoms of the cell and of the images that are near. Leaving out atoms can only make cells
-    larger, so all cells are right if and only if their volumes sum to that of the crystal. Where they do not, more
-    images are taken: first those within a sphere around each atom, which do for nearly all dense crystals, then the 26
-    and 124 nearest copies of the reduced cell (for layers and molecules in vacuum), then a sphere that always does.
+    The tessellation covers the atoms of the cell and nearby images. Missing atoms can only make cells larger, so all
+    cells are correct if and only if their volumes add up to that of the crystal. If they do not, more images are added:
+    first those within a sphere around each atom, sufficient for nearly all dense crystals; then the 26 and 124 nearest
+    copies of the reduced cell, for layers and molecules in vacuum; then a sphere that is always sufficient.
 
     Args:
         lattice: (3, 3) rows are the lattice vectors in Å.
         frac_coords: (n, 3) fractional coordinates of the atoms.
 
     Raises:
-        DataError: the volumes do not agree to `VOLUME_TOLERANCE`, or atoms coincide.
+        DataError: the volumes do not agree within `VOLUME_TOLERANCE`, or two atoms coincide.
     """
     volume = float(abs(np.linalg.det(lattice)))
     cell = _reduced(lattice)
@@ -126,19 +125,19 @@ def tessellate(lattice: FloatArray, frac_coords: FloatArray) -> Faces:
     for origins, points in _neighborhoods(cell, (coords - np.floor(coords)) @ cell):
         faces = _faces(len(coords), origins, points)
         if faces is None:
-            reason = "they are not closed"
+            reason = "a cell is not closed"
             continue
         ratio = faces.cell_volumes.sum() / volume
         if abs(ratio - 1) <= VOLUME_TOLERANCE:
             if (faces.cell_volumes <= 0).any():
-                raise DataError("the Voronoi cell of an atom is empty: two atoms are at the same place")
+                raise DataError("the Voronoi cell of an atom is empty: two atoms have the same position")
             return faces
-        reason = f"their volumes sum to {ratio:.9g} times that of the crystal"
-    raise DataError(f"the Voronoi cells cannot be found: {reason}")
+        reason = f"the volumes add up to {ratio:.9g} times that of the crystal"
+    raise DataError(f"the Voronoi tessellation failed: {reason}")
 
 
 def _reduced(lattice: FloatArray) -> FloatArray:
-    """Short vectors of the same lattice; the lattice as it is where spglib cannot reduce it."""
+    """A reduced basis of the lattice, or the lattice itself if spglib cannot reduce it."""
     try:
         found = spglib.delaunay_reduce(lattice)
     except Exception:  # the class of spglib's errors differs between its versions
@@ -147,20 +146,20 @@ def _reduced(lattice: FloatArray) -> FloatArray:
 
 
 def _neighborhoods(lattice: FloatArray, carts: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Atoms and images that may be enough, more and more: atom indices and Cartesian coordinates, the cell's first."""
+    """Growing sets of atoms and images: atom indices and Cartesian coordinates, those of the cell first."""
     spacing = float(np.cbrt(abs(np.linalg.det(lattice)) / len(carts)))
     yield _sphere(lattice, carts, _FIRST_RADIUS * spacing)
     yield _box(lattice, carts, 1)
     yield _box(lattice, carts, 2)
-    # No point is farther from a lattice point than half the longest diagonal, thus no vertex from its atom.
+    # No point is farther from a lattice point than half the longest diagonal, so no vertex is from its atom.
     diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ lattice
     yield _sphere(lattice, carts, 1.01 * float(np.linalg.norm(diagonals, axis=1).max()))
 
 
 def _sphere(lattice: FloatArray, carts: FloatArray, radius: float) -> tuple[IntArray, FloatArray]:
     """The atoms of the cell and all images within a radius of any of them."""
-    atoms, carts = len(carts), np.ascontiguousarray(carts)
-    _, origins, images, _ = find_points_in_spheres(carts, carts, radius, _PERIODIC, lattice, 1e-8)
+    atoms = len(carts)
+    _, origins, images, _ = pairs_within(lattice, carts, radius, with_self=True)
     shifts = np.rint(images).astype(np.int64)
     span = 2 * int(np.abs(shifts).max(initial=0)) + 1
     keys = ((shifts[:, 0] * span + shifts[:, 1]) * span + shifts[:, 2]) * atoms + origins
@@ -170,7 +169,7 @@ def _sphere(lattice: FloatArray, carts: FloatArray, radius: float) -> tuple[IntA
 
 
 def _box(lattice: FloatArray, carts: FloatArray, copies: int) -> tuple[IntArray, FloatArray]:
-    """The atoms of the cell and those of as many copies of it on each side."""
+    """The atoms of the cell and those of this number of copies on each side."""
     steps = np.arange(-copies, copies + 1)
     shifts = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     shifts = shifts[(shifts != 0).any(axis=1)]
@@ -186,7 +185,7 @@ def _with_images(
 
 
 def _faces(atoms: int, origins: IntArray, points: FloatArray) -> Faces | None:
-    """The cells of the first atoms among the points; None where one is not closed."""
+    """The cells of the first atoms among the points; None if a cell is not closed."""
     if len(points) < 5:
         return None
     try:
@@ -200,7 +199,7 @@ def _faces(atoms: int, origins: IntArray, points: FloatArray) -> Faces | None:
     if not len(ridges) or vertices.min() < 0:
         return None
     sides = diagram.ridge_points[ridges]
-    rows, side = np.nonzero(sides < atoms)  # a face between two atoms of the cell belongs to both
+    rows, side = np.nonzero(sides < atoms)  # a face between two atoms of the cell belongs to both cells
     centers, others = sides[rows, side].astype(np.int64), sides[rows, 1 - side]
     order = np.argsort(centers, kind="stable")
     rows, centers, others = rows[order], centers[order], others[order]
@@ -214,11 +213,11 @@ def _pyramids(
 ) -> tuple[FloatArray, FloatArray]:
     """Solid angles and volumes of pyramids.
 
-    Each base is cut into triangles from its first corner; solid angles by A. Van Oosterom and J. Strackee,
-    IEEE Trans. Biomed. Eng. 30, 125 (1983).
+    Each base is divided into triangles from its first corner. Solid angles follow A. Van Oosterom and J. Strackee, IEEE
+    Trans. Biomed. Eng. 30, 125 (1983).
 
     Args:
-        corners: (c, 3) corners of all bases in turn.
+        corners: (c, 3) corners of all bases, base by base.
         starts: (f,) first corner of each base.
         lengths: (f,) number of corners of each base.
         apices: (f, 3).

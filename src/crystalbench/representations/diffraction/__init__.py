@@ -1,4 +1,4 @@
-"""Diffraction: the reciprocal lattice of a crystal with an intensity at every point, and what follows from it."""
+"""Diffraction: the points of the reciprocal lattice with their intensities, and rotation-invariant spectra of them."""
 
 from __future__ import annotations
 

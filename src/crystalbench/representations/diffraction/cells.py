@@ -1,4 +1,4 @@
-"""Standard cells: one cell and one orientation for every description of a crystal."""
+"""Standard cells: the same cell and orientation for every description of a crystal."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from crystalbench.representations.processes import by_chunks
 
 CELLS = ("primitive", "conventional")
 
-_CHUNK = 256  # crystals that a process is given at once
-_WORTH_PROCESSES = 2_000  # crystals, a second's work
+_CHUNK = 256  # crystals per chunk of work
+_WORTH_PROCESSES = 2_000  # fewer crystals take less than a second, the time that workers need to start
 
 log = logging.getLogger(__name__)
 
-# It warns of symmetry operations that do not fit a supercell, which the cells made here do not depend on.
+# moyo warns about symmetry operations that do not fit a supercell, which do not affect the standard cell.
 logging.getLogger("moyo").setLevel(logging.ERROR)
 
 
 def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float = 0.1) -> Crystals:
-    """Every crystal in its standard cell, with atoms moved to where the symmetry found wants them.
+    """Every crystal in its standard cell, with atoms on the positions required by the symmetry.
 
-    moyopy finds the symmetry and the cells, which follow the conventions of spglib (Togo, Shinohara and Tanaka, Sci.
-    Technol. Adv. Mater. Meth. 4, 2384822, 2024). Up to orientation and order of the axes, they are those of pymatgen's
-    ``SpacegroupAnalyzer`` for almost all crystals; where a symmetry is slightly broken, the two may move atoms to
-    different places. The first vector is turned along x and the second into the xy plane, so that a turned crystal
-    gives the same result; a left-handed cell is mirrored.
+    Symmetry and cells come from moyopy and follow the conventions of spglib (Togo, Shinohara and Tanaka, Sci. Technol.
+    Adv. Mater. Meth. 4, 2384822, 2024). Up to the orientation and the order of the axes, they equal those of pymatgen's
+    ``SpacegroupAnalyzer`` for almost all crystals; if a symmetry is slightly broken, the two may move atoms to
+    different positions. The first vector is rotated onto x and the second into the xy plane, so that the result does
+    not depend on the orientation of the crystal; a left-handed cell is mirrored.
 
-    A crystal whose symmetry is not found (two atoms on one place, for instance) keeps its own cell and coordinates; a
-    warning names it. Large inputs are shared out among processes (`CRYSTALBENCH_PROCESSES`).
+    A crystal without a result (because two atoms coincide, for instance) keeps its own cell and coordinates, and a
+    warning names it. Large inputs are computed in several processes (`CRYSTALBENCH_PROCESSES`).
 
     Args:
         crystals: n crystals.
         cell: ``primitive`` or ``conventional``.
-        symprec: largest distance in Å by which an atom may miss a symmetric place.
+        symprec: largest distance in Å of an atom from its symmetric position.
 
     Returns:
-        The n crystals with the same ids; the numbers of atoms may differ.
+        The n crystals with the same ids; their numbers of atoms may differ from the input.
     """
     return joined(by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES))
 
@@ -56,7 +56,7 @@ def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
             found = _standard(*given, cell, symprec)
         except ValueError as error:
             log.warning(
-                "%s: no symmetry found (%s); its diffraction pattern is of the cell as given", crystals.ids[i], error
+                "%s: no symmetry found (%s); its diffraction pattern uses the given cell", crystals.ids[i], error
             )
             found = given
         lattices.append(found[0])
@@ -82,7 +82,7 @@ def _standard(
     """Lattice, coordinates and atomic numbers in the standard cell.
 
     Raises:
-        ValueError: no symmetry is found, or the cell found has another composition.
+        ValueError: no symmetry is found, or the standard cell has another composition.
     """
     wrapped = coords - np.floor(coords)
     dataset = moyopy.MoyoDataset(moyopy.Cell(lattice.tolist(), wrapped.tolist(), numbers.tolist()), symprec=symprec)
@@ -90,5 +90,5 @@ def _standard(
     new_numbers = np.array(found.numbers, dtype=np.uint8)
     before, after = np.bincount(numbers, minlength=256), np.bincount(new_numbers, minlength=256)
     if not np.array_equal(before * len(new_numbers), after * len(numbers)):
-        raise ValueError("atoms of different elements would become one")
+        raise ValueError("atoms of different elements would be merged")
     return np.array(found.basis), np.array(found.positions).reshape(-1, 3), new_numbers

@@ -1,4 +1,4 @@
-"""Spherical harmonics of even degree, for functions that are equal at g and −g."""
+"""Spherical harmonics of even degree, for functions with inversion symmetry."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 def even_harmonics(directions: npt.NDArray[np.float64], l_max: int) -> npt.NDArray[np.complex128]:
     """Y_lm for l = 0, 2, ... l_max and m = 0 ... l, times √(4π / (2l + 1)).
 
-    For a real function Σ_m |c_lm|² over m = −l ... l is |c_l0|² + 2 Σ_{m>0} |c_lm|²; the factor √2 of m > 0 is
-    included here, so that it is the sum of the squared moduli. Then Σ_m Y_lm(u) Y_lm(v)* has the real part P_l(u · v)
-    (addition theorem). Associated Legendre functions come from the usual recursions in l.
+    For a real function, Σ_m |c_lm|² over m = −l ... l is |c_l0|² + 2 Σ_{m>0} |c_lm|². The factor √2 of m > 0 is
+    included here, so that the sum of the squared moduli gives this value, and Σ_m Y_lm(u) Y_lm(v)* has the real part
+    P_l(u · v) (addition theorem). The associated Legendre functions follow from the usual recursion in l.
 
     Args:
         directions: (points, 3) unit vectors.
         l_max: even.
 
     Returns:
-        (points, Σ_l (l + 1)): one column for each l and m, m fastest; `degrees` tells l.
+        (points, Σ_l (l + 1)): one column per l and m, m fastest; see `degrees`.
     """
     x, y, z = directions.T
     spin = np.ones(len(directions), dtype=np.complex128)  # (x + iy)^m
@@ -38,7 +38,7 @@ def even_harmonics(directions: npt.NDArray[np.float64], l_max: int) -> npt.NDArr
 
 
 def degrees(l_max: int) -> npt.NDArray[np.int64]:
-    """The l of each column of `even_harmonics`."""
+    """Degree l of each column of `even_harmonics`."""
     even = np.arange(0, l_max + 1, 2)
     return np.repeat(even, even + 1)
 

@@ -1,4 +1,4 @@
-"""Intensities of whole batches of crystals on boxes of the reciprocal lattice."""
+"""Intensities of batches of crystals on boxes of the reciprocal lattice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.flat import segment_rows
 from crystalbench.representations.diffraction.scattering import form_factors, require_scattering
 
-_CHUNK = 1 << 18  # atoms times points worked on at once: few enough to stay near the processor
+_CHUNK = 1 << 18  # atoms times points computed at once: few enough for the processor's cache
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Box:
     The other half follows from Friedel's law, I(−h, −k, −l) = I(h, k, l).
 
     Attributes:
-        rows: (n,) numbers of the crystals.
+        rows: (n,) indices of the crystals.
         miller: (2H + 1, 2K + 1, L + 1, 3) int64.
         squares: (n, 2H + 1, 2K + 1, L + 1) squares of |g| in Å⁻².
         intensities: (n, 2H + 1, 2K + 1, L + 1).
@@ -44,19 +44,19 @@ def reciprocal_lattices(crystals: Crystals) -> npt.NDArray[np.float64]:
 def intensity_boxes(crystals: Crystals, bounds: npt.NDArray[np.int64], scattering: str = "xray") -> Iterator[Box]:
     """Intensities I = |F|² / V² with F = Σ_j f_j(|g| / 2) exp(2πi (h x_j + k y_j + l z_j)).
 
-    No thermal motion, no Lorentz and polarisation factors; V is the volume of the cell. Units are those of the form
-    factor squared per Å⁶.
+    V is the volume of the cell. Thermal motion, Lorentz and polarisation factors are not included. The unit is that of
+    the squared form factor per Å⁶.
 
     Args:
-        crystals: n crystals, in the cells whose reciprocal lattices are meant.
+        crystals: n crystals; the reciprocal lattices are those of their given cells.
         bounds: (n, 3) largest Miller indices H, K and L.
         scattering: ``xray`` or ``neutron``.
 
     Yields:
-        Boxes of crystals with equal bounds, until all crystals have been seen once.
+        Boxes of crystals with equal bounds; each crystal is in one of them.
 
     Raises:
-        DataError: an element has no scattering length; names the id.
+        DataError: an element has no neutron scattering length; names the id.
     """
     require_scattering(crystals, scattering)
     kinds, kind_of = np.unique(bounds, axis=0, return_inverse=True)
@@ -74,7 +74,7 @@ def intensity_boxes(crystals: Crystals, bounds: npt.NDArray[np.int64], scatterin
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch use one thread: what is computed at once is so little that threads wait for each other."""
+    """Let torch use one thread: the arrays are so small that threads would wait for each other."""
     import torch
 
     before = torch.get_num_threads()
@@ -91,7 +91,7 @@ def _box(crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np
     crystals = crystals[rows]
     order = np.lexsort((crystals.numbers, crystals.owners))
     owners, numbers = crystals.owners[order], crystals.numbers[order]
-    # One group of atoms for each element of each crystal, those of equal size together.
+    # One group of atoms per element and crystal; groups of equal size are adjacent.
     firsts = np.flatnonzero(np.r_[True, (np.diff(owners) != 0) | (np.diff(numbers.astype(int)) != 0)])
     offsets = np.append(firsts, len(order))
     counts = np.diff(offsets)
@@ -106,7 +106,7 @@ def _box(crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np
     factors = form_factors(elements, few[element_owners] / 4, scattering)
     sums *= factors.reshape(len(elements), sums.shape[1], 1, -1)
     parts = np.zeros((len(crystals), *sums.shape[1:]))
-    # Much faster than NumPy's ways to add rows.
+    # Much faster than adding rows in NumPy.
     torch.from_numpy(parts).index_add_(0, torch.from_numpy(element_owners), torch.from_numpy(sums))
     parts *= parts
     intensities = np.empty((len(crystals), len(miller), len(kept)))
@@ -137,20 +137,20 @@ def _phase_sums(
 ) -> npt.NDArray[np.float64]:
     """Σ_j exp(2πi (h x_j + k y_j + l z_j)) over groups of atoms.
 
-    A phase is the product of a number for h and one for k and l, so that a sum over atoms is a product of matrices.
-    The real part and the imaginary part stand apart.
+    A phase is the product of a factor for h and one for k and l, so a sum over atoms is a matrix product. Real and
+    imaginary parts are separate.
 
     Args:
-        coords: (atoms, 3) fractional coordinates, group after group.
-        counts: (groups,) atoms of each, ascending.
+        coords: (atoms, 3) fractional coordinates, group by group.
+        counts: (groups,) atoms of each group, ascending.
         h: (p,) first Miller indices.
         k: (q,) second Miller indices.
-        l: (q,) third Miller indices, to go with the second.
+        l: (q,) third Miller indices, paired with the second.
 
     Returns:
         (groups, p, 2, q).
     """
-    # Atoms come last, so that long rows are worked on.
+    # Atoms are the last axis, so that operations run over long rows.
     first, (y, y_sin), (z, z_sin) = (
         _cos_sin(np.multiply.outer(2 * np.pi * np.arange(n.min(), n.max() + 1), coords[:, i]))
         for i, n in enumerate((h, k, l))
@@ -180,5 +180,5 @@ def _cos_sin(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def mirrored(half: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The whole box (n, 2H + 1, 2K + 1, 2L + 1) of values that are equal at g and −g, from its half with l ≥ 0."""
+    """The full box (n, 2H + 1, 2K + 1, 2L + 1) of values that are equal at g and −g, from the half with l ≥ 0."""
     return np.concatenate([half[:, ::-1, ::-1, :0:-1], half], axis=3)

@@ -1,4 +1,4 @@
-"""DiffractionPattern: reciprocal-lattice points with intensities, in a cube of Miller indices or in a sphere."""
+"""Diffraction patterns: reciprocal-lattice points with intensities, in a cube of Miller indices or in a sphere."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from crystalbench.representations.representation import Representation
 POINTS = ("cube", "sphere")
 LARGEST_INDEX = 4
 REFLECTION = "reflection"
-"""The level of the points of a sphere, whose number varies."""
+"""Level of the points of a sphere, whose number varies from crystal to crystal."""
 
-_EDGE = 1e-8  # relative; points on the sphere are inside, whatever the rounding
+_EDGE = 1e-8  # relative; includes points on the sphere in spite of round-off
 
 
 @dataclass(frozen=True)
 class DiffractionPattern(Representation):
-    """Points of the reciprocal lattice and the intensity that each would diffract.
+    """Points of the reciprocal lattice and their diffraction intensities.
 
     The pattern of deepKNet ("Learning the Crystal Structure Genome", Phys. Rev. Research, 2022): the crystal in its
     standard primitive cell, g = (h, k, l) B without 2π, and ``I = |F|² / V²`` without thermal motion, Lorentz and
     polarisation factors, or a wavelength. See `standard_cells`, `form_factors` and `intensity_boxes` for the formulas.
-    Intensities are computed in double precision and kept in single.
+    Intensities are computed in double precision and stored in single.
 
     Arrays, always: ``reciprocal`` (n, 3, 3) float32 in Å⁻¹, rows a*, b*, c*.
     With ``points="cube"``: ``intensities`` (n, points) float32 in the order of `miller_indices`.
@@ -40,9 +40,9 @@ class DiffractionPattern(Representation):
 
     Attributes:
         points: ``cube`` for all h, k, l from −max_index to max_index, ``sphere`` for all ``|g| ≤ q_max``. The sphere
-            does not depend on the choice of the cell; where a lattice has more symmetry than the crystal on it, the
-            standard cell is one of several, and so is the cube.
-        max_index: 1 to 4; 0 for the three points 100, 010, 001 only; −1 for these and 000.
+            does not depend on the choice of the cell. The cube does where a lattice has more symmetry than the crystal,
+            because several standard cells exist then.
+        max_index: 1 to 4; 0 for only the points 100, 010, 001; −1 for these and 000.
         q_max: radius of the sphere in Å⁻¹.
         scattering: ``xray`` or ``neutron``.
         cell: ``primitive`` or ``conventional`` standard cell.
@@ -113,29 +113,29 @@ def miller_indices(max_index: int) -> npt.NDArray[np.int64]:
 
 
 def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray") -> npt.NDArray[np.float64]:
-    """Intensities (n, points) at `miller_indices` of the cells as given.
+    """Intensities (n, points) at `miller_indices` of the given cells.
 
     Raises:
         DataError: an element has no neutron scattering length; names the id.
     """
     reach = max(1, max_index)
-    whole = np.empty((len(crystals), *[2 * reach + 1] * 3))
+    full = np.empty((len(crystals), *[2 * reach + 1] * 3))
     for box in intensity_boxes(crystals, np.full((len(crystals), 3), reach), scattering):
-        whole[box.rows, :, :, reach:] = box.intensities
-        whole[box.rows, :, :, :reach] = box.intensities[:, ::-1, ::-1, :0:-1]
+        full[box.rows, :, :, reach:] = box.intensities
+        full[box.rows, :, :, :reach] = box.intensities[:, ::-1, ::-1, :0:-1]
     if max_index > 0:
-        return whole.reshape(len(crystals), (2 * reach + 1) ** 3)
+        return full.reshape(len(crystals), (2 * reach + 1) ** 3)
     h, k, l = (miller_indices(max_index) + reach).T  # noqa: E741
-    return whole[:, h, k, l]
+    return full[:, h, k, l]
 
 
 def sphere_intensities(
     crystals: Crystals, q_max: float, scattering: str = "xray"
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """All points with |g| ≤ q_max of the cells as given.
+    """All points with |g| ≤ q_max of the given cells.
 
     Returns:
-        Miller indices (rows, 3), intensities (rows,), crystal after crystal, and (n,) the rows of each.
+        Miller indices (rows, 3) and intensities (rows,), crystal by crystal, and rows per crystal (n,).
 
     Raises:
         DataError: an element has no neutron scattering length; names the id.
@@ -162,5 +162,5 @@ def sphere_bounds(crystals: Crystals, q_max: float) -> npt.NDArray[np.int64]:
 
 
 def within(squares: npt.NDArray[np.float64], q_max: float) -> npt.NDArray[np.bool_]:
-    """Whether points with these squares of |g| lie in the sphere."""
+    """Whether points with these squares of |g| lie inside the sphere."""
     return np.asarray(squares <= (q_max * (1 + _EDGE)) ** 2)

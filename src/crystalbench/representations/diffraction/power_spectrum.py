@@ -1,4 +1,4 @@
-"""DiffractionPowerSpectrum: a diffraction pattern in numbers that no rotation changes."""
+"""Power spectra of diffraction patterns, which do not depend on the orientation of the crystal."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from crystalbench.representations.representation import Representation
 FLOOR, SPAN = 1e-6, 15.0
 """deepKNet's scale of intensities: (ln(I + FLOOR) − ln FLOOR) / SPAN, about 0 to 1."""
 PRESENT = 1e-3
-"""Scaled intensities above this are reflections that are present."""
+"""Scaled intensities above this belong to reflections that are present."""
 
-_POINTS = 1 << 14  # points expanded in harmonics at once
+_POINTS = 1 << 14  # points expanded at once
 
 
 def scaled(intensities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -42,18 +42,19 @@ INTENSITIES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float6
 
 @dataclass(frozen=True)
 class DiffractionPowerSpectrum(Representation):
-    """How a diffraction pattern is spread over lengths and, regardless of orientation, over directions.
+    """Distribution of a diffraction pattern over lengths and, independent of orientation, over directions.
 
-    The points within a sphere are expanded in soft radial shells and spherical harmonics,
-    ``c_klm = Σ_g w_k(|g|) u(I_g) Y_lm(g / |g|)``, and only ``p_kl = (4π / (2l + 1) Σ_m |c_klm|²)^½`` is kept: the power
-    spectrum, which is the same for every orientation (Kazhdan, Funkhouser and Rusinkiewicz, Symposium on Geometry
-    Processing, 2003). p_k0 = Σ_g w_k u is the powder pattern, and p_kl / p_k0, in [0, 1], says how the points of a
-    shell are arranged, as Steinhardt's order parameters do for neighbours (Phys. Rev. B 28, 784, 1983). Odd l vanish
-    by Friedel's law and are left out. What is lost: how shells are turned against each other, and which of the
-    arrangements with equal spectra it is.
+    The points within a sphere are expanded in soft radial shells and spherical harmonics, ``c_klm = Σ_g w_k(|g|) u(I_g)
+    Y_lm(g / |g|)``, and only the power spectrum ``p_kl = (4π / (2l + 1) Σ_m |c_klm|²)^½`` is kept, which is equal for
+    all orientations (Kazhdan, Funkhouser and Rusinkiewicz, Symposium on Geometry Processing, 2003). p_k0 = Σ_g w_k u is
+    the powder pattern, and p_kl / p_k0, in [0, 1], describes the arrangement of the points of a shell, as Steinhardt's
+    order parameters do for neighbours (Phys. Rev. B 28, 784, 1983). Odd l vanish by Friedel's law and are omitted.
+
+    Limits: the relative orientation of shells is lost, and different arrangements can have equal spectra.
 
     Shells are Gaussians whose spacing and width are q_max / shells, centred at (k + ½) q_max / shells, times
-    ``½ (1 + cos π|g| / q_max)``, so that nothing jumps when a point leaves the sphere. The point 000 is kept apart.
+    ``½ (1 + cos π|g| / q_max)``, so that the spectrum is continuous when a point leaves the sphere. The point 000 is
+    stored separately.
 
     Arrays: ``spectrum`` (n, shells, l_max / 2 + 1) float32, p_kl for even l; ``origin`` (n, 1) float32, the square root
     of I_000, for X-rays the density of electrons in Å⁻³.
@@ -82,7 +83,7 @@ class DiffractionPowerSpectrum(Representation):
         if self.intensities not in INTENSITIES:
             raise ConfigError(f"intensities = {self.intensities!r}; it must be one of {', '.join(INTENSITIES)}")
         if self.l_max < 0 or self.l_max % 2:
-            raise ConfigError(f"l_max = {self.l_max}; it must be an even number, since odd degrees vanish")
+            raise ConfigError(f"l_max = {self.l_max}; it must be even, since odd degrees vanish")
         for name in ("q_max", "shells", "symprec"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
@@ -104,7 +105,7 @@ class DiffractionPowerSpectrum(Representation):
         )
 
     def of_cells(self, crystals: Crystals) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Spectra (n, shells, l_max / 2 + 1) and origins (n, 1) of the cells as given, in double precision.
+        """Spectra (n, shells, l_max / 2 + 1) and origins (n, 1) of the given cells, in double precision.
 
         Raises:
             DataError: an element has no neutron scattering length; names the id.
@@ -135,7 +136,7 @@ class DiffractionPowerSpectrum(Representation):
         g: npt.NDArray[np.float64],
         weights: npt.NDArray[np.float64],
     ) -> None:
-        """Add points to the moments c_klm of their crystals; the points of a crystal stand together."""
+        """Add points to the moments c_klm of their crystals; the points of a crystal are adjacent."""
         lengths = np.linalg.norm(g, axis=1)
         spacing = self.q_max / self.shells
         centers = (np.arange(self.shells) + 0.5) * spacing

@@ -17,11 +17,11 @@ from crystalbench.errors import ConfigError, DataError
 SCATTERINGS = ("xray", "neutron")
 
 _LAST_XRAY = 98  # californium
-_VALUES = 1 << 13  # form factors computed at once: few enough to stay near the processor
+_VALUES = 1 << 13  # form factors computed at once: few enough for the processor's cache
 
 
 def check_scattering(scattering: str) -> None:
-    """Refuse an unknown kind of scattering.
+    """Raise an error for an unknown kind of scattering.
 
     Raises:
         ConfigError: it is neither ``xray`` nor ``neutron``.
@@ -31,7 +31,7 @@ def check_scattering(scattering: str) -> None:
 
 
 def require_scattering(crystals: Crystals, scattering: str) -> None:
-    """Refuse crystals with an element whose scattering is not known.
+    """Raise an error for crystals with an element of unknown scattering length.
 
     Raises:
         DataError: an element has no neutron scattering length; names the id and the element.
@@ -49,11 +49,11 @@ def require_scattering(crystals: Crystals, scattering: str) -> None:
 def form_factors(
     numbers: npt.NDArray[np.uint8], s_squared: npt.NDArray[np.float64], scattering: str
 ) -> npt.NDArray[np.float64]:
-    """How strongly atoms scatter.
+    """Form factors or scattering lengths of atoms.
 
     X-rays: f(s) = Z − 41.78214 s² Σ_k a_k exp(−b_k s²), in electrons (pymatgen's parametrisation; De Graef and McHenry,
-    Structure of Materials, 2012). pymatgen has parameters up to californium; heavier elements get californium's form
-    factor times Z / 98. Neutrons: the bound coherent scattering length in fm, natural isotopes, for every s.
+    Structure of Materials, 2012). pymatgen has parameters up to californium; heavier elements get the form factor of
+    californium times Z / 98. Neutrons: the bound coherent scattering length in fm, natural isotopes, for every s.
 
     Args:
         numbers: (p,) atomic numbers.
@@ -82,7 +82,7 @@ def form_factors(
 
 @functools.cache
 def _xray_parameters() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """−41.78214 a and −b (119, 4) and Z (119,) of the formula by atomic number; heavier elements as californium."""
+    """−41.78214 a and −b (119, 4) and Z (119,) of the formula by atomic number; heavier elements from californium."""
     table = _table("atomic_scattering_params.json")
     pairs = np.zeros((MAX_Z + 1, 4, 2))
     for z in range(1, MAX_Z + 1):
@@ -95,7 +95,7 @@ def _xray_parameters() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]
 
 @functools.cache
 def _scattering_lengths() -> npt.NDArray[np.float64]:
-    """Bound coherent scattering lengths (119,) in fm by atomic number; not a number where none is known."""
+    """Bound coherent scattering lengths (119,) in fm by atomic number; NaN if unknown."""
     table = _table("neutron_scattering_length.json")
     return np.array([float(table.get(symbol, "nan")) for symbol in SYMBOLS])
 

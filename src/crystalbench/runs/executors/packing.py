@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]
-from joblib.externals.loky.backend import resource_tracker  # type: ignore[import-untyped]
+import joblib
+from joblib.externals.loky.backend import resource_tracker
 
 from crystalbench.data.views import View, get_view
 from crystalbench.models import Model, get_model

@@ -25,8 +25,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from joblib.externals import loky  # type: ignore[import-untyped]
-from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
+from joblib.externals import loky
+from joblib.externals.loky.process_executor import (
     BrokenProcessPool,
     ShutdownExecutorError,
     TerminatedWorkerError,

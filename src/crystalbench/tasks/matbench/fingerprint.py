@@ -1,8 +1,8 @@
-"""A fingerprint of a task's content that does not depend on how the file was compressed or written.
+"""A fingerprint of the content of a task that does not depend on how its file was compressed or written.
 
-The hash of a file changes when it is packed again; the crystals' formulas and the targets in their order do not.
-A row is the line ``formula|target``: the formula of the whole cell in a normal form and the target to nine
-significant digits (a label as 0 or 1). The fingerprint is the SHA-256 of these lines in official order.
+The hash of a file changes when it is compressed again; the formulas and targets do not. Each row becomes a line
+``formula|target``: the formula of the cell in a normal form, and the target with nine significant digits (a label as
+0 or 1). The fingerprint is the SHA-256 of these lines in official order.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _TERM = re.compile(r"([A-Z][a-z]?)\s*(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)?\s*")
 
 
 def normal_formula(formula: str | Mapping[str, float]) -> str:
-    """Write the formula of a whole cell in one normal form: elements by atomic number, amounts as ``%.6g``.
+    """Write the formula of a cell in a normal form: elements by atomic number, amounts as ``%.6g``.
 
     Args:
         formula: a formula such as ``"Ba1 Mg2 Ge2"``, ``"Ag(AuS)2"`` or ``"Fe0.620C0.000953"``, or amounts by element
             symbol, for instance ``Compositions.amounts_of(i)``.
 
     Returns:
-        The normal form, for instance ``"Mg2 Ge2 Ba1"``. Amounts are those of the whole cell, not reduced.
+        The normal form, for instance ``"Mg2 Ge2 Ba1"``. Amounts are those of the cell, not reduced.
 
     Raises:
-        DataError: an element or the formula is not known.
+        DataError: an element is unknown, or the formula cannot be parsed.
 
     Examples:
         >>> normal_formula("Ba1 Mg2 Ge2")
@@ -50,17 +50,17 @@ def normal_formula(formula: str | Mapping[str, float]) -> str:
 
 
 def content_fingerprint(formulas: Iterable[str | Mapping[str, float]], targets: ArrayLike) -> str:
-    """Hash the formulas and the targets of a task in their order.
+    """Hash the formulas and targets of a task in their order.
 
     Args:
-        formulas: formula of the whole cell of every row, n entries in any form that `normal_formula` reads.
-        targets: target of every row, shape (n,): numbers in the task's unit, or booleans.
+        formulas: formula of the cell of each row, n entries in any form that `normal_formula` accepts.
+        targets: target of each row, shape (n,): numbers in the unit of the task, or booleans.
 
     Returns:
         The SHA-256 of the lines ``formula|target``, 64 hexadecimal digits.
 
     Raises:
-        DataError: the lengths differ, a target is not a finite number, or a formula cannot be read.
+        DataError: the lengths differ, a target is not a finite number, or a formula cannot be parsed.
 
     Examples:
         >>> content_fingerprint(["NaCl", "Cl1 Na1"], [1.5, 2.0])[:12]
@@ -69,7 +69,9 @@ def content_fingerprint(formulas: Iterable[str | Mapping[str, float]], targets: 
     rows = list(formulas)
     values = np.asarray(targets, dtype=np.float64) + 0.0  # + 0.0 turns -0.0 into 0.0
     if values.shape != (len(rows),):
-        raise DataError(f"{len(rows)} formulas but targets of shape {values.shape}; give one target per formula.")
+        raise DataError(
+            f"There are {len(rows)} formulas, but the targets have shape {values.shape}; give one target per formula."
+        )
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise DataError(f"The target of row {row} is {values[row]}; targets must be finite numbers.")
@@ -85,7 +87,7 @@ def content_fingerprint(formulas: Iterable[str | Mapping[str, float]], targets: 
 
 
 def _parse(formula: str) -> Mapping[str, float]:
-    """Amounts by element symbol; a flat formula is read here, any other by pymatgen."""
+    """Amounts by element symbol. Formulas without parentheses are parsed here, which is faster; others by pymatgen."""
     amounts: dict[str, float] = {}
     position, text = 0, formula.strip()
     while position < len(text):
@@ -104,4 +106,4 @@ def _parse_with_pymatgen(formula: str) -> Mapping[str, float]:
     try:
         return Composition(formula).get_el_amt_dict()
     except ValueError as error:
-        raise DataError(f"Formula {formula!r} cannot be read: {error}.") from error
+        raise DataError(f"Formula {formula!r} cannot be parsed: {error}.") from error

@@ -1,9 +1,9 @@
 """The official folds of Matbench.
 
-They are computed: scikit-learn's ``KFold`` (``StratifiedKFold`` for labels), five folds, shuffled with the seed
-18012019 over the official order of the rows (Dunn et al., npj Comput. Mater. 6, 138 (2020); the notebook of Matbench
-v0.1). Stratification needs the labels of all rows, even if a user has only some of them, so the labels of the three
-classification tasks ship with this package as bits.
+They are computed, as Matbench did: five folds by scikit-learn's ``KFold`` (``StratifiedKFold`` for classification),
+shuffled with the seed 18012019 over the rows in official order (Dunn et al., npj Comput. Mater. 6, 138 (2020); the
+notebook of Matbench v0.1). Stratification needs the labels of all rows, even if a user has only some of them, so the
+labels of the three classification tasks are part of this package, as bits.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from crystalbench.tasks.folds import Folds, kfold, stratified_kfold
 from crystalbench.tasks.matbench.official import official_task
 
 OFFICIAL_N_FOLDS = 5
-"""Number of folds of every official task."""
+"""Number of folds of each official task."""
 
 OFFICIAL_SEED = 18012019
-"""Seed of the shuffle behind the official folds."""
+"""Seed of the shuffle of the official folds."""
 
-# First 12 digits of the SHA-256 of the official folds as 8-bit integers: a scikit-learn that shuffles otherwise must
-# not go unnoticed. They are those of the split file in matbench 0.6.
+# First 12 digits of the SHA-256 of the official folds as 8-bit integers, to notice a scikit-learn that shuffles in
+# another way. They are those of the split file in matbench 0.6.
 _DIGESTS: dict[str, str] = {
     "matbench_steels": "e65cf256c3c1",
     "matbench_jdft2d": "72e2b4bc7ea4",
@@ -50,7 +50,7 @@ def official_labels(name: str) -> NDArray[np.bool_]:
     """Labels of all rows of an official classification task, in official order.
 
     Args:
-        name: Matbench's name of the task, one of the three with labels.
+        name: Matbench's name of one of the three classification tasks.
 
     Returns:
         Labels, shape (n_samples,), read-only.
@@ -71,7 +71,7 @@ def official_labels(name: str) -> NDArray[np.bool_]:
 
 @functools.cache
 def official_folds(name: str) -> Folds:
-    """Official test fold of every row of a Matbench task.
+    """Official test fold of each row of a Matbench task.
 
     Args:
         name: Matbench's name of the task, for instance ``matbench_phonons``.
@@ -81,7 +81,7 @@ def official_folds(name: str) -> Folds:
 
     Raises:
         UnknownNameError: there is no such task.
-        DataError: the installed scikit-learn shuffles otherwise than the one that Matbench used.
+        DataError: the installed scikit-learn shuffles differently from the one that Matbench used.
 
     Examples:
         >>> official_folds("matbench_phonons")[:8].tolist()
@@ -94,8 +94,8 @@ def official_folds(name: str) -> Folds:
         folds = kfold(task.n_samples, OFFICIAL_N_FOLDS, OFFICIAL_SEED)
     if _digest(folds) != _DIGESTS[name]:
         raise DataError(
-            f"The folds made for {name} are not the official ones: the installed scikit-learn or numpy shuffles "
-            "otherwise. Please report it with both versions."
+            f"The folds computed for {name} are not the official ones: the installed scikit-learn or numpy shuffles "
+            "differently. Please report this, with both versions."
         )
     folds.flags.writeable = False
     return folds

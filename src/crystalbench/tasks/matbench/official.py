@@ -1,4 +1,4 @@
-"""The official tasks of Matbench v0.1: look them up, make their identifiers, find the rows of identifiers.
+"""The official tasks of Matbench v0.1: look up their facts, and convert between rows and official ids.
 
 Matbench is described in Dunn et al., npj Comput. Mater. 6, 138 (2020), doi:10.1038/s41524-020-00406-3.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from crystalbench.data.checks import first_ids
 from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.tasks.matbench.fingerprint import content_fingerprint
 from crystalbench.tasks.matbench.official_table import OFFICIAL, OfficialTask
@@ -19,13 +20,13 @@ __all__ = ["OFFICIAL", "OfficialTask", "content_fingerprint", "official_ids", "o
 
 
 def official_task(name: str) -> OfficialTask:
-    """Look an official task up.
+    """Look up the facts of an official task.
 
     Args:
         name: Matbench's name, for instance ``matbench_phonons``.
 
     Returns:
-        Its facts.
+        The facts of the task.
 
     Raises:
         UnknownNameError: there is no such task.
@@ -38,15 +39,15 @@ def official_task(name: str) -> OfficialTask:
 
 @functools.cache
 def official_ids(name: str) -> NDArray[np.str_]:
-    """Identifiers of all rows of an official task, in official order.
+    """Ids of all rows of an official task, in official order.
 
-    Row k, counted from 0, is the number k + 1, padded with zeros to the width of the number of rows.
+    Row k, counted from 0, has the number k + 1, padded with zeros to the width of the number of rows.
 
     Args:
         name: Matbench's name of the task.
 
     Returns:
-        Identifiers, shape (n_samples,), read-only.
+        Ids, shape (n_samples,), read-only.
 
     Raises:
         UnknownNameError: there is no such task.
@@ -62,18 +63,18 @@ def official_ids(name: str) -> NDArray[np.str_]:
 
 
 def rows_of_ids(name: str, ids: Iterable[str]) -> NDArray[np.intp]:
-    """Official rows of identifiers, the inverse of `official_ids`.
+    """Official rows of ids, the inverse of `official_ids`.
 
     Args:
         name: Matbench's name of the task.
-        ids: identifiers, m distinct ones in any order.
+        ids: m distinct ids in any order.
 
     Returns:
         Rows, counted from 0, shape (m,).
 
     Raises:
         UnknownNameError: there is no such task.
-        DataError: an identifier does not belong to the task or occurs twice.
+        DataError: an id does not belong to the task or occurs more than once; lists all of them.
 
     Examples:
         >>> rows_of_ids("matbench_phonons", ["mb-phonons-0010", "mb-phonons-0001"]).tolist()
@@ -81,17 +82,20 @@ def rows_of_ids(name: str, ids: Iterable[str]) -> NDArray[np.intp]:
     """
     official = official_ids(name)
     given = np.asarray(list(ids), dtype=np.str_)
-    rows = np.searchsorted(official, given)  # padded with zeros, the identifiers are in alphabetical order
+    rows = np.searchsorted(official, given)  # zero-padded ids are in alphabetical order
     wrong = np.flatnonzero(official[np.minimum(rows, len(official) - 1)] != given)
     if len(wrong):
         first = int(wrong[0])
         raise DataError(
-            f"{len(wrong)} of {len(given)} identifiers are not of {name}; the first is {str(given[first])!r} in row "
-            f"{first}. They must be {official[0]} to {official[-1]}."
+            f"{len(wrong):,} of {len(given):,} ids are not of {name}, the first in row {first}: "
+            f"{first_ids([repr(str(given[row])) for row in wrong])}. They must be {official[0]} to {official[-1]}."
         )
     counts = np.bincount(rows, minlength=len(official))
     if len(rows) and counts.max() > 1:
-        twice = int(np.flatnonzero(counts > 1)[0])
-        where = np.flatnonzero(rows == twice).tolist()
-        raise DataError(f"Identifier {str(official[twice])!r} occurs {len(where)} times, in rows {where[:5]}.")
+        repeated = np.flatnonzero(counts > 1)
+        row_numbers = first_ids([str(row) for row in np.flatnonzero(rows == repeated[0])])
+        raise DataError(
+            f"ids must be unique, but these occur more than once: {first_ids(official[repeated])}; "
+            f"{official[repeated[0]]} is in rows {row_numbers}"
+        )
     return rows.astype(np.intp)

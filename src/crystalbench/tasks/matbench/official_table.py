@@ -1,4 +1,4 @@
-"""The 13 official tasks of Matbench v0.1: sizes, targets, units, identifiers and how to recognise their data.
+"""The 13 official tasks of Matbench v0.1: sizes, targets, units, ids, and how to recognise their data.
 
 The numbers are those of the packages matbench 0.6 (``matbench_v0.1_dataset_metadata.json``) and matminer 0.10.1
 (``dataset_metadata.json``); a test compares them with the installed packages. Matbench is described in Dunn et al.,
@@ -15,7 +15,7 @@ from crystalbench.targets import Kind
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialTask:
-    """What is fixed about one official task.
+    """Facts about an official task.
 
     Attributes:
         name: Matbench's name, for instance ``matbench_phonons``.
@@ -25,9 +25,9 @@ class OfficialTask:
         target: name of the target's column in matminer's file.
         unit: unit of the target; ``unitless`` for the refractive index, empty for labels.
         sha256: SHA-256 of matminer's file ``<name>.json.gz``.
-        fingerprint: `content_fingerprint` of the rows, which survives packing the file again.
-        reference: where the data come from.
-        license: the terms of the data as far as their source states them.
+        fingerprint: `content_fingerprint` of the rows, which does not depend on how the file was compressed.
+        reference: origin of the data.
+        license: terms of use of the data, as far as the source states them.
     """
 
     name: str
@@ -53,17 +53,17 @@ class OfficialTask:
 
     @property
     def url(self) -> str:
-        """Where matminer downloads the file from."""
+        """The address from which matminer downloads the file."""
         return f"https://ml.materialsproject.org/projects/{self.name}.json.gz"
 
     @property
     def id_prefix(self) -> str:
-        """What every identifier begins with, for instance ``mb-phonons-``."""
+        """The beginning of each id, for instance ``mb-phonons-``."""
         return self.name.replace("matbench", "mb", 1).replace("_", "-") + "-"
 
     @property
     def id_width(self) -> int:
-        """Digits of the zero-padded number in an identifier, counted from the number of rows."""
+        """Number of digits of the zero-padded number in an id: those of the number of rows."""
         return len(str(self.n_samples))
 
 

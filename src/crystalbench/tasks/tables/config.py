@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, 
 from crystalbench._validation import problems
 from crystalbench.errors import ConfigError
 from crystalbench.targets import Kind, metrics_of
-from crystalbench.tasks.matbench.official import OFFICIAL
+from crystalbench.tasks.matbench.official_table import OFFICIAL
 
 
 class _Strict(BaseModel):
@@ -19,12 +19,12 @@ class _Strict(BaseModel):
 
 
 class StructureColumns(_Strict):
-    """Columns that hold the structures, in one of three forms.
+    """Columns with the structures, in one of three forms.
 
     Attributes:
         cif: CIF text.
-        json_: pymatgen's JSON form, as text or as an object; ``json`` in the file.
-        lattice: 9 numbers, the vectors a, b, c in Å; together with `frac_coords` and `numbers`.
+        json_: pymatgen's JSON form, as text or as an object; written ``json`` in the file.
+        lattice: 9 numbers, the lattice vectors a, b, c in Å; together with `frac_coords` and `numbers`.
         frac_coords: fractional coordinates of the sites.
         numbers: atomic numbers of the sites.
     """
@@ -37,7 +37,7 @@ class StructureColumns(_Strict):
 
     @property
     def columns(self) -> list[str]:
-        """The columns that are named."""
+        """The columns that are used."""
         named = (self.cif, self.json_, self.lattice, self.frac_coords, self.numbers)
         return [name for name in named if name is not None]
 
@@ -51,13 +51,13 @@ class StructureColumns(_Strict):
 
 
 class FoldsConfig(_Strict):
-    """How the rows are split.
+    """How the rows are split into folds.
 
     Attributes:
-        column: a column with fold numbers 0 to k - 1, or with ``train`` and ``test``.
-        k: number of folds to make.
+        column: column with fold numbers 0 to k - 1, or with ``train`` and ``test``.
+        k: number of folds, 5 by default.
         seed: seed of the shuffle.
-        group: keep rows of the same ``formula``, ``chemical_system`` or value of ``column:NAME`` in one fold.
+        group: keep rows with the same ``formula``, ``chemical_system`` or value of ``column:NAME`` in one fold.
     """
 
     column: str | None = None
@@ -67,13 +67,13 @@ class FoldsConfig(_Strict):
 
     @property
     def group_column(self) -> str | None:
-        """The column to group by, where it is one."""
+        """The column to group by, if rows are grouped by a column."""
         return self.group.removeprefix("column:") if self.group and self.group.startswith("column:") else None
 
     @model_validator(mode="after")
     def _column_or_k(self) -> FoldsConfig:
         if self.column is not None and (self.k is not None or self.group is not None):
-            raise ValueError("a column gives the folds; leave k and group out")
+            raise ValueError("the folds come from a column; leave k and group out")
         return self
 
 
@@ -83,24 +83,28 @@ class TableConfig(_Strict):
     Attributes:
         name: unique name of the task.
         table: Parquet, CSV or JSON file, relative to the task file; ``--data NAME=PATH`` names another one.
-        id: column with unique ids; row numbers where none is named.
-        structure: columns with structures; or
-        composition: column with chemical formulas.
+        url: address (``http`` or ``https``) from which a missing table is downloaded; together with ``sha256``.
+        sha256: SHA-256 of the table, 64 lower-case hexadecimal digits; a table with another one is refused.
+        id: column with unique ids; row numbers by default.
+        structure: columns with structures.
+        composition: column with chemical formulas, instead of ``structure``.
         target: column with the property.
-        per_atom: divide the target by the number of atoms of the row: those of the structure's cell, or the sum of the
-            formula's amounts. For regression; ``unit`` is then that of the quotient.
+        per_atom: divide the target by the number of atoms in the cell of the structure, or by the sum of the amounts
+            in the formula. For regression only; ``unit`` is then that of the quotient.
         kind: regression, binary or multiclass.
         unit: unit of the property.
-        metric: main metric; by default that of the kind.
-        missing: whether rows without target or input are an error or are left out.
-        folds: how the rows are split; five shuffled folds where nothing is said.
+        metric: main metric; by default, that of the kind.
+        missing: ``error`` to refuse rows without target or input, ``drop`` to drop them.
+        folds: how the rows are split; by default, into five shuffled folds.
         description: one line.
         license: terms of the data.
-        reference: where the data comes from.
+        reference: origin of the data.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     table: str
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/\S*$")] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     id: str | None = None
     structure: StructureColumns | None = None
     composition: str | None = None
@@ -117,7 +121,7 @@ class TableConfig(_Strict):
 
     @property
     def property_name(self) -> str:
-        """What is predicted: the target's column, and whether it is per atom."""
+        """Name of the property: the column of the target, and whether it is per atom."""
         return f"{self.target} per atom" if self.per_atom else self.target
 
     @property
@@ -127,24 +131,28 @@ class TableConfig(_Strict):
 
     @property
     def columns(self) -> list[str]:
-        """All columns that are used, each once."""
+        """All columns that are used, without duplicates."""
         named = (self.id, *self.input_columns, self.target, self.folds.column, self.folds.group_column)
         return list(dict.fromkeys(name for name in named if name is not None))
 
     @model_validator(mode="after")
     def _fits_together(self) -> TableConfig:
         if (self.structure is None) == (self.composition is None):
-            raise ValueError("name either structure or composition")
+            raise ValueError("give either structure or composition")
         if self.name in OFFICIAL:
-            raise ValueError(f"{self.name} is an official task; give your data set another name")
+            raise ValueError(f"{self.name} is an official task; choose another name")
         if self.per_atom and self.kind is not Kind.REGRESSION:
             raise ValueError(
                 f"per_atom = true divides the target by the number of atoms, but the target of a {self.kind} task is "
-                "a class; leave it out"
+                "a class; leave per_atom out"
             )
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("url needs sha256, the checksum that verifies the download")
         known = [metric.name for metric in metrics_of(self.kind)]
         if self.metric is not None and self.metric not in known:
-            raise ValueError(f"metric {self.metric!r} is not one of a {self.kind} task: {', '.join(known)}")
+            raise ValueError(
+                f"metric {self.metric!r} does not apply to a {self.kind} task; choose one of {', '.join(known)}"
+            )
         return self
 
 
@@ -159,7 +167,7 @@ def read_config(file: Path) -> TableConfig:
     """Read a task file.
 
     Raises:
-        ConfigError: it is missing, not TOML, or says something that is not understood; lists all that is wrong.
+        ConfigError: it is missing, is not TOML, or has mistakes; lists all of them.
     """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Targets as written in tables, as numbers."""
+"""Targets in tables, as numbers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.checks import bad_rows
 from crystalbench.errors import DataError
 
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
 
 
 def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) -> npt.NDArray[np.float64]:
-    """Numbers, also where they are written as text.
+    """Convert values to numbers, including numbers written as text.
 
     Args:
         values: n values; None, NaN and texts such as ``nan`` or ``NA`` are missing.
@@ -22,12 +23,13 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
         column: name of the column, for messages.
 
     Returns:
-        (n,) numbers, NaN where missing.
+        (n,) numbers, NaN for missing values.
 
     Raises:
-        DataError: a value is neither a number nor missing; names the id.
+        DataError: a value is neither a number nor missing; names the ids.
     """
     numbers = np.full(len(values), np.nan)
+    problems: list[tuple[str, str]] = []
     for row, value in enumerate(values):
         if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
             continue
@@ -36,22 +38,27 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
                 raise ValueError
             numbers[row] = float(value)
         except (TypeError, ValueError):
-            raise DataError(f"{ids[row]}: its {column!r} is {value!r}, which is not a number") from None
+            problems.append((str(ids[row]), f"its {column!r} is {value!r}, which is not a number"))
+    if problems:
+        raise bad_rows(problems)
     return numbers
 
 
 def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
-    """Class numbers of labels: texts, whole numbers or booleans, also where the latter are written as text.
+    """Convert labels to class numbers.
+
+    Labels are texts, integers or booleans; integers and booleans may be written as text.
 
     Args:
         values: n labels.
         ids: (n,) ids of the rows.
 
     Returns:
-        The classes in order (numbers by value, ``false`` before ``true``, texts by alphabet), and (n,) class numbers.
+        The classes in order (numbers by value, ``false`` before ``true``, texts alphabetically), and the (n,) class
+        numbers.
 
     Raises:
-        DataError: a label is something else, or labels are of different types; names the id.
+        DataError: a label is something else, or labels have different types; names the id.
     """
     labels = [_plain(value) for value in values]
     texts = [label for label in labels if isinstance(label, str)]
@@ -60,11 +67,11 @@ def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tup
     kinds = {type(label) for label in labels}
     for row, label in enumerate(labels):
         if not isinstance(label, (bool, int, str)):
-            raise DataError(f"{ids[row]}: label {values[row]!r} is not a text, a whole number or a boolean")
+            raise DataError(f"{ids[row]}: label {values[row]!r} is not a text, an integer or a boolean")
         if len(kinds) > 1 and type(label) is not type(labels[0]):
             raise DataError(
-                f"{ids[row]}: label {values[row]!r} is of another type than {values[0]!r} of {ids[0]}; "
-                "write all labels alike"
+                f"{ids[row]}: label {values[row]!r} has another type than {values[0]!r} of {ids[0]}; "
+                "write all labels in the same way"
             )
     order = {label: number for number, label in enumerate(sorted(set(labels)))}
     classes = tuple(str(label).lower() if isinstance(label, bool) else str(label) for label in order)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 
 Column = pa.ChunkedArray | list[Any]
-_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
+TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class Table:
     """Some columns of a file.
 
     Attributes:
-        file: where they come from.
+        file: the file.
         rows: number of rows.
-        columns: Arrow columns (Parquet) or lists (CSV: of text; JSON: of anything), None for an empty place.
+        columns: Arrow columns (Parquet), or lists (of text for CSV, of any objects for JSON); None is a missing value.
     """
 
     file: Path
@@ -37,20 +37,20 @@ class Table:
     columns: dict[str, Any]
 
     def values(self, name: str) -> list[Any]:
-        """A column as Python objects; None where a value is missing (also for a number that is NaN)."""
+        """A column as Python objects; missing values, NaN included, are None."""
         column = self.columns[name]
         values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
         return [None if isinstance(value, float) and value != value else value for value in values]
 
     def present(self, name: str) -> npt.NDArray[np.bool_]:
-        """(rows,) whether a column has a value."""
+        """(rows,) whether each row has a value in a column."""
         column = self.columns[name]
         if isinstance(column, pa.ChunkedArray):
             return np.asarray(column.is_valid().to_numpy(), dtype=np.bool_)
         return np.array([value is not None for value in self.values(name)], dtype=np.bool_)
 
     def taken(self, index: npt.NDArray[np.int64]) -> Table:
-        """Some of the rows."""
+        """The rows at an index array, in that order."""
         columns = {
             name: column.take(pa.array(index)) if isinstance(column, pa.ChunkedArray) else [column[i] for i in index]
             for name, column in self.columns.items()
@@ -59,17 +59,17 @@ class Table:
 
 
 def read_table(file: Path, columns: Sequence[str]) -> Table:
-    """Read columns of a table by the ending of its name.
+    """Read columns of a table; its format is that of the ending of its name.
 
     Raises:
         DataError: the file is missing or cannot be read.
         ConfigError: the ending is unknown.
-        UnknownNameError: the table has no such column.
+        UnknownNameError: the table lacks a column.
     """
     if not file.is_file():
-        raise DataError(f"{file}: there is no such table")
-    if not file.name.endswith(_SUFFIXES):
-        raise ConfigError(f"{file}: a table must end in {', '.join(_SUFFIXES)}")
+        raise DataError(f"{file}: there is no such file")
+    if not file.name.endswith(TABLE_SUFFIXES):
+        raise ConfigError(f"{file}: the name of a table must end in {', '.join(TABLE_SUFFIXES)}")
     try:
         if file.suffix == ".parquet":
             _check_columns(file, pq.read_schema(file).names, columns)
@@ -85,8 +85,22 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     return Table(file, lengths.pop() if lengths else 0, {name: found[name] for name in columns})
 
 
+def column_names(file: Path) -> list[str]:
+    """Names of the columns of a table.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        if file.suffix == ".parquet":
+            return list(pq.read_schema(file).names)
+        return list(_read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file))
+    except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+
+
 def rows_of_table(file: Path) -> int | None:
-    """The number of rows, where it is known without reading the table."""
+    """The number of rows of a Parquet table; None for other formats, and if it cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows) if file.suffix == ".parquet" else None
     except (OSError, pa.ArrowException):
@@ -100,15 +114,15 @@ def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> N
 
 
 def _read_csv(file: Path) -> dict[str, list[Any]]:
-    """All columns as text: only the user of a column knows whether ``NaN`` is no number or a formula."""
+    """All columns as text: whether ``NaN`` is a missing number or a formula depends on the column."""
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError("its rows have more values than its header has names")
+        raise ValueError("rows have more values than the header has names")
     return {str(name): [value or None for value in frame[name].tolist()] for name in frame.columns}
 
 
 def _read_json(file: Path) -> dict[str, list[Any]]:
-    """Rows as objects, columns as lists or as objects by row, or pandas' ``split`` form (matminer's)."""
+    """Rows as objects, columns as lists or objects, or pandas' ``split`` form, which is matminer's."""
     with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
         content = json.load(stream)
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
@@ -117,7 +131,7 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
     if isinstance(content, dict) and isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
         rows = content["data"]
         if any(not isinstance(row, list) or len(row) != len(content["columns"]) for row in rows):
-            raise ValueError("a row of 'data' has not as many values as there are 'columns'")
+            raise ValueError("a row of 'data' has more or fewer values than there are 'columns'")
         return {str(name): [row[place] for row in rows] for place, name in enumerate(content["columns"])}
     if isinstance(content, dict) and all(isinstance(column, list) for column in content.values()):
         return dict(content)

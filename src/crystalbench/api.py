@@ -1,0 +1,239 @@
+"""The public functions for scripts and notebooks, which ``import crystalbench as cb`` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crystalbench.results import Results
+from crystalbench.results.record import Record
+from crystalbench.tasks import load_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crystalbench.evaluation.comparison import Comparison
+    from crystalbench.models import Model
+    from crystalbench.runs.final import FinalModel
+    from crystalbench.tasks import Task
+
+
+class RunResults(Results):
+    """Results of `run`: scores and predictions as data frames, and fitted models where they are kept.
+
+    Attributes:
+        models: fitted models by label, fold and seed, e.g. ``models["cgcnn", 0, 0]``; of an ensemble, a tuple of its
+            members. Empty unless ``keep_models=True``.
+        failures: reasons of failed runs by title.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        models: Mapping[tuple[str, int, int], tuple[Model, ...]],
+        failures: Mapping[str, str],
+    ) -> None:
+        super().__init__(records)
+        self.models: dict[tuple[str, int, int], Model | tuple[Model, ...]] = {
+            key: members[0] if len(members) == 1 else members for key, members in models.items()
+        }
+        self.failures = dict(failures)
+
+
+def run(
+    model: str | type[Model] | Sequence[str | type[Model]],
+    task: str | Task,
+    *,
+    folds: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+    view: str = "full",
+    results: Path | str | None = None,
+    keep_models: bool = False,
+    ensemble: int | None = None,
+    inner_folds: int | None = None,
+    trials: int | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    **hyperparameters: Any,
+) -> RunResults:
+    """Run one or several models on a task under the protocol, as ``crystalbench run`` does.
+
+    For each fold, the training part is split, the model is fitted, and the test part is predicted once.
+
+    Args:
+        model: registered name, ``package.module:Class``, ``path/to/file.py:Class``, or a class; or several of them.
+        task: a loaded task, or the name of one whose data are available.
+        folds: outer folds; all by default.
+        seeds: numbers of the repetitions; 0 by default.
+        view: what the models may see.
+        results: folder in which records are kept; a run whose record is there is not computed again. By default
+            nothing is written.
+        keep_models: whether to return fitted models.
+        ensemble: number of members, each validated on another inner fold.
+        inner_folds: number of inner folds of the training part.
+        trials: number of tuning trials inside the training part of each fold; none by default.
+        device: torch device.
+        workers: number of processes; by default as many as cores, at most as many as runs.
+        **hyperparameters: hyperparameters other than the defaults, for the models that have them.
+
+    Raises:
+        UnknownNameError: there is no such task, model, view or hyperparameter.
+        ConfigError: a fold does not exist, or a value is wrong.
+        CrystalBenchError: all runs failed.
+
+    Example:
+        >>> result = run("dummy", load_task("demo_bulk_modulus", limit=60), folds=[0])
+        >>> result.scores["metric"].tolist()
+        ['mae', 'rmse', 'r2', 'max_error']
+    """
+    from crystalbench.runs import run_models
+
+    found = run_models(
+        model,
+        _task(task),
+        folds=folds,
+        seeds=seeds,
+        view=view,
+        parameters=hyperparameters,
+        results=results,
+        keep_models=keep_models,
+        ensemble=ensemble,
+        inner_folds=inner_folds,
+        tuning=trials,
+        device=device,
+        workers=workers,
+    )
+    return RunResults(found.records, found.models, found.failures)
+
+
+def fit(
+    model: str | type[Model],
+    task: str | Task,
+    *,
+    view: str = "full",
+    ensemble: int = 1,
+    inner_folds: int = 10,
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int = 1,
+    **hyperparameters: Any,
+) -> FinalModel:
+    """Fit a model to all rows of a task, for predictions of new materials, as ``crystalbench fit`` does.
+
+    Args:
+        model: registered name, ``package.module:Class``, ``path/to/file.py:Class``, or a class.
+        task: a loaded task, or the name of one whose data are available.
+        view: what the model may see.
+        ensemble: number of members, each validated on another inner fold; their spread is an uncertainty.
+        inner_folds: number of inner folds; one of them validates.
+        seed: number of the repetition.
+        device: torch device.
+        threads: threads.
+        **hyperparameters: hyperparameters other than the defaults.
+
+    Raises:
+        UnknownNameError: there is no such task, model, view or hyperparameter.
+        ConfigError: a value is wrong.
+        DataError: the model needs structures and the task has none.
+
+    Example:
+        >>> final = fit("magpie_forest", load_task("demo_bulk_modulus", limit=60), trees=5)
+        >>> final.target.unit
+        'GPa'
+    """
+    from crystalbench.results.spec import ProtocolSpec
+    from crystalbench.runs.final import fit_final
+    from crystalbench.runs.resources import Resources
+
+    return fit_final(
+        model,
+        _task(task),
+        hyperparameters,
+        view=view,
+        protocol=ProtocolSpec(inner_folds=inner_folds, ensemble=ensemble),
+        seed=seed,
+        resources=Resources(device, threads),
+    )
+
+
+def load_model(folder: Path | str, *, device: str = "cpu", threads: int = 1) -> FinalModel:
+    """Read a model that `fit` or ``crystalbench fit`` saved.
+
+    Raises:
+        SavingError: there is no such folder, it is damaged, or was written by another version of the model.
+    """
+    from crystalbench.runs.final import FinalModel
+
+    return FinalModel.load(folder, device=device, threads=threads)
+
+
+def compare(
+    results: Results | pd.DataFrame, a: str, b: str, task: str | None = None, metric: str | None = None
+) -> Comparison:
+    """Test whether two entries differ on a task, fold by fold on the same test samples.
+
+    Args:
+        results: results, or a frame of predictions.
+        a: title of an entry, e.g. ``hybrid`` or ``hybrid (tuned)``.
+        b: title of the entry that is subtracted.
+        task: name of the task; may be left out if the results are of one task.
+        metric: name of a metric; the main metric of the task by default.
+
+    Raises:
+        UnknownNameError: there is no such task, entry or metric.
+        ConfigError: the results are of several tasks and none is named.
+        DataError: there are fewer than two common folds.
+    """
+    from crystalbench.evaluation import comparison
+
+    predictions = results.predictions if isinstance(results, Results) else results
+    return comparison.compare(predictions, a, b, _only_task(predictions, task), metric)
+
+
+def leaderboard(results: Results | pd.DataFrame, task: str | None = None) -> pd.DataFrame:
+    """The entries of a task with mean and standard deviation over folds, best first, published ones included.
+
+    Args:
+        results: results, or a frame of scores.
+        task: name of the task; may be left out if the results are of one task.
+
+    Raises:
+        UnknownNameError: there is no such task.
+        ConfigError: the results are of several tasks and none is named.
+    """
+    from crystalbench.evaluation.leaderboard import leaderboard as rank
+
+    return rank(results.scores if isinstance(results, Results) else results, task)
+
+
+def list_models() -> pd.DataFrame:
+    """All registered models: name, what they need, which targets they predict, and one line of description."""
+    import pandas as pd
+
+    from crystalbench.models import get_model, model_names
+
+    models = {name: get_model(name) for name in model_names()}
+    return pd.DataFrame(
+        {
+            "model": list(models),
+            "needs": [str(model.needs) for model in models.values()],
+            "targets": [", ".join(sorted(model.kinds)) for model in models.values()],
+            "description": [(model.__doc__ or "").strip().splitlines()[0] for model in models.values()],
+        }
+    )
+
+
+def _task(task: str | Task) -> Task:
+    return load_task(task) if isinstance(task, str) else task
+
+
+def _only_task(frame: pd.DataFrame, task: str | None) -> str:
+    from crystalbench.errors import ConfigError
+
+    if task is not None:
+        return task
+    names = sorted(frame["task"].unique())
+    if len(names) != 1:
+        raise ConfigError(f"the results are of {len(names)} tasks ({', '.join(names)}); name one with task=...")
+    return str(names[0])

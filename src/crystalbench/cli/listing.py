@@ -1,0 +1,84 @@
+"""``crystalbench list``: tasks, models, views and suites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from crystalbench.cli import options
+from crystalbench.cli.console import command, screen
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crystalbench.tasks import DataSources, TaskSpec
+
+WIDE = 130
+"""Width of a terminal that shows all columns."""
+
+SHOWN_COLUMNS = 5
+"""Columns on a narrower terminal."""
+
+
+def list_all(data_dir: options.DataDir = None, data: options.Data = None) -> None:
+    """List tasks (with the number of rows available), models, views and suites."""
+    with command():
+        print_lists(screen, options.data_sources(data_dir, data, None, offline=True))
+
+
+def print_lists(console: Console, sources: DataSources) -> None:
+    """Print a table each of tasks with the rows available, models, views and suites."""
+    from crystalbench.data.views import get_view, view_names
+    from crystalbench.models import get_model, model_names
+    from crystalbench.runs.suite import load_suite, suite_names
+    from crystalbench.tasks import task_specs
+
+    models = [(name, get_model(name)) for name in model_names()]
+    suites = [(name, load_suite(name)) for name in suite_names()]
+    _print_table(
+        console,
+        "Tasks",
+        ("task", "rows", "available", "unit", "kind", "property", "inputs", "source"),
+        [_task_row(spec, sources) for spec in task_specs().values()],
+    )
+    _print_table(
+        console,
+        "Models",
+        ("model", "needs", "description"),
+        [(name, str(model.needs), (model.__doc__ or "").strip().splitlines()[0]) for name, model in models],
+    )
+    _print_table(console, "Views", ("view", "removes"), [(name, get_view(name).removes) for name in view_names()])
+    _print_table(
+        console,
+        "Suites",
+        ("suite", "description", "tasks"),
+        [(name, suite.description, ", ".join(suite.tasks)) for name, suite in suites],
+    )
+
+
+def _task_row(spec: TaskSpec, sources: DataSources) -> tuple[str, ...]:
+    found = spec.availability(sources)
+    available = "–" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
+    inputs = "structures" if spec.has_structures else "compositions"
+    target = spec.target
+    rows = f"{spec.rows_total:,}"
+    return (spec.name, rows, available, target.unit, str(target.kind), target.name, inputs, found.where)
+
+
+def _print_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose names are never cut; a narrow terminal shows the first columns only."""
+    shown = len(columns) if console.width >= WIDE else min(len(columns), SHOWN_COLUMNS)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns[:shown]):
+        widest = max((len(row[i]) for row in rows), default=0)
+        numeric = column in ("rows", "available")
+        least = widest if i == 0 or numeric else None
+        table.add_column(column, justify="right" if numeric else "left", min_width=least, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row[:shown]), style="dim" if "–" in row[:shown] else "")
+    console.print(table)
+    console.print()

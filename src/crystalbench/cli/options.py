@@ -1,0 +1,85 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crystalbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crystalbench.tasks import DataSources
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="Data file of a task, possibly with some of its rows (repeatable).", metavar="TASK=PATH"),
+]
+Limit = Annotated[int | None, typer.Option(help="Largest number of rows of each task.", min=1)]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download data.")]
+Results = Annotated[Path, typer.Option(help="Folder of records and leaderboards.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="A hyperparameter, name=value (repeatable).", metavar="NAME=VALUE")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Database of studies for several machines, e.g. postgresql://user@host/base.", metavar="URL"),
+]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
+
+
+def data_sources(
+    data_dir: Path | None,
+    data: Sequence[str] | None,
+    limit: int | None,
+    offline: bool,
+    tasks: Sequence[str] = (),
+) -> DataSources:
+    """Where to look for data, as the options say.
+
+    Args:
+        data_dir: ``--data-dir``.
+        data: ``--data``, of the form ``TASK=PATH``.
+        limit: ``--limit``.
+        offline: ``--offline``.
+        tasks: requested tasks, whose task files may be named in ``data``.
+
+    Raises:
+        ConfigError: the folder does not exist, or an option has another form.
+    """
+    from crystalbench.tasks import DataSources, get_task_spec, parse_data_options, task_specs
+
+    if data_dir is not None and not data_dir.is_dir():
+        raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
+    own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
+    return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
+
+
+def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Hyperparameters by name from settings such as ``epochs=50``; values are JSON, or text where they are not.
+
+    Raises:
+        ConfigError: a setting has another form.
+    """
+    found: dict[str, Any] = {}
+    for text in settings or ():
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"--set {text!r}: write it as name=value, e.g. --set epochs=50")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = {"True": True, "False": False, "None": None}.get(value, value)
+    return found
+
+
+def nothing_found(results: Path, what: str, remedy: str) -> str:
+    """Message for a folder of results without records or studies; names folders below it that have some."""
+    near = [str(path.parent) for path in sorted(results.glob(f"*/{what}")) if any(path.glob("*/*/*.json"))]
+    where = f" (there are some in {', '.join(near)})" if near else ""
+    return f"{results / what}: there are no {what}; {remedy}, or give --results{where}"

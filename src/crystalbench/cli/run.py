@@ -1,0 +1,184 @@
+"""``crystalbench run``: compute the missing records of a suite."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from crystalbench.cli import options
+from crystalbench.cli.console import INTERRUPTED, command, complain, errors, note, say, screen
+from crystalbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crystalbench.runs.plan import Selection
+    from crystalbench.runs.scheduler import Outcome
+    from crystalbench.runs.suite import Suite
+    from crystalbench.tasks import DataSources
+
+
+def run(
+    suite: Annotated[str | None, typer.Option(help="Name of a suite, or a TOML file. [default: demo]")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable); or a task file .toml.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
+    ] = None,
+    fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
+    view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
+    set_: options.Settings = None,
+    data_dir: options.DataDir = None,
+    data: options.Data = None,
+    limit: options.Limit = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
+    inner_folds: Annotated[
+        int | None, typer.Option(help="Inner folds of a training part; one of them validates.", min=2)
+    ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(help="Ensemble members, each validated on another inner fold.", min=1)
+    ] = None,
+    tune: Annotated[
+        int | None, typer.Option(help="Number of tuning trials of each model; 0 for none.", min=0, metavar="TRIALS")
+    ] = None,
+    tune_minutes: Annotated[
+        float | None, typer.Option(help="Or the time for all trials of a study together.", metavar="MINUTES")
+    ] = None,
+    tune_scheme: Annotated[
+        str | None, typer.Option(help="per_fold, or first_fold: tune on the first fold for all. [default: per_fold]")
+    ] = None,
+    tune_inner_folds: Annotated[
+        int | None, typer.Option(help="Inner folds of a training part for tuning. [default: 5]", min=2)
+    ] = None,
+    tune_splits: Annotated[
+        int | None, typer.Option(help="Number of these that score a trial. [default: 1]", min=1)
+    ] = None,
+    storage: options.Storage = None,
+    device: options.Device = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
+    ] = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
+    ] = False,
+    offline: options.Offline = False,
+    list_: Annotated[bool, typer.Option("--list", help="List tasks, models, views and suites, and exit.")] = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Compute the missing records of a suite, then show the leaderboard.
+
+    Without options, the demo suite runs on data that ships with CrystalBench. A run whose record exists is skipped:
+    stop at any time, and repeat the command to continue.
+    """
+    with command(verbose):
+        if list_:
+            from crystalbench.cli.listing import print_lists
+
+            print_lists(screen, options.data_sources(data_dir, data, limit, offline))
+            return
+        from crystalbench.runs.plan import Selection
+        from crystalbench.runs.suite import with_tuning
+
+        selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
+        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits}
+        chosen = _suite(suite, selection, inner_folds=inner_folds, ensemble=ensemble)
+        chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
+        if storage is not None and chosen.tuning is None:
+            raise ConfigError(
+                "--storage names a database of studies, but nothing is tuned: add --tune TRIALS or --tune-minutes "
+                "MINUTES, or leave --storage out"
+            )
+        sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
+        folder = results or Path(chosen.results)
+        _run(chosen, selection, sources, folder, device, threads, workers, storage, keep_models=keep_models)
+
+
+def _suite(name: str | None, selection: Selection, **protocol: int | None) -> Suite:
+    from crystalbench.runs.suite import load_suite, suite_of_tasks
+
+    suite = suite_of_tasks(selection.tasks) if name is None and selection.tasks else load_suite(name or "demo")
+    changes = {key: value for key, value in protocol.items() if value is not None}
+    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
+
+
+def _run(
+    suite: Suite,
+    selection: Selection,
+    sources: DataSources,
+    results: Path,
+    device: str,
+    threads: int,
+    workers: int | None,
+    storage: str | None,
+    *,
+    keep_models: bool,
+) -> None:
+    from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, usable_cores
+
+    since = time.time()
+    if threads > 1:
+        let_threads_sleep()  # before torch is imported
+    from crystalbench.cli.progress import LiveProgress
+    from crystalbench.cli.report import show_leaderboards
+    from crystalbench.results.store import RecordStore
+    from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.kept_models import without_models
+    from crystalbench.runs.locks import RunLocks
+    from crystalbench.runs.plan import make_plan
+    from crystalbench.runs.runner import Runner
+    from crystalbench.runs.scheduler import run_plan
+    from crystalbench.runs.tune import Tuner
+    from crystalbench.tasks.download import rich_progress
+    from crystalbench.tuning import Storage
+
+    if device != "cpu":  # a mistake is found before any run or trial
+        from crystalbench.models.training import checked_device
+
+        checked_device(device)
+    studies = Storage(storage) if storage is not None else None
+    store, models = RecordStore(results / "records"), results / "models"
+    sources = replace(sources, limit=sources.limit or suite.limit)
+    with rich_progress() as downloads:
+        plan = make_plan(suite, selection, replace(sources, progress=downloads))
+    for line in plan.notes:
+        note(line)
+    for task in plan.tasks:
+        if task.is_partial:
+            note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
+    missing = [run for run in plan.runs if store.path_of(run.spec) is None]
+    say(f"suite {suite.name}: {len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
+    if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, models)):
+        note(f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again")
+    if missing:
+        RunLocks(store.root).check_writable()
+    tuned = any(run.spec.tuning for run in missing)
+    if studies and tuned:
+        studies.check()
+    workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
+    resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
+    tuner = Tuner.in_folder(results / "studies", studies, resources, since)
+    runner = Runner(resources, tuner, models if keep_models else None)
+    live = LiveProgress(screen, len(plan.runs))
+    try:
+        with live, executor_for(runner, workers) as executor:
+            outcome = run_plan(plan, store, executor, live, since)
+    except KeyboardInterrupt:
+        say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    show_leaderboards(results, {task.name for task in plan.tasks})
+    _show_failures(outcome, store.root)
+
+
+def _show_failures(outcome: Outcome, root: Path) -> None:
+    if not outcome.failures:
+        return
+    for run, reason in outcome.failures:
+        complain("failed", f"{run.title}: {reason}")
+    errors.print(f"tracebacks are in {escape(str(root / '.failures'))}", highlight=False)
+    raise typer.Exit(1)

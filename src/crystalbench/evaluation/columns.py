@@ -1,0 +1,28 @@
+"""Checks of the columns of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from crystalbench.errors import DataError
+
+
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
+    """Check that a frame has some columns.
+
+    Args:
+        frame: the frame.
+        columns: names that must be there.
+        what: the frame's name in the message, e.g. ``scores``.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the {what} frame has no column {', '.join(missing)}; pass the frame `{what}` of "
+            "crystalbench.results.load_results, or one with the same columns"
+        )

@@ -1,0 +1,78 @@
+"""What the networks on diffraction patterns have in common."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from crystalbench.models.hyperparameters import OneOf
+from crystalbench.models.model import Invariance
+from crystalbench.models.network import NetworkModel
+from crystalbench.representations.diffraction.cells import CELLS
+from crystalbench.representations.diffraction.power_spectrum import FLOOR, PRESENT, SPAN
+from crystalbench.representations.diffraction.scattering import SCATTERINGS
+
+INTENSITIES = ("full", "random_scale", "absences", "none")
+
+
+@dataclass
+class DiffractionNetwork(NetworkModel):
+    """A network that sees the reciprocal lattice of a crystal and the intensities of its reflections.
+
+    It sees elements only by how strongly they scatter, and atoms only by how their waves add up.
+
+    Attributes:
+        width: features of the embedding.
+        intensities: what the network sees of them: ``full``; ``random_scale``, up to one random factor per crystal;
+            ``absences``, whether there is any; ``none``, positions only.
+        scattering: ``xray`` or ``neutron``.
+        symprec: tolerance of the symmetry search in Å.
+    """
+
+    width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256, 512))] = 128
+    intensities: Annotated[str, OneOf(INTENSITIES)] = "full"
+    scattering: Annotated[str, OneOf(SCATTERINGS)] = "xray"
+    symprec: Annotated[float, Gt(0)] = 0.1
+
+
+@dataclass
+class PatternNetwork(DiffractionNetwork):
+    """A network that reads reflections of the standard cell, one by one.
+
+    Attributes:
+        cell: ``primitive`` or ``conventional`` standard cell.
+    """
+
+    # Mirror images have the same intensities (Friedel's law). The pattern depends on the choice of the standard cell.
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.REFLECTION})
+
+    cell: Annotated[str, OneOf(CELLS)] = "primitive"
+
+
+class ScaledIntensities(nn.Module):
+    """Intensities on deepKNet's logarithmic scale, about 0 to 1, or the part of them that an ablation shows.
+
+    Args:
+        kind: one of `INTENSITIES`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, intensities: Tensor) -> Tensor:
+        """Scaled intensities, of the same shape."""
+        if self.kind == "none":
+            return torch.zeros_like(intensities)
+        scaled = (torch.log(intensities + FLOOR) - math.log(FLOOR)) / SPAN
+        return (scaled > PRESENT).to(scaled.dtype) if self.kind == "absences" else scaled
+
+    def factors(self, n: int, like: Tensor) -> Tensor | None:
+        """One random factor per crystal (n,), uniform in [0, 1); None unless intensities are scaled at random."""
+        return torch.rand(n, device=like.device) if self.kind == "random_scale" else None

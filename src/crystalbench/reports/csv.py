@@ -1,0 +1,40 @@
+"""Leaderboards as CSV, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
+
+__all__ = ["COLUMNS", "to_csv"]
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """One row per task, entry and metric; eight significant digits of scores, hundredths of seconds."""
+    frame = boards_frame(boards)
+    texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in COLUMNS}
+    return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
+
+
+def _optional(spec: str) -> Callable[[Any], str]:
+    """A function that formats a number and leaves a missing one empty."""
+    return lambda value: "" if pd.isna(value) else f"{value:{spec}}"
+
+
+_SCORE, _SECONDS, _COUNT = _optional(".8g"), _optional(".2f"), _optional("d")
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "mean": _SCORE,
+    "std": _SCORE,
+    "fit_seconds": _SECONDS,
+    "parameters": _COUNT,
+    "trials": _COUNT,
+    "tuning_seconds": _SECONDS,
+    "tuned_minus_default": _SCORE,
+    "tuned_minus_default_std": _SCORE,
+    "tuned_minus_default_by_fold": lambda folds: " ".join(f"{fold}:{_SCORE(value)}" for fold, value in folds.items()),
+    "default_kept_on_folds": lambda folds: " ".join(map(str, folds)),
+}

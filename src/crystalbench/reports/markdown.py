@@ -1,0 +1,64 @@
+"""Leaderboards as Markdown, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crystalbench.evaluation.board import OURS, Board, Entry, Gain
+from crystalbench.reports.boards import cells, header, heading, notes, places
+from crystalbench.reports.formatting import entry_title, gain_text, markdown_table, metric_title
+from crystalbench.targets import METRICS
+
+INTRODUCTION = (
+    "Made from the records by `python -m benchmarks.report`; nothing here is typed by hand. Scores are mean ± "
+    "population standard deviation over the official folds, as Matbench reports them; rows in bold are runs of "
+    "CrystalBench, the others are published Matbench v0.1 entries (materialsproject/matbench, commit 936176d). "
+    "Seconds are those of fitting one fold on the machine named in each record."
+)
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """A page with a table for each task."""
+    lines = ["# Leaderboard", "", INTRODUCTION]
+    for board in boards:
+        lines += ["", f"## {heading(board)}", ""]
+        lines += [line for note in notes(board) for line in (note, "")]
+        lines += _table(board)
+        lines += _gain_table(board)
+    return "\n".join(lines) + "\n"
+
+
+def _table(board: Board) -> list[str]:
+    rows = []
+    for entry, place in zip(board.entries, places(board), strict=True):
+        row = cells(board, entry, place)
+        if entry.source == OURS:
+            row[1] = f"**{row[1]}**"
+        rows.append(row)
+    return markdown_table(header(board), rows)
+
+
+def _gain_table(board: Board) -> list[str]:
+    """The change through tuning, fold by fold; empty if no entry was run both with and without tuning."""
+    metric = METRICS[board.metric]
+    gains = [(entry, entry.gain[metric.name]) for entry in board.entries if metric.name in entry.gain]
+    if not gains:
+        return []
+    better = "positive" if metric.higher_is_better else "negative"
+    folds = sorted({fold for _, gain in gains for fold in gain.folds})
+    titles = ["model", "view", "mean ± std over folds", *(f"fold {fold}" for fold in folds)]
+    rows = [
+        [entry_title(entry), entry.view, gain_text(gain), *(_gain_of_fold(entry, gain, fold) for fold in folds)]
+        for entry, gain in gains
+    ]
+    explanation = (
+        f"Tuned minus default, {metric_title(metric, board.unit)}, fold by fold; {better} is better. Where the default "
+        "was kept, since tuning found nothing better, the difference is that of another seed."
+    )
+    return ["", explanation, "", *markdown_table(titles, rows)]
+
+
+def _gain_of_fold(entry: Entry, gain: Gain, fold: int) -> str:
+    if fold not in gain.folds:
+        return ""
+    return f"{gain.folds[fold]:+.4g}{' (kept)' if fold in entry.kept else ''}"

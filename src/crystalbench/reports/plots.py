@@ -1,0 +1,204 @@
+"""Figures of predictions and leaderboards, made with plotly.
+
+Each function takes a frame or an object that has it, such as the results of `crystalbench.results.load_results`, and
+returns a figure: ``parity(results, task="matbench_phonons").show()``.
+
+The colours are those of Okabe and Ito, which people with any common colour vision deficiency can tell apart
+(jfly.uni-koeln.de/color); beyond eight models, markers change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pandas as pd
+
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.board import OURS
+from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.entries import ENTRY, entries, title_of
+from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.reports.formatting import axis_title, metric_title, score_text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+MARKERS = ("circle", "diamond", "square", "cross", "triangle-up")
+
+MANY = 5_000
+"""Points above which a figure draws with WebGL."""
+
+
+class HasPredictions(Protocol):
+    """An object with predictions, one row per sample."""
+
+    @property
+    def predictions(self) -> pd.DataFrame: ...  # noqa: D102
+
+
+class HasScores(Protocol):
+    """An object with scores, one row per run and metric."""
+
+    @property
+    def scores(self) -> pd.DataFrame: ...  # noqa: D102
+
+
+PredictionsLike: TypeAlias = pd.DataFrame | HasPredictions
+ScoresLike: TypeAlias = pd.DataFrame | HasScores
+
+
+def parity(predictions: PredictionsLike, *, task: str | None = None, models: Sequence[str] | None = None) -> Figure:
+    """Predictions against true values, one trace per model.
+
+    Args:
+        predictions: a frame with the columns ``id``, ``target``, ``prediction`` and optionally ``task``, ``unit``,
+            ``fold``, ``seed`` and the columns of an entry; or an object whose ``predictions`` are such a frame. The
+            predictions of several seeds are averaged.
+        task: name of the task; needed if the frame has several.
+        models: titles of the entries to show, in this order; all by default.
+
+    Raises:
+        ConfigError: there are several tasks and none was named, or the target is not a number.
+        UnknownNameError: there is no such task or model.
+        DataError: the frame lacks a column.
+    """
+    figure, unit, everything = _points(predictions, task, models, residual=False)
+    low, high = everything[["target", "prediction"]].min().min(), everything[["target", "prediction"]].max().max()
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        line={"color": "grey", "dash": "dash"},
+        name="ideal",
+        hoverinfo="skip",
+    )
+    figure.update_layout(xaxis_title=axis_title("target", unit), yaxis_title=axis_title("prediction", unit))
+    figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    return figure
+
+
+def residuals(predictions: PredictionsLike, *, task: str | None = None, models: Sequence[str] | None = None) -> Figure:
+    """Prediction minus true value against the true value, one trace per model; arguments and errors as in `parity`."""
+    figure, unit, _ = _points(predictions, task, models, residual=True)
+    figure.add_hline(y=0, line={"color": "grey", "dash": "dash"})
+    figure.update_layout(xaxis_title=axis_title("target", unit), yaxis_title=axis_title("prediction − target", unit))
+    return figure
+
+
+def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) -> Figure:
+    """Mean scores of our models on a task as bars, with the population standard deviation over the folds.
+
+    Args:
+        scores: one row per run and metric, or an object whose ``scores`` are such a frame.
+        task: name of the task. If there are runs on different rows, the board with most rows is shown.
+        metric: name of a metric; the main metric of the task by default.
+
+    Raises:
+        UnknownNameError: there is no such task or metric.
+    """
+    import plotly.graph_objects as go
+
+    frame = scores if isinstance(scores, pd.DataFrame) else scores.scores
+    boards = leaderboards(frame[frame["task"] == task])
+    if not boards:
+        raise UnknownNameError("task", task, frame["task"].unique())
+    board = boards[0]
+    known = {m.name: m for m in board.metrics}
+    if metric is not None and metric not in known:
+        raise UnknownNameError("metric", metric, known)
+    chosen = known[metric or board.metric]
+    shown = [entry for entry in board.entries if entry.source == OURS and chosen.name in entry.scores]
+    figure = go.Figure(
+        go.Bar(
+            x=[entry.scores[chosen.name].mean for entry in shown],
+            y=[title_of(entry.model, entry.protocol, entry.view) for entry in shown],
+            error_x={"array": [entry.scores[chosen.name].std for entry in shown]},
+            text=[score_text(entry, chosen) for entry in shown],
+            orientation="h",
+            marker_color=COLOURS[0],
+        )
+    )
+    figure.update_layout(title=task, xaxis_title=metric_title(chosen, board.unit), template="plotly_white")
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def _points(
+    predictions: PredictionsLike, task: str | None, models: Sequence[str] | None, *, residual: bool
+) -> tuple[Figure, str, pd.DataFrame]:
+    """A figure with the traces of all models, the unit, and the points."""
+    import plotly.graph_objects as go
+
+    frame = predictions if isinstance(predictions, pd.DataFrame) else predictions.predictions
+    require_columns(frame, ("id", "target", "prediction"), "predictions")
+    frame, name, unit = _of_task(frame, task)
+    titled = _by_title(frame)
+    for model in models or ():
+        if model not in titled:
+            raise UnknownNameError("model", model, titled)
+    points = {title: _mean_over_seeds(titled[title]) for title in models or sorted(titled)}
+    draw = go.Scattergl if sum(map(len, points.values())) > MANY else go.Scatter
+    figure = go.Figure()
+    for number, (title, rows) in enumerate(points.items()):
+        y = rows["prediction"] - rows["target"] if residual else rows["prediction"]
+        figure.add_trace(
+            draw(
+                x=rows["target"],
+                y=y,
+                mode="markers",
+                name=title,
+                text=rows["id"],
+                customdata=rows.get("fold"),
+                hovertemplate="%{text}<br>target %{x:.4g}<br>%{y:.4g}"
+                + ("<br>fold %{customdata}" if "fold" in rows else ""),
+                marker=_marker(number),
+            )
+        )
+    figure.update_layout(title=name, template="plotly_white", legend_title="model")
+    return figure, unit, pd.concat(points.values())
+
+
+def _of_task(frame: pd.DataFrame, task: str | None) -> tuple[pd.DataFrame, str, str]:
+    """The rows of one task, its name and unit."""
+    if "task" in frame:
+        known = frame["task"].unique()
+        if task is None and len(known) > 1:
+            raise ConfigError(
+                f"the predictions are of {len(known)} tasks; name one of them: {', '.join(sorted(known))}"
+            )
+        if task is not None and task not in known:
+            raise UnknownNameError("task", task, known)
+        frame = frame[frame["task"] == (task or known[0])] if len(known) else frame
+    if frame.empty:
+        raise ConfigError("there are no predictions to draw")
+    name = task or (str(frame["task"].iloc[0]) if "task" in frame else "")
+    if ("kind" in frame and (frame["kind"] != "regression").any()) or frame["prediction"].isna().all():
+        raise ConfigError(
+            f"{name or 'the predictions'}: only the predictions of a regression can be drawn against targets"
+        )
+    return frame, name, str(frame["unit"].iloc[0]) if "unit" in frame else ""
+
+
+def _by_title(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each model by its title."""
+    if set(ENTRY) <= set(frame.columns):
+        known = entries(frame)
+        titles = {tuple(row[name] for name in ENTRY): str(row["unique"]) for row in known.to_dict("records")}
+        return {titles[key]: rows for key, rows in frame.groupby(ENTRY, sort=False)}
+    if "model" in frame:
+        return {str(name): rows for name, rows in frame.groupby("model", sort=False)}
+    return {"prediction": frame}
+
+
+def _mean_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    kept: dict[str, Any] = {"target": "first", "prediction": "mean"}
+    if "fold" in rows:
+        kept["fold"] = "first"
+    return rows.groupby("id", sort=False).agg(kept).reset_index()
+
+
+def _marker(number: int) -> dict[str, Any]:
+    colour, marker = number % len(COLOURS), number // len(COLOURS) % len(MARKERS)
+    return {"color": COLOURS[colour], "symbol": MARKERS[marker], "size": 6, "opacity": 0.7}

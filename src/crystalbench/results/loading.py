@@ -1,0 +1,164 @@
+"""All results of a folder as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crystalbench.errors import ConfigError, RecordError, UnknownNameError
+from crystalbench.results.frames import DTYPES, predictions_frame, scores_frame
+from crystalbench.results.record import Record
+from crystalbench.results.store import RecordStore
+
+RECORDS = "records"
+"""Folder of the records below a folder of results."""
+
+
+class Results:
+    """Records as data frames.
+
+    Scores are read at once. Records and predictions take much more memory, so they are read from their files when
+    they are first used; `select` keeps what is needed of them. Made by `load_results` or from records in memory.
+
+    Args:
+        records: the records, or the files to read them from.
+        scores: scores of these records, if they are known already; made from the records otherwise.
+        problems: an error for each file that could not be read.
+        name: where the records come from.
+
+    Attributes:
+        scores: one row per run and metric; `crystalbench.results.frames.scores_frame` lists the columns.
+        problems: an error for each file that could not be read.
+        name: where the records come from.
+
+    Example:
+        >>> from crystalbench.results import Results
+        >>> Results([])
+        <Results: 0 runs>
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record | Path],
+        scores: pd.DataFrame | None = None,
+        problems: Sequence[RecordError] = (),
+        name: str = "",
+    ) -> None:
+        self._sources: list[Record | Path] = [*records]
+        self.scores = scores_frame(self._read()) if scores is None else scores
+        self.problems = list(problems)
+        self.name = name
+
+    def _read(self) -> Iterator[Record]:
+        for source in self._sources:
+            yield source if isinstance(source, Record) else RecordStore(source.parent).read(source)
+
+    def __len__(self) -> int:
+        """Number of runs."""
+        return len(self._sources)
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The records.
+
+        Raises:
+            RecordError: a file was deleted or damaged since the scores were read.
+        """
+        return list(self._read())
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per predicted sample; `crystalbench.results.frames.predictions_frame` lists the columns.
+
+        Raises:
+            RecordError: a file was deleted or damaged since the scores were read.
+        """
+        return predictions_frame(self.records if "records" in self.__dict__ else self._read())
+
+    def select(self, **values: Any) -> Results:
+        """The runs with these values in columns of the scores frame.
+
+        Args:
+            **values: for each column, a value or several of them, e.g. ``task="matbench_phonons", fold=[0, 1]``.
+
+        Raises:
+            UnknownNameError: there is no such column.
+        """
+        keep = np.ones(len(self.scores), np.bool_)
+        for column, wanted in values.items():
+            if column not in DTYPES:
+                raise UnknownNameError("column", column, DTYPES)
+            several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+            keep &= self.scores[column].isin(list(wanted) if several else [wanted]).to_numpy()
+        scores = self.scores[keep]
+        positions, runs = pd.factorize(scores.index)
+        scores = scores.set_index(pd.Index(positions, name=scores.index.name))
+        return Results([self._sources[run] for run in runs], scores, self.problems, self.name)
+
+    def __repr__(self) -> str:
+        """One line."""
+        parts = [_count(len(self), "run")]
+        if len(self):
+            parts += [_count(self.scores[column].nunique(), column) for column in ("task", "model")]
+        if self.problems:
+            parts.append(_count(len(self.problems), "unreadable file"))
+        return f"<Results{f' of {self.name}' * bool(self.name)}: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """The line and a table of the runs by task and model, for notebooks."""
+        from html import escape
+
+        runs = self.scores[~self.scores.index.duplicated()]
+        by = ["task", "model", "protocol", "view"]
+        table = runs.groupby(by).agg(folds=("fold", "nunique"), seeds=("seed", "nunique"), runs=("key", "size"))
+        return f"<p>{escape(repr(self))}</p>" + table.reset_index().to_html(index=False)
+
+
+def load_results(folder: str | Path) -> Results:
+    """Read all records of a folder of results.
+
+    Args:
+        folder: e.g. ``results``; the records are in ``records`` below it.
+
+    Returns:
+        The results. Files that are no complete records are listed in their `problems`.
+
+    Raises:
+        ConfigError: there is no such folder, or it has no records.
+    """
+    folder = Path(folder)
+    found = read_results(RecordStore(folder / RECORDS))
+    if not len(found) and not found.problems:
+        raise ConfigError(
+            f"{folder}: has no records ({RECORDS}/TASK/MODEL/*.json); run a suite first (crystalbench run), or name "
+            "the folder that was given to --results"
+        )
+    return found
+
+
+def read_results(store: RecordStore) -> Results:
+    """Read all records of a store, which may be empty."""
+    paths: list[Path] = []
+    problems: list[RecordError] = []
+
+    def readable() -> Iterator[Record]:
+        for path in store.paths():
+            try:
+                record = store.read(path)
+            except RecordError as error:
+                problems.append(error)
+            else:
+                paths.append(path)
+                yield record
+
+    scores = scores_frame(readable())
+    return Results(paths, scores, problems, str(store.root.parent))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -1,0 +1,242 @@
+"""Final models: fitted to all rows of a task, saved in a folder, and used for prediction.
+
+The protocol is that of a run: every member of the ensemble is validated on another inner fold of the rows. There is no
+test part, so a final model has no score; the leaderboard of the task says how good the model is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crystalbench._files import new_folder
+from crystalbench._validation import first_problem
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.samples import Predictions, Samples
+from crystalbench.data.views import get_view
+from crystalbench.errors import DataError, SavingError
+from crystalbench.models import Model, Needs, get_model, load_model, save_model
+from crystalbench.models.model import Progress, Runtime, silent
+from crystalbench.results.spec import ProtocolSpec, RunSpec
+from crystalbench.runs.environment import environment
+from crystalbench.runs.execute import combine
+from crystalbench.runs.protocol import inner_splits
+from crystalbench.runs.resources import Resources
+from crystalbench.runs.visible import VisibleTask
+from crystalbench.targets import Target
+from crystalbench.tasks.task import Task
+
+ALL_ROWS = -1
+"""Number of the fold in the specification of a final model: it has no test part."""
+
+DESCRIPTION = "final.json"
+FORMAT = 1
+
+
+class FinalDescription(BaseModel):
+    """Content of ``final.json``.
+
+    Attributes:
+        format: version of the format.
+        task: name of the task.
+        data: digest of its rows.
+        rows: number of rows fitted.
+        model: name or place of the model class.
+        view: name or place of the view.
+        members: number of ensemble members.
+        spec: specification from which the seeds follow.
+        columns: names of the columns of the task's table, as in a task file; empty for other tasks.
+        environment: versions, processor, git commit.
+        finished: UTC time, ISO 8601.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    task: str
+    data: str
+    rows: int
+    model: str
+    view: str
+    members: int
+    spec: RunSpec
+    columns: dict[str, Any] = {}
+    environment: dict[str, Any]
+    finished: str
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A model fitted to all rows of a task.
+
+    Attributes:
+        members: fitted models; their mean is the prediction.
+        description: what they were fitted to.
+    """
+
+    members: tuple[Model, ...]
+    description: FinalDescription
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return self.members[0].target
+
+    @property
+    def needs(self) -> Needs:
+        """What the model needs."""
+        return self.members[0].needs
+
+    def predict(self, inputs: Inputs) -> Predictions:
+        """Predict crystals or compositions, under the view of the fit.
+
+        Returns:
+            Predictions of n rows; of an ensemble's regression with standard deviations.
+
+        Raises:
+            DataError: the model needs structures, or a prediction is not finite; names the id.
+        """
+        if isinstance(inputs, Crystals):
+            inputs = get_view(self.description.view)(inputs)
+            inputs = inputs.compositions() if self.needs is Needs.COMPOSITION else inputs
+        elif self.needs is Needs.STRUCTURE:
+            raise DataError(f"the model {self.description.model} needs structures; these are compositions")
+        samples = Samples(inputs, self.target)
+        predictions = [member.predict(samples).checked(self.target, samples.ids) for member in self.members]
+        return combine(predictions, self.target.kind)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model to a new folder, atomically.
+
+        Raises:
+            SavingError: the folder exists or cannot be written, or the model cannot be saved.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise SavingError(f"{folder}: exists already; give the name of a new folder")
+        text = json.dumps(self.description.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        try:
+            with new_folder(folder) as scratch:
+                for number, member in enumerate(self.members):
+                    save_model(member, scratch / _member(number))
+                (scratch / DESCRIPTION).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SavingError(f"{folder}: cannot be written ({error})") from error
+
+    @classmethod
+    def load(cls, folder: Path | str, *, device: str = "cpu", threads: int = 1) -> FinalModel:
+        """Read what `save` wrote. A model class from a file must still be where it was.
+
+        Raises:
+            SavingError: there is no such folder, it is damaged, or was written by another version of the model.
+            ConfigError: the model class or the view cannot be found.
+        """
+        folder = Path(folder)
+        file = folder / DESCRIPTION
+        if not file.is_file():
+            what = f"is not a final model: it has no {DESCRIPTION}" if folder.is_dir() else "there is no such folder"
+            raise SavingError(f"{folder}: {what}; crystalbench fit writes one")
+        try:
+            description = FinalDescription.model_validate_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, ValidationError) as error:
+            raise SavingError(f"{file}: is damaged ({first_problem(error)})") from error
+        model = get_model(description.model)
+        places = [folder / _member(number) for number in range(description.members)]
+        members = [load_model(place, device=device, threads=threads, model=model) for place in places]
+        return cls(tuple(members), description)
+
+
+def _member(number: int) -> str:
+    return f"member-{number}"
+
+
+def fit_final(
+    model: str | type[Model],
+    task: Task,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    view: str = "full",
+    protocol: ProtocolSpec | None = None,
+    seed: int = 0,
+    resources: Resources | None = None,
+    columns: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> FinalModel:
+    """Fit a model to all rows of a task.
+
+    Args:
+        model: registered name, ``package.module:Class``, ``path/to/file.py:Class``, or a class.
+        task: the task.
+        parameters: hyperparameters other than the defaults.
+        view: name or place of a view.
+        protocol: number of inner folds, and of ensemble members.
+        seed: number of the repetition.
+        resources: device and threads.
+        columns: names of the columns of the task's table, to read tables for prediction.
+        progress: called with progress.
+
+    Raises:
+        UnknownNameError: there is no such model, view or hyperparameter.
+        ConfigError: the model cannot predict this kind of target, or a hyperparameter is wrong.
+        DataError: the model needs structures and the task has none.
+    """
+    found = get_model(model) if isinstance(model, str) else model
+    name = model if isinstance(model, str) else f"{model.__module__}:{model.__qualname__}"
+    protocol, resources, seen = protocol or ProtocolSpec(), resources or Resources(), get_view(view)
+    if task.target.kind not in found.kinds:
+        raise DataError(f"{task.name}: {name} does not predict {task.target.kind} targets")
+    spec = RunSpec(
+        task=task.name,
+        data=task.digest,
+        fold=ALL_ROWS,
+        model=name.replace("\\", "/").rpartition("/")[2],
+        model_version=found.version,
+        parameters=found.from_configuration(dict(parameters or {})).configuration(),
+        view=seen.name,
+        view_version=seen.version,
+        seed=seed,
+        protocol=protocol,
+    )
+    visible = VisibleTask.of(task, seen, found.needs, resources.threads)
+    splits = inner_splits(task.name, ALL_ROWS, task.targets, task.target.kind, protocol)
+    members = []
+    for number, (train, valid) in enumerate(splits):
+        member = found.from_configuration(spec.parameters)
+        member.runtime = Runtime(
+            seed=spec.derived_seed("member", number),
+            device=resources.device,
+            threads=resources.threads,
+            progress=_shifted(progress, number, len(splits)),
+        )
+        member.fit(
+            visible.samples(np.asarray(train), with_targets=True), visible.samples(np.asarray(valid), with_targets=True)
+        )
+        members.append(member)
+    description = FinalDescription(
+        format=FORMAT,
+        task=task.name,
+        data=task.digest,
+        rows=len(task),
+        model=name,
+        view=view,
+        members=len(members),
+        spec=spec,
+        columns=dict(columns or {}),
+        environment=environment(resources.device),
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    return FinalModel(tuple(members), description)
+
+
+def _shifted(progress: Progress, number: int, members: int) -> Progress:
+    def report(done: int, total: int, **numbers: float) -> None:
+        progress(number * total + done, members * total, **numbers)
+
+    return report

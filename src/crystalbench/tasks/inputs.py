@@ -1,0 +1,115 @@
+"""Inputs to predict: structure files, formulas, or a table, without targets."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+
+from crystalbench.data.compositions import Compositions
+from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.errors import ConfigError, DataError
+from crystalbench.tasks.tables.config import StructureColumns
+from crystalbench.tasks.tables.decoding import ids_of
+from crystalbench.tasks.tables.inputs import inputs_of
+from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
+
+USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
+    {"structure": {"cif": "cif"}},
+    {"structure": {"json": "structure"}},
+    {"structure": {"lattice": "lattice", "frac_coords": "frac_coords", "numbers": "numbers"}},
+    {"composition": "composition"},
+    {"composition": "formula"},
+)
+"""Columns that are looked for, in this order, in a table whose columns are not named."""
+
+
+def read_inputs(files: Sequence[Path], columns: Mapping[str, Any] | None = None) -> Inputs:
+    """Read crystals or compositions.
+
+    Args:
+        files: structure files that pymatgen reads (CIF, POSCAR, ...), or one table (Parquet, CSV or JSON).
+        columns: names of the columns of a table, as in a task file: ``id``, and ``structure`` or ``composition``;
+            by default the usual names.
+
+    Returns:
+        n crystals or compositions. The id of a structure file is its name without the suffix.
+
+    Raises:
+        DataError: a file is missing or cannot be read, or two have the same name; names it.
+        ConfigError: there is no file, or tables and structure files are mixed.
+    """
+    if not files:
+        raise ConfigError("give structure files, or a table with structures or compositions")
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: there is no such file")
+    tables = [file for file in files if file.name.endswith(TABLE_SUFFIXES)]
+    if not tables:
+        return _read_structures(files)
+    if len(files) > 1:
+        raise ConfigError(f"{tables[0]}: give one table alone, or structure files alone")
+    return _read_table(tables[0], columns)
+
+
+def _read_structures(files: Sequence[Path]) -> Crystals:
+    names = [file.stem for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"several files are named {twice[0]!r}, which would be the id of each; rename them")
+    structures, problems = [], []
+    for file in files:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pymatgen warns of every rounded coordinate
+                structures.append(Structure.from_file(file))
+        except Exception as error:  # the parsers raise all kinds of errors
+            problems.append(f"{file}: cannot be read as a structure ({type(error).__name__}: {error})")
+    if problems:
+        raise DataError("\n".join(problems))
+    return Crystals.from_pymatgen(structures, names)
+
+
+def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
+    names = column_names(file)
+    chosen = dict(columns) if columns else _usual_columns(file, names)
+    structure = StructureColumns.model_validate(chosen["structure"]) if chosen.get("structure") else None
+    composition = str(chosen.get("composition", ""))
+    identifier = chosen.get("id") or ("id" if "id" in names else None)
+    used = structure.columns if structure else [composition]
+    table = read_table(file, list(dict.fromkeys([*([identifier] if identifier else []), *used])))
+    try:
+        ids = ids_of(table, identifier)
+        missing = ~np.logical_and.reduce([table.present(name) for name in used])
+        if missing.any():
+            raise DataError(f"{int(missing.sum())} rows have no structure or composition, first {ids[missing][0]}")
+        return inputs_of(table, structure, composition, ids)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+
+
+def _usual_columns(file: Path, names: Sequence[str]) -> dict[str, Any]:
+    for choice in USUAL_COLUMNS:
+        structure = choice.get("structure")
+        wanted = list(structure.values()) if structure else [choice["composition"]]
+        if all(name in names for name in wanted):
+            return dict(choice)
+    raise DataError(
+        f"{file}: has no column of a usual name (cif, structure, lattice with frac_coords and numbers, composition, "
+        f"formula); name it with --cif, --json or --composition. Its columns are {', '.join(names)}"
+    )
+
+
+def formulas(texts: Sequence[str]) -> Compositions:
+    """Compositions of chemical formulas, which are their ids.
+
+    Raises:
+        DataError: a formula cannot be read or occurs twice.
+    """
+    if len(set(texts)) < len(texts):
+        raise DataError("a formula occurs twice; give each once")
+    return Compositions.from_formulas(texts, texts)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import record, spec, tiny_task, tuned_record
+from rich.console import Console
+
+from crystalbench.cli.progress import LiveProgress
+from crystalbench.cli.studies import requested
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models.dummy import Dummy
+from crystalbench.results.record import Record, TuningResult
+from crystalbench.results.spec import TuningSpec
+from crystalbench.results.study import Study
+from crystalbench.runs.plan import Run
+
+BRACKETS = "x [/x] index[0] [red]"
+
+
+def run_of(label: str = "dummy", **changes: Any) -> Run:
+    return Run(spec(**changes), label, Dummy, tiny_task())
+
+
+def plain(width: int = 200) -> Console:
+    return Console(width=width, file=io.StringIO(), force_terminal=False)
+
+
+def terminal(width: int) -> Console:
+    return Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None, legacy_windows=False)
+
+
+def text_of(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def line_of(made: Record) -> str:
+    """What is said of a run that was made."""
+    console = plain()
+    LiveProgress(console, 3).finished(run_of(fold=made.spec.fold), made, computed=True)
+    return text_of(console).strip()
+
+
+# ---------------------------------------------------------------------- finished and failed runs
+
+
+@pytest.mark.parametrize("console", [plain(), terminal(200)], ids=["stream", "terminal"])
+def test_square_brackets_are_shown_as_they_are(console: Console) -> None:
+    run = run_of(BRACKETS)
+    with LiveProgress(console, 3) as live:
+        live.started(run)(1, 2, **{BRACKETS: 1.0})
+        live.bars.refresh()
+        live.finished(run, record(unit="[eV]"), computed=True)
+        live.started(run)
+        live.failed(run, f"RuntimeError: no luck {BRACKETS}")
+    text = text_of(console)
+    assert f"✓ {run.title}  MAE 1 [eV]  (2.0 s, 1 of 3)" in text
+    assert f"✗ {run.title}  failed: RuntimeError: no luck {BRACKETS}" in text
+    assert not console.is_terminal or f"{BRACKETS} 1" in text
+
+
+def test_a_run_that_was_found_is_counted_and_not_told() -> None:
+    console = plain()
+    live = LiveProgress(console, 3)
+    live.finished(run_of(), record(), computed=False)
+    assert (live.done, text_of(console)) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (record(), "(2.0 s, 1 of 3)"),
+        (tuned_record(trials=20), "(tuned with 20 trials, 1 failed, in 10 s, 2.0 s, 1 of 3)"),
+        (tuned_record(scheme="first_fold"), "(tuned with 20 trials, 1 failed, in 10 s, 2.0 s, 1 of 3)"),
+        (tuned_record(scheme="first_fold", fold=2), "(as tuned on fold 0, 2.0 s, 1 of 3)"),
+    ],
+    ids=["untuned", "tuned", "first fold", "another fold"],
+)
+def test_a_finished_run_tells_what_was_spent_on_it(made: Record, says: str) -> None:
+    assert line_of(made).endswith(says)
+
+
+def test_trials_that_did_not_fail_are_not_spoken_of() -> None:
+    found = TuningResult(
+        study="s", fold=0, parameters={}, trial=0, metric="mae", value=1.0, complete=1, pruned=0, failed=0, seconds=1234
+    )
+    made = record(tuning=TuningSpec(trials=1), tuned=found)
+    assert line_of(made).endswith("(tuned with 1 trial in 1,234 s, 2.0 s, 1 of 3)")
+
+
+# ---------------------------------------------------------------------- bars
+
+
+@pytest.mark.parametrize("width", [80, 100, 119, 120, 220])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"trial": 2, "trials": 20, "best": 0.1234},
+        {"loss": 0.1234, "valid": 0.5678, "best": 0.0123},
+    ],
+    ids=["trials", "epochs"],
+)
+def test_where_there_is_no_room_a_title_is_cut_and_no_number(width: int, numbers: dict[str, float]) -> None:
+    console = terminal(width)
+    live = LiveProgress(console, 120)
+    live.finished(run_of(), record(), computed=False)
+    title = "a_task_with_a_long_name · a_model_with_a_long_name · fold 3, tuned"
+    bar = live.bars.add_task(title, total=None, numbers="")
+    live.started(run_of())(3, 20, **numbers)
+    live.bars.update(bar, completed=17, total=200, numbers="trial 3 of 20  best 0.123")
+    shown = plain(width)
+    shown.print(live.bars.make_tasks_table(live.bars.tasks))
+    lines = text_of(shown).splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= width
+    overall, long, short = lines
+    assert re.search(r" all runs .* 1/120 +0:00:00 +left +-:--:--", overall)
+    assert re.search(r" 17/200 +0:00:00 +left +-:--:-- +trial 3 of 20  best 0.123$", long.rstrip())
+    assert re.search(r" a_task_w.*… " if width < 200 else rf" {title} ", long)
+    assert ("━" in long) == (width >= 120)
+    kept = "trial 3 of 20  best 0.123" if "trial" in numbers else "loss 0.123  valid 0.568  best 0.0123"
+    assert re.search(rf" 3/20 +0:00:00 +left +-:--:-- +{kept}$", short.rstrip())
+
+
+# ---------------------------------------------------------------------- studies
+
+
+def study(**changes: Any) -> Study:
+    label = changes.pop("label", "") or changes.get("model", "dummy")
+    what = spec(tuning=TuningSpec(trials=1), **changes)
+    return Study(spec=what, label=label, metric="mae", higher_is_better=False, unit="", space={}, trials=[])
+
+
+STUDIES = [
+    study(task="mine", model="magpie_forest", fold=0),
+    study(task="mine", model="magpie_forest", fold=1),
+    study(task="mine", model="flaky.py:Plain", label="Plain", fold=0),
+    study(task="yours", model="cgcnn", label="cgcnn, wide", fold=4),
+]
+FOLDER = Path("results/studies")
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        ("magpie_forest", "magpie_forest"),
+        ("Plain", "Plain"),
+        ("flaky.py:Plain", "flaky.py:Plain"),
+        ("m/flaky.py:Plain", "flaky.py:Plain"),
+        (r"C:\models\flaky.py:Plain", "flaky.py:Plain"),
+        ("cgcnn", "cgcnn"),
+        ("cgcnn, wide", "cgcnn, wide"),
+    ],
+)
+def test_models_are_found_by_name_label_and_place(given: str, called: str) -> None:
+    assert requested(STUDIES, FOLDER, [], [given], []) == ([], [called])
+
+
+def test_a_task_is_found_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("formula,gap\nFeO,1\n")
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntable = "mine.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    )
+    assert requested(STUDIES, FOLDER, [str(tmp_path / "mine.toml")], [], [1]) == (["mine"], [])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "models", "says"),
+    [
+        (
+            ["mien"],
+            [],
+            "task of the studies in results/studies 'mien'. Did you mean 'mine'? Known: mine, yours.",
+        ),
+        ([], ["nope"], "'nope'. Known: Plain, cgcnn, cgcnn, wide, flaky.py:Plain, magpie_forest."),
+        ([], ["magpie_forrest"], "Did you mean 'magpie_forest'"),
+        ([], ["magpie_forest", "m/flaky.py:Plane"], "Did you mean 'flaky.py:Plain'"),
+        (["mine"], ["cgcnn"], "'cgcnn'. Known: Plain, flaky.py:Plain, magpie_forest."),
+    ],
+)
+def test_what_has_no_study_is_told_with_what_has(tasks: list[str], models: list[str], says: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        requested(STUDIES, FOLDER, tasks, models, [])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "models", "there"),
+    [
+        ([], [], "folds 0, 1, 4"),
+        (["mine"], [], "folds 0, 1"),
+        ([], ["Plain"], "fold 0"),
+    ],
+)
+def test_folds_without_a_study_are_told_with_those_that_have_one(
+    tasks: list[str], models: list[str], there: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"there is no study of fold 77; there are studies of {there}$"):
+        requested(STUDIES, FOLDER, tasks, models, [0, 77])

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from crystalbench.reports.formatting import axis_title, markdown_table, metric_title, number_text, percent_text
+from crystalbench.targets import METRICS
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (0.41664, "0.4166"),
+        (-5.8781, "-5.878"),
+        (35.386, "35.39"),
+        (14587.4, "14,587"),
+        (1234567.0, "1,234,567"),
+        (1.5e-5, "0.00001500"),
+    ],
+)
+def test_numbers_have_four_significant_digits_without_exponent(value: float, text: str) -> None:
+    assert number_text(value) == text
+
+
+def test_percentages_have_their_interval() -> None:
+    assert percent_text(0.5, 0.4, 0.61) == "50.0 % (40.0 to 61.0)"
+    assert percent_text(0.5, math.nan, math.nan) == "50.0 % (no interval)"
+
+
+def test_only_metrics_and_axes_with_a_unit_show_it() -> None:
+    assert metric_title(METRICS["mae"], "eV") == "MAE / eV"
+    assert metric_title(METRICS["mae"], "eV", ", ") == "MAE, eV"
+    assert metric_title(METRICS["mae"], "") == "MAE"
+    assert metric_title(METRICS["r2"], "eV") == "R²"
+    assert axis_title("target", "eV") == "target / eV"
+    assert axis_title("target", "") == "target"
+
+
+def test_bars_within_cells_of_markdown_tables_are_escaped() -> None:
+    assert markdown_table(["a", "b|c"], [["1", "2"], ["x|y", ""]]) == [
+        "| a | b\\|c |",
+        "|---|---|",
+        "| 1 | 2 |",
+        "| x\\|y |  |",
+    ]
+    assert markdown_table(["a", "b"], [], ["---", "---:"])[1] == "| --- | ---: |"
