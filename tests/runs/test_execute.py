@@ -241,11 +241,11 @@ def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
     ["round", "two words", "it's", "3", "true", "None", '"quoted"', "", 3, -1.5e-07, True, None, [1, 2], "ångström"],
 )
 def test_the_command_sets_hyperparameters_to_what_they_were(value: Any) -> None:
-    from crystalbench.cli.app import _parameters
+    from crystalbench.cli.options import parameters
 
     spec = ask(tiny_task(), parameters={"name": value})
     assignment = words_after(repeat_command(spec, tiny_task()), "--set")
-    (found,) = _parameters([assignment]).values()
+    (found,) = parameters([assignment]).values()
     assert found == value
     assert type(found) is type(value)
 
