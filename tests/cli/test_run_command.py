@@ -17,7 +17,7 @@ from helpers import ROOT, wait_for, write_toy_suite, write_toys
 from crystalbench.cli.options import parameters
 from crystalbench.errors import ConfigError
 from crystalbench.models import load_model
-from crystalbench.models.forests.magpie_forest import MagpieForest
+from crystalbench.models.forests.magpie import MagpieForest
 from crystalbench.results.store import RecordStore
 
 

@@ -15,7 +15,7 @@ from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, CrystalBenchError, UnknownNameError
 from crystalbench.models import Model, Needs
 from crystalbench.models.dummy import Dummy
-from crystalbench.models.forests.magpie_forest import MagpieForest
+from crystalbench.models.forests.magpie import MagpieForest
 from crystalbench.results.store import RecordStore
 from crystalbench.runs import run_models
 from crystalbench.runs.kept_models import folder_of_models
