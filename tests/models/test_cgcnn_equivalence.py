@@ -38,31 +38,31 @@ def _crystals(name: str) -> Crystals:
 
 @dataclass(frozen=True)
 class Case:
-    """The same crystals as ours and the plain network read them, and targets."""
+    """The same crystals as inputs of our network and of the plain one, and targets."""
 
     ours: Arrays
-    whole: Arrays
+    complete: Arrays
     targets: Tensor
 
     @property
     def batch(self) -> Batch:
-        """Ours."""
+        """A batch for our network."""
         return DeviceArrays(self.ours, "cpu").batch(np.arange(len(self.ours)))
 
 
 @pytest.fixture(scope="module", params=["asymmetric", "symmetric", "supercells", "no chemistry", "not merged"])
 def case(request: pytest.FixtureRequest) -> Case:
     crystals = _crystals("symmetric" if request.param == "not merged" else request.param)
-    ours, whole = QuotientGraph(merged=request.param != "not merged")(crystals), CrystalGraph()(crystals)
-    gain = len(whole.values["numbers"]) / len(ours.values["numbers"])
+    ours, complete = QuotientGraph(merged=request.param != "not merged")(crystals), CrystalGraph()(crystals)
+    gain = len(complete.values["numbers"]) / len(ours.values["numbers"])
     assert gain == 1 if request.param in ("asymmetric", "not merged") else gain > 1.5
     targets = np.random.default_rng(1).normal(size=(len(crystals), 1)).astype(np.float32)
-    return Case(ours, whole, torch.from_numpy(targets))
+    return Case(ours, complete, torch.from_numpy(targets))
 
 
 @pytest.fixture
 def networks(case: Case) -> tuple[nn.Module, PlainCGCNN, Data]:
-    """Ours, and the plain network with the same weights and running statistics in double precision; its batch."""
+    """Our network, and the plain one with the same weights and running statistics in double precision; its batch."""
     torch.manual_seed(0)
     ours = CGCNN(width=64, layers=3, neighbors=12).network(Target("y", Kind.REGRESSION))
     for module in ours.modules():
@@ -71,7 +71,7 @@ def networks(case: Case) -> tuple[nn.Module, PlainCGCNN, Data]:
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    data = Batch.from_data_list(plain_graphs(case.whole, case.targets[:, 0].numpy()))
+    data = Batch.from_data_list(plain_graphs(case.complete, case.targets[:, 0].numpy()))
     plain = PlainCGCNN(data.x.shape[1], data.edge_attr.shape[1])
     copy_weights(ours, plain)
     data.x, data.edge_attr = data.x.double(), data.edge_attr.double()

@@ -29,6 +29,7 @@ class Example(Configurable):
     rate: Annotated[float, Interval(gt=0, le=1), FloatDistribution(0.1, 1.0)] = 0.5
     share: Annotated[float, Ge(0), Lt(1)] = 0.0
     limit: Annotated[float | None, Gt(0)] = None
+    optional: Annotated[int, Ge(1)] | None = None
     even: Annotated[int, Le(8), MultipleOf(2)] = 4
     colour: Annotated[str, OneOf(("red", "green")), CategoricalDistribution(("red",)), "metadata of others"] = "red"
     mode: Literal["fast", "slow"] = "fast"
@@ -39,13 +40,14 @@ class Example(Configurable):
 
 def test_a_declaration_has_type_valid_values_and_search_space() -> None:
     declared = hyperparameters(Example)
-    assert list(declared) == ["size", "rate", "share", "limit", "even", "colour", "mode", "flag", "free"]
+    assert list(declared) == ["size", "rate", "share", "limit", "optional", "even", "colour", "mode", "flag", "free"]
     assert declared["size"] == Hyperparameter("size", int, (Ge(2),), IntDistribution(2, 9))
     assert {name: d.valid for name, d in declared.items()} == {
         "size": "at least 2",
         "rate": "in (0, 1]",
         "share": "in [0, 1)",
         "limit": "greater than 0",
+        "optional": "at least 1",
         "even": "at most 8 and a multiple of 2",
         "colour": "one of red, green",
         "mode": "one of fast, slow",
@@ -68,6 +70,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"share": 1.0}, "Example: share = 1.0; it must be in [0, 1)"),
     ({"limit": 0.0}, "Example: limit = 0.0; it must be greater than 0"),
     ({"limit": float("inf")}, "Example: limit = inf; it must be a finite number"),
+    ({"optional": 0}, "Example: optional = 0; it must be at least 1"),
+    ({"optional": 1.0}, "Example: optional = 1.0 is a float; it must be int or NoneType"),
     ({"even": 3}, "Example: even = 3; it must be at most 8 and a multiple of 2"),
     ({"even": 10}, "Example: even = 10; it must be at most 8 and a multiple of 2"),
     ({"colour": "blue"}, "Example: colour = 'blue'; it must be one of red, green"),
@@ -91,7 +95,16 @@ def test_invalid_values_are_refused_however_the_instance_is_made(
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"size": 2}, {"rate": 1}, {"share": 0.0}, {"limit": None}, {"limit": 2}, {"even": 8}, {"free": "anything"}],
+    [
+        {"size": 2},
+        {"rate": 1},
+        {"share": 0.0},
+        {"limit": None},
+        {"limit": 2},
+        {"optional": None},
+        {"even": 8},
+        {"free": "anything"},
+    ],
     ids=str,
 )
 def test_valid_values_are_accepted(parameters: dict[str, Any]) -> None:

@@ -159,7 +159,7 @@ def test_order_and_size_of_batches_do_not_matter(model: CGCNN, unseen: Crystals)
 
 def test_the_description_of_a_crystal_does_not_matter(model: CGCNN, unseen: Crystals) -> None:
     expected = predicted(model, unseen)
-    assert expected.std() > 1e-3  # the network tells crystals apart
+    assert expected.std() > 1e-3  # the network distinguishes crystals
     for other in (
         rotated(unseen),
         translated(unseen),

@@ -181,7 +181,7 @@ def test_routing_attends_to_capsules_that_agree() -> None:
         features = torch.tensor([[[2.0, 0, 0, 0], [2.0, 0, 0, 0], [-2.0, 0, 0, 0]]])
         presences = torch.tensor([[0.9, 0.9, presence]])
         exchange(Capsules(torch.ones(1, 3), torch.ones(1, 3) / 3, presences, features, torch.zeros(1, 3, 9, 2)))
-        return (seen[0] - features)[0, 0, 0].detach()  # what the first capsule gathered
+        return (seen[0] - features)[0, 0, 0].detach()  # the mean vote for the first capsule
 
     assert attended(1) == pytest.approx(2 / 3, abs=1e-4)
     assert attended(1) < attended(2) < attended(3) <= 2

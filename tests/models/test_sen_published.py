@@ -117,7 +117,7 @@ def test_a_prediction_is_invariant(
 def test_predictions_are_continuous_at_the_cutoff(seed: int) -> None:
     encoder = random_encoder(seed)
     lengths = [5 - 1e-4, 5 - 1e-6, 5.0, 5 + 1e-6, 5 + 1e-5, 5 + 2e-5, 5 + 1e-4]
-    with torch.no_grad():  # simple cubic, and body centred: neighbours on the cutoff beside others
+    with torch.no_grad():  # simple cubic, and body centred: some neighbours are at the cutoff
         for coords, numbers in (([[0, 0, 0]], [84]), ([[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])):
             cells = [one_crystal(np.eye(3) * a, coords, numbers) for a in lengths]
             rows = torch.cat([encoder(read(rotated(cell, seed))) for cell in cells])
@@ -141,7 +141,7 @@ def test_it_sees_distances_elements_and_fractions(slightly_trained: SENPublished
     assert min(abs(values[0] - values[1]), abs(values[0] - values[2])) > 1e-3
 
 
-# ---------------------------------------------------------------------- strange crystals
+# ---------------------------------------------------------------------- edge cases
 
 
 def test_edge_cases_are_predicted(slightly_trained: SENPublished) -> None:
@@ -176,7 +176,7 @@ def _cubes(edges: list[float]) -> Crystals:
     return Crystals.from_flat(lattices, np.zeros((len(edges), 3)), [54] * len(edges), [1] * len(edges))
 
 
-# ---------------------------------------------------------------------- what every model owes
+# ---------------------------------------------------------------------- the contract of models
 
 
 @pytest.mark.parametrize("kind", Kind)

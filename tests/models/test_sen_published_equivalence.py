@@ -34,16 +34,18 @@ TOLERANCE = 1e-5
 # ---------------------------------------------------------------------- the plain network
 
 
-def plain_embeddings(encoder: SENPublishedEncoder, whole: Arrays) -> Tensor:
+def plain_embeddings(encoder: SENPublishedEncoder, complete: Arrays) -> Tensor:
     """The plain formulas of the encoder on complete graphs, crystal by crystal, with the encoder's weights."""
-    vectors = torch.stack([_vector(encoder, whole[[k]]) for k in range(len(whole))])
+    vectors = torch.stack([_vector(encoder, complete[[k]]) for k in range(len(complete))])
     values, presences = _capsules(encoder.part_capsules, vectors)
     return torch.cat([values, values * presences, vectors], dim=1)
 
 
-def _vector(encoder: SENPublishedEncoder, whole: Arrays) -> Tensor:
-    numbers, i, j = (torch.from_numpy(whole.values[name].astype(int)) for name in ("numbers", "sources", "neighbors"))
-    distances = torch.from_numpy(whole.values["distances"]).double()
+def _vector(encoder: SENPublishedEncoder, complete: Arrays) -> Tensor:
+    numbers, i, j = (
+        torch.from_numpy(complete.values[name].astype(int)) for name in ("numbers", "sources", "neighbors")
+    )
+    distances = torch.from_numpy(complete.values["distances"]).double()
     w = edge_weights(distances, encoder.cutoff, encoder.softening).unsqueeze(1)
     v = _dense(encoder.embed_atoms, encoder.elements(numbers))
     e = _dense(encoder.embed_edges, torch.exp(-(((distances[:, None] - encoder.centers) / 0.5) ** 2)))
@@ -140,20 +142,20 @@ class Unmerged(SENPublished):
 
 @dataclass(frozen=True)
 class Case:
-    """The same crystals as ours and the plain network read them.
+    """The same crystals as inputs of our network and of the plain one.
 
     Attributes:
         ours: quotient graphs.
-        whole: graphs of all atoms.
-        alike: all atoms are of one element.
+        complete: graphs of all atoms.
+        single_element: all atoms are of one element.
     """
 
     ours: Arrays
-    whole: Arrays
-    alike: bool
+    complete: Arrays
+    single_element: bool
 
     def batch(self, order: np.ndarray | None = None) -> Batch:
-        """Ours."""
+        """A batch for our network."""
         return DeviceArrays(self.ours, "cpu").batch(np.arange(len(self.ours)) if order is None else order)
 
 
@@ -161,15 +163,15 @@ class Case:
 def case(request: pytest.FixtureRequest) -> Case:
     merged = request.param != "not merged"
     crystals = _crystals(request.param if merged else "symmetric")
-    ours, whole = (SENPublished if merged else Unmerged)().inputs(rows(crystals)), SphereGraph()(crystals)
-    gain = len(whole.values["numbers"]) / len(ours.values["numbers"])
+    ours, complete = (SENPublished if merged else Unmerged)().inputs(rows(crystals)), SphereGraph()(crystals)
+    gain = len(complete.values["numbers"]) / len(ours.values["numbers"])
     assert gain == 1 if request.param in ("asymmetric", "not merged") else gain > 1.5
-    return Case(ours, whole, alike=len(np.unique(crystals.numbers)) == 1)
+    return Case(ours, complete, single_element=len(np.unique(crystals.numbers)) == 1)
 
 
 @pytest.fixture
 def encoders() -> tuple[SENPublishedEncoder, SENPublishedEncoder]:
-    """Ours, and one with the same weights in double precision, for the plain formulas."""
+    """Our encoder, and one with the same weights in double precision, for the plain formulas."""
     torch.manual_seed(0)
     ours = SENPublishedEncoder(64, 3)
     for module in ours.modules():  # anything but what new ones have
@@ -185,7 +187,7 @@ def test_outputs_are_equal(train: bool, encoders: tuple[SENPublishedEncoder, SEN
     ours, plain = (encoder.train(train) for encoder in encoders)
     order = np.random.default_rng(2).permutation(len(case.ours))  # our batches need not keep the order of the data
     with torch.no_grad():
-        mine, theirs = ours(case.batch(order)), plain_embeddings(plain, case.whole)[order]
+        mine, theirs = ours(case.batch(order)), plain_embeddings(plain, case.complete)[order]
     assert theirs.std(0).mean() > 0.02
     torch.testing.assert_close(mine.double(), theirs, atol=TOLERANCE, rtol=0)
 
@@ -194,7 +196,7 @@ def test_gradients_are_equal(encoders: tuple[SENPublishedEncoder, SENPublishedEn
     ours, plain = encoders
     upon = torch.from_numpy(np.random.default_rng(1).normal(size=(len(case.ours), ours.width)))
     (ours(case.batch()) * upon.float()).sum().backward()
-    (plain_embeddings(plain, case.whole) * upon).sum().backward()
+    (plain_embeddings(plain, case.complete) * upon).sum().backward()
     zero = set()
     for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
         assert other.grad is not None
@@ -206,7 +208,7 @@ def test_gradients_are_equal(encoders: tuple[SENPublishedEncoder, SENPublishedEn
     # A softmax sees neither what is added to all its logits, nor logits of a single element.
     biases = {"composition.pair_logit.bias", "composition.pool_logit.bias", "part_capsules.position_logits.bias"}
     assert zero - biases <= {"composition.pair_logit.weight", "composition.pool_logit.weight"}
-    assert zero == biases or case.alike
+    assert zero == biases or case.single_element
 
 
 def test_noise_is_per_crystal_and_not_per_atom() -> None:

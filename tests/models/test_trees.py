@@ -47,9 +47,9 @@ def test_leaves_contain_the_frequencies_of_classes() -> None:
 
 def test_rows_are_processed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     trees, (x, _) = Trees.from_sklearn(grown("RandomForestRegressor")), rows(80, 1)
-    whole = trees.leaves(x)
+    expected = trees.leaves(x)
     monkeypatch.setattr(trees_module, "_AT_ONCE", 64)  # seven rows
-    assert np.array_equal(trees.leaves(x), whole)
+    assert np.array_equal(trees.leaves(x), expected)
     assert trees.leaves(x[:0]).shape == (9, 0)
 
 

@@ -25,6 +25,7 @@ from crystalbench.representations import MagpieFeatures
 from crystalbench.results.record import Record
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.results.store import RecordStore
+from crystalbench.runs.command import repeat_command
 from crystalbench.runs.execute import combine, execute
 from crystalbench.runs.executors import SerialExecutor
 from crystalbench.runs.plan import Selection, make_plan
@@ -233,6 +234,28 @@ def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
         assert words_after(command, "--data") == "tiny=part.parquet"
         assert table.limited(int(words_after(command, "--limit"))).digest == task.digest
     assert "--limit" not in run(dataclasses.replace(table, rows_total=40)).command
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["round", "two words", "it's", "3", "true", "None", '"quoted"', "", 3, -1.5e-07, True, None, [1, 2], "ångström"],
+)
+def test_the_command_sets_hyperparameters_to_what_they_were(value: Any) -> None:
+    from crystalbench.cli.app import _parameters
+
+    spec = ask(tiny_task(), parameters={"name": value})
+    assignment = words_after(repeat_command(spec, tiny_task()), "--set")
+    (found,) = _parameters([assignment]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_tasks_of_packaged_task_files_are_repeated_by_name() -> None:
+    source = Source("t.parquet", "0" * 64, "user", "cv_per_cell.toml")
+    mine = dataclasses.replace(tiny_task(), source=source)
+    packaged = dataclasses.replace(mine, name="gong_cv_per_cell")
+    assert words_after(repeat_command(ask(mine), mine), "--task") == "cv_per_cell.toml"
+    assert words_after(repeat_command(ask(packaged), packaged), "--task") == "gong_cv_per_cell"
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -119,6 +119,23 @@ class Talkative(Shifted):
 """
 
 
+GROWING = """
+
+KEPT = []
+
+
+@dataclass
+class Growing(Shifted):
+    '''Never frees 400 MB.'''
+
+    def fit(self, train, valid):
+        super().fit(train, valid)
+        KEPT.append(np.ones(50_000_000))
+        time.sleep(1.2)
+        return self
+"""
+
+
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("LOG", "KILLED"):
@@ -283,6 +300,8 @@ def test_records_do_not_depend_on_the_executor(toys: Path, log: Path) -> None:
             outcomes.append(run_plan(plan, None, executor))
     changing = {"seconds", "peak_memory_mb", "finished"}
     one, other = ([r.model_dump(exclude=changing) for r in outcome.records] for outcome in outcomes)
+    for record in (*one, *other):
+        record["environment"].pop("git")  # whether the checkout has changes may itself change
     assert len(one) == 4
     assert one == other
 
@@ -308,6 +327,17 @@ def test_more_runs_than_slots_wait_for_a_free_one(toys: Path, log: Path) -> None
         records: list[Record] = [future.result().record for future in futures]
     assert [record.key for record in records] == [run.spec.key for run in plan.runs]
     assert len({line.split()[0] for line in fits(log)}) <= 2
+
+
+def test_a_process_whose_memory_grows_is_replaced(toys: Path, log: Path, caplog: pytest.LogCaptureFixture) -> None:
+    toys.write_text(toys.read_text() + GROWING)
+    plan = planned(f"{toys}:Growing", folds=(0, 1, 2, 3))
+    with ProcessExecutor(Runner(), 1) as executor:
+        outcome = run_plan(plan, None, executor)
+    assert (outcome.computed, outcome.failures) == (4, [])
+    assert len(fits(log)) == 4
+    assert len({line.split()[0] for line in fits(log)}) > 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 # ---------------------------------------------------------------------- tuning

@@ -53,7 +53,7 @@ class Hyperparameter:
     Attributes:
         name: the field's name.
         type: the declared type, without metadata.
-        constraints: what a value must satisfy besides its type.
+        constraints: conditions on values, in addition to the type.
         distribution: the search space; None if the hyperparameter is not tuned.
     """
 
@@ -63,14 +63,19 @@ class Hyperparameter:
     distribution: BaseDistribution | None = None
 
     @classmethod
-    def from_annotation(cls, name: str, annotation: Any) -> Hyperparameter:
-        """Read a declaration from a type hint that may be ``Annotated``."""
-        declared = annotation.__origin__ if (metadata := getattr(annotation, "__metadata__", ())) else annotation
+    def from_hint(cls, name: str, declared: Any, annotated: Any) -> Hyperparameter:
+        """Read a declaration from a type hint.
+
+        Args:
+            name: the field's name.
+            declared: the type hint without metadata.
+            annotated: the type hint with metadata.
+        """
         constraints: list[Constraint] = []
         if typing.get_origin(declared) is typing.Literal:
             constraints.append(OneOf(typing.get_args(declared)))
         distribution = None
-        for extra in metadata:
+        for extra in _metadata(annotated):
             if isinstance(extra, BaseDistribution):
                 distribution = extra
             parts: Iterable[Any] = extra if isinstance(extra, GroupedMetadata) else (extra,)
@@ -116,8 +121,7 @@ class Hyperparameter:
         origin = typing.get_origin(self.type)
         if origin is typing.Literal:
             return tuple(dict.fromkeys(type(choice) for choice in typing.get_args(self.type)))
-        union = origin in (typing.Union, python_types.UnionType)
-        members = typing.get_args(self.type) if union else (self.type,)
+        members = typing.get_args(self.type) if _is_union(self.type) else (self.type,)
         plain = tuple(t for t in (typing.get_origin(m) or m for m in members) if isinstance(t, type))
         return (*plain, int) if float in plain else plain
 
@@ -174,8 +178,9 @@ def hyperparameters(cls: type) -> Mapping[str, Hyperparameter]:
 def _read(cls: type) -> Mapping[str, Hyperparameter]:
     if not dataclasses.is_dataclass(cls):
         return {}
-    hints = typing.get_type_hints(cls, include_extras=True)
-    found = [Hyperparameter.from_annotation(f.name, hints[f.name]) for f in dataclasses.fields(cls) if f.init]
+    plain, annotated = typing.get_type_hints(cls), typing.get_type_hints(cls, include_extras=True)
+    names = [field.name for field in dataclasses.fields(cls) if field.init]
+    found = [Hyperparameter.from_hint(name, plain[name], annotated[name]) for name in names]
     return {own.name: own if own.constraints else _with_inherited_constraints(own, cls) for own in found}
 
 
@@ -187,6 +192,17 @@ def hyperparameter_types(cls: type) -> dict[str, Any]:
 def search_space(cls: type) -> dict[str, BaseDistribution]:
     """The Optuna distributions of the tunable hyperparameters of a class, by name."""
     return {name: found for name, declared in hyperparameters(cls).items() if (found := declared.distribution)}
+
+
+def _metadata(annotated: Any) -> list[Any]:
+    """Metadata of a type hint, or of the members of a union such as ``Annotated[int, Ge(1)] | None``."""
+    if _is_union(annotated):
+        return [extra for member in typing.get_args(annotated) for extra in _metadata(member)]
+    return list(getattr(annotated, "__metadata__", ()))
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, python_types.UnionType)
 
 
 def _with_inherited_constraints(own: Hyperparameter, cls: type) -> Hyperparameter:

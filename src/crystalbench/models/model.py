@@ -59,7 +59,7 @@ def silent(done: int, total: int, **numbers: float) -> None:
 
 @dataclass
 class Runtime:
-    """What a run gives a model besides data; none of it is a hyperparameter.
+    """Settings of a run that are not hyperparameters.
 
     Attributes:
         seed: seed of everything random in the model.

@@ -105,11 +105,11 @@ class CapsuleTransformer(nn.Module):
         strength = functional.softplus(self.agreement)
         for round_ in range(self.rounds):
             attention = torch.softmax(logits, dim=-1)
-            gathered, turned = attention @ votes, attention @ poses
+            mean_vote, mean_pose = attention @ votes, attention @ poses
             if round_ + 1 < self.rounds:
-                logits = logits + strength[0] * (gathered @ votes.transpose(1, 2)) / votes.shape[-1]
-                logits = logits + strength[1] * (turned @ poses.transpose(1, 2)) / poses.shape[-1]
-        turned = self.pose_norm(capsules.poses + turned.reshape(capsules.poses.shape))
-        features = self.norm(capsules.features + gathered)
-        features = features + self.update(torch.cat([features, lengths(turned)], dim=-1))
-        return Capsules(capsules.memberships, capsules.shares, capsules.presences, features, turned)
+                logits = logits + strength[0] * (mean_vote @ votes.transpose(1, 2)) / votes.shape[-1]
+                logits = logits + strength[1] * (mean_pose @ poses.transpose(1, 2)) / poses.shape[-1]
+        updated_poses = self.pose_norm(capsules.poses + mean_pose.reshape(capsules.poses.shape))
+        features = self.norm(capsules.features + mean_vote)
+        features = features + self.update(torch.cat([features, lengths(updated_poses)], dim=-1))
+        return Capsules(capsules.memberships, capsules.shares, capsules.presences, features, updated_poses)

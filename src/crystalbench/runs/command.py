@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -49,9 +50,19 @@ def repeat_command(
         words += ["--tune-inner-folds", tuning.inner_folds, "--tune-splits", tuning.splits]
     for name, value in spec.parameters.items():
         if tuned is None or name not in tuned.parameters:
-            words += ["--set", f"{name}={value}"]
+            words += ["--set", f"{name}={_as_text(value)}"]
     if task.source.verified == "ids":
         words += ["--data", f"{spec.task}={task.source.name}"]
     if task.is_partial:  # if a table has no more rows than these, the limit changes nothing
         words += ["--limit", len(task)]
     return shlex.join(map(str, words))
+
+
+def _as_text(value: Any) -> str:
+    """A hyperparameter as ``--set`` reads it: JSON, or a string without quotes if it reads as one."""
+    if isinstance(value, str) and value not in ("True", "False", "None"):
+        try:
+            json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return json.dumps(value, ensure_ascii=False)

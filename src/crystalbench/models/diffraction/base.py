@@ -25,7 +25,7 @@ INTENSITIES = ("full", "random_scale", "absences", "none")
 class DiffractionNetwork(NetworkModel):
     """A network that sees the reciprocal lattice of a crystal and the intensities of its reflections.
 
-    It knows elements only by how strongly they scatter, and atoms only by how their waves add up.
+    It sees elements only by how strongly they scatter, and atoms only by how their waves add up.
 
     Attributes:
         width: features of the embedding.

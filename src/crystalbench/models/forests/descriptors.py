@@ -29,7 +29,7 @@ BANKS = ("gong28", f"gong28{_WITH_MAGPIE}", "rich", "atom_count")
 
 @dataclass
 class OnDescriptors(TreeEnsemble):
-    """Trees on a bank of descriptors: they know symmetry, neighbourhoods, density and the cell as numbers.
+    """Trees on a bank of descriptors: they see symmetry, neighbourhoods, density and the cell as numbers.
 
     A descriptor that could not be computed for a crystal gets the median over the training rows.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OnMagpieFeatures(TreeEnsemble):
-    """Trees on matminer's Magpie features: they know the composition and nothing else."""
+    """Trees on matminer's Magpie features: they see the composition and nothing else."""
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
