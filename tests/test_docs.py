@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 RUN = ("python", "console", "toml")
 NOT_CODE = ("text", "")  # output and diagrams
 NOT_RUN = {
-    "README.md": 3,
+    "README.md": 4,
     "CONTRIBUTING.md": 1,
     "data.md": 2,
     "periodicity.md": 2,
@@ -182,7 +182,7 @@ def test_console_lines_are_arguments_of_the_command(line: str, arguments: list[s
 
 def test_a_console_line_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_console(Block(ROOT / "page.md", 1, "console", "$ crystalbench version\n0.0\n", ""))
+    run_console(Block(ROOT / "page.md", 1, "console", "$ crystalbench --version\n0.0\n", ""))
     for line in (
         "$ crystalbench run --task nonsense --model dummy",
         "$ crystalbench no-such-command",

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, joined
 from crystalbench.data.samples import Samples
 from crystalbench.models import get_model, model_names
@@ -29,6 +30,7 @@ from crystalbench.models.hyperparameters import hyperparameter_types
 from crystalbench.models.model import Needs, Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations import (
+    Arrays,
     CrystalGraph,
     DescriptorBank,
     DiffractionPattern,
@@ -120,6 +122,17 @@ def stages_of(title: str) -> tuple[str, ...]:
     return ("start", "fit") if issubclass(get_model(cases()[title][0]), NetworkModel) else ("fit",)
 
 
+_computed: dict[tuple[str, str], Arrays] = {}
+
+
+def _arrays(representation: Representation, inputs: Crystals | Compositions) -> Arrays:
+    """A representation of all rows of a task, computed once."""
+    key = representation.key, inputs.digest
+    if key not in _computed:
+        _computed[key] = representation(inputs)
+    return _computed[key]
+
+
 def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.float64]:
     """Predictions (rows, outputs) of a fit with fixed seed on an embedded task of this kind."""
     name, given = cases()[title]
@@ -136,7 +149,10 @@ def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.fl
     valid = np.arange(len(train)) % 5 == 0
 
     def samples(rows: npt.NDArray[np.int64]) -> Samples:
-        return Samples(seen[rows], task.target, task.targets[rows])
+        def represent(representation: Representation, chosen: npt.NDArray[np.int64]) -> Arrays:
+            return _arrays(representation, seen)[chosen]
+
+        return Samples(seen[rows], task.target, task.targets[rows], represent=represent, rows=rows)
 
     model.fit(samples(train[~valid]), samples(train[valid]))
     predicted = model.predict(samples(test[:TESTED]).to_predict())

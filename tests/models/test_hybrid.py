@@ -161,7 +161,7 @@ def test_values_beyond_single_precision_are_missing_or_clipped() -> None:
 def test_arrays_can_be_extended_but_no_name_is_used_twice() -> None:
     arrays: Arrays = CrystalGraph()(random_crystals(0, 3)).with_rows(more=np.arange(3))
     assert arrays[[2, 0]].values["more"].tolist() == [2, 0]
-    with pytest.raises(ValueError, match="an array 'more' already"):
+    with pytest.raises(ValueError, match="an array 'more' exists already"):
         arrays.with_rows(more=np.arange(3))
     with pytest.raises(ValueError, match="has 2 rows"):
         arrays.with_rows(other=np.arange(2))

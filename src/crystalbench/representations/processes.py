@@ -93,7 +93,7 @@ def processes() -> int:
 
 def _usable_cores() -> int:
     """Cores that this process may use: respects CPU affinity and the limits of containers."""
-    import joblib  # type: ignore[import-untyped, unused-ignore]  # here, because few commands need it
+    import joblib  # here, because few commands need it
 
     return int(joblib.cpu_count())
 
@@ -141,9 +141,7 @@ def by_chunks(
 
 
 def _executor(workers: int) -> Any:
-    from joblib.externals.loky import (  # type: ignore[import-untyped, unused-ignore]
-        ProcessPoolExecutor,
-    )
+    from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(workers, timeout=_IDLE, initializer=_ignore_interrupts, env=_ONE_THREAD)
 
