@@ -128,6 +128,7 @@ PACKAGE = {
         import numpy
         from pack import tools
         from pack.arrays import Graph as G
+        from pack.lazy import Layer
         from ..data.samples import Samples
         from . import base
 
@@ -144,6 +145,15 @@ PACKAGE = {
     "arrays/__init__.py": "from pack.arrays.graph import Graph\nfrom pack.arrays.pattern import Pattern\nLIMIT = 3\n",
     "arrays/graph.py": "from pack.arrays import LIMIT\n",
     "arrays/pattern.py": "",
+    "lazy/__init__.py": """
+        from typing import TYPE_CHECKING
+
+        if TYPE_CHECKING:
+            from pack.lazy.layer import Linear as Layer
+            from pack.lazy.other import Other
+        """,
+    "lazy/layer.py": "",
+    "lazy/other.py": "",
     "data/__init__.py": "",
     "data/samples.py": "",
     "late.py": "",
@@ -172,7 +182,7 @@ def test_modules_behind_a_module_are_those_that_it_imports(tmp_path: Path) -> No
         "data",
         "data.samples",
     }
-    assert set(found) == {f"pack.{name}" for name in expected | {"late"}}
+    assert set(found) == {f"pack.{name}" for name in expected | {"late", "lazy.layer"}}
     assert found["pack.arrays.graph"] == pack / "arrays" / "graph.py"
 
 
@@ -219,4 +229,4 @@ def test_the_digest_of_a_model_has_its_part_of_the_package() -> None:
         assert len(plugins.code_digest(model)) == 64
     networks = plugins.modules_behind(package / "models" / "cgcnn.py", {"crystalbench": package})
     assert "crystalbench.models.training" in networks
-    assert "crystalbench.models.forests.forest" not in networks
+    assert "crystalbench.models.forests.trees" not in networks

@@ -14,7 +14,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crystalbench.errors import ConfigError, UnknownNameError
 
@@ -117,8 +117,8 @@ def modules_behind(file: Path, roots: Mapping[str, Path]) -> dict[str, Path]:
         if name in found:
             continue
         found[name] = path
-        for module, attribute in _imports(_parsed(path), name, is_package=path.name == "__init__.py"):
-            todo += _files_of(module, attribute, roots)
+        for imported in _imports(_parsed(path), name, is_package=path.name == "__init__.py"):
+            todo += _files_of(imported.module, imported.name, roots)
     return found
 
 
@@ -150,21 +150,29 @@ def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes())
 
 
-def _imports(tree: ast.AST, module: str, *, is_package: bool) -> Iterator[tuple[str, str]]:
-    """Modules imported at run time, each with the name imported from it (empty for the module itself)."""
+class _Import(NamedTuple):
+    """An import of a module, or of a name from a module, and what it is called in the importing module."""
+
+    module: str
+    name: str = ""
+    bound: str = ""
+
+
+def _imports(tree: ast.AST, module: str, *, is_package: bool, all_: bool = False) -> Iterator[_Import]:
+    """The imports of a module, without those for type checking only unless all are requested."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if not all_ and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            yield from (_Import(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             source = node.module or ""
             if node.level:
                 above = module.split(".")[: None if is_package and node.level == 1 else is_package - node.level]
                 source = ".".join([*above, *filter(None, [node.module])])
-            yield from ((source, alias.name) for alias in node.names)
+            yield from (_Import(source, alias.name, alias.asname or alias.name) for alias in node.names)
         else:
-            yield from _imports(node, module, is_package=is_package)
+            yield from _imports(node, module, is_package=is_package, all_=all_)
 
 
 def _files_of(module: str, attribute: str, roots: Mapping[str, Path]) -> list[Path]:
@@ -184,9 +192,10 @@ def _files_of(module: str, attribute: str, roots: Mapping[str, Path]) -> list[Pa
     if file is None or not attribute or file.name != "__init__.py":
         return [file] if file else []
     name = _dotted(file, roots)
-    for source, exported in _imports(_parsed(file), name, is_package=True):
-        if exported == attribute:
-            return _files_of(source, exported, roots)
+    # A package that loads its parts lazily imports their names for type checking.
+    for imported in _imports(_parsed(file), name, is_package=True, all_=True):
+        if imported.bound == attribute:
+            return _files_of(imported.module, imported.name, roots)
     return [file]
 
 

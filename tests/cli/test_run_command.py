@@ -133,6 +133,17 @@ def test_fitted_models_are_kept_on_request() -> None:
     assert "not kept" not in small(*options, "--keep-models").output
 
 
+def test_a_damaged_record_of_a_tuned_run_is_computed_again() -> None:
+    options = ("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
+    assert small(*options).exit_code == 0
+    before = only_record()
+    (path,) = RecordStore(Path("results/records")).paths()
+    path.write_text(path.read_text()[:300])
+    result = small(*options)
+    assert result.exit_code == 0, result.output
+    assert only_record().predictions == before.predictions
+
+
 def test_options_change_the_protocol() -> None:
     assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "no_density").exit_code == 0
     spec = only_record().spec

@@ -128,12 +128,12 @@ def test_a_model_that_cannot_be_saved_is_returned_and_named_in_a_warning(
 
 
 def test_tuning(task: Task) -> None:
-    quick: dict[str, Any] = {"trees": 5, "algorithm": "lightgbm"}
-    (record,) = run_models("magpie_forest", task, folds=[0], parameters=quick, tuning=2).records
+    quick: dict[str, Any] = {"rounds": 5}
+    (record,) = run_models("magpie_boosting", task, folds=[0], parameters=quick, tuning=2).records
     assert record.tuned is not None
     assert record.tuned.trials == 2
     entry = TuningEntry(trials=2, inner_folds=3)
-    (other,) = run_models("magpie_forest", task, folds=[0], parameters=quick, tuning=entry).records
+    (other,) = run_models("magpie_boosting", task, folds=[0], parameters=quick, tuning=entry).records
     assert other.spec.tuning is not None
     assert other.spec.tuning.inner_folds == 3
 

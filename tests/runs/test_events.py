@@ -65,7 +65,7 @@ def test_a_message_that_breaks_off_ends_its_connection_only(
     wait_for(lambda: len(calls[0]) == 1)
 
 
-def test_a_stranger_is_refused_and_disturbs_nobody(server: EventServer, calls: dict[int, list[Call]]) -> None:
+def test_a_client_without_the_key_is_refused(server: EventServer, calls: dict[int, list[Call]]) -> None:
     with pytest.raises(AuthenticationError):
         Client(server.place[0], authkey=b"guessed")
     EventClient(server.place).progress(0)(1, 1)

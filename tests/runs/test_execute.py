@@ -90,12 +90,12 @@ def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
     return execute(ask(task, **changes), "Memory", model, task, Resources())
 
 
-# ---------------------------------------------------------------------- what a model is shown
+# ---------------------------------------------------------------------- what a model sees
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("fold", [0, 1, 2])
-def test_no_test_row_is_shown_before_the_end_and_then_without_its_target(kind: Kind, fold: int) -> None:
+def test_a_model_sees_test_rows_only_at_the_end_and_without_targets(kind: Kind, fold: int) -> None:
     task = tiny_task(kind)
     run(task, fold=fold, protocol=ProtocolSpec(inner_folds=4, ensemble=2))
     train_rows, test_rows = task.split(fold)
@@ -160,7 +160,7 @@ def test_models_that_need_compositions_see_nothing_else() -> None:
     run(formulas_task(), Compositional)
 
 
-def test_structures_that_are_not_there_are_asked_for() -> None:
+def test_missing_structures_are_an_error() -> None:
     with pytest.raises(DataError, match="formulas: has compositions only; this model needs structures"):
         run(formulas_task())
 
@@ -168,7 +168,7 @@ def test_structures_that_are_not_there_are_asked_for() -> None:
 # ---------------------------------------------------------------------- the record
 
 
-def test_the_record_tells_everything() -> None:
+def test_the_record_is_complete() -> None:
     task = tiny_task(n=32, total=100)
     record = run(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
     train_rows, test_rows = task.split(0)
@@ -241,11 +241,11 @@ def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
     ["round", "two words", "it's", "3", "true", "None", '"quoted"', "", 3, -1.5e-07, True, None, [1, 2], "ångström"],
 )
 def test_the_command_sets_hyperparameters_to_what_they_were(value: Any) -> None:
-    from crystalbench.cli.app import _parameters
+    from crystalbench.cli.options import parameters
 
     spec = ask(tiny_task(), parameters={"name": value})
     assignment = words_after(repeat_command(spec, tiny_task()), "--set")
-    (found,) = _parameters([assignment]).values()
+    (found,) = parameters([assignment]).values()
     assert found == value
     assert type(found) is type(value)
 
@@ -273,7 +273,7 @@ def test_undefined_scores_are_null() -> None:
     assert run(task).scores["rocauc_true"] is None
 
 
-def test_members_have_seeds_of_their_own_and_report_progress_one_after_another() -> None:
+def test_members_have_seeds_of_their_own_and_report_progress_in_turn() -> None:
     task, calls = tiny_task(), []
     spec = ask(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
 

@@ -40,7 +40,7 @@ def test_a_suite_is_all_its_runs_task_by_task_fold_by_fold() -> None:
     assert [task.name for task in made.tasks] == [ENERGY, STABLE]
     assert made.notes == []
     assert made.runs[0].spec.data == made.tasks[0].digest
-    assert made.runs[1].spec.parameters["trees"] == 500  # defaults are part of what is asked
+    assert made.runs[1].spec.parameters["trees"] == 500  # defaults are part of the specification
 
 
 def test_a_selection_takes_a_part() -> None:
@@ -54,12 +54,12 @@ def test_a_selection_takes_a_part() -> None:
     assert runs[3].title == f"{STABLE} · dummy · fold 3, view no_density, seed 7"
 
 
-def test_what_is_selected_twice_is_done_once() -> None:
+def test_duplicates_in_a_selection_are_run_once() -> None:
     runs = plan(Selection([ENERGY, ENERGY], ["dummy", "dummy"], [1, 1], [0, 0], ["full", "full"])).runs
     assert len(runs) == 1
 
 
-def test_the_protocol_of_the_suite_is_asked_for() -> None:
+def test_the_protocol_of_the_suite_is_part_of_the_specification() -> None:
     protocol = ProtocolEntry(inner_folds=4, ensemble=2, seeds=(0, 1), folds=(2,), views=("no_chemistry",))
     runs = plan(protocol=protocol).runs
     assert {(r.spec.protocol.inner_folds, r.spec.protocol.ensemble) for r in runs} == {(4, 2)}
@@ -95,7 +95,7 @@ def test_a_model_that_the_suite_does_not_name_may_be_selected(tmp_path: Path) ->
     assert run.spec.parameters == {"shift": 2.0}
 
 
-def test_the_words_by_which_model_and_view_were_given_stand_beside_what_is_asked(
+def test_a_run_keeps_the_names_that_the_user_gave_to_model_and_view(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -183,9 +183,7 @@ def test_nothing_to_run_says_why(formulas: str) -> None:
         plan(tasks=(formulas,), models=("cgcnn",))
 
 
-def test_data_that_is_not_at_hand_stops_a_suite_unless_it_is_optional(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_data_stops_a_suite_unless_it_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYSTALBENCH_DATA", str(tmp_path))
     with pytest.raises(DataError, match="matbench_phonons"):
         plan(tasks=(ENERGY, "matbench_phonons"))
@@ -194,7 +192,7 @@ def test_data_that_is_not_at_hand_stops_a_suite_unless_it_is_optional(
     assert any("matbench_phonons" in note for note in made.notes)
 
 
-def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
+def test_runs_on_part_of_the_rows_have_other_keys() -> None:
     whole = make_plan(Suite(name="x", tasks=(ENERGY,), models=("dummy",)), Selection(), DataSources(download=False))
     part = plan(Selection([ENERGY], ["dummy"]))
     assert {r.spec.key for r in whole.runs}.isdisjoint(r.spec.key for r in part.runs)
@@ -203,7 +201,7 @@ def test_the_plan_of_part_of_the_rows_asks_for_other_runs() -> None:
 # ---------------------------------------------------------------------- tuning
 
 
-def test_tuned_runs_ask_for_it_and_models_without_a_space_run_as_they_are() -> None:
+def test_models_without_a_search_space_run_without_tuning() -> None:
     made = plan(Selection([ENERGY], folds=[0]), tuning=TuningEntry(trials=3))
     dummy, forest = made.runs
     assert made.notes == ["dummy has no hyperparameters to tune; it runs without tuning"]
@@ -217,7 +215,7 @@ def test_tuned_runs_ask_for_it_and_models_without_a_space_run_as_they_are() -> N
     assert (untuned.spec.tuning, untuned.space) == (None, {})
 
 
-def test_what_is_set_is_not_tuned() -> None:
+def test_hyperparameters_set_by_the_user_are_not_tuned() -> None:
     entry = ModelEntry(model="magpie_boosting", parameters={"leaves": 31})
     selection = Selection([ENERGY], folds=[0], parameters={"rounds": 100})
     (run,) = plan(selection, models=(entry,), tuning=TuningEntry(trials=3)).runs

@@ -38,7 +38,7 @@ def test_every_member_validates_on_a_part_of_its_own(n: int, parts: int, data: s
         assert len(validated) == n
 
 
-def test_the_split_follows_from_task_and_fold_alone() -> None:
+def test_the_split_depends_on_task_and_fold_only() -> None:
     first = splits()[0][1]
     assert np.array_equal(splits(targets=-3 * VALUES)[0][1], first)
     assert np.array_equal(splits(ensemble=5)[0][1], first)
@@ -46,13 +46,13 @@ def test_the_split_follows_from_task_and_fold_alone() -> None:
     assert not np.array_equal(splits(task="other")[0][1], first)
 
 
-def test_the_split_stays_what_it_was() -> None:
+def test_the_split_does_not_change_between_versions() -> None:
     # Records made with another split could not be compared with old ones.
     assert splits()[0][1].tolist() == [1, 2, 5, 9, 13, 18, 29, 37, 40, 46, 52]
 
 
 @pytest.mark.parametrize("kind", [Kind.BINARY, Kind.MULTICLASS])
-def test_classes_are_stratified_where_each_has_enough_rows(kind: Kind) -> None:
+def test_classes_are_stratified_if_each_has_enough_rows(kind: Kind) -> None:
     targets = np.repeat([0.0, 1.0], [40, 10])
     for _, valid in splits(targets=targets, kind=kind, ensemble=5):
         assert np.bincount(targets[valid].astype(int)).tolist() == [8, 2]
@@ -72,7 +72,7 @@ def test_impossible_protocols_are_refused(protocol: dict[str, int]) -> None:
         splits(**protocol)
 
 
-def test_too_few_rows_are_told_by_task_and_fold() -> None:
+def test_too_few_rows_are_reported_with_task_and_fold() -> None:
     with pytest.raises(DataError, match="tiny: fold 3 has 4 training rows, too few for 5 inner folds"):
         splits("tiny", 3, np.zeros(4))
 
@@ -82,7 +82,7 @@ def test_too_few_rows_are_told_by_task_and_fold() -> None:
 
 @repeatable(30)
 @given(n=st.integers(8, 90), parts=st.integers(2, 6), data=st.data())
-def test_tuning_cuts_the_training_part_in_three(n: int, parts: int, data: st.DataObject) -> None:
+def test_tuning_splits_the_training_part_into_three(n: int, parts: int, data: st.DataObject) -> None:
     judges = data.draw(st.integers(1, parts))
     how = TuningSpec(trials=1, inner_folds=parts, splits=judges)
     made = tuning_splits("task", 0, VALUES[np.arange(n) % 53], Kind.REGRESSION, how, ProtocolSpec(inner_folds=2))
@@ -95,7 +95,7 @@ def test_tuning_cuts_the_training_part_in_three(n: int, parts: int, data: st.Dat
     assert len(set(judged.tolist())) == len(judged)
 
 
-def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
+def test_tuning_splits_depend_on_task_and_fold_only() -> None:
     def made(task: str = "task", fold: int = 0, ensemble: int = 1) -> list[list[int]]:
         how = TuningSpec(trials=1, inner_folds=4, splits=2)
         protocol = ProtocolSpec(inner_folds=5, ensemble=ensemble)
@@ -107,7 +107,7 @@ def test_tuning_splits_follow_from_task_and_fold_alone() -> None:
     assert made() != made("other")
 
 
-def test_more_judges_than_inner_folds_are_refused() -> None:
+def test_more_scoring_folds_than_inner_folds_are_refused() -> None:
     how = TuningSpec(trials=1, inner_folds=3, splits=4)
     with pytest.raises(ConfigError, match="ensemble between 1 and inner_folds"):
         tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, ProtocolSpec())

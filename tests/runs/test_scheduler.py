@@ -26,7 +26,7 @@ from crystalbench.tasks import DataSources
 
 
 class Notes(SilentObserver):
-    """What happened, in order."""
+    """The events, in order."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

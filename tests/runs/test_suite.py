@@ -47,7 +47,7 @@ def test_the_demo_suite_is_shipped() -> None:
     assert "demo" in {path.stem for path in SHIPPED}
 
 
-def test_everything_that_a_suite_can_say(tmp_path: Path) -> None:
+def test_all_keys_of_a_suite(tmp_path: Path) -> None:
     suite = parse(
         tmp_path,
         """
@@ -139,9 +139,7 @@ def test_unknown_names_offer_the_nearest() -> None:
         load_suite("nowhere.toml")
 
 
-def test_names_are_those_of_packaged_suites_wherever_the_command_is_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_packaged_suites_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "suites").mkdir()
     for name in ("demo", "mine"):
         (tmp_path / f"{name}.toml").write_text('tasks = ["demo_bulk_modulus"]\n')
@@ -168,7 +166,7 @@ def test_packaged_tasks_are_found_by_name_in_suites_and_alone(tmp_path: Path, mo
 TASK_FILE = 'name = "{name}"\ntable = "t.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
 
 
-def test_task_files_are_found_from_the_suites_folder_wherever_the_command_is_called(
+def test_task_files_are_found_from_the_suites_folder_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "suites").mkdir()
@@ -185,7 +183,7 @@ def test_task_files_are_found_from_the_suites_folder_wherever_the_command_is_cal
     assert load_suite("suites/mine.toml") == parse(tmp_path / "suites", text)
 
 
-def test_task_files_may_also_be_where_the_command_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_files_may_also_be_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "suites").mkdir()
     (tmp_path / "here.toml").write_text(TASK_FILE.format(name="here"))
     monkeypatch.chdir(tmp_path)

@@ -111,7 +111,7 @@ def test_a_stopped_command_goes_on_in_the_middle_of_tuning(tmp_path: Path, log: 
     ]
 
 
-def test_workers_for_whom_no_run_is_free_join_the_tuning_of_another(tmp_path: Path, log: Path) -> None:
+def test_a_command_without_a_free_run_joins_the_tuning_of_another(tmp_path: Path, log: Path) -> None:
     # A fit waits until two processes have begun one: the only run's study is done by both, or never.
     suite, results = write_suite(tmp_path, 16, model="Quiet"), tmp_path / "results"
     processes = [started(suite, results, TUNE_PROCESSES="2") for _ in range(2)]

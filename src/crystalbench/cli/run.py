@@ -162,7 +162,7 @@ def _run(
         studies.check()
     workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
     resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
-    tuner = Tuner.in_folder(results / "studies", studies, resources, since) if tuned else None
+    tuner = Tuner.in_folder(results / "studies", studies, resources, since)
     runner = Runner(resources, tuner, models if keep_models else None)
     live = LiveProgress(screen, len(plan.runs))
     try:

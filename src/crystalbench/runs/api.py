@@ -146,7 +146,7 @@ class _Calls:
         resources = Resources(self.device, processes=usable_cores() if workers == 1 else 1)
         runner = Runner(
             resources,
-            Tuner.in_folder(self.studies, None, resources, since) if tuned else None,
+            Tuner.in_folder(self.studies, None, resources, since),
             keep_models=self.root / "models" if self.root is not None and self.keep_models else None,
             return_models=self.keep_models,
         )
