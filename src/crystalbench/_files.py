@@ -6,17 +6,42 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 
+from crystalbench.errors import ConfigError
+
 
 def cache_dir() -> Path:
-    """The folder in ``CRYSTALBENCH_CACHE``, or the user's cache folder. Its content may be deleted at any time."""
+    """The folder in ``CRYSTALBENCH_CACHE``, or the user's cache folder. Its content may be deleted at any time.
+
+    Raises:
+        ConfigError: it is not set and the user has no home folder.
+    """
     if value := os.environ.get("CRYSTALBENCH_CACHE"):
         return Path(value).expanduser()
-    return platformdirs.user_cache_path("crystalbench", appauthor=False)
+    return _user_folder(platformdirs.user_cache_path, "CRYSTALBENCH_CACHE")
+
+
+def data_dir() -> Path:
+    """The folder in ``CRYSTALBENCH_DATA`` or ``MATMINER_DATA``, or the user's data folder.
+
+    Raises:
+        ConfigError: none is set and the user has no home folder.
+    """
+    for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
+        if value := os.environ.get(variable):
+            return Path(value).expanduser()
+    return _user_folder(platformdirs.user_data_path, "CRYSTALBENCH_DATA")
+
+
+def _user_folder(find: Callable[..., Path], variable: str) -> Path:
+    try:
+        return find("crystalbench", appauthor=False)
+    except (RuntimeError, KeyError) as error:  # no HOME, and no entry in the user database
+        raise ConfigError(f"this user has no home folder; set {variable} to a folder ({error})") from error
 
 
 def is_read_only(directory: Path) -> bool:

@@ -77,6 +77,23 @@ def source_digest(defined: type[Any]) -> str:
     return hashlib.sha256(source).hexdigest() if source else ""
 
 
+def local_digest(defined: type[Any]) -> str:
+    """SHA-256 over a class's file and the modules of the same folder that it imports; empty if its source is not known.
+
+    For a file that imports none, it is the SHA-256 of the file.
+    """
+    file = _source_file(defined)
+    if file is None:
+        return source_digest(defined)
+    modules = modules_behind(file.resolve(), {"": file.resolve().parent})
+    if len(modules) == 1:
+        return source_digest(defined)
+    sha = hashlib.sha256()
+    for name, path in sorted(modules.items()):
+        sha.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return sha.hexdigest()
+
+
 @functools.cache
 def code_digest(defined: type[Any]) -> str:
     """SHA-256 over the source of all modules that a class is computed by; empty if its source is not known.
@@ -238,9 +255,15 @@ def _import_file(path: Path) -> Any:
         raise ConfigError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module while it is executed
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # its own imports find modules of the same folder first, as in a script
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # for imports within functions
     return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pymatgen.core import Composition
 
 from crystalbench.data.checks import bad_rows, checked_ids, id_range
-from crystalbench.data.elements import MAX_Z, SYMBOLS
+from crystalbench.data.elements import SYMBOLS
 from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
+from crystalbench.data.formulas import parse_formula
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Compositions:
     def from_formulas(
         cls, formulas: Sequence[str], ids: Sequence[str] | npt.NDArray[np.str_] | None = None
     ) -> Compositions:
-        """Parse chemical formulas such as ``Ag(AuS)2`` or ``Fe0.62Ni0.38``.
+        """Parse chemical formulas such as ``Ag(AuS)2``, ``Fe0.62Ni0.38`` or ``CuSO4·5H2O``.
 
         Raises:
             DataError: some formulas are empty or cannot be parsed; names the ids.
@@ -52,7 +53,7 @@ class Compositions:
         problems: list[tuple[str, str]] = []
         for identifier, formula in zip(ids, formulas, strict=True):
             try:
-                entries = _parse(formula)
+                entries = parse_formula(formula)
             except ValueError as error:
                 problems.append((str(identifier), f"{formula!r} is not a chemical formula ({error})"))
                 continue
@@ -107,6 +108,20 @@ class Compositions:
         """Reduced formula of each, e.g. ``Fe2O3``."""
         return [Composition(self.amounts_of(i)).reduced_formula for i in range(len(self))]
 
+    def normalised_formulas(self, digits: int = 4) -> list[str]:
+        """Elements with their atomic fractions, rounded: equal for ``Fe62Ni38``, ``Fe0.62Ni0.38`` and ``Fe31Ni19``.
+
+        Args:
+            digits: decimals of the fractions.
+        """
+        shares = self.fractions
+        return [
+            " ".join(
+                f"{SYMBOLS[self.numbers[k]]}{shares[k]:.{digits}f}" for k in range(self.offsets[i], self.offsets[i + 1])
+            )
+            for i in range(len(self))
+        ]
+
     def chemical_systems(self) -> list[str]:
         """Chemical system of each: element symbols in alphabetical order, e.g. ``Fe-O``."""
         return ["-".join(sorted(SYMBOLS[z] for z in self._numbers_of(i))) for i in range(len(self))]
@@ -127,19 +142,3 @@ class Compositions:
         """Element symbols and amounts of composition i."""
         amounts = self.amounts[self.offsets[i] : self.offsets[i + 1]]
         return {SYMBOLS[z]: float(a) for z, a in zip(self._numbers_of(i), amounts, strict=True)}
-
-
-@lru_cache(maxsize=65536)
-def _parse(formula: str) -> tuple[tuple[int, float], ...]:
-    if not isinstance(formula, str) or not formula.strip():
-        raise ValueError("it is empty")
-    amounts: dict[int, float] = {}
-    for species, amount in Composition(formula).items():
-        number = int(species.Z)
-        if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
-            raise ValueError(f"{species} is not an element")
-        amounts[number] = amounts.get(number, 0.0) + float(amount)
-    entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
-    if not entries:
-        raise ValueError("it holds no element")
-    return entries

@@ -93,12 +93,14 @@ class Crystals:
         """Build from pymatgen structures.
 
         Raises:
-            DataError: a site is disordered (partial or mixed occupancy); names the id and the site.
+            DataError: a site is disordered (partial or mixed occupancy), or a structure is not periodic in all three
+                directions; names the id and the site.
         """
         structures = list(structures)
         names = checked_ids(ids, len(structures))
         numbers: list[int] = []
         for name, structure in zip(names, structures, strict=True):
+            _require_periodic(name, structure.lattice.pbc)
             for k, site in enumerate(structure):
                 numbers.append(_only_element(name, k, [(sp.symbol, occ) for sp, occ in site.species.items()]))
         return cls.from_flat(
@@ -116,8 +118,8 @@ class Crystals:
         """Build from pymatgen's JSON form (`Structure.as_dict`), without the cost of creating `Structure` objects.
 
         Raises:
-            DataError: a dictionary is not a structure, or a site is disordered; names the id, or the row if there are
-                no ids.
+            DataError: a dictionary is not a structure, a site is disordered, or the structure is not periodic in all
+                three directions; names the id, or the row if there are no ids.
         """
         lattices: list[Any] = []
         coords: list[Any] = []
@@ -126,15 +128,24 @@ class Crystals:
         for row, entry in enumerate(dicts):
             name = str(ids[row]) if ids is not None and row < len(ids) else f"row {row}"
             try:
-                lattices.append(entry["lattice"]["matrix"])
+                lattice = _numbers(entry["lattice"]["matrix"], "lattice matrix")
                 sites = entry["sites"]
-                coords.extend(site["abc"] for site in sites)
-                species = [[(s["element"], s["occu"]) for s in site["species"]] for site in sites]
-            except (KeyError, TypeError) as error:
+                places = _numbers([site["abc"] for site in sites], "abc").reshape(-1, 3)
+                species = [[(s["element"], _occupancy(s["occu"])) for s in site["species"]] for site in sites]
+                periodic = entry["lattice"].get("pbc", (True, True, True))
+            except KeyError as error:
                 raise DataError(f"{name}: is not a pymatgen structure in JSON form (missing {error})") from error
+            except (TypeError, ValueError, AttributeError) as error:
+                raise DataError(f"{name}: is not a pymatgen structure in JSON form ({error})") from error
+            if lattice.shape != (3, 3) or len(places) != len(sites):
+                raise DataError(f"{name}: must have a lattice matrix of 3 × 3 numbers and 3 coordinates for each site")
+            _require_periodic(name, periodic)
+            lattices.append(lattice)
+            coords.append(places)
             counts.append(len(sites))
             numbers.extend(_only_element(name, k, occupants) for k, occupants in enumerate(species))
-        return cls.from_flat(lattices, coords, numbers, counts, ids)
+        flat = np.concatenate(coords) if coords else np.zeros((0, 3))
+        return cls.from_flat(lattices, flat, numbers, counts, ids)
 
     def to_pymatgen(self) -> list[Structure]:
         """Convert to pymatgen structures; the exact inverse of `from_pymatgen`."""
@@ -243,6 +254,33 @@ class Crystals:
         if meta.get("format") != "crystals":
             raise DataError(f"{path}: contains {meta.get('format')!r}, not crystals")
         return cls.from_arrays(arrays)
+
+
+def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
+    """Numbers as an array.
+
+    Raises:
+        ValueError: there is something else among them, e.g. text or null.
+    """
+    array = np.asarray(value)
+    if array.size and array.dtype.kind not in "iuf":
+        raise ValueError(f"its {what} must hold numbers only")
+    return array.astype(np.float64)
+
+
+def _occupancy(value: Any) -> float:
+    if isinstance(value, (str, bool)):
+        raise ValueError(f"its occupancy {value!r} must be a number")
+    return float(value)
+
+
+def _require_periodic(name: str, periodic: Sequence[Any]) -> None:
+    if not all(periodic):
+        raise DataError(
+            f"{name}: is periodic in {sum(map(bool, periodic))} of three directions (pbc = "
+            f"{', '.join(str(bool(p)) for p in periodic)}); crystals are periodic in all three, so give a layer a cell "
+            "with vacuum"
+        )
 
 
 def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) -> int:

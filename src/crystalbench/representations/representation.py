@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crystalbench.errors import ConfigError
-from crystalbench.plugins import source_digest
+from crystalbench.plugins import local_digest
 
 if TYPE_CHECKING:
     from crystalbench.data.crystals import Inputs
@@ -58,7 +58,7 @@ class Representation(ABC):
             "packages": {name: _version_of(name) for name in self.packages},
             "options": dataclasses.asdict(self),
         }
-        return recipe if module.startswith("crystalbench.") else recipe | {"code": source_digest(type(self))}
+        return recipe if module.startswith("crystalbench.") else recipe | {"code": local_digest(type(self))}
 
     @property
     def key(self) -> str:

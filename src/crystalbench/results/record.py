@@ -133,6 +133,7 @@ class Record(Sealed):
         command: the command that repeats the run.
         finished: UTC time, ISO 8601.
         tuned: the outcome of tuning; None without tuning.
+        remarks: remarks on the data, e.g. which rows were dropped and why; empty in records of format 2 and before.
         format: version of this format.
     """
 
@@ -159,6 +160,7 @@ class Record(Sealed):
     finished: str
     tuned: TuningResult | None = None
     code: str = ""
+    remarks: list[str] = Field(default_factory=list)
     format: int = FORMAT
 
     @property

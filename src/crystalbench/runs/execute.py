@@ -140,6 +140,7 @@ def compute(
         device=resources.device,
         threads=resources.threads,
         source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
+        remarks=list(task.remarks),
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(model),

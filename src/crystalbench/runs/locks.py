@@ -36,7 +36,7 @@ class RunLocks:
             lock.acquire()
         except Timeout:
             return None
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # some network file systems have no locks
             raise self._not_writable(error) from error
         return lock
 
@@ -57,6 +57,6 @@ class RunLocks:
     def _folder(self) -> Path:
         return self.root / ".locks"
 
-    def _not_writable(self, error: OSError) -> RecordError:
-        reason = error.strerror or error
+    def _not_writable(self, error: OSError | NotImplementedError) -> RecordError:
+        reason = getattr(error, "strerror", None) or error
         return RecordError(f"{self.root}: records cannot be written there ({reason}); give another --results folder")

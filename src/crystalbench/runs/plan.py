@@ -11,7 +11,7 @@ from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import hyperparameter_types
-from crystalbench.plugins import source_digest
+from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.suite import ModelEntry, Suite
@@ -146,7 +146,7 @@ def _choices(
         entry = _with_parameters(plain, model, selection.parameters)
         configuration = model.from_configuration(entry.parameters).configuration()
         space = _space(entry, model, configuration, suite, notes)
-        code = source_digest(model) if ":" in entry.model else None
+        code = local_digest(model) if ":" in entry.model else None
         choices.append(_Choice(entry, model, space, configuration, code))
     return choices
 
@@ -171,6 +171,9 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
                 runs += [_run(task, c, fold, name, view, seed, suite) for seed in seeds for c in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
+    for task in tasks:
+        for remark in task.remarks:
+            notes.add(f"{task.name}: {remark}")
     return Plan(runs, tasks, notes.lines())
 
 

@@ -71,7 +71,7 @@ def download(
         raise DataError(
             f"{path}: another process has been downloading it for over an hour; if none is, delete {error.lock_file}"
         ) from error
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         raise DataError(
             f"{path}: cannot be written ({error}); choose another data folder or free some space"
         ) from error

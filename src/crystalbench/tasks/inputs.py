@@ -12,10 +12,12 @@ from pymatgen.core import Structure
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.distances import too_close
 from crystalbench.errors import ConfigError, DataError
+from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.decoding import ids_of
-from crystalbench.tasks.tables.inputs import inputs_of
+from crystalbench.tasks.tables.inputs import inputs_of, invalid_rows
 from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
 
 USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
@@ -64,14 +66,29 @@ def _read_structures(files: Sequence[Path]) -> Crystals:
     structures, problems = [], []
     for file in files:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pymatgen warns of every rounded coordinate
-                structures.append(Structure.from_file(file))
-        except Exception as error:  # the parsers raise all kinds of errors
-            problems.append(f"{file}: cannot be read as a structure ({type(error).__name__}: {error})")
+            structures.append(_structure_of(file))
+        except DataError as error:
+            problems.append(f"{file}: {error}")
     if problems:
         raise DataError("\n".join(problems))
-    return Crystals.from_pymatgen(structures, names)
+    crystals = Crystals.from_pymatgen(structures, names)
+    if found := too_close(crystals):
+        raise DataError("\n".join(f"{files[row]}: {problem}" for row, problem in found))
+    return crystals
+
+
+def _structure_of(file: Path) -> Structure:
+    if file.suffix.lower() == ".cif":
+        try:
+            return structure_of_cif(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot be read ({error})") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Structure.from_file(file)
+    except Exception as error:  # the parsers raise all kinds of errors
+        raise DataError(f"cannot be read as a structure ({type(error).__name__}: {error})") from error
 
 
 def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
@@ -87,7 +104,10 @@ def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
         missing = ~np.logical_and.reduce([table.present(name) for name in used])
         if missing.any():
             raise DataError(f"{int(missing.sum())} rows have no structure or composition, first {ids[missing][0]}")
-        return inputs_of(table, structure, composition, ids)
+        read = inputs_of(table, structure, composition, ids)
+        if read.problems or read.inputs is None:
+            raise invalid_rows(read, ids, "Correct or remove them")
+        return read.inputs
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from crystalbench._files import is_read_only
+from crystalbench._files import data_dir, is_read_only
 from crystalbench.errors import DataError
 from crystalbench.tasks.download import Progress, download
 from crystalbench.tasks.remote import RemoteFile
@@ -46,10 +43,7 @@ class DataSources:
         """The data folder: it is searched, and downloads go there."""
         if self.data_dir is not None:
             return Path(self.data_dir).expanduser()
-        for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
-            if value := os.environ.get(variable):
-                return Path(value).expanduser()
-        return platformdirs.user_data_path("crystalbench", appauthor=False)
+        return data_dir()
 
     def named_file(self, task: str) -> Path | None:
         """The file that the user named for a task, or None.

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +75,7 @@ def load_or_build(name: str, key: str, build: Callable[[], Decoded]) -> Task:
     if decoded is None:
         decoded = build()
         _write(place, decoded, key)
-    for remark in decoded.remarks:
-        _log.info("%s: %s", name, remark)
-    return decoded.task
+    return replace(decoded.task, remarks=decoded.remarks)
 
 
 def store_dir() -> Path:

@@ -55,6 +55,7 @@ class Task:
         folds: (n,) int16, the fold whose test part contains the row; -1 for a row that only ever trains.
         rows_total: number of rows of the complete task; more than n if only some of them are loaded.
         source: where the data came from.
+        remarks: what the user should know about the data, e.g. which rows were dropped and why.
 
     Raises:
         DataError: there are no rows, lengths differ, a target is missing or not finite, or an id is not unique; names
@@ -80,6 +81,7 @@ class Task:
     folds: npt.NDArray[np.int16]
     rows_total: int
     source: Source
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.inputs)

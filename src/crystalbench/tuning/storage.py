@@ -125,7 +125,7 @@ class Storage:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(f"{file}.lock", timeout=_LOCK_SECONDS)
             lock.acquire()
-        except (OSError, Timeout) as error:
+        except (OSError, NotImplementedError, Timeout) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"storage {self.masked_url}: cannot be used ({reason}); choose another folder with --results"

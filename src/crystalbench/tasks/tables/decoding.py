@@ -14,8 +14,8 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Kind
 from crystalbench.tasks.folds import checked_folds, grouped_kfold, kfold, stratified_kfold
 from crystalbench.tasks.tables.config import FoldsConfig, TableConfig
-from crystalbench.tasks.tables.inputs import inputs_of
-from crystalbench.tasks.tables.labels import encode_labels, numbers_of
+from crystalbench.tasks.tables.inputs import inputs_of, invalid_rows
+from crystalbench.tasks.tables.labels import encode_labels, is_missing, numbers_of
 from crystalbench.tasks.tables.reading import Table, read_table
 from crystalbench.tasks.task import NEVER_TESTED
 
@@ -62,7 +62,8 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
         table, ids = table.taken(index), ids[index]
         if not len(ids):
             raise DataError("has no rows")
-        inputs = inputs_of(table, config.structure, config.composition, ids)
+        inputs, kept, dropped = _valid_inputs(table, config, ids)
+        table, ids, remarks = table.taken(kept), ids[kept], remarks + dropped
         classes, targets = _targets_of(table, config, ids)
         if config.per_atom:
             targets = targets / (inputs.compositions() if isinstance(inputs, Crystals) else inputs).totals
@@ -72,6 +73,22 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
     except ConfigError as error:
         raise ConfigError(f"{task_file}: {error}") from error
     return DecodedTable(inputs, classes, targets, folds, remarks)
+
+
+def _valid_inputs(
+    table: Table, config: TableConfig, ids: _Ids
+) -> tuple[Inputs, npt.NDArray[np.int64], tuple[str, ...]]:
+    """The inputs of the valid rows, their row numbers, and remarks about rows that are dropped.
+
+    Raises:
+        DataError: rows are invalid and the task file does not say to drop them, or no row is valid; lists all of them.
+    """
+    read = inputs_of(table, config.structure, config.composition, ids)
+    if read.problems and (config.invalid == "error" or read.inputs is None):
+        raise invalid_rows(read, ids, 'Correct them, or write invalid = "drop" in the task file to drop these rows')
+    assert read.inputs is not None
+    dropped = sorted(read.problems.items())
+    return read.inputs, read.rows, tuple(f"dropped as invalid: {ids[row]}: {problem}" for row, problem in dropped)
 
 
 def ids_of(table: Table, column: str | None) -> _Ids:
@@ -99,7 +116,7 @@ def _usable(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[n
     if config.kind is Kind.REGRESSION:
         has_target = ~np.isnan(numbers_of(table.values(config.target), ids, config.target))
     else:
-        has_target = np.array([value is not None for value in table.values(config.target)], np.bool_)
+        has_target = np.array([not is_missing(value) for value in table.values(config.target)], np.bool_)
     usable = has_input & has_target
     if usable.all():
         return np.arange(table.rows), ()
@@ -133,11 +150,12 @@ def _folds_of(
     if config.column is not None:
         return _folds_of_column(table, config.column)
     if config.group_column is not None:
-        groups = np.array(table.values(config.group_column), dtype=object)
+        values = [value.strip() if isinstance(value, str) else value for value in table.values(config.group_column)]
+        groups = np.array([None if is_missing(value) else value for value in values], dtype=object)
         return grouped_kfold(groups, k, seed).astype(np.int16)
     if config.group is not None:
         cells = inputs.compositions() if isinstance(inputs, Crystals) else inputs
-        names = cells.reduced_formulas() if config.group == "formula" else cells.chemical_systems()
+        names = cells.normalised_formulas() if config.group == "formula" else cells.chemical_systems()
         return grouped_kfold(np.array(names, dtype=np.str_), k, seed).astype(np.int16)
     return (kfold(n, k, seed) if labels is None else stratified_kfold(labels, k, seed)).astype(np.int16)
 

@@ -1,66 +1,134 @@
-"""The structures or compositions of a table."""
+"""The structures or compositions of a table, and what is wrong with the rows that have none."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pymatgen.core.structure import Structure
+import pyarrow as pa
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
+from crystalbench.data.distances import too_close
 from crystalbench.errors import DataError
+from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.reading import Table
 
 _ROWS_AT_ONCE = 2000
 """Number of structures that are Python objects at the same time."""
+
 _Ids = npt.NDArray[np.str_]
+_Convert = Callable[[npt.NDArray[np.int64]], Inputs]
 
 
-def inputs_of(table: Table, columns: StructureColumns | None, composition: str | None, ids: _Ids) -> Inputs:
-    """The crystals or compositions of n rows.
+@dataclass(frozen=True, eq=False)
+class ReadInputs:
+    """What could be read of n rows.
+
+    Attributes:
+        inputs: crystals or compositions of the valid rows; None if no row is valid.
+        rows: (valid,) their row numbers.
+        problems: what is wrong with each other row, by row number.
+    """
+
+    inputs: Inputs | None
+    rows: npt.NDArray[np.int64]
+    problems: dict[int, str]
+
+
+SHOWN_PROBLEMS = 20
+"""Invalid rows that a message lists before it only counts."""
+
+
+def invalid_rows(read: ReadInputs, ids: npt.NDArray[np.str_], remedy: str) -> DataError:
+    """The error for rows that could not be read; lists all of them, up to a limit.
+
+    Args:
+        read: what was read.
+        ids: (n,) ids of all rows.
+        remedy: what to do.
+    """
+    lines = [f"{ids[row]}: {problem}" for row, problem in sorted(read.problems.items())]
+    more = f"\n  and {len(lines) - SHOWN_PROBLEMS:,} more" if len(lines) > SHOWN_PROBLEMS else ""
+    listing = "\n  ".join(lines[:SHOWN_PROBLEMS])
+    return DataError(f"{len(lines):,} of {len(ids):,} rows are invalid:\n  {listing}{more}\n{remedy}")
+
+
+def inputs_of(table: Table, columns: StructureColumns | None, composition: str | None, ids: _Ids) -> ReadInputs:
+    """Read the crystals or compositions of n rows.
 
     Args:
         table: n rows, all with an input.
         columns: names of the columns with structures; or
         composition: name of the column with formulas.
         ids: (n,) ids.
-
-    Raises:
-        DataError: a structure or a formula cannot be read; names the id.
     """
     if columns is None:
-        return Compositions.from_formulas(table.values(str(composition)), ids)
-    if columns.cif is not None:
-        return _in_batches(table.values(columns.cif), ids, _crystals_of_cif)
-    if columns.json_ is not None:
-        return _in_batches(table.values(columns.json_), ids, _crystals_of_json)
-    lattice, frac_coords, numbers = (table.columns[name] for name in columns.columns)
-    return crystals_of_columns(lattice, frac_coords, numbers, ids)
+        formulas = table.values(str(composition))
+        return _read(lambda rows: Compositions.from_formulas([formulas[i] for i in rows], ids[rows]), ids)
+    if columns.cif is not None or columns.json_ is not None:
+        values = table.values(columns.columns[0])
+        convert = _crystals_of_cif if columns.cif is not None else _crystals_of_json
+        return _checked(_read(lambda rows: convert([values[i] for i in rows], ids[rows]), ids))
+    flat = [table.columns[name] for name in columns.columns]
+
+    def crystals(rows: npt.NDArray[np.int64]) -> Crystals:
+        lattice, frac_coords, numbers = (_at(column, rows) for column in flat)
+        return crystals_of_columns(lattice, frac_coords, numbers, ids[rows])
+
+    return _checked(_read(crystals, ids))
 
 
-def _in_batches(values: Sequence[Any], ids: _Ids, convert: Callable[[Sequence[Any], _Ids], Crystals]) -> Inputs:
-    starts = range(0, len(ids), _ROWS_AT_ONCE)
-    return concatenate([convert(values[i : i + _ROWS_AT_ONCE], ids[i : i + _ROWS_AT_ONCE]) for i in starts])
+def _at(column: Any, rows: npt.NDArray[np.int64]) -> Any:
+    return column.take(pa.array(rows)) if isinstance(column, pa.ChunkedArray) else [column[i] for i in rows]
+
+
+def _read(convert: _Convert, ids: _Ids) -> ReadInputs:
+    """Convert many rows at once, and those of a batch with a problem one by one, to find all problems."""
+    parts: list[Inputs] = []
+    valid: list[int] = []
+    problems: dict[int, str] = {}
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        batch = np.arange(start, min(start + _ROWS_AT_ONCE, len(ids)))
+        try:
+            parts.append(convert(batch))
+            valid += batch.tolist()
+        except DataError:
+            for row in batch:
+                try:
+                    parts.append(convert(np.array([row])))
+                    valid.append(int(row))
+                except DataError as error:
+                    problems[int(row)] = str(error).removeprefix(f"{ids[row]}: ")
+    return ReadInputs(concatenate(parts) if parts else None, np.array(valid, dtype=np.int64), problems)
+
+
+def _checked(read: ReadInputs) -> ReadInputs:
+    """The same without crystals in which atoms are impossibly close."""
+    if not isinstance(read.inputs, Crystals):
+        return read
+    found = dict(too_close(read.inputs))
+    if not found:
+        return read
+    kept = np.array([k not in found for k in range(len(read.rows))])
+    problems = read.problems | {int(read.rows[k]): problem for k, problem in found.items()}
+    return ReadInputs(read.inputs[kept] if kept.any() else None, read.rows[kept], problems)
 
 
 def _crystals_of_cif(texts: Sequence[Any], ids: _Ids) -> Crystals:
-    return Crystals.from_pymatgen([_structure_of_cif(text, name) for text, name in zip(texts, ids, strict=True)], ids)
-
-
-def _structure_of_cif(text: Any, name: str) -> Structure:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pymatgen warns about every rounded coordinate
-            return Structure.from_str(text, fmt="cif")
-    except Exception as error:  # the parser raises all kinds of errors
-        raise DataError(f"{name}: its CIF cannot be read ({type(error).__name__}: {error})") from error
+    structures = []
+    for text, name in zip(texts, ids, strict=True):
+        try:
+            structures.append(structure_of_cif(text))
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+    return Crystals.from_pymatgen(structures, ids)
 
 
 def _crystals_of_json(values: Sequence[Any], ids: _Ids) -> Crystals:

@@ -11,7 +11,15 @@ import numpy.typing as npt
 from crystalbench.data.checks import bad_rows
 from crystalbench.errors import DataError
 
-_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+MISSING = {"", "nan", "na", "n/a", "null", "none"}
+"""Texts that stand for a missing value, in lower case."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a table is missing: None, NaN, or a text such as ``NA`` or ``null``."""
+    if isinstance(value, str):
+        return value.strip().lower() in MISSING
+    return value is None or value != value
 
 
 def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) -> npt.NDArray[np.float64]:
@@ -31,7 +39,7 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
     numbers = np.full(len(values), np.nan)
     problems: list[tuple[str, str]] = []
     for row, value in enumerate(values):
-        if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
+        if is_missing(value):
             continue
         try:
             if isinstance(value, (bool, np.bool_)):
@@ -81,6 +89,8 @@ def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tup
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        return value.strip()
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -72,6 +72,7 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
         raise ConfigError(f"{file}: the name of a table must end in {', '.join(TABLE_SUFFIXES)}")
     try:
         if file.suffix == ".parquet":
+            _require_distinct(pq.read_schema(file).names)
             _check_columns(file, pq.read_schema(file).names, columns)
             table = pq.read_table(file, columns=list(columns))
             return Table(file, len(table), {name: table[name] for name in columns})
@@ -107,6 +108,13 @@ def rows_of_table(file: Path) -> int | None:
         return None
 
 
+def _require_distinct(names: Sequence[str]) -> None:
+    """Refuse a table in which two columns have the same name, since only one of them could be read."""
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise ValueError(f"several columns are named {repeated[0]!r}; rename or remove all but one")
+
+
 def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in found:
@@ -115,6 +123,8 @@ def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> N
 
 def _read_csv(file: Path) -> dict[str, list[Any]]:
     """All columns as text: whether ``NaN`` is a missing number or a formula depends on the column."""
+    header = pd.read_csv(file, dtype=str, keep_default_na=False, header=None, nrows=1)
+    _require_distinct([str(name) for name in header.iloc[0]])
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("rows have more values than the header has names")
@@ -130,6 +140,7 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
         return {name: [row.get(name) for row in content] for name in names}
     if isinstance(content, dict) and isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
         rows = content["data"]
+        _require_distinct([str(name) for name in content["columns"]])
         if any(not isinstance(row, list) or len(row) != len(content["columns"]) for row in rows):
             raise ValueError("a row of 'data' has more or fewer values than there are 'columns'")
         return {str(name): [row[place] for row in rows] for place, name in enumerate(content["columns"])}

@@ -1,0 +1,45 @@
+"""Distances that no crystal has: atoms at one place, or closer than any bond."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pymatgen.optimization.neighbors import find_points_in_spheres
+
+from crystalbench.data.crystals import Crystals
+
+LEAST = 0.5
+"""Å; the shortest bond, H-H, has 0.74 Å. The least distance in the Matbench files is 0.75 Å or more."""
+
+_PERIODIC = np.array([1, 1, 1], dtype=np.int64)
+
+
+def least_distances(crystals: Crystals, radius: float = LEAST) -> npt.NDArray[np.float64]:
+    """The least distance between two atoms of each crystal, counting periodic images, where it is below a radius.
+
+    Args:
+        crystals: n crystals.
+        radius: in Å.
+
+    Returns:
+        (n,) distances in Å; infinity if no two atoms are closer than the radius.
+    """
+    carts = np.ascontiguousarray(crystals.wrapped().cart_coords)
+    least = np.full(len(crystals), np.inf)
+    for i in range(len(crystals)):
+        atoms = carts[crystals.offsets[i] : crystals.offsets[i + 1]]
+        lattice = np.ascontiguousarray(crystals.lattices[i])
+        centers, points, images, lengths = find_points_in_spheres(atoms, atoms, radius, _PERIODIC, lattice, 1e-8)
+        others = lengths[(centers != points) | images.any(axis=1)]  # not the atom itself
+        if len(others):
+            least[i] = others.min()
+    return least
+
+
+def too_close(crystals: Crystals) -> list[tuple[int, str]]:
+    """Row numbers of crystals with atoms closer than 0.5 Å, each with the reason in words."""
+    least = least_distances(crystals)
+    return [
+        (int(row), f"has two atoms {least[row]:.3g} Å apart; correct its coordinates (written with too few digits?)")
+        for row in np.flatnonzero(np.isfinite(least))
+    ]
