@@ -101,7 +101,9 @@ def test_mistakes_name_the_file_and_the_reason() -> None:
     failed(call("predict", "forest", "x.cif"), "x.cif: there is no such file")
     Path("bad.cif").write_text("not a crystal")
     Path("worse.cif").write_text("neither")
-    failed(call("predict", "forest", "bad.cif", "worse.cif"), "bad.cif: cannot be read", "worse.cif: cannot be read")
+    failed(
+        call("predict", "forest", "bad.cif", "worse.cif"), "bad.cif: its CIF has no atom sites", "worse.cif: its CIF"
+    )
     failed(call("predict", "forest", "--formula", "Xx2"), "Xx2")
     assert (
         call("fit", "--task", ENERGY, "--limit", 60, "--model", "cgcnn", "--set", "epochs=1", "--out", "net").exit_code

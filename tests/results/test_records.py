@@ -124,7 +124,7 @@ def changed_values(value: Any) -> Any:
         name = next(iter(value))
         return {**value, name: changed_values(value[name])}
     if isinstance(value, list):
-        return [*value[:-1], changed_values(value[-1])]
+        return [*value[:-1], changed_values(value[-1])] if value else ["something"]
     if isinstance(value, str):
         return value + "x"
     return 12345 if value is None else value + 1

@@ -13,6 +13,7 @@ _WATER = re.compile(r"^(?P<salt>.+?)[.](?P<count>\d*(?:\.\d+)?)(?P<part>H2O|D2O)
 _DOT = re.compile(r"[·•∙⋅]")
 _PART = re.compile(r"^(?P<count>\d+(?:\.\d+)?)?(?P<part>[A-Z(\[].*)$")
 _OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)")
+_SIGN = re.compile(r"(?<!\de)[+\-−]")  # 1e-3 is an amount
 _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
 
 
@@ -35,7 +36,7 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
         raise ValueError(f"{mark[0]} is an oxidation state or iodine; leave oxidation states out")
     if _ZERO.search(text):
         raise ValueError("it has an amount of zero")
-    if re.search(r"[+\-−]", text):
+    if _SIGN.search(text):
         raise ValueError("it has a charge or a range; write amounts only")
     amounts: dict[int, float] = {}
     for part, factor in _parts(text):
