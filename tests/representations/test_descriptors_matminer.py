@@ -11,7 +11,7 @@ import pytest
 from helpers import changed, one_crystal, real_file
 from pymatgen.analysis.local_env import VoronoiNN
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.composition import MAGPIE_PROPERTIES
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.tasks import DataSources, get_task_spec
@@ -64,7 +64,7 @@ def demo_crystals() -> Crystals:
         for label in np.unique(labels):
             rows = np.flatnonzero((labels == label) & (task.inputs.atom_counts <= 4))
             chosen += [task.inputs[[row]] for row in rows[:: max(1, len(rows) // each)][:each]]
-    crystals = joined(chosen)
+    crystals = concatenate(chosen)
     return changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))  # some are in both tasks
 
 

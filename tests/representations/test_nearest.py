@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.neighbors import k_nearest as _nearest
 from crystalbench.representations.neighbors import nearest
 
@@ -55,7 +55,7 @@ def test_random_crystals_bit_by_bit(seed: int, k: int) -> None:
 def test_crystals_of_high_symmetry_bit_by_bit() -> None:
     known = known_structures()
     for k in (3, 12, 13):
-        check_against_one_by_one(joined([known, supercells(known, (2, 1, 2))]), k)
+        check_against_one_by_one(concatenate([known, supercells(known, (2, 1, 2))]), k)
 
 
 def test_crowded_and_empty_cells_bit_by_bit() -> None:
@@ -64,7 +64,7 @@ def test_crowded_and_empty_cells_bit_by_bit() -> None:
     crystals = [
         one_crystal(cell, rng.uniform(-1, 1, (n, 3)), [8] * n) for cell, n in zip(cells, (3, 1, 20), strict=True)
     ]
-    check_against_one_by_one(joined([random_crystals(1, 5), *crystals]), 12)
+    check_against_one_by_one(concatenate([random_crystals(1, 5), *crystals]), 12)
 
 
 @pytest.mark.parametrize(("name", "value"), [("_ATOMS", 1), ("_ATOMS", 10**6), ("_WIDTH", 1), ("_WIDTH", 50)])

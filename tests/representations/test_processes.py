@@ -18,7 +18,7 @@ import pytest
 from helpers import one_crystal, random_crystals
 from threadpoolctl import threadpool_info
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CrystalGraph, graph
 from crystalbench.representations.diffraction import cells
@@ -158,7 +158,7 @@ import os, sys
 from dataclasses import dataclass
 from functools import partial
 import numpy as np
-from crystalbench.data.crystals import joined
+from crystalbench.data.crystals import concatenate
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation, represent
 from crystalbench.representations.processes import by_chunks
 from crystalbench.testing.crystals import random_crystals
@@ -271,7 +271,7 @@ def test_standard_cells_are_the_same_from_two_processes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     twice = one_crystal(np.eye(3) * 4, [[0, 0, 0], [0, 0, 0]], [11, 17], "twice")
-    crystals = joined([twice, random_crystals(5, 12, most_atoms=3)])
+    crystals = concatenate([twice, random_crystals(5, 12, most_atoms=3)])
     alone = standard_cells(crystals)
     monkeypatch.setattr(cells, "_CHUNK", 3)
     monkeypatch.setattr(cells, "_WORTH_PROCESSES", 2)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, quotient
@@ -19,7 +19,7 @@ GRAPHS = [CrystalGraph(), CrystalGraph(neighbors=5), SphereGraph(cutoff=4.0)]
 
 
 def _crystals(seed: int = 0) -> Crystals:
-    return joined([known_structures(), random_crystals(seed, 14), supercells(random_crystals(seed, 2), (2, 1, 1))])
+    return concatenate([known_structures(), random_crystals(seed, 14), supercells(random_crystals(seed, 2), (2, 1, 1))])
 
 
 def _edges(whole: Arrays, i: int) -> list[tuple[int, int, float]]:
@@ -102,7 +102,7 @@ def test_known_crystals() -> None:
 
 @pytest.mark.parametrize("graph", [SphereGraph(cutoff=4.0), SphereGraph(cutoff=2.0)], ids=repr)
 def test_supercells_have_the_same_sites(graph: SphereGraph) -> None:
-    crystals = joined([known_structures(), random_crystals(3, 7)])
+    crystals = concatenate([known_structures(), random_crystals(3, 7)])
     small, large = (QuotientGraph(graph)(c) for c in (crystals, supercells(crystals, (1, 2, 2))))
     assert np.array_equal(small.offsets["site"], large.offsets["site"])
     assert np.array_equal(4 * small.values["multiplicities"], large.values["multiplicities"])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers import SMALL_CGCNN, changed, formulas_task, known_structures, random_crystals, supercells, tiny_task
 
-from crystalbench.data.crystals import joined
+from crystalbench.data.crystals import concatenate
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
@@ -382,7 +382,7 @@ def test_one_member_is_itself_and_classes_have_mean_probabilities() -> None:
 def test_runs_over_quotient_graphs_are_those_over_whole_graphs(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
 
-    crystals = joined([known_structures(), supercells(known_structures(), (1, 1, 2)), random_crystals(0, 7)])
+    crystals = concatenate([known_structures(), supercells(known_structures(), (1, 1, 2)), random_crystals(0, 7)])
     crystals = changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))
     folds = (np.arange(len(crystals)) % 2).astype(np.int16)
     task = dataclasses.replace(

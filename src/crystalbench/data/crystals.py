@@ -309,6 +309,3 @@ def concatenate(parts: Sequence[InputsT]) -> InputsT:
     flat = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0] if name != "offsets"}
     counts = np.concatenate([np.diff(a["offsets"]) for a in arrays])
     return cast(InputsT, type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)}))
-
-
-joined = concatenate  # an alias, for code that uses the former name

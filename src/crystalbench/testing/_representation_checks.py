@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
@@ -89,7 +89,7 @@ def crystals_are_independent(case: RepresentationCase) -> None:
         name = str(crystals.ids[row])
         require_equal(expected[[row]], case.representation(crystals[[row]]), f"{name} alone and among others")
     rows = np.arange(5, 9)
-    among = case.representation(joined([crystals[rows], large_cell(40, COMMON_Z)]))
+    among = case.representation(concatenate([crystals[rows], large_cell(40, COMMON_Z)]))
     require_equal(expected[rows], among[np.arange(len(rows))], "together with a larger crystal")
 
 

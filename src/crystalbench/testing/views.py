@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.views import View, get_view
 from crystalbench.testing._isolation import isolated, seed_all, unchanged_random_state
@@ -31,7 +31,7 @@ _NOT_IDEMPOTENT = "applied twice, it gives other crystals than applied once"
 class _ViewCase:
     view: View
     memo: Memo = field(default_factory=Memo)
-    crystals: Crystals = field(default_factory=lambda: joined([random_crystals(3, 7), known_structures()]))
+    crystals: Crystals = field(default_factory=lambda: concatenate([random_crystals(3, 7), known_structures()]))
 
     def seen(self) -> Crystals:
         """The view of `crystals`."""

@@ -10,7 +10,7 @@ import moyopy
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.processes import by_chunks
 
 CELLS = ("primitive", "conventional")
@@ -44,7 +44,9 @@ def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float =
     Returns:
         The n crystals with the same ids; their numbers of atoms may differ from the input.
     """
-    return joined(by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES))
+    return concatenate(
+        by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES)
+    )
 
 
 def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
