@@ -43,9 +43,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def replicated(crystals: Crystals, size: int, seed: int = 0) -> Crystals:
     """``size`` crystals with the same distribution of numbers of atoms, in random order; copies are stretched."""
-    whole, rest = divmod(size, len(crystals))
+    copies_of_all, rest = divmod(size, len(crystals))
     rng = np.random.default_rng(seed)
-    parts = [crystals] * whole + ([evenly(crystals, rest)] if rest else [])
+    parts = [crystals] * copies_of_all + ([evenly(crystals, rest)] if rest else [])
     copies = concatenate(parts)
     stretch = np.exp(STRAIN * rng.standard_normal(size))
     stretch[: len(parts[0])] = 1

@@ -111,7 +111,7 @@ def test_a_model_sees_test_rows_only_at_the_end_and_without_targets(kind: Kind, 
     for samples in Memory.spec:
         assert set(samples.ids) == hidden
         assert not samples.has_targets
-        with pytest.raises(DataError, match="carry no targets"):
+        with pytest.raises(DataError, match="have no targets"):
             _ = samples.targets
 
 

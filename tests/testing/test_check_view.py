@@ -76,7 +76,7 @@ INDEPENDENT, NAMES, KEPT = "crystals are viewed independently", "ids have no inf
 EDGE, IDEMPOTENT = "edge cases are viewed", "it is idempotent, as claimed"
 FAILING: list[tuple[Callable[[Crystals], Crystals], list[str], str]] = [
     (drops, [IDS], "changes ids or numbers of atoms"),
-    (infinite, [VALID, EDGE], "lattices holds values that are not finite"),
+    (infinite, [VALID, EDGE], "lattices contains values that are not finite"),
     (flat, [VALID, EDGE], "has a cell of volume 0"),
     (without_elements, [VALID, EDGE], "atomic numbers must be 1 to 118"),
     (noisy, [SAME, INDEPENDENT, NAMES], "called twice, frac_coords differs"),

@@ -91,7 +91,7 @@ class WithDescriptors(_Network):
 
 
 class ConcatenatedDescriptors(nn.Module):
-    """Embeddings with a layer of descriptors concatenated to them.
+    """The embeddings of a network, concatenated with a layer that reads descriptors.
 
     Args:
         body: batch to embeddings (n, body.width).

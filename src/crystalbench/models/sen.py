@@ -41,7 +41,7 @@ class SEN(NetworkModel):
     pose. Capsules interact by routing by agreement, and the embedding is computed from their invariants. `explain`
     returns the capsules.
 
-    The published network is called equivariant but sees distances only; `sen_published` keeps its essence.
+    The published network is called equivariant but sees distances only; `sen_published` reimplements it.
 
     Attributes:
         width: invariant features of an atom and of a capsule.

@@ -66,7 +66,7 @@ class TrainingOptions(Configurable):
 
 
 class DivergedError(CrystalBenchError):
-    """The loss of a training is not finite."""
+    """The training loss is not finite."""
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def only_declared_inputs_are_used(case: ModelCase) -> None:
     model = case.new().fit(*(Samples(part, TARGETS[kind], targets_for(part, kind)) for part in (train, valid)))
     samples = Samples(prediction_crystals(), TARGETS[kind])
     found = model.predict(samples).checked(samples.target, samples.ids)
-    require_identical(expected, found, "given compositions and given crystals")
+    require_identical(expected, found, "from compositions and from crystals")
 
 
 def inputs_are_not_modified(case: ModelCase) -> None:

@@ -19,7 +19,7 @@ from crystalbench.testing.crystals import known_structures, random_crystals
 from crystalbench.testing.report import CheckFailure, Memo
 
 COMMON_Z = 42
-"""Heavier elements, which tables of properties may lack, are left to the edge cases."""
+"""Largest common atomic number. Tables of properties may lack heavier elements, which are tested as edge cases."""
 _RELATIVE = 1e-5
 """Largest tolerated difference, relative to the largest value of an array: sums may be rounded differently."""
 

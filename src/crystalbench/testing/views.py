@@ -49,7 +49,7 @@ def check_view(view: View | str, /, *, idempotent: bool = False, verbose: bool =
         view: a view, a registered name or ``package.module:name``.
         idempotent: whether the view claims that applying it twice is the same as applying it once. Otherwise, the
             report has a note if it is not.
-        verbose: whether the message of an error holds tracebacks.
+        verbose: whether the error message contains tracebacks.
 
     Returns:
         The checks, all of which passed.
@@ -87,7 +87,7 @@ def _valid(case: _ViewCase) -> None:
     seen = case.seen()
     for name in ("lattices", "frac_coords"):
         if not np.isfinite(getattr(seen, name)).all():
-            raise CheckFailure(f"{name} holds values that are not finite")
+            raise CheckFailure(f"{name} contains values that are not finite")
     if not (seen.volumes > 0).all():
         raise CheckFailure(f"{seen.ids[np.argmin(seen.volumes)]} has a cell of volume {seen.volumes.min():.3g} Å³")
     if not ((seen.numbers >= 1) & (seen.numbers <= 118)).all():

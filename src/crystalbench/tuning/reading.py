@@ -44,7 +44,7 @@ def last_discarded(study: optuna.Study) -> int:
 def current_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
     """The trials that count, by their number in the budget.
 
-    Optuna may hold several trials for one number: those of workers that died, and those from before a restart.
+    Optuna may have several trials for one number: those of workers that died, and those from before a restart.
 
     Args:
         study: the study.

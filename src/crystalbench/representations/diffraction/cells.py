@@ -53,14 +53,14 @@ def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
     lattices, coords, numbers = [], [], []
     for i in range(len(crystals)):
         rows = slice(crystals.offsets[i], crystals.offsets[i + 1])
-        given = crystals.lattices[i], crystals.frac_coords[rows], crystals.numbers[rows]
+        own = crystals.lattices[i], crystals.frac_coords[rows], crystals.numbers[rows]
         try:
-            found = _standard(*given, cell, symprec)
+            found = _standard(*own, cell, symprec)
         except ValueError as error:
             log.warning(
                 "%s: no symmetry found (%s); its diffraction pattern uses the given cell", crystals.ids[i], error
             )
-            found = given
+            found = own
         lattices.append(found[0])
         coords.append(found[1])
         numbers.append(found[2])
