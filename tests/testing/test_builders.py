@@ -1,4 +1,4 @@
-"""The crystals of `crystalbench.testing` have the properties that they claim, and docstring examples run."""
+"""The crystals of `crystalbench.testing` have the documented properties, and docstring examples run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line at tuning in processes of its own: killed, stopped, and several at once."""
+"""Tuning by commands in separate processes: killed, stopped, and several at a time."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 from crystalbench.data.crystals import Crystals
 
 LEAST = 0.5
-"""Smallest plausible distance in Å; the shortest bond, H-H, has 0.74 Å. Matbench files have no distance below 0.75 Å."""
+"""Smallest plausible distance in Å. The shortest bond, H-H, has 0.74 Å; the Matbench files have 0.75 Å or more."""
 
 _PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 

@@ -106,8 +106,7 @@ class Model(Configurable, ABC):
 
         Args:
             train: rows to fit.
-            valid: inner validation rows, for early stopping. A model that does not need them may be fitted to them as
-                well.
+            valid: inner validation rows, for early stopping. A model that does not need them may fit them as well.
         """
 
     @abstractmethod
