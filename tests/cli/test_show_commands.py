@@ -103,7 +103,7 @@ def test_report_names_a_run_whose_label_has_square_brackets() -> None:
 # ---------------------------------------------------------------------- tuning
 
 
-def test_a_tuned_run_has_its_own_row_and_its_study_can_be_shown(tmp_path: Path) -> None:
+def test_a_tuned_run_has_its_own_row_and_its_study_can_be_shown() -> None:
     model = ("--model", "magpie_forest", "--set", "trees=5")
     assert small(*model).exit_code == 0
     result = small(*model, "--tune", 5)
@@ -143,7 +143,7 @@ def test_missing_studies_are_reported() -> None:
     )
 
 
-def test_studies_of_a_model_in_a_file_are_found_by_its_path_and_missing_ones_reported(tmp_path: Path) -> None:
+def test_studies_of_a_model_in_a_file_are_found_by_its_path_and_missing_ones_reported() -> None:
     Path("m").mkdir()
     Path("m/plain.py").write_text(
         "from dataclasses import dataclass\n"
@@ -169,7 +169,7 @@ def test_studies_of_a_model_in_a_file_are_found_by_its_path_and_missing_ones_rep
     assert not Path("results/studies/pages").exists()
 
 
-def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+def test_a_damaged_study_is_named() -> None:
     small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
     (file,) = Path("results/studies").glob("*/*/*.json")
     file.write_text("{}")

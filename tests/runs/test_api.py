@@ -138,9 +138,7 @@ def test_tuning(task: Task) -> None:
     assert other.spec.tuning.inner_folds == 3
 
 
-def test_failures_are_reported_and_the_others_returned(
-    task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failures_are_reported_and_the_others_returned(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     result = run_models(["dummy", Unsaved], task, folds=[0], parameters={"fails": True})
     assert [record.label for record in result.records] == ["dummy"]
     title = "demo_formation_energy · Unsaved · fold 0"

@@ -61,7 +61,14 @@ class Crystals:
         counts: npt.ArrayLike,
         ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
     ) -> Crystals:
-        """Build from flat arrays and the number of atoms of each crystal, and check them.
+        """Build from flat arrays, and check them.
+
+        Args:
+            lattices: (n, 3, 3) rows are the lattice vectors a, b, c in Å.
+            frac_coords: (atoms, 3) fractional coordinates.
+            numbers: (atoms,) atomic numbers.
+            counts: (n,) number of atoms of each crystal.
+            ids: (n,) ids; the row numbers by default.
 
         Raises:
             DataError: shapes disagree, a number is not finite, a cell has no volume or no atoms, or an atomic number

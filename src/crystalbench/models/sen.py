@@ -274,7 +274,17 @@ class Interaction(nn.Module):
         )
 
     def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Neighbors) -> tuple[Tensor, Tensor]:
-        """Scalars (N, F) and tensors (N, 9, C), or None in the first layer, to the same of the next layer."""
+        """Update the features of the atoms.
+
+        Args:
+            scalars: (N, F).
+            tensors: (N, 9, C); None in the first layer.
+            gate: (N, F) factors of the scalars, computed from the composition.
+            edges: the neighbours.
+
+        Returns:
+            The scalars (N, F) and tensors (N, 9, C) of the next layer.
+        """
         count, degree = edges.neighbors.shape
         sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)
         sent = sent * edges.weights

@@ -89,7 +89,16 @@ def to_study(study: optuna.Study, **fields: Any) -> Study:
 
 
 def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:
-    """The value of a study's user attribute `FACTS`; the search space as JSON."""
+    """The value of a study's user attribute `FACTS`.
+
+    Args:
+        spec: specification of the study.
+        label: the model's name in tables.
+        metric: name of the metric that scores a trial.
+        higher_is_better: whether a higher value of the metric is better.
+        unit: unit of the target.
+        space: the search space as JSON.
+    """
     return {
         "spec": spec.model_dump(mode="json"),
         "label": label,

@@ -87,7 +87,13 @@ class Graph:
 
     @classmethod
     def of(cls, batch: Batch, cutoff: float, softening: float) -> Graph:
-        """Compute them for a batch of quotients of sphere graphs."""
+        """Compute indices and weights.
+
+        Args:
+            batch: quotients of sphere graphs.
+            cutoff: distance in Å at which the weight of a neighbour is zero.
+            softening: distance in Å before the cutoff over which neighbours fade out.
+        """
         edges, sources = Edges.of(batch), batch["sources"]
         of_sources, sites = Segments.of(sources, edges.offsets), Segments.of_level(batch, SITE)
         multiplicities = batch["multiplicities"].to(edges.counts.dtype)
