@@ -267,4 +267,4 @@ def test_pages_build_without_warnings(tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stdout + built.stderr
     models = (tmp_path / "html" / "models.html").read_text(encoding="utf-8")
-    assert "min_samples_leaf" in models  # tables made from the code
+    assert "min_samples_leaf" in models  # generated from the code

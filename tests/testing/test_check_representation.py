@@ -324,12 +324,12 @@ def test_every_check_has_a_representation_that_fails_it() -> None:
 
 def test_a_class_that_is_no_frozen_dataclass_fails() -> None:
     class Bare(Volumes):
-        """Declares an option, but is no dataclass."""
+        """Declares an option, but is not a dataclass."""
 
         width: int = 3
 
     class Made(Volumes):
-        """Has a constructor of its own."""
+        """Defines its own constructor."""
 
         def __init__(self, width: int) -> None:
             object.__setattr__(self, "width", width)

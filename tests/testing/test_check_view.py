@@ -101,7 +101,7 @@ def test_every_check_has_a_view_that_fails_it() -> None:
 
 def test_a_view_that_is_not_idempotent_fails_only_if_it_claims_to_be() -> None:
     view = View("grows", "nothing", grows)
-    assert check_view(view).notes == ("applied twice, it gives other crystals than applied once",)
+    assert check_view(view).notes == ("applied twice, it gives different crystals than applied once",)
     with pytest.raises(ContractError) as caught:
         check_view(view, idempotent=True)
     assert caught.value.failed == {IDEMPOTENT: "applied twice, lattices differs"}

@@ -1,6 +1,6 @@
 """Preprocessing of descriptor columns: imputation by medians and standardisation.
 
-On our descriptors scikit-learn's ``SimpleImputer`` and ``StandardScaler`` give the same numbers to the last digit. They
+On our descriptors scikit-learn's ``SimpleImputer`` and ``StandardScaler`` give identical numbers. They
 are not used here because fitted ones cannot be rebuilt from plain arrays, as loading a saved model must do
 (``transform`` needs private attributes that only ``fit`` sets), and because importing them takes 1.4 s, as long as
 importing torch. They also treat a column as constant only if its spread is near the machine precision, whereas

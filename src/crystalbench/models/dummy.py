@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Dummy(Model):
     """Mean of the training targets, or the frequencies of the classes.
 
-    For regression, Matbench's dummy predicts the training mean as well, and this one reproduces it digit for digit. For
+    For regression, Matbench's dummy predicts the training mean as well, and this one reproduces it exactly. For
     classification, Matbench's draws labels at random by the frequencies of the classes (scikit-learn's ``stratified``);
     this one predicts the frequencies themselves.
     """

@@ -112,9 +112,9 @@ class CapsuleReading:
     Attributes:
         ids: (n,) the crystals.
         offsets: (n + 1,) crystal i has the rows ``offsets[i]:offsets[i + 1]`` of the memberships.
-        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
         shares: (n, K) mean membership of the atoms of a crystal in each capsule; rows sum to 1.
-        presences: (n, K) in [0, 1], to what extent each capsule is present.
+        presences: (n, K) in [0, 1], the degree to which each capsule is present.
         features: (n, K, F) invariant features.
         poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which rotate with the crystal.
     """

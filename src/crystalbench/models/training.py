@@ -305,7 +305,7 @@ class _Schedule:
 class _Average:
     """A copy of a network whose weights and statistics are moving averages of the network's.
 
-    Unlike `torch.optim.swa_utils.AveragedModel` it counts its steps on the host, so that it need not wait for the
+    Unlike `torch.optim.swa_utils.AveragedModel`, it counts its steps on the host, so it does not have to wait for the
     device.
 
     Args:

@@ -22,10 +22,10 @@ class Capsules:
     """The K capsules of n crystals.
 
     Attributes:
-        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
         shares: (n, K) mean membership of the atoms of a crystal; rows sum to 1.
-        presences: (n, K) in [0, 1], to what extent a capsule is present; 0 if no atom belongs to it.
-        features: (n, K, F) invariant.
+        presences: (n, K) in [0, 1], the degree to which a capsule is present; 0 if no atom belongs to it.
+        features: (n, K, F) invariant features.
         poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
     """
 

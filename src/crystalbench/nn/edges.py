@@ -106,7 +106,7 @@ def _group_offsets(ascending: Tensor, groups: int) -> Tensor:
 def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sums over segments of indexed rows, by the fastest deterministic operation: `torch.nn.functional.embedding_bag`.
 
-    Gradients through it are slow; the functions that use it have backward passes of their own.
+    Its own backward pass is slow, so the functions that use it define theirs.
 
     Args:
         rows: (k,) int64 row numbers of the values.

@@ -24,7 +24,7 @@ from crystalbench.testing.report import CheckFailure, Checks, Memo, Report
 
 _RELATIVE = 1e-9
 """Largest tolerated difference between equal arrays: a view may round differently in another batch."""
-_NOT_IDEMPOTENT = "applied twice, it gives other crystals than applied once"
+_NOT_IDEMPOTENT = "applied twice, it gives different crystals than applied once"
 
 
 @dataclass
