@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 
-
 PACKAGES = (
     "crystalbench",
     "e3nn",
