@@ -1,4 +1,4 @@
-# `make demo` and `make test` work on a fresh machine; the environment is made once in .venv.
+# `make demo` and `make test` work on a fresh machine; the environment is created once, in .venv.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ ENV := $(VENV)/.complete
 
 .PHONY: demo test lint check format env clean
 
-demo: $(ENV)            ## the main job on the embedded demo suite
+demo: $(ENV)            ## run the demo suite
 	$(BIN)/python -m benchmarks.run --workers 2
 
 test: $(ENV)            ## the tests
@@ -19,14 +19,14 @@ lint: $(ENV)            ## format, lint, types
 
 check: lint test        ## format, lint, types, tests
 
-format: $(ENV)          ## mend format and what lint can mend
+format: $(ENV)          ## format, and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-env: $(ENV)             ## the environment alone
+env: $(ENV)             ## create the environment only
 
-# torch comes first: a plain wheel, where a range could bring gigabytes of CUDA packages.
-# matbench pins versions that Python 3.11 cannot have, so it is installed last and alone.
+# torch is installed first, as constrained: a plain wheel, whereas a range could bring gigabytes of CUDA packages.
+# matbench pins versions that do not exist for Python 3.11, so it is installed last and without its dependencies.
 $(ENV): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch

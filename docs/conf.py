@@ -56,6 +56,6 @@ def _shorten_signature(
 
 
 def setup(app: Any) -> None:
-    """Write array types as people do."""
+    """Shorten array types in docstrings and signatures."""
     app.connect("autodoc-process-docstring", _shorten_docstring, priority=900)  # after napoleon
     app.connect("autodoc-process-signature", _shorten_signature)

@@ -81,7 +81,7 @@ def test_files_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_modules_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "module_of_this_folder.py").write_text("class Mine: pass\n")
-    monkeypatch.syspath_prepend(str(tmp_path))  # so that what is added to sys.path is taken away again
+    monkeypatch.syspath_prepend(str(tmp_path))  # restores sys.path afterwards
     monkeypatch.chdir(tmp_path)
     assert plugins.load(GROUP, "model", "module_of_this_folder:Mine").__name__ == "Mine"
 

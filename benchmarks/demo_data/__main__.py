@@ -23,7 +23,9 @@ def main() -> None:
     start = time.perf_counter()
     prototypes, disagreements = prototype_rows()
     write_rows(prototypes, PROTOTYPE_SCHEMA, out / "demo_prototypes.parquet")
-    print(f"{len(prototypes)} prototypes; {len(disagreements)} have another space group than their AFLOW label:")
+    print(
+        f"{len(prototypes)} prototypes; {len(disagreements)} have a space group other than that of their AFLOW label:"
+    )
     for disagreement in disagreements:
         print(f"  {disagreement}")
 

@@ -1,4 +1,4 @@
-"""Diffraction patterns of whole batches, compared with loops over crystals; with and without the cell search."""
+"""Diffraction patterns of complete batches, compared with loops over crystals; with and without the cell search."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def mp2018_file(settings: Settings) -> Path:
     """The table.
 
     Raises:
-        DataError: the user has not given it.
+        DataError: the user has not named the file.
     """
     if NAME not in settings.data:
         raise DataError(f"give the table described by {TASK_FILE} with --data {NAME}=PATH")

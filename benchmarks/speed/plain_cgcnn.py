@@ -1,6 +1,6 @@
 """The peer of CGCNN: a plain network of PyTorch Geometric that computes the same function.
 
-This module does not import CrystalBench's models, which flush subnormal floats for the whole process when imported.
+This module does not import CrystalBench's models, so that the peer runs with PyTorch's own settings.
 """
 
 from __future__ import annotations

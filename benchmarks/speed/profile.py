@@ -1,4 +1,4 @@
-"""Where the time of training CGCNN is spent, and how far it is from the limits of the machine.
+"""How the training time of CGCNN is divided, and how far it is from the limits of the machine.
 
 ``python -m benchmarks.speed.profile --data-dir DIR`` prints a table.
 """

@@ -25,7 +25,7 @@ from benchmarks.speed import machine, page, scale_table
 from benchmarks.speed.graphs import evenly
 from benchmarks.speed.phonons import MP, loaded
 from benchmarks.speed.rows import Settings
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.errors import CrystalBenchError
 from crystalbench.tasks import parse_data_options
 
@@ -43,10 +43,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def replicated(crystals: Crystals, size: int, seed: int = 0) -> Crystals:
     """``size`` crystals with the same distribution of numbers of atoms, in random order; copies are stretched."""
-    whole, rest = divmod(size, len(crystals))
+    copies_of_all, rest = divmod(size, len(crystals))
     rng = np.random.default_rng(seed)
-    parts = [crystals] * whole + ([evenly(crystals, rest)] if rest else [])
-    copies = joined(parts)
+    parts = [crystals] * copies_of_all + ([evenly(crystals, rest)] if rest else [])
+    copies = concatenate(parts)
     stretch = np.exp(STRAIN * rng.standard_normal(size))
     stretch[: len(parts[0])] = 1
     lattices = copies.lattices * stretch[:, None, None]

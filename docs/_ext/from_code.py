@@ -1,4 +1,4 @@
-"""Directives that make tables from the code, so that no page can disagree with it.
+"""Directives that generate tables from the code, so that pages always agree with it.
 
 ``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``,
 ``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning]``.

@@ -77,7 +77,7 @@ def test_every_number_of_the_page_follows_from_the_records(records: list[Record]
     assert cells["`cgcnn_sum`"] == ["10.00", "75.0 % (75.0 to 75.0)", "93.8 % (93.8 to 93.8)"]
     assert cells["`cgcnn_atom_count`"] == ["16.00", "60.0 % (60.0 to 60.0)", "75.0 % (75.0 to 75.0)"]
     assert cells["`cgcnn × atoms`"][:2] == ["5.000", cells["`cgcnn × atoms`"][1]]
-    assert cells["`cgcnn × atoms`"][1].startswith("87.5 % (")  # 5 atoms on average times 1, against 40
+    assert cells["`cgcnn × atoms`"][1].startswith("87.5 % (")  # 5 atoms on average times 1, compared with 40
     assert cells["`dummy × atoms`"][1].startswith("50.0 % (")
     remaining = {row[0]: row[1:] for row in rows_of(text, "| `") if len(row) == 3}
     assert remaining["`hybrid` against `cgcnn_sum`"] == ["per cell", "20.0 % (20.0 to 20.0)"]

@@ -1,4 +1,4 @@
-"""Commands, called in this process, and how they end."""
+"""Call commands in this process, and check how they end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def call(*arguments: object) -> Any:
 
 
 def small(*arguments: object) -> Any:
-    """Dummy on one fold of 60 rows, and more options."""
+    """Run the dummy on one fold of 60 rows, with further options."""
     return call("run", "--task", ENERGY, "--limit", 60, "--fold", 0, "--results", "results", "--threads", 1, *arguments)
 
 
@@ -31,7 +31,7 @@ def only_record(folder: str = "results") -> Record:
 
 
 def failed(result: Any, *says: str) -> None:
-    """The command ended with exit code 1 and told the reason without a traceback."""
+    """Check that the command ended with exit code 1 and a message that contains ``says``, without a traceback."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     for text in says:

@@ -1,4 +1,4 @@
-"""What is called wrongly is told in one line."""
+"""Mistakes of the user are reported in one line."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from commands import ENERGY, call, failed, small
     ],
     ids=range(20),
 )
-def test_mistakes_are_told_in_one_line(arguments: list[str], says: str) -> None:
+def test_mistakes_are_reported_in_one_line(arguments: list[str], says: str) -> None:
     failed(call("run", "--results", "results", "--limit", 60, "--threads", 1, *arguments), says)
 
 
-def test_results_that_cannot_be_written_are_told_before_any_work() -> None:
+def test_an_unwritable_results_folder_is_reported_before_any_work() -> None:
     Path("results").write_text("a file")
     failed(small("--model", "dummy"), "records cannot be written there", "give another --results")
 
 
 @pytest.mark.parametrize("options", [(), ("--tune", 3), ("--workers", 2)], ids=["alone", "tuned", "workers"])
-def test_a_device_that_is_not_there_is_told_before_any_work(options: tuple[object, ...]) -> None:
+def test_a_missing_device_is_reported_before_any_work(options: tuple[object, ...]) -> None:
     result = small("--model", "cgcnn", "--device", "cuda:99", *options)
     failed(result, "error device 'cuda:99' cannot be used here: ")
     assert "runs, 0 of them done" not in result.output

@@ -38,7 +38,7 @@ def text_of(console: Console) -> str:
 
 
 def line_of(made: Record) -> str:
-    """What is said of a run that was made."""
+    """The line that is printed for a computed run."""
     console = plain()
     LiveProgress(console, 3).finished(run_of(fold=made.spec.fold), made, computed=True)
     return text_of(console).strip()
@@ -48,7 +48,7 @@ def line_of(made: Record) -> str:
 
 
 @pytest.mark.parametrize("console", [plain(), terminal(200)], ids=["stream", "terminal"])
-def test_square_brackets_are_shown_as_they_are(console: Console) -> None:
+def test_square_brackets_are_printed_literally(console: Console) -> None:
     run = run_of(BRACKETS)
     with LiveProgress(console, 3) as live:
         live.started(run)(1, 2, **{BRACKETS: 1.0})
@@ -62,7 +62,7 @@ def test_square_brackets_are_shown_as_they_are(console: Console) -> None:
     assert not console.is_terminal or f"{BRACKETS} 1" in text
 
 
-def test_a_run_that_was_found_is_counted_and_not_told() -> None:
+def test_an_existing_run_is_counted_but_not_listed() -> None:
     console = plain()
     live = LiveProgress(console, 3)
     live.finished(run_of(), record(), computed=False)
@@ -79,11 +79,11 @@ def test_a_run_that_was_found_is_counted_and_not_told() -> None:
     ],
     ids=["untuned", "tuned", "first fold", "another fold"],
 )
-def test_a_finished_run_tells_what_was_spent_on_it(made: Record, says: str) -> None:
+def test_the_line_of_a_finished_run_shows_its_costs(made: Record, says: str) -> None:
     assert line_of(made).endswith(says)
 
 
-def test_trials_that_did_not_fail_are_not_spoken_of() -> None:
+def test_failed_trials_are_mentioned_only_if_there_are_any() -> None:
     found = TuningResult(
         study="s", fold=0, parameters={}, trial=0, metric="mae", value=1.0, complete=1, pruned=0, failed=0, seconds=1234
     )
@@ -103,7 +103,7 @@ def test_trials_that_did_not_fail_are_not_spoken_of() -> None:
     ],
     ids=["trials", "epochs"],
 )
-def test_where_there_is_no_room_a_title_is_cut_and_no_number(width: int, numbers: dict[str, float]) -> None:
+def test_narrow_terminals_cut_titles_but_not_numbers(width: int, numbers: dict[str, float]) -> None:
     console = terminal(width)
     live = LiveProgress(console, 120)
     live.finished(run_of(), record(), computed=False)
@@ -155,7 +155,7 @@ FOLDER = Path("results/studies")
         ("cgcnn, wide", "cgcnn, wide"),
     ],
 )
-def test_models_are_found_by_name_label_and_place(given: str, called: str) -> None:
+def test_models_are_found_by_name_label_and_location(given: str, called: str) -> None:
     assert requested(STUDIES, FOLDER, [], [given], []) == ([], [called])
 
 
@@ -181,7 +181,7 @@ def test_a_task_is_found_by_its_file(tmp_path: Path) -> None:
         (["mine"], ["cgcnn"], "'cgcnn'. Known: Plain, flaky.py:Plain, magpie_forest."),
     ],
 )
-def test_what_has_no_study_is_told_with_what_has(tasks: list[str], models: list[str], says: str) -> None:
+def test_missing_studies_are_reported_with_the_existing_ones(tasks: list[str], models: list[str], says: str) -> None:
     with pytest.raises(UnknownNameError, match=re.escape(says)):
         requested(STUDIES, FOLDER, tasks, models, [])
 
@@ -194,7 +194,7 @@ def test_what_has_no_study_is_told_with_what_has(tasks: list[str], models: list[
         ([], ["Plain"], "fold 0"),
     ],
 )
-def test_folds_without_a_study_are_told_with_those_that_have_one(
+def test_folds_without_a_study_are_reported_with_those_that_have_one(
     tasks: list[str], models: list[str], there: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"there is no study of fold 77; there are studies of {there}$"):

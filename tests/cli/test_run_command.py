@@ -34,7 +34,7 @@ def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
     assert len(RecordStore(Path("results/records")).paths()) == 2
 
 
-def test_a_record_tells_the_command_that_repeats_it() -> None:
+def test_a_record_contains_the_command_that_repeats_it() -> None:
     first = small("--model", "descriptor_forest", "--set", "trees=4", "--set", "bank=gong28", "--seed", 3)
     assert first.exit_code == 0, first.output
     record = only_record()
@@ -55,13 +55,13 @@ def test_a_model_in_a_file_needs_no_registration(tmp_path: Path) -> None:
     assert str(tmp_path) not in record.to_json().replace(record.command, "")
 
 
-def test_a_failing_model_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
+def test_a_failing_model_is_reported_and_the_others_are_shown(tmp_path: Path) -> None:
     result = small("--model", f"{write_toys(tmp_path)}:Broken", "--model", "dummy")
     failed(result, "RuntimeError: the oven is cold", "tracebacks are in results/records/.failures")
     assert "dummy" in Path("results/leaderboard.csv").read_text()
 
 
-def test_an_error_with_square_brackets_is_shown_as_it_is() -> None:
+def test_an_error_with_square_brackets_is_printed_literally() -> None:
     Path("flaky[1].py").write_text(
         "from crystalbench.models.dummy import Dummy\n"
         "class Flaky(Dummy):\n"
@@ -73,7 +73,7 @@ def test_an_error_with_square_brackets_is_shown_as_it_is() -> None:
     assert result.output.count("no luck [/x] index[0] :b:") == 2
 
 
-def test_a_task_of_ones_own() -> None:
+def test_a_task_file_of_the_user() -> None:
     Path("alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
     Path("alloys.toml").write_text(
         'name = "alloys"\ntable = "alloys.csv"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
@@ -83,7 +83,7 @@ def test_a_task_of_ones_own() -> None:
     assert len(RecordStore(Path("results/records")).paths()) == 5
 
 
-def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> None:
+def test_the_table_of_a_task_file_may_be_named_on_the_command_line() -> None:
     for folder in ("suites", "tasks", "data"):
         Path(folder).mkdir()
     Path("data/alloys.csv").write_text("formula,gap\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 31)))
@@ -109,7 +109,7 @@ def test_the_table_of_a_task_of_ones_own_may_be_named_on_the_command_line() -> N
     assert len(RecordStore(Path("alone/records")).paths()) == 5
 
 
-def test_a_suite_file_says_where_its_results_go(tmp_path: Path) -> None:
+def test_a_suite_file_names_its_results_folder(tmp_path: Path) -> None:
     write_toy_suite(tmp_path)
     text = Path("toys.toml").read_text()
     Path("toys.toml").write_text('results = "elsewhere"\n' + text)
@@ -211,7 +211,7 @@ def test_the_main_job_as_a_program(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "leaderboard.csv").exists()
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crystalbench", "list"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

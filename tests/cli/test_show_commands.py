@@ -1,4 +1,4 @@
-"""Commands that show: lists, help, leaderboards, studies."""
+"""Commands that only show something: lists, help, leaderboards, studies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_help_explains_every_option() -> None:
         assert option in call("run", "--help").output
 
 
-def test_help_tells_the_defaults() -> None:
+def test_help_shows_the_defaults() -> None:
     text = call("run", "--help").output
     for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
         assert f"[default: {default}]" in text
@@ -45,7 +45,7 @@ def test_help_tells_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_help_is_set_to_the_width_of_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_uses_the_width_of_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     for command in ("run", "studies"):
         lines = call(command, "--help").output.splitlines()
@@ -54,14 +54,14 @@ def test_help_is_set_to_the_width_of_the_terminal(width: int, monkeypatch: pytes
         start = next(i for i, line in enumerate(lines) if line.startswith((" Without options", " Studies are made")))
         text = [line.strip() for line in lines[start : lines.index(" " * width, start)]]
         assert text[-1].endswith(".")
-        for line, following in itertools.pairwise(text):  # no line is broken where its next word had room
+        for line, following in itertools.pairwise(text):  # no line is broken although its next word would fit
             assert len(line) + 1 + len(following.split()[0]) > width - 2
 
 
 # ---------------------------------------------------------------------- leaderboards
 
 
-def test_report_makes_the_leaderboard_anew() -> None:
+def test_report_rewrites_the_leaderboard() -> None:
     small("--model", "dummy")
     expected = Path("results/leaderboard.csv").read_text()
     Path("results/leaderboard.csv").write_text("edited by hand")
@@ -71,7 +71,7 @@ def test_report_makes_the_leaderboard_anew() -> None:
     assert Path("results/leaderboard.csv").read_text() == expected
 
 
-def test_report_counts_only_what_is_whole() -> None:
+def test_report_leaves_out_damaged_records() -> None:
     small("--model", "dummy")
     small("--model", "magpie_forest", "--set", "trees=3")
     (path,) = Path("results/records").glob("*/dummy/*.json")
@@ -103,7 +103,7 @@ def test_report_names_a_run_whose_label_has_square_brackets() -> None:
 # ---------------------------------------------------------------------- tuning
 
 
-def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
+def test_a_tuned_run_has_its_own_row_and_its_study_can_be_shown() -> None:
     model = ("--model", "magpie_forest", "--set", "trees=5")
     assert small(*model).exit_code == 0
     result = small(*model, "--tune", 5)
@@ -136,14 +136,14 @@ def test_tuning_makes_a_row_of_its_own_and_can_be_shown(tmp_path: Path) -> None:
     assert only_record("won").spec.parameters == {**found[True].spec.parameters, **found[True].tuned.parameters}
 
 
-def test_studies_that_are_not_there_are_told() -> None:
+def test_missing_studies_are_reported() -> None:
     failed(
         call("studies", "--results", "nowhere"),
         "nowhere/studies: there are no studies; tune first (crystalbench run --tune)",
     )
 
 
-def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_told(tmp_path: Path) -> None:
+def test_studies_of_a_model_in_a_file_are_found_by_its_path_and_missing_ones_reported() -> None:
     Path("m").mkdir()
     Path("m/plain.py").write_text(
         "from dataclasses import dataclass\n"
@@ -169,14 +169,14 @@ def test_studies_of_a_model_in_a_file_are_found_as_it_was_given_and_others_are_t
     assert not Path("results/studies/pages").exists()
 
 
-def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+def test_a_damaged_study_is_named() -> None:
     small("--model", "magpie_forest", "--set", "trees=5", "--tune", 1)
     (file,) = Path("results/studies").glob("*/*/*.json")
     file.write_text("{}")
     failed(call("studies", "--results", "results"), "left out", "is not a complete study")
 
 
-def test_a_storage_that_cannot_be_used_is_told_before_any_work() -> None:
+def test_an_unusable_storage_is_reported_before_any_work() -> None:
     options = ("--tune", 2, "--storage", "postgresql://me:secret@127.0.0.1:1/db")
     failed(small("--model", "magpie_forest", *options), "storage postgresql", "is the server running")
     failed(small("--model", "magpie_forest", "--tune", 2, "--storage", "studies.db"), "is not a URL")

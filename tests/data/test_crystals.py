@@ -187,7 +187,7 @@ def test_an_object_that_is_not_a_structure_is_refused(entry: object) -> None:
 def test_an_unknown_element_is_refused(symbol: str) -> None:
     entry = random_structures(7, 1)[0].as_dict()
     entry["sites"][0]["species"] = [{"element": symbol, "occu": 1}]
-    with pytest.raises(DataError, match=f"x: site 0 holds '{symbol}', which is not an element"):
+    with pytest.raises(DataError, match=f"x: site 0 contains '{symbol}', which is not an element"):
         Crystals.from_dicts([entry], ["x"])
 
 

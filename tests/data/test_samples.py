@@ -17,9 +17,9 @@ IDS = np.array(["a", "b", "c"])
 def test_rows_to_predict_have_no_targets() -> None:
     samples = Samples(random_crystals(0), TARGETS[Kind.REGRESSION])
     assert not samples.has_targets
-    with pytest.raises(DataError, match="carry no targets"):
+    with pytest.raises(DataError, match="have no targets"):
         _ = samples.targets
-    with pytest.raises(DataError, match="carry no targets"):
+    with pytest.raises(DataError, match="have no targets"):
         _ = samples[:2].targets
 
 

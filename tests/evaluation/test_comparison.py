@@ -140,7 +140,7 @@ def test_only_common_folds_and_ids_count() -> None:
     assert found.table["difference"].tolist() == pytest.approx([-9, -8])
 
 
-def test_rows_are_paired_by_id_not_by_place() -> None:
+def test_rows_are_paired_by_id_not_by_position() -> None:
     turned = [run("new", fold, 1.0, ids=("b", "a")) for fold in range(5)]
     assert compared([*OLD, *turned]).mean == pytest.approx(-9)
 
@@ -192,7 +192,7 @@ def test_a_name_of_several_configurations_is_refused_with_their_configurations()
     assert compare(frame, "new", f"old {known[1]}", TASK).table["b"].tolist() == pytest.approx([0, 1, 2, 3, 4])
 
 
-def test_unknown_names_are_answered_with_known_ones() -> None:
+def test_errors_about_unknown_names_list_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'new'"):
         compared([*OLD, *NEW], "newt")
     with pytest.raises(UnknownNameError, match="Did you mean 'lengths'"):

@@ -92,7 +92,7 @@ def test_the_main_metric_is_the_first() -> None:
     assert names == ["rmse", "mae", "r2", "max_error"]
 
 
-def test_published_entries_stand_between_ours() -> None:
+def test_published_entries_are_ranked_among_ours() -> None:
     table = published("matbench_phonons", "mae")
     better = float(table["mean"].iloc[0]) - 1
     board = only(

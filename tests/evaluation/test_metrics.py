@@ -126,7 +126,7 @@ def test_undefined_is_nan() -> None:
     multiclass = score("multiclass", [1, 1], [[0.2, 0.7, 0.1], [0.6, 0.3, 0.1]])
     assert math.isnan(multiclass["rocauc_true"])
     assert multiclass["accuracy"] == 0.5
-    # A class that does not occur is left out; one that is predicted all the same counts against the F1.
+    # A class that does not occur is left out; but if it is predicted, it lowers the F1.
     assert score("multiclass", [0, 1], [[0.8, 0.1, 0.1], [0.1, 0.2, 0.7]])["rocauc_true"] == 1.0
 
 
@@ -140,7 +140,7 @@ def test_certain_and_wrong_is_finite(wrong: int) -> None:
 
 @given(pairs)
 @settings(deadline=None, max_examples=50)
-def test_regression_orders(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+def test_regression_metrics_are_ordered(arrays: tuple[np.ndarray, np.ndarray]) -> None:
     y, p = arrays
     scores = score("regression", y, p)
     slack = 1e-9 * (1 + scores["max_error"])
@@ -217,6 +217,6 @@ def test_registry() -> None:
         score("clustering", [1], [1])
 
 
-def test_no_torch() -> None:
+def test_metrics_do_not_import_torch() -> None:
     code = "import crystalbench.evaluation.published, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -145,7 +145,7 @@ def test_reduction_and_share() -> None:
 @pytest.mark.parametrize(
     ("whole", "value"),
     [
-        ([8.0, 9.0, 11.0, 12.0], math.nan),  # of nothing there are no shares
+        ([8.0, 9.0, 11.0, 12.0], math.nan),  # without a reduction, there is no share of it
         ([2.0, 8.0, 11.0, 13.0], 2 / 3),  # a reduction, but an increase in some draws
         ([9.0, 9.0, 12.0, 14.0], -1.0),  # an increase, but a reduction in some draws
         ([8.0, 8.0, 10.0, 10.0], 1.0),  # nothing in draws of the last two rows

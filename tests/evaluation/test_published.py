@@ -55,7 +55,7 @@ def test_known_values() -> None:
     assert jdft2d.loc["ALIGNN", "fold_0"] == pytest.approx(37.01059484968159, rel=1e-6)
 
 
-def test_best_first_and_doubts() -> None:
+def test_entries_are_sorted_and_doubtful_ones_have_notes() -> None:
     metals = published("matbench_mp_is_metal", "rocauc")
     assert metals["mean"].is_monotonic_decreasing
     assert published("matbench_phonons", "rmse")["mean"].is_monotonic_increasing

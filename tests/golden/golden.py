@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.models import get_model, model_names
 from crystalbench.models.hyperparameters import hyperparameter_types
@@ -175,7 +175,7 @@ def model_version(title: str) -> int:
 @lru_cache
 def crystals() -> Crystals:
     """Known structures and random ones, the latter without any symmetry."""
-    return joined([known_structures(), random_crystals(5, 7, largest_z=60)])
+    return concatenate([known_structures(), random_crystals(5, 7, largest_z=60)])
 
 
 def arrays_of(title: str) -> dict[str, npt.NDArray[Any]]:

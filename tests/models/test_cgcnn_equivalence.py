@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.views import get_view
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.nn.batches import DeviceArrays
@@ -30,7 +30,7 @@ def _crystals(name: str) -> Crystals:
     if name == "asymmetric":  # no two atoms of a crystal are equal
         return random_crystals(0, 24, most_atoms=8)
     if name == "symmetric":  # of every crystal system
-        return joined([known_structures(), random_crystals(1, 14, most_atoms=2)])
+        return concatenate([known_structures(), random_crystals(1, 14, most_atoms=2)])
     if name == "supercells":
         return supercells(known_structures()[:6], (2, 1, 2))
     return get_view("no_chemistry")(known_structures())

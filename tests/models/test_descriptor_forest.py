@@ -39,7 +39,7 @@ def volumes(crystals: Crystals) -> Samples:
 
 
 class FixedDescriptors:
-    """Samples whose descriptors are these numbers."""
+    """Samples whose descriptors are the given numbers."""
 
     def __init__(self, values: np.ndarray, targets: np.ndarray | None = None) -> None:
         self.values = values

@@ -36,7 +36,7 @@ OWN: dict[Network, dict[str, Any]] = {
     DeepKNet: {"max_index": 2, "orientations": 3},
     DeepKNetSphere: {"q_max": 0.5, "orientations": 2},
 }
-"""Hyperparameters that make each network quick."""
+"""Hyperparameters that make each network fast."""
 NETWORKS = list(OWN)
 ABLATIONS: list[dict[str, Any]] = [
     *({"intensities": kind} for kind in ("random_scale", "absences", "none")),

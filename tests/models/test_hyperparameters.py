@@ -201,7 +201,7 @@ def test_importing_the_package_does_not_import_the_models() -> None:
 
 
 @pytest.mark.parametrize("name", RETIRED)
-def test_a_retired_name_says_what_became_of_it(name: str) -> None:
+def test_a_retired_name_says_what_replaced_it(name: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         get_model(name)
     successors = [known for known in model_names() if known in RETIRED[name]]

@@ -23,7 +23,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
 }
-"""Hyperparameters instead of the defaults, with which some edge cases take seconds."""
+"""Hyperparameters that replace the defaults, with which some edge cases take seconds."""
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
@@ -40,7 +40,7 @@ def named(value: Any) -> str:
 
 
 def case_of(name: str) -> ModelCase:
-    """A model as the contract makes it, small and fast."""
+    """A model as the contract creates it, small and fast."""
     return ModelCase(get_model(name), DEFAULTS.get(name, {}))
 
 

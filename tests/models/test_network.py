@@ -144,7 +144,7 @@ def test_predicting_no_rows_is_no_error(model: CGCNN, unseen: Crystals) -> None:
     assert predicted(model, unseen[[]]).shape == (0,)
 
 
-# ---------------------------------------------------------------------- what a prediction may depend on
+# ---------------------------------------------------------------------- what predictions depend on
 
 
 def test_order_and_size_of_batches_do_not_matter(model: CGCNN, unseen: Crystals) -> None:

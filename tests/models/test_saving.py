@@ -333,7 +333,7 @@ def test_a_missing_device_is_named(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- finding the class
 
 
-def test_a_class_of_a_file_is_found_while_it_is_imported_and_else_by_place(tmp_path: Path) -> None:
+def test_a_class_of_a_file_is_found_while_it_is_imported_and_otherwise_by_location(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(FILE)
     mine = get_model(f"{file}:Mine")
@@ -366,7 +366,7 @@ def test_loading_imports_nothing_that_a_folder_names(tmp_path: Path, monkeypatch
     assert (tmp_path / "sprung").exists()  # it would have
 
 
-def test_a_class_registered_under_another_place_is_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_registered_under_another_location_is_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = importlib.metadata.EntryPoint("line", f"{__name__}:Line", "crystalbench.models")
     elsewhere = importlib.metadata.EntryPoint("mute", f"{__name__}:Mute", "crystalbench.models")
     monkeypatch.setattr(plugins, "registered", lambda group: {"line": entry, "mute": elsewhere})

@@ -70,7 +70,7 @@ def crystals() -> Crystals:
     return random_crystals(3, 21, most_atoms=5)
 
 
-# ---------------------------------------------------------------------- what it may not notice
+# ---------------------------------------------------------------------- invariance
 
 
 def mirrored(crystals: Crystals, seed: int) -> Crystals:

@@ -12,7 +12,7 @@ from helpers import TARGETS, batch_of, known_structures, one_crystal, random_cry
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.data.views import get_view
 from crystalbench.models.sen_published.blocks import (
@@ -122,9 +122,9 @@ def _capsules(layer: PartCapsules, vectors: Tensor) -> tuple[Tensor, Tensor]:
 def _crystals(name: str) -> Crystals:
     if name == "asymmetric":  # no two atoms of a crystal are equal
         isolated = one_crystal(np.eye(3) * 40, [[0.1, 0.2, 0.3]], 18)
-        return joined([random_crystals(0, 16, most_atoms=8), isolated])
+        return concatenate([random_crystals(0, 16, most_atoms=8), isolated])
     if name == "symmetric":  # of every crystal system
-        return joined([known_structures(), random_crystals(1, 14, most_atoms=2)])
+        return concatenate([known_structures(), random_crystals(1, 14, most_atoms=2)])
     if name == "supercells":
         return supercells(known_structures()[:6], (2, 1, 2))
     return get_view("no_chemistry")(known_structures())

@@ -126,7 +126,7 @@ class SizeNetwork(NetworkModel):
 
 
 def not_a_number() -> SizeNetwork:
-    """A network whose output is not finite; its constructor refuses such a factor."""
+    """A network whose output is not finite; its constructor refuses this factor."""
     model = SizeNetwork()
     model.factor = float("nan")
     return model

@@ -1,4 +1,4 @@
-"""Trees as arrays predict as scikit-learn's to the last digit, and damaged ones are refused."""
+"""Trees as arrays predict exactly as those of scikit-learn, and damaged ones are refused."""
 
 from __future__ import annotations
 

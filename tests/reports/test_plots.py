@@ -49,7 +49,7 @@ def test_residuals_are_predictions_minus_targets(results: Results) -> None:
     assert figure.layout.yaxis.title.text == "prediction − target / eV"
 
 
-def test_a_frame_of_ones_own_needs_three_columns_only() -> None:
+def test_a_frame_of_the_user_needs_three_columns_only() -> None:
     frame = pd.DataFrame({"id": ["x", "y"], "target": [1.0, 2.0], "prediction": [2.0, 1.0]})
     for given in (frame, SimpleNamespace(predictions=frame)):
         trace, _ = plots.parity(given).data
@@ -72,7 +72,7 @@ def test_tasks_and_models_are_chosen_by_name(results: Results) -> None:
         plots.parity(results, task="matbench_phonons", models=["three"])
 
 
-def test_tuned_runs_views_and_configurations_are_traces_of_their_own() -> None:
+def test_tuned_runs_views_and_configurations_are_separate_traces() -> None:
     runs = [run("m", 1.0), run("m", 2.0, view="no_density"), run("m", 3.0, tuning={"trials": 3})]
     names = [trace.name for trace in plots.residuals(Results(runs)).data]
     assert names == ["m", "m (no_density)", "m (tuned)"]

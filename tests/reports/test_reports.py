@@ -319,7 +319,7 @@ def test_names_use_all_width_that_the_numbers_leave() -> None:
     assert not any("two words (tuned)" in line for line in narrower)
 
 
-def test_square_brackets_are_shown_as_they_are() -> None:
+def test_square_brackets_are_printed_literally() -> None:
     label = "cgcnn [/x] [wide]"
     (board,) = boards_of(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
     text = "\n".join(rendered(board, 120))

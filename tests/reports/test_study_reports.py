@@ -137,7 +137,7 @@ def test_no_cell_is_wrapped_for_any_registered_model(model: str, width: int) -> 
 def test_the_table_has_as_many_configurations_as_fit() -> None:
     space: dict[str, BaseDistribution] = {"kind": CategoricalDistribution(("w" * 20, "v" * 20))}
     some = of_values(*range(7), space=space)
-    name, edges, each = len("rank of 7"), 2, 20 + 2  # a column has two blanks beside it
+    name, edges, each = len("rank of 7"), 2, 20 + 2  # two blanks separate columns
     for fit in (2, 3, 4, 5):
         width = edges + name + 1 + fit * each
         assert len(columns(best_table(some, width))) == fit

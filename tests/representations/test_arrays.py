@@ -26,7 +26,9 @@ def assert_same(one: Arrays, other: Arrays) -> None:
 @pytest.mark.parametrize("representation", REPRESENTATIONS, ids=lambda r: type(r).__name__)
 @repeatable(15)
 @given(data=st.data(), seed=st.integers(0, 1000))
-def test_slicing_is_computing_for_the_slice(representation: Representation, data: st.DataObject, seed: int) -> None:
+def test_slicing_arrays_equals_representing_the_slice(
+    representation: Representation, data: st.DataObject, seed: int
+) -> None:
     crystals = random_crystals(seed, n=6, most_atoms=4)
     index = data.draw(st.lists(st.integers(-6, 5), max_size=8))
     arrays = representation(crystals)

@@ -56,7 +56,7 @@ def entry(folder: Path) -> Path:
     return only
 
 
-def test_the_second_call_reads(folder: Path, crystals: Crystals) -> None:
+def test_the_second_call_reads_from_the_cache(folder: Path, crystals: Crystals) -> None:
     first, seconds = represent(Volumes(), crystals)
     second, again = represent(Volumes(), crystals)
     assert Volumes.computed == [5]
@@ -67,7 +67,9 @@ def test_the_second_call_reads(folder: Path, crystals: Crystals) -> None:
 
 
 @pytest.mark.parametrize("representation", [CrystalGraph(neighbors=3), MagpieFeatures()])
-def test_what_is_read_is_what_was_computed(folder: Path, crystals: Crystals, representation: Representation) -> None:
+def test_cached_arrays_equal_the_computed_ones(
+    folder: Path, crystals: Crystals, representation: Representation
+) -> None:
     computed, read = represent(representation, crystals)[0], represent(representation, crystals)[0]
     assert computed.layouts == read.layouts
     for name in computed.values:
@@ -77,7 +79,7 @@ def test_what_is_read_is_what_was_computed(folder: Path, crystals: Crystals, rep
         assert np.array_equal(computed.offsets[level], read.offsets[level])
 
 
-def test_ids_are_no_part_of_the_key_but_everything_else_is(
+def test_the_key_depends_on_everything_except_ids(
     folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     represent(Volumes(), crystals)
@@ -101,13 +103,13 @@ def test_ids_are_no_part_of_the_key_but_everything_else_is(
     assert len(Volumes.computed) == before + 1
 
 
-def test_keys_tell_classes_options_and_versions_apart() -> None:
+def test_keys_differ_by_class_options_and_version() -> None:
     keys = [r.key for r in (Volumes(), Volumes(2.0), CrystalGraph(), CrystalGraph(neighbors=8), MagpieFeatures())]
     assert len(set(keys)) == 5
     assert CrystalGraph().key == CrystalGraph(neighbors=12).key
 
 
-def test_keys_hold_the_versions_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_contain_the_versions_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     before = MagpieFeatures().key
     assert MagpieFeatures().recipe["packages"].keys() == {"matminer"}
     monkeypatch.setattr("crystalbench.representations.representation._version_of", lambda package: "99.0")
@@ -136,7 +138,7 @@ def test_an_edited_file_gives_other_keys(
         file.parent.mkdir()
         file.write_text(FILE.format(factor=factor))
         made = plugins.load("crystalbench.representations", "representation", f"{file}:Scaled")
-        # As if it were one file, edited, and imported by a process of its own each time.
+        # As if one file were edited, and imported by a new process each time.
         monkeypatch.setitem(sys.modules, "mine", sys.modules[made.__module__])
         made.__module__ = "mine"
         found.append(represent(made(), crystals)[0].values["volume"])
@@ -144,7 +146,7 @@ def test_an_edited_file_gives_other_keys(
     assert len(list(folder.iterdir())) == 2
 
 
-def test_options_that_json_cannot_hold_are_refused() -> None:
+def test_options_that_cannot_be_written_as_json_are_refused() -> None:
     @dataclass(frozen=True)
     class Weighted(Volumes):
         weights: object = None
@@ -174,7 +176,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_computed_again_and_repaired(
+def test_a_damaged_entry_is_recomputed_and_replaced(
     folder: Path, crystals: Crystals, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected, _ = represent(Volumes(), crystals)
@@ -185,7 +187,7 @@ def test_a_damaged_entry_is_computed_again_and_repaired(
     assert len(Volumes.computed) == 2
     assert "damaged" in caplog.text
     represent(Volumes(), crystals)
-    assert len(Volumes.computed) == 2  # repaired
+    assert len(Volumes.computed) == 2  # replaced
 
 
 @pytest.mark.parametrize("place", ["cache", "cache/representations"])
@@ -214,7 +216,7 @@ def test_nothing_is_left_of_an_entry_that_could_not_be_written(
     assert list(folder.iterdir()) == []
 
 
-def test_of_two_that_need_the_same_at_once_one_computes(
+def test_of_two_concurrent_calls_only_one_computes(
     folder: Path, crystals: Crystals, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun, go = threading.Event(), threading.Event()
@@ -234,7 +236,7 @@ def test_of_two_that_need_the_same_at_once_one_computes(
         second.start()
         while "waiting for another process" not in caplog.text:
             assert second.is_alive()
-        represent(Volumes(3.0), crystals)  # another one needs not wait
+        represent(Volumes(3.0), crystals)  # other entries do not wait
         go.set()
         first.join()
         second.join()
@@ -260,7 +262,9 @@ def test_a_damaged_entry_that_another_process_repairs_is_not_removed(
     assert Volumes.computed == [5, 5]
 
 
-def test_without_locks_it_goes_on(folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_sufficient(
+    folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(*_: object) -> None:
         raise OSError(37, "No locks available")
 
@@ -291,7 +295,7 @@ def test_the_first_of_two_writers_wins(folder: Path, crystals: Crystals) -> None
     assert len(Volumes.computed) == 2
 
 
-def test_the_folder_is_the_one_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_set_by_the_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path / "here"))
     assert cache_dir() == tmp_path / "here"
     monkeypatch.setenv("CRYSTALBENCH_CACHE", "")

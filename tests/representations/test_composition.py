@@ -62,7 +62,7 @@ def test_labels_are_those_of_matminer(matminer: MultipleFeaturizer) -> None:
     assert MagpieFeatures().labels == matminer.feature_labels()
 
 
-def test_all_formulas_at_once_are_as_one_by_one() -> None:
+def test_a_batch_of_formulas_equals_single_formulas() -> None:
     together = MagpieFeatures()(Compositions.from_formulas(FORMULAS)).values["features"]
     single = [MagpieFeatures()(Compositions.from_formulas([f])).values["features"][0] for f in FORMULAS]
     assert together.shape == (len(FORMULAS), 146)

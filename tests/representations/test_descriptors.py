@@ -25,7 +25,7 @@ from crystalbench.representations.descriptors import BANKS, DescriptorBank, bank
 from crystalbench.representations.descriptors.voronoi import FACE_TOLERANCE, tessellate
 from crystalbench.representations.processes import PROCESSES
 
-# What the choice of the cell changes, and nothing else does.
+# Descriptors that depend on the choice of the cell, and on nothing else of the description.
 OF_THE_CELL = {"a", "b", "c", "alpha", "beta", "gamma", "natoms", "structural complexity per cell"}
 OF_THE_CELL_RICH = (
     OF_THE_CELL
@@ -56,7 +56,7 @@ def described(crystals: Crystals, name: str = "gong28") -> dict[str, np.ndarray]
 
 
 def differing(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> set[str]:
-    """Labels of the descriptors that are not the same."""
+    """Labels of the descriptors that differ."""
     return {k for k in one if not np.allclose(one[k], other[k], rtol=1e-6, atol=1e-6, equal_nan=True)}
 
 
@@ -92,7 +92,7 @@ def test_the_rich_bank_begins_with_the_28_and_ends_with_the_composition() -> Non
 
 
 @pytest.mark.parametrize("name", COORDINATION)
-def test_known_structures_have_known_neighbours_however_they_are_turned(name: str) -> None:
+def test_known_structures_have_known_neighbours_in_every_orientation(name: str) -> None:
     crystal, neighbors, group = COORDINATION[name]
     for seed in range(3):
         values = described(rotated(translated(crystal, seed), seed), "rich")
@@ -140,19 +140,19 @@ def test_values_of_rock_salt() -> None:
 
 @pytest.mark.parametrize("name", BANKS)
 @pytest.mark.parametrize("change", [rotated, translated, moved_by_lattice_vectors])
-def test_they_do_not_depend_on_how_a_crystal_is_placed(name: str, change: object) -> None:
+def test_descriptors_do_not_depend_on_orientation_or_position(name: str, change: object) -> None:
     crystals = every_system()
     assert differing(described(crystals, name), described(change(crystals, 5), name)) == set()  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", BANKS)
-def test_they_do_not_depend_on_the_order_of_the_atoms(name: str) -> None:
+def test_descriptors_do_not_depend_on_the_order_of_the_atoms(name: str) -> None:
     crystals = every_system()
     assert differing(described(crystals, name), described(reordered(crystals, atom_order(crystals)), name)) == set()
 
 
 @pytest.mark.parametrize(("name", "changing"), [("gong28", OF_THE_CELL), ("rich", OF_THE_CELL_RICH)])
-def test_only_those_of_the_cell_depend_on_its_choice(name: str, changing: set[str]) -> None:
+def test_only_descriptors_of_the_cell_depend_on_its_choice(name: str, changing: set[str]) -> None:
     crystals = every_system()
     turned = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
     other = changed(
@@ -166,7 +166,7 @@ def test_only_those_of_the_cell_depend_on_its_choice(name: str, changing: set[st
     assert {"c", "natoms", "structural complexity per cell"} <= doubled <= changing
 
 
-def test_every_crystal_is_described_by_itself() -> None:
+def test_crystals_are_described_independently() -> None:
     crystals = read_only(every_system())
     together = DescriptorBank("rich")(crystals).values["descriptors"]
     order = np.random.default_rng(0).permutation(len(crystals))
@@ -174,7 +174,7 @@ def test_every_crystal_is_described_by_itself() -> None:
     assert np.array_equal(DescriptorBank("rich")(crystals[[3]]).values["descriptors"], together[[3]])
 
 
-STRANGE = {
+EDGE_CASES = {
     "alone in its cell": one_crystal(SQUARE * 3, [[0.1, 7.2, -3]], [26]),
     "isolated atom": one_crystal(SQUARE * 40, [[0, 0, 0]], [18]),
     "molecule in vacuum": one_crystal(SQUARE * 25, [[0, 0, 0], [0, 0, 0.03]], [1, 1]),
@@ -187,9 +187,9 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGE)
-def test_strange_crystals_are_described(name: str) -> None:
-    arrays = DescriptorBank("rich")(STRANGE[name]).values
+@pytest.mark.parametrize("name", EDGE_CASES)
+def test_edge_cases_are_described(name: str) -> None:
+    arrays = DescriptorBank("rich")(EDGE_CASES[name]).values
     assert np.isfinite(arrays["descriptors"]).all()
     assert not arrays["failed"].any()
 
@@ -203,7 +203,7 @@ def test_a_crystal_of_200_atoms() -> None:
     assert np.isfinite(arrays["descriptors"]).all()
 
 
-def test_every_element_is_described_but_for_radii_that_nobody_knows() -> None:
+def test_every_element_is_described_except_for_unknown_radii() -> None:
     every = Crystals.from_flat(np.tile(np.eye(3) * 4.0, (118, 1, 1)), np.zeros((118, 3)), np.arange(1, 119), [1] * 118)
     made = DescriptorBank("rich")
     arrays = made(every).values
@@ -214,7 +214,7 @@ def test_every_element_is_described_but_for_radii_that_nobody_knows() -> None:
     assert np.isnan(arrays["descriptors"]).sum() == len(lacking)
 
 
-def test_what_fails_stays_empty_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_descriptors_are_nan_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     good = COORDINATION["rock salt"][0]
     crystals = Crystals.from_flat(
         np.array([good.lattices[0], np.eye(3) * 4]),
@@ -246,13 +246,13 @@ def test_a_value_that_is_not_finite_is_a_failure(monkeypatch: pytest.MonkeyPatch
     assert arrays["failed"].tolist() == [[True]]
 
 
-def test_many_warnings_of_one_kind_are_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_equal_warnings_are_combined(caplog: pytest.LogCaptureFixture) -> None:
     noble = Crystals.from_flat(np.tile(np.eye(3) * 4.0, (9, 1, 1)), np.zeros((9, 3)), [54] * 9, [1] * 9)
     DescriptorBank()(noble)
     assert [r.getMessage().partition(":")[0] for r in caplog.records] == ["0, 1, 2, 3, 4 and 4 more"]
 
 
-def test_tessellations_check_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_volume_of_a_tessellation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     crystal = COORDINATION["fcc"][0]
     faces = tessellate(crystal.lattices[0], crystal.frac_coords)
     assert faces.cell_volumes.sum() == pytest.approx(crystal.volumes[0], rel=1e-12)
@@ -260,13 +260,13 @@ def test_tessellations_check_themselves(monkeypatch: pytest.MonkeyPatch) -> None
     assert (faces.neighbors.solid_angles > FACE_TOLERANCE * faces.solid_angles.max()).all()
     from crystalbench.representations.descriptors import voronoi
 
-    monkeypatch.setattr(voronoi, "VOLUME_TOLERANCE", -1.0)  # nothing is good enough
+    monkeypatch.setattr(voronoi, "VOLUME_TOLERANCE", -1.0)  # no tessellation is accurate enough
     with pytest.raises(DataError, match="volumes add up to"):
         tessellate(crystal.lattices[0], crystal.frac_coords)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_few_images_or_many_give_the_same_cells(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_images_does_not_change_the_cells(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from crystalbench.representations.descriptors import voronoi
 
     crystals = every_system(seed)
@@ -277,7 +277,7 @@ def test_few_images_or_many_give_the_same_cells(seed: int, monkeypatch: pytest.M
     assert differing(few, described(crystals)) == set()
 
 
-def test_several_processes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_processes_does_not_change_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = random_crystals(3, 5, most_atoms=3)
     alone = DescriptorBank()(crystals)
     key = DescriptorBank().key
@@ -296,6 +296,6 @@ def test_compositions_and_unknown_banks_are_refused() -> None:
         DescriptorBank("gong27")
 
 
-def test_no_crystals_are_no_rows() -> None:
+def test_no_crystals_give_no_rows() -> None:
     arrays = DescriptorBank()(random_crystals(0, 7)[:0])
     assert arrays.values["descriptors"].shape == (0, 28)

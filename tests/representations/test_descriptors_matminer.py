@@ -11,7 +11,7 @@ import pytest
 from helpers import changed, one_crystal, real_file
 from pymatgen.analysis.local_env import VoronoiNN
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.composition import MAGPIE_PROPERTIES
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.tasks import DataSources, get_task_spec
@@ -64,7 +64,7 @@ def demo_crystals() -> Crystals:
         for label in np.unique(labels):
             rows = np.flatnonzero((labels == label) & (task.inputs.atom_counts <= 4))
             chosen += [task.inputs[[row]] for row in rows[:: max(1, len(rows) // each)][:each]]
-    crystals = joined(chosen)
+    crystals = concatenate(chosen)
     return changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))  # some are in both tasks
 
 
@@ -84,7 +84,7 @@ def featurized(featurizers: list[Any], crystals: Crystals) -> dict[str, np.ndarr
 
 
 def compare(bank: str, crystals: Crystals, expected: dict[str, np.ndarray], tolerance: float = 1e-6) -> list[str]:
-    """Check the descriptors that both know, and name them."""
+    """Compare the descriptors that both compute, and return their names."""
     ours = DescriptorBank(bank)
     arrays = ours(crystals)
     values = dict(zip(ours.labels, arrays.values["descriptors"].T, strict=True))
@@ -127,7 +127,7 @@ def test_the_28_descriptors_are_those_of_matminer() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_28_descriptors_of_200_phonon_crystals_are_those_of_matminer() -> None:
-    """Takes minutes, nearly all of them matminer's."""
+    """Takes minutes, most of them in matminer."""
     file = real_file("matbench_phonons.json.gz")
     phonons = get_task_spec("matbench_phonons").load(DataSources(file.parent, download=False)).inputs
     chosen = np.random.default_rng(0).choice(len(phonons), 200, replace=False)
@@ -171,8 +171,8 @@ def test_effective_coordination_and_coulomb_eigenvalues_are_those_of_matminer() 
     assert len(compare("rich", crystals, expected, tolerance=3e-5)) == 4
 
 
-def test_without_a_tolerance_matminer_counts_faces_of_no_area() -> None:
-    """Why `FACE_TOLERANCE` is there: coordinates of eight digits are enough for neighbours that are none."""
+def test_without_a_tolerance_matminer_counts_faces_without_area() -> None:
+    """Why `FACE_TOLERANCE` is needed: the round-off of eight-digit coordinates creates spurious neighbours."""
     corners = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     coords = np.concatenate([corners, corners + np.array([0.5, 0, 0])])
     coords += np.random.default_rng(0).uniform(-1e-8, 1e-8, coords.shape)

@@ -1,4 +1,4 @@
-"""One symmetry search does where a second cannot find anything else, and only there."""
+"""The second symmetry search is skipped if, and only if, it cannot find anything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SALT = np.concatenate([CORNERS, CORNERS + np.array([0.5, 0, 0])])
 
 
 def rock_salt(shift: float = 0.0, numbers: tuple[int, ...] = (11,) * 4 + (17,) * 4) -> Crystals:
-    """Rock salt with one cation moved by so many Å."""
+    """Rock salt with one cation moved by ``shift`` Å."""
     coords = SALT.copy()
     coords[0, 0] += shift / 5.64
     return one_crystal(np.eye(3) * 5.64, coords, numbers)
@@ -30,7 +30,7 @@ def rock_salt(shift: float = 0.0, numbers: tuple[int, ...] = (11,) * 4 + (17,) *
 
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Tolerances of the searches that are made."""
+    """Tolerances of the symmetry searches, in order."""
     made: list[float] = []
     plain = module.find_symmetry
 
@@ -59,7 +59,7 @@ def test_the_second_search_is_made_where_it_may_find_more(
     assert searches == tolerances
 
 
-def test_where_the_first_search_fails_the_second_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_first_search_is_followed_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = module.find_symmetry
 
     def fails_when_fine(*cell: Any) -> Any:
@@ -72,7 +72,7 @@ def test_where_the_first_search_fails_the_second_is_made(monkeypatch: pytest.Mon
     assert complexity(crystal)[0] == pytest.approx(1)
 
 
-def test_sites_are_those_of_a_search_of_their_own() -> None:
+def test_sites_equal_those_of_a_separate_search() -> None:
     task = get_task_spec("demo_crystal_system").load(DataSources())
     chosen = task.inputs[np.flatnonzero(task.inputs.atom_counts <= 12)[::4]]
     spared = 0

@@ -1,4 +1,4 @@
-"""Diffraction patterns against a plain reference, pymatgen's powder patterns, and what symmetry demands."""
+"""Diffraction patterns compared with a plain reference and with pymatgen's powder patterns; their symmetry."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def plain_intensity(crystals: Crystals, i: int, hkl: tuple[int, ...], scattering
 
 
 def sets_of(crystals: Crystals, representation: DiffractionPattern) -> list[list[np.ndarray]]:
-    """For each crystal what neither orientation nor order of points changes: |g|, intensities, both together."""
+    """Sorted |g|, intensities and pairs of both of each crystal, independent of orientation and order of points."""
     arrays = representation(crystals)
     centers = np.linspace(0, 1.5, 60)
     sets = []
@@ -104,7 +104,7 @@ def test_intensities_equal_those_of_a_plain_loop(scattering: str, max_index: int
         np.testing.assert_allclose(found[i], expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_sphere_holds_the_points_that_a_plain_loop_finds() -> None:
+def test_a_sphere_contains_the_points_that_a_plain_loop_finds() -> None:
     crystals = random_crystals(3, n=7, most_atoms=3)
     miller, values, counts = sphere_intensities(crystals, 0.6)
     rows = np.split(np.arange(len(values)), np.cumsum(counts)[:-1])
@@ -115,7 +115,7 @@ def test_a_sphere_holds_the_points_that_a_plain_loop_finds() -> None:
             assert value == pytest.approx(plain_intensity(crystals, i, tuple(hkl), "xray"), rel=1e-9, abs=1e-9)
 
 
-def test_working_in_small_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_batches_does_not_change_intensities(monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = random_crystals(8, n=9, most_atoms=9)
     whole = cube_intensities(crystals, 3), sphere_intensities(crystals, 0.7)
     monkeypatch.setattr(intensities, "_CHUNK", 500)
@@ -144,7 +144,7 @@ def test_powder_patterns_are_those_of_pymatgen(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "electrons"), [("NaCl", 112), ("Si", 112), ("CsCl", 72), ("Mg", 24)])
-def test_the_origin_holds_the_squared_density_of_electrons(name: str, electrons: int) -> None:
+def test_the_intensity_at_the_origin_is_the_squared_electron_density(name: str, electrons: int) -> None:
     values = DiffractionPattern(max_index=-1)(of(name)).values["intensities"]
     assert values[0, 0] == pytest.approx((electrons / KNOWN[name].volume) ** 2, rel=1e-6)
 
@@ -170,7 +170,7 @@ def test_elements_beyond_the_tables() -> None:
         DiffractionPattern(scattering="neutron")(plutonium)
 
 
-# ---------------------------------------------------------------------- what must not matter
+# ---------------------------------------------------------------------- invariance
 
 
 @pytest.mark.parametrize("representation", [DiffractionPattern(), DiffractionPattern("sphere", q_max=0.5)])
@@ -196,7 +196,7 @@ def test_the_description_of_a_crystal_does_not_matter(representation: Diffractio
                 np.testing.assert_allclose(a, b, atol=2e-3, err_msg=f"{name} {i}")
 
 
-def test_orientation_does_not_even_change_the_arrays() -> None:
+def test_arrays_do_not_depend_on_the_orientation() -> None:
     crystals = of(*KNOWN)
     one, other = DiffractionPattern()(crystals), DiffractionPattern()(rotated(crystals))
     for name in one.values:
@@ -236,7 +236,7 @@ def test_a_noisy_supercell_finds_its_primitive_cell() -> None:
     assert cells.volumes[0] == pytest.approx(5.64**3 / 4)
 
 
-def test_a_crystal_without_symmetry_search_keeps_its_cell(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_crystal_whose_symmetry_is_not_found_keeps_its_cell(caplog: pytest.LogCaptureFixture) -> None:
     two_on_one_place = one_crystal(np.eye(3) * 3, [[0, 0, 0], [1, 0, 0]], [3, 9], "mp-2")
     with caplog.at_level(logging.WARNING):
         arrays = DiffractionPattern()(two_on_one_place)
@@ -263,7 +263,7 @@ def test_patterns_of_no_crystals(points: str) -> None:
     assert arrays.values["reciprocal"].shape == (0, 3, 3)
 
 
-def test_the_heaviest_and_the_largest() -> None:
+def test_the_heaviest_elements_and_a_large_cell() -> None:
     rng = np.random.default_rng(0)
     large = one_crystal(np.eye(3) * 14, rng.random((200, 3)), rng.integers(1, 104, 200))
     isolated = one_crystal(np.eye(3) * 40, [[0.1, 0.2, 0.3]], 99)

@@ -56,10 +56,10 @@ def test_spectra_equal_a_double_sum_over_points(kind: str) -> None:
 
 @repeatable(5)
 @given(seed=seeds)
-def test_rotation_changes_nothing_at_all(seed: int) -> None:
+def test_spectra_do_not_depend_on_the_orientation(seed: int) -> None:
     crystals = random_crystals(seed, n=7, most_atoms=4)
     one, other = (DiffractionPowerSpectrum(q_max=0.7).of_cells(c) for c in (crystals, rotated(crystals, seed)))
-    for a, b in zip(one, other, strict=True):  # no standard orientation comes between
+    for a, b in zip(one, other, strict=True):  # without the standard orientation
         np.testing.assert_allclose(a, b, atol=1e-9, rtol=1e-9)
 
 
@@ -83,7 +83,7 @@ def test_linear_spectra_are_per_volume() -> None:
     crystals = random_crystals(7, n=4, most_atoms=3)
     representation = DiffractionPowerSpectrum(q_max=0.6)
     small, _ = representation.of_cells(crystals)
-    large, _ = representation.of_cells(supercells(crystals, (2, 1, 2)))  # not brought back to the primitive cell
+    large, _ = representation.of_cells(supercells(crystals, (2, 1, 2)))  # not reduced to the primitive cell
     np.testing.assert_allclose(large, small, atol=1e-9, rtol=1e-7)
 
 
@@ -93,7 +93,7 @@ def test_cubic_crystals_have_no_second_degree() -> None:
     assert spectrum[..., 2].max() > 1e-2 * spectrum[..., 0].max()
 
 
-def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_batches_does_not_change_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = random_crystals(9, n=5)
     whole, _ = DiffractionPowerSpectrum(q_max=0.6).of_cells(crystals)
     monkeypatch.setattr(power_spectrum, "_POINTS", 37)
@@ -101,10 +101,10 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(pieces, whole, rtol=1e-9, atol=1e-9)
 
 
-def test_limits_and_refusals() -> None:
+def test_empty_spectra_and_invalid_options() -> None:
     assert len(DiffractionPowerSpectrum()(random_crystals(0, 3)[[]])) == 0
     tiny = DiffractionPowerSpectrum(q_max=0.1)(one_crystal(np.eye(3) * 2, [[0, 0, 0]], 1))
-    assert not tiny.values["spectrum"].any()  # no point but the origin lies within
+    assert not tiny.values["spectrum"].any()  # the sphere contains the origin only
     with pytest.raises(ConfigError, match="l_max = 3; it must be even"):
         DiffractionPowerSpectrum(l_max=3)
     with pytest.raises(ConfigError, match="intensities = 'full'; it must be one of linear"):

@@ -55,7 +55,7 @@ def check_against_brute_force(crystals: Crystals, k: int = 12) -> None:
         for a, (chosen, lengths) in enumerate(zip(neighbors[atoms], distances[atoms], strict=True)):
             nearest = np.sort(np.concatenate(expected[a]))[:k]
             np.testing.assert_allclose(np.sort(lengths), nearest, atol=1e-5)
-            for other in np.unique(chosen):  # each distance belongs to the neighbour beside it
+            for other in np.unique(chosen):  # each distance belongs to the neighbour in its column
                 mine = np.sort(lengths[chosen == other])
                 np.testing.assert_allclose(mine, expected[a][other][: len(mine)], atol=1e-5)
         assert np.array_equal(graph.values["numbers"][atoms], crystals.numbers[atoms])
@@ -154,7 +154,7 @@ def test_every_copy_in_a_supercell_has_the_distances_of_the_cell(seed: int, time
 # Half of the last two is in the middle between multiples of 1e-5 Å: rounding would split the shell at random.
 @pytest.mark.parametrize("edge", [5.6, 5.60001, 5.61237])
 def test_a_cut_shell_prefers_light_elements_and_does_not_depend_on_noise(edge: float) -> None:
-    # The sites of rock salt, each with an element of its own: one of the six nearest neighbours is left out.
+    # The sites of rock salt, each with a different element: one of the six nearest neighbours is left out.
     coords = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]])
     coords = np.concatenate([coords, [[0.5, 0.5, 0.5]]])
     numbers = np.array([11, 12, 13, 14, 17, 35, 53, 85])  # eight different elements on the sites
@@ -175,7 +175,7 @@ def test_the_heaviest_element_is_kept() -> None:
     assert graph.values["numbers"].tolist() == [118]
 
 
-def test_two_atoms_on_one_place_do_not_count_each_other() -> None:
+def test_two_atoms_at_the_same_position_are_not_neighbours() -> None:
     graph = CrystalGraph()(one_crystal(np.eye(3) * 3, [[0, 0, 0], [1, 0, 0]], [3, 9]))
     assert graph.values["distances"].min() == pytest.approx(3.0)
 
@@ -196,7 +196,7 @@ def test_a_graph_without_neighbours_is_refused() -> None:
         CrystalGraph(neighbors=0)
 
 
-def test_the_id_is_named_where_the_search_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_search_names_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 

@@ -1,4 +1,4 @@
-"""The search for many crystals at once against the same search crystal by crystal, bit by bit."""
+"""The batched neighbour search equals the search crystal by crystal, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.neighbors import k_nearest as _nearest
 from crystalbench.representations.neighbors import nearest
 
@@ -48,27 +48,27 @@ def check_against_one_by_one(crystals: Crystals, k: int) -> None:
 
 @repeatable(15)
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 30))
-def test_random_crystals_bit_by_bit(seed: int, k: int) -> None:
+def test_random_crystals_match_bit_for_bit(seed: int, k: int) -> None:
     check_against_one_by_one(random_crystals(seed, n=9, most_atoms=7, largest_z=118), k)
 
 
-def test_crystals_of_high_symmetry_bit_by_bit() -> None:
+def test_crystals_of_high_symmetry_match_bit_for_bit() -> None:
     known = known_structures()
     for k in (3, 12, 13):
-        check_against_one_by_one(joined([known, supercells(known, (2, 1, 2))]), k)
+        check_against_one_by_one(concatenate([known, supercells(known, (2, 1, 2))]), k)
 
 
-def test_crowded_and_empty_cells_bit_by_bit() -> None:
+def test_crowded_and_empty_cells_match_bit_for_bit() -> None:
     rng = np.random.default_rng(0)
     cells = [[[2.5, 0, 0], [0, 2.5, 0], [0, 0, 80]], np.eye(3) * 150, cell_from_parameters(3, 40, 50, 30, 40, 35)]
     crystals = [
         one_crystal(cell, rng.uniform(-1, 1, (n, 3)), [8] * n) for cell, n in zip(cells, (3, 1, 20), strict=True)
     ]
-    check_against_one_by_one(joined([random_crystals(1, 5), *crystals]), 12)
+    check_against_one_by_one(concatenate([random_crystals(1, 5), *crystals]), 12)
 
 
 @pytest.mark.parametrize(("name", "value"), [("_ATOMS", 1), ("_ATOMS", 10**6), ("_WIDTH", 1), ("_WIDTH", 50)])
-def test_how_the_work_is_cut_does_not_matter(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_batches_does_not_matter(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = random_crystals(2, 20, most_atoms=9)
     expected = nearest(crystals, 12, True)
     monkeypatch.setattr(_nearest, name, value)
@@ -77,7 +77,7 @@ def test_how_the_work_is_cut_does_not_matter(name: str, value: int, monkeypatch:
 
 
 @pytest.mark.parametrize("first", [0.3, 1.0, 4.0])
-def test_the_first_sphere_does_not_matter(first: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_radius_does_not_matter(first: float, monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = random_crystals(3, 20, most_atoms=9)
     expected = nearest(crystals, 12, False)
     monkeypatch.setattr(_nearest, "_FIRST", first)

@@ -18,7 +18,7 @@ import pytest
 from helpers import one_crystal, random_crystals
 from threadpoolctl import threadpool_info
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CrystalGraph, graph
 from crystalbench.representations.diffraction import cells
@@ -70,7 +70,7 @@ def test_one_process_gets_all_crystals_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_chunks_keep_their_order_whoever_computes_them(number: int) -> None:
+def test_results_are_in_the_order_of_the_chunks(number: int) -> None:
     crystals = random_crystals(0, 41)
     with allowed_processes(number):
         found = by_chunks(whose, crystals, 2)
@@ -79,7 +79,7 @@ def test_chunks_keep_their_order_whoever_computes_them(number: int) -> None:
     assert found[-1][0] == os.getpid()
 
 
-def test_messages_of_workers_are_logged_here(caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_of_workers_are_logged_by_the_caller(caplog: pytest.LogCaptureFixture) -> None:
     crystals = random_crystals(0, 4)
     with allowed_processes(3):
         assert by_chunks(warns, crystals, 1) == [1] * 4
@@ -91,7 +91,7 @@ def test_messages_of_workers_are_logged_here(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("number", [2, 2, 3])
-def test_errors_are_raised_here_and_end_the_workers(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_raised_in_the_caller_and_end_the_workers(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     uncaught: list[object] = []
     monkeypatch.setattr(threading, "excepthook", uncaught.append)
     before = threading.active_count()
@@ -101,12 +101,12 @@ def test_errors_are_raised_here_and_end_the_workers(number: int, monkeypatch: py
     assert not uncaught
 
 
-def test_an_error_of_a_worker_is_raised_here() -> None:
+def test_an_error_of_a_worker_is_raised_in_the_caller() -> None:
     with allowed_processes(2), pytest.raises(DataError, match=r"crystal-\d+: refused by a worker"):
         by_chunks(refuses_elsewhere, random_crystals(0, 4), 1)
 
 
-def test_the_chunks_of_a_worker_that_died_are_computed_here(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_chunks_of_a_worker_that_died_are_computed_by_the_caller(caplog: pytest.LogCaptureFixture) -> None:
     with allowed_processes(2):
         assert by_chunks(dies_elsewhere, random_crystals(0, 4), 1) == [1] * 4
     assert "ended without a result" in caplog.text
@@ -158,7 +158,7 @@ import os, sys
 from dataclasses import dataclass
 from functools import partial
 import numpy as np
-from crystalbench.data.crystals import joined
+from crystalbench.data.crystals import concatenate
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation, represent
 from crystalbench.representations.processes import by_chunks
 from crystalbench.testing.crystals import random_crystals
@@ -185,7 +185,7 @@ print(len(set(arrays.values["pid"].tolist())), np.array_equal(arrays.values["vol
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
-    """Workers of `multiprocessing` ran the script again and waited for the lock of the cache, for ever."""
+    """Workers of `multiprocessing` would run the script again and wait for the lock of the cache forever."""
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "CRYSTALBENCH_CACHE": str(tmp_path / "cache")}
     ran = subprocess.run(
@@ -271,7 +271,7 @@ def test_standard_cells_are_the_same_from_two_processes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     twice = one_crystal(np.eye(3) * 4, [[0, 0, 0], [0, 0, 0]], [11, 17], "twice")
-    crystals = joined([twice, random_crystals(5, 12, most_atoms=3)])
+    crystals = concatenate([twice, random_crystals(5, 12, most_atoms=3)])
     alone = standard_cells(crystals)
     monkeypatch.setattr(cells, "_CHUNK", 3)
     monkeypatch.setattr(cells, "_WORTH_PROCESSES", 2)

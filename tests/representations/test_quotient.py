@@ -1,4 +1,4 @@
-"""Quotient graphs: whole, exact, and as small as symmetry allows."""
+"""Quotient graphs: complete, exact, and as small as symmetry allows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, quotient
@@ -19,56 +19,56 @@ GRAPHS = [CrystalGraph(), CrystalGraph(neighbors=5), SphereGraph(cutoff=4.0)]
 
 
 def _crystals(seed: int = 0) -> Crystals:
-    return joined([known_structures(), random_crystals(seed, 14), supercells(random_crystals(seed, 2), (2, 1, 1))])
+    return concatenate([known_structures(), random_crystals(seed, 14), supercells(random_crystals(seed, 2), (2, 1, 1))])
 
 
-def _edges(whole: Arrays, i: int) -> list[tuple[int, int, float]]:
-    """Source, neighbour and distance of all edges of a crystal's whole graph."""
-    part = whole[[i]]
+def _edges(full: Arrays, i: int) -> list[tuple[int, int, float]]:
+    """Source, neighbour and distance of all edges of a crystal's full graph."""
+    part = full[[i]]
     neighbors, distances = part.values["neighbors"], part.values["distances"]
     sources = part.values.get("sources", np.repeat(np.arange(len(neighbors)), neighbors[0].size))
     return list(zip(sources.tolist(), neighbors.ravel().tolist(), distances.ravel().tolist(), strict=True))
 
 
-def _unfolded(graph: Arrays, i: int, depth: int) -> list[tuple]:
-    """What the atoms of a crystal see to a depth: their element, then the sorted (shell, what the neighbour sees)."""
+def _neighborhoods(graph: Arrays, i: int, depth: int) -> list[tuple]:
+    """Neighbourhoods of all atoms of a crystal to a depth: the element, and sorted (shell, that of the neighbour)."""
     part = graph[[i]].values
-    sees = [(int(z),) for z in part["numbers"]]
+    known = [(int(z),) for z in part["numbers"]]
     for _ in range(depth):
-        around: list[list] = [[] for _ in sees]
+        around: list[list] = [[] for _ in known]
         rows = zip(part["sources"], part["neighbors"], part["shells"], part["counts"], strict=True)
         for source, neighbor, shell, count in rows:
-            around[source] += [(int(shell), sees[neighbor])] * int(count)
-        sees = [(seen[0], tuple(sorted(ring))) for seen, ring in zip(sees, around, strict=True)]
-    return sorted(s for s, times in zip(sees, part["multiplicities"], strict=True) for _ in range(times))
+            around[source] += [(int(shell), known[neighbor])] * int(count)
+        known = [(atom[0], tuple(sorted(ring))) for atom, ring in zip(known, around, strict=True)]
+    return sorted(atom for atom, times in zip(known, part["multiplicities"], strict=True) for _ in range(times))
 
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=repr)
-def test_atoms_see_the_same_in_the_quotient_as_in_the_whole_graph(graph: CrystalGraph | SphereGraph) -> None:
+def test_neighbourhoods_in_the_quotient_equal_those_in_the_full_graph(graph: CrystalGraph | SphereGraph) -> None:
     crystals = _crystals()
-    small, whole = QuotientGraph(graph)(crystals), QuotientGraph(graph, merged=False)(crystals)
+    small, full = QuotientGraph(graph)(crystals), QuotientGraph(graph, merged=False)(crystals)
     for i in range(len(crystals)):
-        assert _unfolded(small, i, 3) == _unfolded(whole, i, 3)
+        assert _neighborhoods(small, i, 3) == _neighborhoods(full, i, 3)
 
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=repr)
-def test_unmerged_it_is_the_whole_graph(graph: CrystalGraph | SphereGraph) -> None:
+def test_an_unmerged_graph_is_the_full_graph(graph: CrystalGraph | SphereGraph) -> None:
     crystals = _crystals()
-    unmerged, whole = QuotientGraph(graph, merged=False)(crystals), graph(crystals)
+    unmerged, full = QuotientGraph(graph, merged=False)(crystals), graph(crystals)
     assert np.array_equal(unmerged.values["numbers"], crystals.numbers)
     assert (unmerged.values["multiplicities"] == 1).all()
     for i in range(len(crystals)):
         part = unmerged[[i]].values
         rows = np.repeat(np.arange(len(part["counts"])), part["counts"])
         found = sorted(zip(part["sources"][rows].tolist(), part["neighbors"][rows].tolist(), strict=True))
-        expected = sorted(_edges(whole, i))
+        expected = sorted(_edges(full, i))
         assert found == [edge[:2] for edge in expected]
         distances = sorted(part["distances"][part["shells"][rows]])
         np.testing.assert_allclose(distances, sorted(edge[2] for edge in expected), atol=1e-5)
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 15))
-def test_nothing_is_lost(seed: int, k: int) -> None:
+def test_multiplicities_and_counts_add_up_to_the_full_graph(seed: int, k: int) -> None:
     crystals = random_crystals(seed, 7)
     graph = QuotientGraph(CrystalGraph(neighbors=k))(crystals)
     sites = np.repeat(np.arange(7), np.diff(graph.offsets["site"]))
@@ -87,7 +87,7 @@ def test_known_crystals() -> None:
     names = list(known_structures().ids)
     graph = QuotientGraph(SphereGraph(cutoff=3.0))(known_structures())
     sites = dict(zip(names, np.diff(graph.offsets["site"]), strict=True))
-    # As many as orbits of the space group, which no distance tells apart.
+    # As many as orbits of the space group, whose atoms no distance can distinguish.
     assert sites == {
         "copper": 1, "halite": 2, "perovskite": 3, "zinc": 1, "wurtzite": 2, "rutile": 2, "quartz": 2, "boride": 2,
         "zirconia": 3,
@@ -102,20 +102,20 @@ def test_known_crystals() -> None:
 
 @pytest.mark.parametrize("graph", [SphereGraph(cutoff=4.0), SphereGraph(cutoff=2.0)], ids=repr)
 def test_supercells_have_the_same_sites(graph: SphereGraph) -> None:
-    crystals = joined([known_structures(), random_crystals(3, 7)])
+    crystals = concatenate([known_structures(), random_crystals(3, 7)])
     small, large = (QuotientGraph(graph)(c) for c in (crystals, supercells(crystals, (1, 2, 2))))
     assert np.array_equal(small.offsets["site"], large.offsets["site"])
     assert np.array_equal(4 * small.values["multiplicities"], large.values["multiplicities"])
     assert np.array_equal(small.values["counts"], large.values["counts"])
 
 
-def test_it_depends_neither_on_orientation_nor_on_the_order_of_atoms() -> None:
+def test_graphs_depend_neither_on_orientation_nor_on_the_order_of_atoms() -> None:
     crystals = _crystals(1)
     graph = QuotientGraph(SphereGraph(cutoff=4.0))
     one = graph(crystals)
     for other in (graph(rotated(crystals)), graph(reordered(crystals, atom_order(crystals)))):
         for i in range(len(crystals)):
-            assert _unfolded(one, i, 2) == _unfolded(other, i, 2)
+            assert _neighborhoods(one, i, 2) == _neighborhoods(other, i, 2)
 
 
 def test_without_elements_more_atoms_are_equal() -> None:
@@ -126,7 +126,7 @@ def test_without_elements_more_atoms_are_equal() -> None:
 
 def test_tolerance() -> None:
     crystal = one_crystal(np.diag([4.0, 4.0, 4.0]), [[0, 0, 0], [0.5 + 1e-4, 0, 0]], [1, 1])  # 4e-4 Å off the middle
-    assert len(QuotientGraph(tolerance=1e-5)(crystal).values["numbers"]) == 2 - 1  # the two see each other alike
+    assert len(QuotientGraph(tolerance=1e-5)(crystal).values["numbers"]) == 1  # equal neighbourhoods
     shells = [
         len(QuotientGraph(CrystalGraph(neighbors=2), tolerance=t)(crystal).values["distances"]) for t in (1e-5, 1e-3)
     ]
@@ -137,11 +137,11 @@ def test_tolerance() -> None:
 
 def test_the_size_of_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     crystals = _crystals()
-    whole = QuotientGraph()(crystals)
+    full = QuotientGraph()(crystals)
     monkeypatch.setattr(quotient, "_CHUNK", 2)
-    pieces = QuotientGraph()(crystals)
-    for name, array in whole.values.items():
-        assert np.array_equal(array, pieces.values[name]), name
+    chunks = QuotientGraph()(crystals)
+    for name, array in full.values.items():
+        assert np.array_equal(array, chunks.values[name]), name
 
 
 def test_no_crystals() -> None:
@@ -150,7 +150,7 @@ def test_no_crystals() -> None:
     assert all(len(array) == 0 for array in graph.values.values())
 
 
-def test_colors_that_collide_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colliding_colours_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quotient, "_mixed", lambda values: np.zeros(len(values), np.uint64))
     with pytest.raises(RuntimeError, match="collision"):
         QuotientGraph()(random_crystals(0, 7))

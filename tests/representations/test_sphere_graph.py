@@ -217,25 +217,25 @@ def test_isolated_atoms_of_one_crystal_find_shells_at_different_distances() -> N
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_first_shell_of_an_isolated_atom_is_whole(seed: int) -> None:
+def test_the_first_shell_of_an_isolated_atom_is_complete(seed: int) -> None:
     crystals = one_crystal(np.eye(3) * 6.1, [[0, 0, 0], [0.5, 0.5, 0.5]], [54, 36])
     graph = SphereGraph(cutoff=5.0)(translated(rotated(crystals, seed), seed))
     check_equal(neighborhoods(graph, 0), [[(36, 6.1 * 0.75**0.5)] * 8, [(54, 6.1 * 0.75**0.5)] * 8])
 
 
 @pytest.mark.parametrize("power", range(1, 6))
-def test_a_shell_on_the_surface_of_a_growing_sphere_is_whole(power: int) -> None:
+def test_a_shell_on_the_surface_of_a_growing_sphere_is_complete(power: int) -> None:
     radius = 5.0 * 1.25**power
     graph = SphereGraph(cutoff=5.0)(one_crystal(np.diag([radius - 4e-6, radius, radius + 4e-6]), [[0, 0, 0]], 54))
     np.testing.assert_allclose(graph.values["distances"], [radius] * 6, atol=1e-5)
 
 
-def test_two_atoms_on_one_place_do_not_count_each_other() -> None:
+def test_two_atoms_at_the_same_position_are_not_neighbours() -> None:
     graph = SphereGraph()(one_crystal(np.eye(3) * 3, [[0, 0, 0], [1, 0, 0]], [3, 9]))
     assert graph.values["distances"].min() == pytest.approx(3.0)
 
 
-# ---------------------------------------------------------------------- edges of the interface
+# ---------------------------------------------------------------------- empty, independent and invalid inputs
 
 
 def test_selection_of_no_crystals_gives_empty_arrays() -> None:
@@ -262,7 +262,7 @@ def test_a_cutoff_must_be_a_positive_number(cutoff: float) -> None:
         SphereGraph(cutoff=cutoff)
 
 
-def test_the_crystal_is_named_where_neighbours_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_search_names_the_crystal(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise MemoryError("no room")
 

@@ -1,4 +1,4 @@
-"""Records as frames: every value where it belongs, and one reading of each file."""
+"""Records as frames: every value is in its column, and each file is read once."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_runs_are_selected_by_any_column(folder: Path) -> None:
         results.select(modell="dummy")
 
 
-def test_a_file_that_is_gone_since_is_named(folder: Path) -> None:
+def test_a_file_deleted_meanwhile_is_named(folder: Path) -> None:
     results = load_results(folder)
     path = RecordStore(folder / "records").paths()[0]
     path.unlink()

@@ -141,7 +141,7 @@ def test_every_edit_is_noticed(field: str) -> None:
 def test_a_tuning_metric_other_than_the_default_is_part_of_the_key() -> None:
     usual, other = spec(tuning=TuningSpec(trials=3)), spec(tuning=TuningSpec(trials=3, metric="rmse"))
     assert usual.key != other.key
-    assert "metric" not in usual.model_dump(mode="json")["tuning"]  # as before there was the field
+    assert "metric" not in usual.model_dump(mode="json")["tuning"]  # as before the field was added
     assert RunSpec.model_validate(other.model_dump(mode="json")) == other
     assert RunSpec.model_validate(usual.model_dump(mode="json")) == usual
 
@@ -247,7 +247,7 @@ def test_labels_become_plain_folder_names(label: str, folder: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("view", ["my_views:blind", "views/mine.py:blind", "a[b]*:c"])
-def test_views_by_place_are_written_found_and_listed(view: str, tmp_path: Path) -> None:
+def test_views_by_location_are_written_found_and_listed(view: str, tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     path = store.write(record(view=view))
     assert path.parent == tmp_path / "matbench_phonons" / "dummy"

@@ -138,9 +138,7 @@ def test_tuning(task: Task) -> None:
     assert other.spec.tuning.inner_folds == 3
 
 
-def test_failures_are_reported_and_the_others_returned(
-    task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failures_are_reported_and_the_others_returned(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     result = run_models(["dummy", Unsaved], task, folds=[0], parameters={"fails": True})
     assert [record.label for record in result.records] == ["dummy"]
     title = "demo_formation_energy · Unsaved · fold 0"
@@ -150,7 +148,7 @@ def test_failures_are_reported_and_the_others_returned(
         run_models(Unsaved, task, folds=[0], parameters={"fails": True})
 
 
-def test_tasks_in_memory_are_tasks(tmp_path: Path) -> None:
+def test_a_task_in_memory_can_be_run(tmp_path: Path) -> None:
     task = dataclasses.replace(tiny_task(), name="mine")
     records = run_models("dummy", task, results=tmp_path).records
     assert {(record.spec.task, record.spec.data) for record in records} == {("mine", task.digest)}

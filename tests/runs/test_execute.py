@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers import SMALL_CGCNN, changed, formulas_task, known_structures, random_crystals, supercells, tiny_task
 
-from crystalbench.data.crystals import joined
+from crystalbench.data.crystals import concatenate
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
@@ -40,7 +40,7 @@ from crystalbench.tasks import DataSources, Source, Task
 
 @dataclass
 class Memory(Model):
-    """Remembers everything that it is shown."""
+    """Remembers all rows that it sees."""
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
     fits: ClassVar[list[tuple[Samples, Samples]]] = []
@@ -81,13 +81,13 @@ def _forget() -> None:
         kept.clear()
 
 
-def ask(task: Task, model: str = "memory", **changes: Any) -> RunSpec:
+def spec_of(task: Task, model: str = "memory", **changes: Any) -> RunSpec:
     plain: dict[str, Any] = {"fold": 0, "parameters": {}, "protocol": ProtocolSpec(inner_folds=4)}
     return RunSpec(task=task.name, data=task.digest, model=model, model_version=1, **{**plain, **changes})
 
 
 def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
-    return execute(ask(task, **changes), "Memory", model, task, Resources())
+    return execute(spec_of(task, **changes), "Memory", model, task, Resources())
 
 
 # ---------------------------------------------------------------------- what a model sees
@@ -111,7 +111,7 @@ def test_a_model_sees_test_rows_only_at_the_end_and_without_targets(kind: Kind, 
     for samples in Memory.spec:
         assert set(samples.ids) == hidden
         assert not samples.has_targets
-        with pytest.raises(DataError, match="carry no targets"):
+        with pytest.raises(DataError, match="have no targets"):
             _ = samples.targets
 
 
@@ -122,7 +122,7 @@ def test_predictions_do_not_depend_on_the_targets_of_the_test_part(name: str) ->
     model = get_model(name)
     quick = {"epochs": 2, "trees": 5, "width": 8, "layers": 1, "head_width": 8}
     parameters = {key: value for key, value in quick.items() if key in hyperparameter_types(model)}
-    spec = ask(task, name, parameters=parameters)
+    spec = spec_of(task, name, parameters=parameters)
     one, other = (execute(spec, name, model, t, Resources()) for t in (task, secret))
     assert one.predictions.values == other.predictions.values
     assert one.scores["mae"] != other.scores["mae"]
@@ -132,11 +132,11 @@ def test_every_model_and_seed_gets_the_same_inner_split() -> None:
     task = tiny_task()
     run(task)
     run(task, seed=1)
-    execute(ask(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Resources())
+    execute(spec_of(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Resources())
     run(task, view="no_chemistry")
     parts = [(train.ids.tolist(), valid.ids.tolist()) for train, valid in Memory.fits]
     assert all(part == parts[0] for part in parts)
-    assert len(set(Memory.seeds)) == 4  # but every run has a seed of its own
+    assert len(set(Memory.seeds)) == 4  # but every run has its own seed
 
 
 def test_the_view_is_all_that_a_model_sees() -> None:
@@ -172,7 +172,7 @@ def test_the_record_is_complete() -> None:
     task = tiny_task(n=32, total=100)
     record = run(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
     train_rows, test_rows = task.split(0)
-    assert record.spec == ask(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
+    assert record.spec == spec_of(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3))
     assert record.predictions.ids == task.inputs.ids[test_rows].tolist()
     assert record.predictions.targets == task.targets[test_rows].tolist()
     assert record.scores == pytest.approx(
@@ -243,7 +243,7 @@ def test_the_command_has_the_table_and_the_rows_that_were_used_of_it() -> None:
 def test_the_command_sets_hyperparameters_to_what_they_were(value: Any) -> None:
     from crystalbench.cli.options import parameters
 
-    spec = ask(tiny_task(), parameters={"name": value})
+    spec = spec_of(tiny_task(), parameters={"name": value})
     assignment = words_after(repeat_command(spec, tiny_task()), "--set")
     (found,) = parameters([assignment]).values()
     assert found == value
@@ -254,8 +254,8 @@ def test_tasks_of_packaged_task_files_are_repeated_by_name() -> None:
     source = Source("t.parquet", "0" * 64, "user", "cv_per_cell.toml")
     mine = dataclasses.replace(tiny_task(), source=source)
     packaged = dataclasses.replace(mine, name="gong_cv_per_cell")
-    assert words_after(repeat_command(ask(mine), mine), "--task") == "cv_per_cell.toml"
-    assert words_after(repeat_command(ask(packaged), packaged), "--task") == "gong_cv_per_cell"
+    assert words_after(repeat_command(spec_of(mine), mine), "--task") == "cv_per_cell.toml"
+    assert words_after(repeat_command(spec_of(packaged), packaged), "--task") == "gong_cv_per_cell"
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -275,7 +275,7 @@ def test_undefined_scores_are_null() -> None:
 
 def test_members_have_seeds_of_their_own_and_report_progress_in_turn() -> None:
     task, calls = tiny_task(), []
-    spec = ask(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
+    spec = spec_of(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
 
     def progress(done: int, total: int, **numbers: float) -> None:
         calls.append((done, total, numbers["loss"]))
@@ -323,7 +323,7 @@ def test_representations_are_computed_once_and_cost_every_run_that_uses_them() -
     shown = VisibleTask.of(task, get_view("full"), Needs.COMPOSITION)
 
     def seconds(model: type[Model], fold: int, parameters: dict[str, Any]) -> float:
-        spec = ask(task, model.__name__, fold=fold, parameters=parameters)
+        spec = spec_of(task, model.__name__, fold=fold, parameters=parameters)
         return execute(spec, "x", model, task, Resources(), shown=shown).seconds.featurise
 
     assert seconds(dummy, 0, {}) == 0
@@ -379,10 +379,10 @@ def test_one_member_is_itself_and_classes_have_mean_probabilities() -> None:
 
 
 @pytest.mark.parametrize("view", ["full", "no_chemistry"])
-def test_runs_over_quotient_graphs_are_those_over_whole_graphs(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
 
-    crystals = joined([known_structures(), supercells(known_structures(), (1, 1, 2)), random_crystals(0, 7)])
+    crystals = concatenate([known_structures(), supercells(known_structures(), (1, 1, 2)), random_crystals(0, 7)])
     crystals = changed(crystals, ids=np.arange(len(crystals)).astype(np.str_))
     folds = (np.arange(len(crystals)) % 2).astype(np.int16)
     task = dataclasses.replace(
@@ -391,9 +391,9 @@ def test_runs_over_quotient_graphs_are_those_over_whole_graphs(view: str, monkey
         folds=folds,
         targets=np.log(crystals.volumes / crystals.atom_counts),
     )
-    # AdamW makes whole steps of gradients that are nothing but round-off, so the steps are small.
+    # AdamW turns gradients that are only round-off into full steps, so the learning rate is small.
     parameters = CGCNN(**SMALL_CGCNN, learning_rate=1e-5).configuration()
-    spec = ask(task, "cgcnn", parameters=parameters, view=view, protocol=ProtocolSpec(inner_folds=4, ensemble=2))
+    spec = spec_of(task, "cgcnn", parameters=parameters, view=view, protocol=ProtocolSpec(inner_folds=4, ensemble=2))
     values = []
     for merged in (True, False):
         monkeypatch.setattr(CGCNN, "merges_equal_atoms", merged)

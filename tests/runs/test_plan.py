@@ -32,7 +32,7 @@ def formulas(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_a_suite_is_all_its_runs_task_by_task_fold_by_fold() -> None:
+def test_a_plan_contains_all_runs_of_a_suite_by_task_and_fold() -> None:
     made = plan()
     expected = [(t, f, m) for t in (ENERGY, STABLE) for f in range(5) for m in ("dummy", "magpie_forest")]
     assert [(r.spec.task, r.spec.fold, r.label) for r in made.runs] == expected
@@ -43,7 +43,7 @@ def test_a_suite_is_all_its_runs_task_by_task_fold_by_fold() -> None:
     assert made.runs[1].spec.parameters["trees"] == 500  # defaults are part of the specification
 
 
-def test_a_selection_takes_a_part() -> None:
+def test_a_selection_restricts_the_plan() -> None:
     selection = Selection([STABLE], ["dummy"], [3, 1], [0, 7], ["full", "no_density"])
     runs = plan(selection).runs
     assert [(r.spec.fold, r.spec.view, r.spec.seed) for r in runs] == [

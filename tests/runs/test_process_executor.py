@@ -200,7 +200,7 @@ def test_a_killed_worker_loses_its_run_in_flight_only(toys: Path, log: Path, tmp
     assert (len(records), problems) == (8, [])
 
 
-def test_a_run_that_kills_its_workers_fails_in_the_end(toys: Path, log: Path, tmp_path: Path) -> None:
+def test_a_run_that_kills_its_workers_fails_eventually(toys: Path, log: Path, tmp_path: Path) -> None:
     plan = planned(f"{toys}:Deadly", f"{toys}:Shifted")
     store = RecordStore(tmp_path / "records")
     with ProcessExecutor(Runner(), 2) as executor:
@@ -308,7 +308,7 @@ def test_records_do_not_depend_on_the_executor(toys: Path, log: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("how", "reason"), [("exception", "Local: this and that"), ("exit", "SystemExit: enough")])
-def test_failures_come_back_as_they_are(toys: Path, workers: int, how: str, reason: str) -> None:
+def test_failures_are_returned_unchanged(toys: Path, workers: int, how: str, reason: str) -> None:
     plan = planned(f"{toys}:Odd")
     suite = Suite(name="x", tasks=("demo_formation_energy",), models=(f"{toys}:Odd",))
     plan = make_plan(suite, Selection(folds=[0], parameters={"how": how}), DataSources(limit=60, download=False))
@@ -361,7 +361,7 @@ def test_idle_workers_join_the_tuning_of_a_run(tmp_path: Path, monkeypatch: pyte
     assert len({line.split()[0] for line in lines}) == 2
 
 
-def test_help_is_abandoned_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unfinished_assistance_is_abandoned_on_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "fits.txt"
     monkeypatch.setenv("TUNE_LOG", str(log))
     monkeypatch.setenv("TUNE_HANGS_AT", "1")

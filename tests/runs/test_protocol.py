@@ -22,7 +22,7 @@ def splits(
 
 @repeatable(30)
 @given(n=st.integers(2, 90), parts=st.integers(2, 10), data=st.data())
-def test_every_member_validates_on_a_part_of_its_own(n: int, parts: int, data: st.DataObject) -> None:
+def test_every_member_validates_on_a_different_part(n: int, parts: int, data: st.DataObject) -> None:
     parts = min(n, parts)
     members = data.draw(st.integers(1, parts))
     made = splits(targets=np.zeros(n), inner_folds=parts, ensemble=members)

@@ -121,7 +121,7 @@ def test_mistakes_name_the_file_and_the_key(tmp_path: Path, text: str, says: str
     assert says in str(caught.value)
 
 
-def test_a_file_of_bytes_is_no_suite(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_a_suite(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not valid TOML"):

@@ -113,8 +113,10 @@ def formula_rows(tiny_formulas: OfficialTask) -> list[list[Any]]:
 
 
 class Server:
-    """Answers requests in the way that `answers` says: an HTTP status, a slice of the content, a number of
-    seconds (float) after which all of it comes, or None for all of it at once.
+    """A server that answers each request as `answers` says.
+
+    An answer is an HTTP status, a slice of the content, a number of seconds (float) after which all of the content is
+    sent, or None for all of it at once.
 
     Attributes:
         content: what it serves.

@@ -1,4 +1,4 @@
-"""The shipped demo data: what they hold, and that the generator in benchmarks/ still gives them."""
+"""The content of the shipped demo data, and that the generator in benchmarks/ reproduces them."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_phonons_have_the_spectrum_of_the_complete_supercell(alloys, monkeypatch
     from benchmarks.demo_data import phonons
     from benchmarks.demo_data.emt import energy_forces_stress
 
-    monkeypatch.setattr(phonons, "SUPERCELL_HEIGHT", 0.0)  # twice along each axis, the least that is done
+    monkeypatch.setattr(phonons, "SUPERCELL_HEIGHT", 0.0)  # twice along each axis, the minimum
     primitive = atoms_of(row_of(alloys, "L1_0", "CuAu"))
     atoms, h = primitive.repeat(2), phonons.DISPLACEMENT
 

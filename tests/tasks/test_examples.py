@@ -1,4 +1,4 @@
-"""The examples in the docstrings of `crystalbench.data` and `crystalbench.tasks` give what they show."""
+"""The docstring examples of `crystalbench.data` and `crystalbench.tasks` give the output that they state."""
 
 from __future__ import annotations
 

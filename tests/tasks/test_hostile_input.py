@@ -152,7 +152,7 @@ def close(entry: dict[str, Any]) -> None:
 
 
 BROKEN: dict[Callable[[dict[str, Any]], None], str] = {
-    text_coordinates: "abc must hold numbers",
+    text_coordinates: "abc must contain numbers",
     null_lattice: "lattice matrix",
     two_rows: "3 × 3",
     text_occupancy: "occupancy '1'",

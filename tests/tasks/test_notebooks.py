@@ -1,4 +1,4 @@
-"""What a notebook sees of tasks: one line, a small table, data frames."""
+"""Tasks in a notebook: one line, a small table, data frames."""
 
 from __future__ import annotations
 

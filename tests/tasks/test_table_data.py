@@ -1,4 +1,4 @@
-"""Task files: targets per atom, and tables in other places than the task file names."""
+"""Task files: targets per atom, and tables that are not where the task file says."""
 
 from __future__ import annotations
 

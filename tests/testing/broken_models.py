@@ -310,7 +310,7 @@ class GoesBack(Plain):
 
 
 FAILING: list[tuple[type[Model], str, str]] = [
-    (Peeks, "predictions are valid, without targets", "they carry no targets"),
+    (Peeks, "predictions are valid, without targets", "they have no targets"),
     (Remembers, "ids have no influence", "the standard deviation over crystals"),
     (BatchMates, "rows are predicted independently", "is predicted"),
     (GlobalDice, "same seed, same result", "regression: fitted twice with the same runtime.seed"),
@@ -331,7 +331,7 @@ FAILING: list[tuple[type[Model], str, str]] = [
     (Pickles, "saved data are numbers and JSON", "the array 'all' is a pickled object"),
     (PicklesAsText, "saved data are numbers and JSON", "a string in its facts is a pickled object"),
     (Overstates, "only the declared inputs are used", "declare Needs.COMPOSITION"),
-    (Looks, "only the declared inputs are used", "given compositions and given crystals"),
+    (Looks, "only the declared inputs are used", "from compositions and from crystals"),
     (Faint, "predictions differ by more than round-off", "too little to see what they depend on"),
     (StopsShort, "progress reaches the end, if it is reported", "it stops at 3 of 4"),
     (GoesBack, "progress reaches the end, if it is reported", "1 of 2, 2 of 2, 1 of 1"),

@@ -1,4 +1,4 @@
-"""The crystals of `crystalbench.testing` have the properties that they claim, and docstring examples run."""
+"""The crystals of `crystalbench.testing` have the documented properties, and docstring examples run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import crystalbench.testing.models
 import crystalbench.testing.representations
 import crystalbench.testing.tasks
 import crystalbench.testing.views
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.testing.crystals import (
     inverted,
     isolated_atom,
@@ -67,7 +67,7 @@ def test_inversion_turns_quartz_into_its_mirror_image() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_other_cells_hold_the_same_crystals(seed: int) -> None:
-    crystals = joined([known_structures(), random_crystals(seed, 7)])
+    crystals = concatenate([known_structures(), random_crystals(seed, 7)])
     others = other_cells(crystals, seed)
     assert np.allclose(others.volumes, crystals.volumes)
     assert np.allclose(others.cart_coords, crystals.cart_coords)  # the same atoms, which repeat in the same way

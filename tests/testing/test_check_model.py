@@ -114,7 +114,7 @@ def classes() -> dict[str, type[Model]]:
 
     @dataclass
     class Composite(Plain):
-        """Has a hyperparameter that JSON does not hold.
+        """Has a hyperparameter that cannot be written as JSON.
 
         Attributes:
             depth: of it.

@@ -203,7 +203,7 @@ class Fickle(Volumes):
 
 
 class Opaque(Volumes):
-    """Its recipe holds an object."""
+    """Its recipe contains an object."""
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -277,8 +277,8 @@ FAILING: list[tuple[Representation, list[str], str]] = [
     (Dice(), [SAME, INDEPENDENT, IDS], "computed twice"),
     (Names(), [IDS], "with other ids"),
     (Writes(), ["crystals are not modified"], "it writes to them"),
-    (Unknown(), [FINITE, EDGE], "'volume' holds nan; if that is intended, say so in the docstring"),
-    (Infinite(), [FINITE, EDGE], "'volume' holds inf"),
+    (Unknown(), [FINITE, EDGE], "'volume' contains nan; if that is intended, say so in the docstring"),
+    (Infinite(), [FINITE, EDGE], "'volume' contains inf"),
     (Objects(), [STORED], "cannot be written"),
     (Breaks(), ["compositions are represented, or refused by a DataError"], "AttributeError"),
     (Vague(), [EDGE], "the error names no id: one of the crystals is too heavy"),
@@ -324,12 +324,12 @@ def test_every_check_has_a_representation_that_fails_it() -> None:
 
 def test_a_class_that_is_no_frozen_dataclass_fails() -> None:
     class Bare(Volumes):
-        """Declares an option, but is no dataclass."""
+        """Declares an option, but is not a dataclass."""
 
         width: int = 3
 
     class Made(Volumes):
-        """Has a constructor of its own."""
+        """Defines its own constructor."""
 
         def __init__(self, width: int) -> None:
             object.__setattr__(self, "width", width)

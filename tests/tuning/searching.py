@@ -63,7 +63,7 @@ def history(study: Study) -> list[tuple[Any, ...]]:
 
 
 def stored_trials(search: Search) -> list[optuna.trial.FrozenTrial]:
-    """All Optuna trials of the study, those that do not count included."""
+    """All Optuna trials of the study, including those that do not count."""
     return optuna.load_study(study_name=study_name(search.spec), storage=search.storage.database).get_trials()
 
 
@@ -78,7 +78,7 @@ def running_trial(search: Search) -> optuna.trial.FrozenTrial:
 
 
 def take_over(search: Search) -> None:
-    """Withdraw the running trial, as a worker does that believes its worker to be dead."""
+    """Withdraw the running trial, as a worker does that considers its worker dead."""
     trial, database = running_trial(search), search.storage.database
     database.set_trial_user_attr(trial._trial_id, WITHDRAWN, "its worker is gone")
     database.set_trial_state_values(trial._trial_id, TrialState.FAIL)

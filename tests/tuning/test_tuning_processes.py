@@ -1,4 +1,4 @@
-"""The command line at tuning in processes of its own: killed, stopped, and several at once."""
+"""Tuning by commands in separate processes: killed, stopped, and several at a time."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_two_machines_share_a_study_on_postgresql(tmp_path: Path, log: Path, ser
     assert study.count("complete") == 100
     assert len({str(sorted(t.parameters.items())) for t in study.trials}) == 100, "equal seeds propose equal things"
     assert len({line.split()[0] for line in fits(log)}) == 2
-    assert len(fits(log)) == 100 + 2  # each makes the record with what both have found
+    assert len(fits(log)) == 100 + 2  # each writes the record, from the trials of both
     seeds = [line.split()[1] for line in fits(log)]
     assert len(set(seeds)) == 100 + 1  # the final fits are of the same run
     one, two = (studies(folder)[0] for folder in folders)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from crystalbench.errors import DataError
 
 MOST_IDS = 10
-"""Ids that a message lists before it only counts."""
+"""Largest number of ids that a message lists; it only counts the others."""
 
 
 def first_ids(ids: Sequence[str] | npt.NDArray[np.str_], most: int = MOST_IDS) -> str:

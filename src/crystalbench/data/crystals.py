@@ -61,7 +61,14 @@ class Crystals:
         counts: npt.ArrayLike,
         ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
     ) -> Crystals:
-        """Build from flat arrays and the number of atoms of each crystal; everything is checked.
+        """Build from flat arrays, and check them.
+
+        Args:
+            lattices: (n, 3, 3) rows are the lattice vectors a, b, c in Å.
+            frac_coords: (atoms, 3) fractional coordinates.
+            numbers: (atoms,) atomic numbers.
+            counts: (n,) number of atoms of each crystal.
+            ids: (n,) ids; the row numbers by default.
 
         Raises:
             DataError: shapes disagree, a number is not finite, a cell has no volume or no atoms, or an atomic number
@@ -257,14 +264,14 @@ class Crystals:
 
 
 def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
-    """Numbers as an array.
+    """Convert numbers to an array.
 
     Raises:
-        ValueError: there is something else among them, e.g. text or null.
+        ValueError: the value contains anything else, e.g. text or null.
     """
     array = np.asarray(value)
     if array.size and array.dtype.kind not in "iuf":
-        raise ValueError(f"its {what} must hold numbers only")
+        raise ValueError(f"its {what} must contain numbers only")
     return array.astype(np.float64)
 
 
@@ -294,7 +301,7 @@ def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) 
     try:
         return atomic_number(symbol)
     except ValueError as error:
-        raise DataError(f"{name}: site {site} holds {symbol!r}, which is not an element") from error
+        raise DataError(f"{name}: site {site} contains {symbol!r}, which is not an element") from error
 
 
 Inputs: TypeAlias = Crystals | Compositions
@@ -304,11 +311,12 @@ InputsT = TypeVar("InputsT", bound=Crystals | Compositions)
 
 
 def concatenate(parts: Sequence[InputsT]) -> InputsT:
-    """Concatenate several crystals, or several compositions, in their order."""
+    """Concatenate `Crystals` or `Compositions`, in the order of the parts.
+
+    Args:
+        parts: at least one, all of the same class.
+    """
     arrays = [part.to_arrays() for part in parts]
     flat = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0] if name != "offsets"}
     counts = np.concatenate([np.diff(a["offsets"]) for a in arrays])
     return cast(InputsT, type(parts[0]).from_arrays({**flat, "offsets": offsets_of(counts)}))
-
-
-joined = concatenate  # an alias, for code that uses the former name

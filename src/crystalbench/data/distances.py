@@ -1,4 +1,4 @@
-"""Distances that no crystal has: atoms at one place, or closer than any bond."""
+"""Interatomic distances, to find atoms at the same position or closer than any bond."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 from crystalbench.data.crystals import Crystals
 
 LEAST = 0.5
-"""Å; the shortest bond, H-H, has 0.74 Å. The least distance in the Matbench files is 0.75 Å or more."""
+"""Smallest plausible distance in Å. The shortest bond, H-H, has 0.74 Å; the Matbench files have 0.75 Å or more."""
 
 _PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 
 
 def least_distances(crystals: Crystals, radius: float = LEAST) -> npt.NDArray[np.float64]:
-    """The least distance between two atoms of each crystal, counting periodic images, where it is below a radius.
+    """The smallest distance between two atoms of each crystal, including periodic images, if it is below a radius.
 
     Args:
         crystals: n crystals.
@@ -37,7 +37,7 @@ def least_distances(crystals: Crystals, radius: float = LEAST) -> npt.NDArray[np
 
 
 def too_close(crystals: Crystals) -> list[tuple[int, str]]:
-    """Row numbers of crystals with atoms closer than 0.5 Å, each with the reason in words."""
+    """Row numbers of the crystals with atoms closer than 0.5 Å, each with a message that continues its id."""
     least = least_distances(crystals)
     return [
         (int(row), f"has two atoms {least[row]:.3g} Å apart; correct its coordinates (written with too few digits?)")

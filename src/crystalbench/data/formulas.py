@@ -1,4 +1,4 @@
-"""Chemical formulas as amounts of elements. What reads in two ways is an error, never a guess."""
+"""Parse chemical formulas into amounts of elements. Ambiguous formulas are errors; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
         Pairs in order of atomic number.
 
     Raises:
-        ValueError: the formula is empty, is ambiguous, has an amount of zero, or names something that is no element.
+        ValueError: the formula is empty, is ambiguous, has an amount of zero, or contains a symbol that is
+            not an element.
     """
     if not isinstance(formula, str) or not formula.strip():
         raise ValueError("it is empty")
@@ -47,7 +48,7 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
             amounts[number] = amounts.get(number, 0.0) + factor * float(amount)
     entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
     if not entries:
-        raise ValueError("it holds no element")
+        raise ValueError("it contains no element")
     return entries
 
 
@@ -56,11 +57,11 @@ def _parts(text: str) -> list[tuple[str, float]]:
     if not _DOT.search(text) and (water := _WATER.match(text)):
         return [(water["salt"], 1.0), (water["part"], float(water["count"] or 1))]
     found = []
-    for place, piece in enumerate(_DOT.split(text)):
+    for position, piece in enumerate(_DOT.split(text)):
         match = _PART.match(piece.strip())
         if match is None:
             raise ValueError(f"its part {piece!r} cannot be read")
-        if match["count"] and not place:
+        if match["count"] and not position:
             raise ValueError(f"it begins with a number ({match['count']})")
         found.append((match["part"], float(match["count"] or 1)))
     return found

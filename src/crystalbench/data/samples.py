@@ -102,7 +102,7 @@ class Samples:
             DataError: the samples are for prediction; no model may see their targets.
         """
         if self._targets is None:
-            raise DataError("these samples are for prediction: they carry no targets")
+            raise DataError("these samples are for prediction: they have no targets")
         return self._targets
 
     @property

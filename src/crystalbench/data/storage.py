@@ -20,6 +20,11 @@ def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], meta: Mappin
 
     If two processes write the same folder at once, the first one wins; the copy of the second is discarded.
 
+    Args:
+        path: the folder; its parents are created.
+        arrays: arrays by name.
+        meta: content of ``meta.json``.
+
     Raises:
         OSError: the folder cannot be written; nothing is left behind.
     """

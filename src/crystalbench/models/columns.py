@@ -1,10 +1,10 @@
-"""Preprocessing of descriptor columns: imputation by medians and standardisation, fitted to the rows to fit.
+"""Preprocessing of descriptor columns: imputation by medians and standardisation.
 
-On our descriptors scikit-learn's ``SimpleImputer`` and ``StandardScaler`` give the same numbers to the last digit. They
+On our descriptors scikit-learn's ``SimpleImputer`` and ``StandardScaler`` give identical numbers. They
 are not used here because fitted ones cannot be rebuilt from plain arrays, as loading a saved model must do
 (``transform`` needs private attributes that only ``fit`` sets), and because importing them takes 1.4 s, as long as
-importing torch. They also take a column for constant by a threshold near the last digit, where `Scaling` allows for
-round-off of 1e-9.
+importing torch. They also treat a column as constant only if its spread is near the machine precision, whereas
+`Scaling` allows for round-off of 1e-9.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def within_range(values: Values) -> Values:
-    """A copy in which infinite values are missing (NaN) and others are clipped to the range of single precision."""
+    """A copy in which infinite values are NaN (missing) and the others are clipped to the range of single precision."""
     return np.asarray(np.clip(np.where(np.isinf(values), np.nan, values), -LARGEST, LARGEST))
 
 

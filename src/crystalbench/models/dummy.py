@@ -1,4 +1,4 @@
-"""Dummy: the score of a model that looks at nothing."""
+"""Dummy: a baseline that ignores its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Dummy(Model):
     """Mean of the training targets, or the frequencies of the classes.
 
-    For regression, Matbench's dummy predicts the training mean as well, and this one reproduces it digit for digit. For
+    For regression, Matbench's dummy predicts the training mean as well, and this one reproduces it exactly. For
     classification, Matbench's draws labels at random by the frequencies of the classes (scikit-learn's ``stratified``);
     this one predicts the frequencies themselves.
     """
@@ -30,7 +30,7 @@ class Dummy(Model):
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     def fit(self, train: Samples, valid: Samples) -> Self:
-        """Average the targets of both parts, since there is nothing to validate."""
+        """Average the targets of both parts, since nothing has to be validated."""
         self.target = train.target
         targets = np.concatenate([train.targets, valid.targets])
         if train.target.kind is Kind.MULTICLASS:
@@ -49,7 +49,7 @@ class Dummy(Model):
         return {"value": self._value}, {}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Take the value back."""
+        """Restore the value."""
         self._value = arrays["value"]
 
     @property

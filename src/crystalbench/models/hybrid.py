@@ -38,7 +38,7 @@ class WithDescriptors(_Network):
     """A mixin for networks: the head reads a bank of descriptors in addition to the embedding of the crystal.
 
     Placed before any network, it makes a hybrid of it: ``class Mine(WithDescriptors, MyNetwork)``. As in S. Gong et al.
-    (Sci. Adv. 9, eadi3245, 2023), the descriptors pass through a layer of their own and are concatenated to the
+    (Sci. Adv. 9, eadi3245, 2023), the descriptors pass through a separate layer and are concatenated to the
     embedding after pooling.
 
     Attributes:
@@ -91,7 +91,7 @@ class WithDescriptors(_Network):
 
 
 class ConcatenatedDescriptors(nn.Module):
-    """Embeddings with a layer of descriptors concatenated to them.
+    """The embeddings of a network, concatenated with a layer that reads descriptors.
 
     Args:
         body: batch to embeddings (n, body.width).

@@ -134,7 +134,7 @@ class Hyperparameter:
 class Configurable:
     """A dataclass whose fields are hyperparameters, checked when an instance is made.
 
-    A subclass with a ``__post_init__`` of its own, for conditions between hyperparameters, calls that of its parent
+    A subclass with its own ``__post_init__``, for conditions between hyperparameters, calls that of its parent
     first.
     """
 

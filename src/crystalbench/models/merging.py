@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class MergesEqualAtoms:
-    """For networks whose inputs are elements and distances only, and which weight the rows of a `QuotientGraph`.
+    """A mixin for networks that read only elements and distances, and weight the rows of a `QuotientGraph`.
 
     Attributes:
-        merges_equal_atoms: whether equal atoms are merged. It is no hyperparameter, since the function is the same
+        merges_equal_atoms: whether equal atoms are merged. It is not a hyperparameter, since the function is the same
             either way. A subclass that treats equal atoms differently sets it to False; then each atom is a site.
     """
 

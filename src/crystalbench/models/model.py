@@ -32,7 +32,7 @@ class Needs(StrEnum):
 class Invariance(StrEnum):
     """A change to the description of a crystal that leaves the predictions of a model unchanged, if it declares so.
 
-    The order of the atoms, the periodic image given for each atom, and the origin of the cell are not listed here: no
+    The order of the atoms, the periodic image chosen for each atom, and the origin of the cell are not listed here: no
     model may depend on them.
     """
 
@@ -88,7 +88,7 @@ class Model(Configurable, ABC):
     `crystalbench.testing.check_model` checks that a class keeps the contract of models.
 
     Attributes:
-        needs: the input that the model needs. A model that needs compositions is given nothing else.
+        needs: the input that the model needs. A model that needs compositions gets nothing else.
         kinds: the kinds of target that it can predict.
         version: increase it when results change for the same hyperparameters; runs are then done again.
         runtime: seed, device, threads and progress; the runner sets it before `fit`.
@@ -106,7 +106,7 @@ class Model(Configurable, ABC):
 
         Args:
             train: rows to fit.
-            valid: inner validation rows, for early stopping. A model that has no use for them may fit them as well.
+            valid: inner validation rows, for early stopping. A model that does not need them may fit them as well.
         """
 
     @abstractmethod
@@ -143,7 +143,7 @@ class Model(Configurable, ABC):
         raise SavingError(f"{type(self).__name__} cannot be saved until it defines state() and restore(arrays, facts)")
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Take back what `state` returned. Hyperparameters, `target` and `runtime` are set already.
+        """Restore what `state` returned. Hyperparameters, `target` and `runtime` are already set.
 
         Raises:
             SavingError: the class does not define `restore`, so its models cannot be loaded.

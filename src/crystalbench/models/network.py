@@ -135,7 +135,7 @@ class NetworkModel(TrainingOptions, Model):
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, mean and scale of the target, and the best epoch.
 
-        A subclass that defines `fit_inputs` adds what that has learned.
+        A subclass that defines `fit_inputs` adds what it has learned.
         """
         weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
         return weights, {"mean": self._mean, "scale": self._scale, "best_epoch": self.best_epoch}

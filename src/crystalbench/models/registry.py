@@ -1,4 +1,4 @@
-"""Finding models: by registered name or by place."""
+"""Find models by registered name or by location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RETIRED = {
     "diffraction_cnn": "It was split into diffraction_spectrum (its default), diffraction_grid, deepknet and "
     "deepknet_sphere.",
 }
-"""Names of models that no longer exist, and what became of them."""
+"""Former names of models, and what replaced them."""
 
 
 def model_names() -> list[str]:
@@ -26,7 +26,7 @@ def get_model(name: str) -> type[Model]:
     """The model class of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
 
     Raises:
-        UnknownNameError: no model has this name, or no longer.
+        UnknownNameError: no model has this name, or the model was renamed.
         ConfigError: it cannot be imported or is not a model.
     """
     if name in RETIRED and name not in (known := model_names()):

@@ -37,7 +37,7 @@ class _Target(BaseModel):
 
 
 class _Description(BaseModel):
-    """The content of ``model.json``, which also contains a digest of it."""
+    """The content of ``model.json``, which also contains a digest of this content."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,7 +115,7 @@ def load_model(
         folder: the folder that was written.
         device: torch device for predictions.
         threads: number of threads for predictions.
-        model: the class, or its name or place, for a model that is neither registered nor imported.
+        model: the class, or its name or location, for a model that is neither registered nor imported.
 
     Raises:
         SavingError: the folder does not exist or is damaged, its class is not known, or the model was fitted by another
@@ -148,11 +148,11 @@ def load_model(
 
 def name_of(model: type[Model]) -> str:
     """The registered name of a model class, or ``module:Class``."""
-    place = f"{model.__module__}:{model.__qualname__}"
+    location = f"{model.__module__}:{model.__qualname__}"
     for name, entry in plugins.registered(GROUP).items():
-        if entry.value == place or getattr(sys.modules.get(entry.module), entry.attr, None) is model:
+        if entry.value == location or getattr(sys.modules.get(entry.module), entry.attr, None) is model:
             return name
-    return place
+    return location
 
 
 def _class_of(folder: Path, name: str) -> type[Model]:

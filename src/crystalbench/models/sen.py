@@ -41,7 +41,7 @@ class SEN(NetworkModel):
     pose. Capsules interact by routing by agreement, and the embedding is computed from their invariants. `explain`
     returns the capsules.
 
-    The published network is called equivariant but sees distances only; `sen_published` keeps its essence.
+    The published network is called equivariant but sees distances only; `sen_published` reimplements it.
 
     Attributes:
         width: invariant features of an atom and of a capsule.
@@ -112,9 +112,9 @@ class CapsuleReading:
     Attributes:
         ids: (n,) the crystals.
         offsets: (n + 1,) crystal i has the rows ``offsets[i]:offsets[i + 1]`` of the memberships.
-        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
         shares: (n, K) mean membership of the atoms of a crystal in each capsule; rows sum to 1.
-        presences: (n, K) in [0, 1], to what extent each capsule is present.
+        presences: (n, K) in [0, 1], the degree to which each capsule is present.
         features: (n, K, F) invariant features.
         poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which rotate with the crystal.
     """
@@ -274,7 +274,17 @@ class Interaction(nn.Module):
         )
 
     def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Neighbors) -> tuple[Tensor, Tensor]:
-        """Scalars (N, F) and tensors (N, 9, C), or None in the first layer, to the same of the next layer."""
+        """Update the features of the atoms.
+
+        Args:
+            scalars: (N, F).
+            tensors: (N, 9, C); None in the first layer.
+            gate: (N, F) factors of the scalars, computed from the composition.
+            edges: the neighbours.
+
+        Returns:
+            The scalars (N, F) and tensors (N, 9, C) of the next layer.
+        """
         count, degree = edges.neighbors.shape
         sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)
         sent = sent * edges.weights

@@ -66,7 +66,7 @@ class TrainingOptions(Configurable):
 
 
 class DivergedError(CrystalBenchError):
-    """The loss of a training is not finite."""
+    """The training loss is not finite."""
 
 
 @contextlib.contextmanager
@@ -247,7 +247,14 @@ def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def validate(network: nn.Module, loss: nn.Module, data: DeviceArrays, targets: Tensor) -> float:
-    """Mean loss over a data set, in evaluation mode."""
+    """Mean loss over a data set, in evaluation mode.
+
+    Args:
+        network: batch to outputs (n, outputs).
+        loss: outputs and targets to a scalar.
+        data: n crystals.
+        targets: (n, ...) their targets, on the device.
+    """
     total = torch.zeros((), device=data.device)
     for batch, output in outputs(network, data):
         total += loss(output, targets[batch.index]) * batch.size
@@ -256,7 +263,16 @@ def validate(network: nn.Module, loss: nn.Module, data: DeviceArrays, targets: T
 
 @torch.no_grad()
 def outputs(network: nn.Module, data: DeviceArrays, batch_size: int = 512) -> Iterator[tuple[Batch, Tensor]]:
-    """Batches and outputs (batch, outputs) over a data set, in evaluation mode."""
+    """Compute the outputs of a network over a data set, in evaluation mode.
+
+    Args:
+        network: batch to outputs.
+        data: n crystals.
+        batch_size: largest number of crystals in a batch.
+
+    Yields:
+        Batches and their outputs (batch, outputs).
+    """
     network.eval()
     for batch in data.batches(batch_size):
         yield batch, network(batch)
@@ -289,7 +305,7 @@ class _Schedule:
 class _Average:
     """A copy of a network whose weights and statistics are moving averages of the network's.
 
-    Unlike `torch.optim.swa_utils.AveragedModel` it counts its steps on the host, so that it need not wait for the
+    Unlike `torch.optim.swa_utils.AveragedModel`, it counts its steps on the host, so it does not have to wait for the
     device.
 
     Args:

@@ -40,11 +40,28 @@ class Batch:
         return self.values[name]
 
     def sum(self, rows: Tensor, level: str) -> Tensor:
-        """Sum (rows, d) over each crystal: (n, d)."""
+        """Sum over each crystal.
+
+        Args:
+            rows: (rows, d) values.
+            level: level of the rows, such as ``"atom"``.
+
+        Returns:
+            (n, d).
+        """
         return rows.new_zeros((self.size, *rows.shape[1:])).index_add(0, self.owners[level], rows)
 
     def mean(self, rows: Tensor, level: str, weights: Tensor | None = None) -> Tensor:
-        """Mean of (rows, d) over each crystal, optionally with weights (rows,): (n, d)."""
+        """Mean over each crystal.
+
+        Args:
+            rows: (rows, d) values.
+            level: level of the rows, such as ``"atom"``.
+            weights: (rows,) weights; equal ones by default.
+
+        Returns:
+            (n, d).
+        """
         if weights is None:
             counts = self.counts[level].to(rows.dtype)
         else:

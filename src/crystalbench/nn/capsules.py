@@ -22,10 +22,10 @@ class Capsules:
     """The K capsules of n crystals.
 
     Attributes:
-        memberships: (atoms, K) of each atom in each capsule; rows sum to 1.
+        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
         shares: (n, K) mean membership of the atoms of a crystal; rows sum to 1.
-        presences: (n, K) in [0, 1], to what extent a capsule is present; 0 if no atom belongs to it.
-        features: (n, K, F) invariant.
+        presences: (n, K) in [0, 1], the degree to which a capsule is present; 0 if no atom belongs to it.
+        features: (n, K, F) invariant features.
         poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
     """
 
@@ -54,7 +54,13 @@ class PrimaryCapsules(nn.Module):
         self.presence = nn.Sequential(nn.Linear(width + 3 * channels, width), nn.SiLU(), nn.Linear(width, 1))
 
     def forward(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Capsules:
-        """Capsules of atoms with features (N, F) and (N, 9, C)."""
+        """Pool atoms into capsules.
+
+        Args:
+            scalars: (N, F) invariant features of the atoms.
+            tensors: (N, 9, C) equivariant features of the atoms.
+            batch: the batch that the atoms belong to.
+        """
         memberships = torch.softmax(self.attention(scalars), dim=-1)
         rows = torch.cat([scalars, tensors.flatten(1), torch.ones_like(scalars[:, :1])], dim=1)
         pooled = batch.mean(memberships.unsqueeze(2) * rows.unsqueeze(1), "atom")  # (n, K, F + 9 C + 1)

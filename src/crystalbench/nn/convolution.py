@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from crystalbench.nn.edges import sums
-from crystalbench.nn.weighted import WeightedBatchNorm, logarithm, softplus
+from crystalbench.nn.weighted import WeightedBatchNorm, log_of_sigmoid, softplus
 
 if TYPE_CHECKING:
     from crystalbench.nn.edges import Edges
@@ -26,7 +26,7 @@ class _GatedSum(torch.autograd.Function):
     def forward(ctx: Any, gates: Tensor, edges: Edges) -> Tensor:
         width = gates.shape[1] // 2
         opened = torch.sigmoid(gates)
-        message = logarithm(opened[:, width:])
+        message = log_of_sigmoid(opened[:, width:])
         torch.minimum(message, gates[:, width:], out=message)
         ctx.save_for_backward(opened, message)
         ctx.edges = edges

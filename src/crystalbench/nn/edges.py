@@ -50,7 +50,7 @@ class Edges:
         rows = torch.stack([sources, batch["neighbors"] + sites, batch["shells"] + 2 * sites])
         counts = batch["counts"].to(batch["distances"].dtype)
         weights = counts * batch["multiplicities"][sources]
-        offsets = _where_begin(sources, sites)
+        offsets = _group_offsets(sources, sites)
         return cls(rows.t().contiguous(), counts.unsqueeze(1), weights, offsets, 2 * sites + shells)
 
     @functools.cached_property
@@ -61,7 +61,7 @@ class Edges:
             Edges sorted by row of the table (3 edges,), and where those of each row begin (table rows + 1,), int64.
         """
         ordered, order = torch.sort(self.rows.t().flatten(), stable=True)
-        return order % max(1, len(self.rows)), _where_begin(ordered, self.table_rows)
+        return order % max(1, len(self.rows)), _group_offsets(ordered, self.table_rows)
 
     @property
     def sources(self) -> Tensor:
@@ -98,15 +98,15 @@ class _Read(torch.autograd.Function):
         return sums(readers, gradient, offsets - before if before else offsets), None, None, None
 
 
-def _where_begin(ascending: Tensor, groups: int) -> Tensor:
-    """(groups + 1,) where the rows of each group begin; `torch.bincount` would wait for a GPU."""
+def _group_offsets(ascending: Tensor, groups: int) -> Tensor:
+    """(groups + 1,) first row of each group; `torch.bincount` would wait for a GPU."""
     return torch.searchsorted(ascending, torch.arange(groups + 1, device=ascending.device))
 
 
 def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sums over segments of indexed rows, by the fastest deterministic operation: `torch.nn.functional.embedding_bag`.
 
-    Gradients through it are slow; the functions that use it have backward passes of their own.
+    Its own backward pass is slow, so the functions that use it define theirs.
 
     Args:
         rows: (k,) int64 row numbers of the values.
@@ -149,7 +149,7 @@ class Segments:
     @classmethod
     def of_owners(cls, owners: Tensor, groups: int) -> Segments:
         """From owners (rows,), ascending; some groups may be empty."""
-        return cls.of(owners, _where_begin(owners, groups))
+        return cls.of(owners, _group_offsets(owners, groups))
 
     @classmethod
     def of_level(cls, batch: Batch, level: str) -> Segments:

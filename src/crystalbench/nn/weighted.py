@@ -94,7 +94,7 @@ class _Softplus(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         closed = torch.sigmoid(-x)
         ctx.save_for_backward(closed)
-        return torch.maximum(x, logarithm(closed).neg_())
+        return torch.maximum(x, log_of_sigmoid(closed).neg_())
 
     @staticmethod
     @once_differentiable
@@ -104,11 +104,14 @@ class _Softplus(torch.autograd.Function):
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Log(1 + e^x), to an absolute error of about 1e-7 in single precision."""
+    """log(1 + e^x), with an absolute error of about 1e-7 in single precision."""
     result: Tensor = _Softplus.apply(x)  # type: ignore[no-untyped-call]
     return result
 
 
-def logarithm(opened: Tensor) -> Tensor:
-    """Logarithm of σ(u), finite if σ(u) underflows; then it is larger than u, and the minimum of both is log σ(u)."""
-    return opened.clamp(min=torch.finfo(opened.dtype).tiny).log_()
+def log_of_sigmoid(sigmoid: Tensor) -> Tensor:
+    """Logarithm of a sigmoid σ(u), finite even if σ(u) underflows.
+
+    It is then larger than u, so the minimum of u and the result is log σ(u).
+    """
+    return sigmoid.clamp(min=torch.finfo(sigmoid.dtype).tiny).log_()

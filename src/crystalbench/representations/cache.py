@@ -1,8 +1,7 @@
 """A cache of representations on disk, keyed by content.
 
 The key of an entry is made of the digest of the crystals and the recipe of the representation: its class, version and
-options, and the versions of the packages it uses. An entry appears complete or not at all, and a damaged one is
-recomputed.
+options, and the versions of the packages it uses. Entries are written atomically, and damaged ones are recomputed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ ELEMENT, PAIR = "element", "pair"
 
 @dataclass(frozen=True)
 class ElementPairs(Representation):
-    """The graph of Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): all pairs of elements, also with themselves.
+    """The graph of Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020): all pairs of elements, also of equal ones.
 
     Arrays: ``elements`` (elements,) uint8 atomic numbers, ascending in each composition, and ``fractions`` (elements,)
     float32 atomic fractions; ``own`` and ``other`` (pairs,) int32 indices of the elements of each pair, ascending by

@@ -160,10 +160,10 @@ class _Shared(Generic[_Result]):
         self._work = work
         self._chunks = chunks
         self._executor = executor
-        self._ahead = workers + 1  # one chunk waits, so that no worker does
+        self._ahead = workers + 1  # one chunk is queued, so that no worker waits
         self._left = deque(range(len(chunks)))
         self._futures: dict[int, Future[tuple[_Result, list[_Message]]]] = {}
-        self._lock = threading.RLock()  # a chunk is left, submitted or ours
+        self._lock = threading.RLock()  # a chunk is either left, submitted, or computed here
 
     def results(self) -> list[_Result]:
         """The results of all chunks, in order."""
@@ -176,7 +176,7 @@ class _Shared(Generic[_Result]):
         return [own[index] for index in range(len(self._chunks))]
 
     def cancel(self) -> None:
-        """Cancel what no worker has begun.
+        """Cancel the chunks that no worker has begun.
 
         It waits until the executor has seen that: an executor that is shut down before (loky 3.6) ends with an error.
         """
@@ -196,14 +196,14 @@ class _Shared(Generic[_Result]):
             level = logging.getLogger("crystalbench").getEffectiveLevel()
             try:
                 future = self._executor.submit(_with_messages, self._work, self._chunks[index], level)
-            except RuntimeError:  # the workers are gone
+            except RuntimeError:  # the workers have ended
                 self._left.appendleft(index)
                 return
             self._futures[index] = future
         future.add_done_callback(self._submit)
 
     def _last(self) -> int | None:
-        """Take the last chunk that is left."""
+        """Take the last of the remaining chunks."""
         with self._lock:
             return self._left.pop() if self._left else None
 

@@ -28,7 +28,7 @@ class Representation(ABC):
     folds. What has to be fitted (scaling, imputation) belongs in the `fit` of a model.
 
     Attributes:
-        version: to be raised when the numbers change, so that cached arrays are recomputed.
+        version: increase it when the numbers change, so that cached arrays are recomputed.
         packages: installed packages that determine the numbers; cached arrays are recomputed when their versions
             change.
     """
@@ -46,7 +46,7 @@ class Representation(ABC):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything but the crystals that determines the result.
+        """Everything that determines the result, except the crystals.
 
         For classes of other packages and files, it includes the SHA-256 of the file, since authors change code without
         raising the version.

@@ -86,29 +86,29 @@ class SphereGraph(Representation):
 def _edges(carts: npt.NDArray[np.float64], lattice: npt.NDArray[np.float64], cutoff: float) -> _Edges:
     """Sources, neighbours and distances of one crystal's edges."""
     edges = _within(carts, np.arange(len(carts)), lattice, cutoff + SAME_SHELL)
-    lonely = np.setdiff1d(np.arange(len(carts)), edges[0])
-    if len(lonely):
-        parts = [edges, *_first_shells(carts, lonely, lattice, cutoff)]
+    isolated = np.setdiff1d(np.arange(len(carts)), edges[0])
+    if len(isolated):
+        parts = [edges, *_first_shells(carts, isolated, lattice, cutoff)]
         edges = tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))  # type: ignore[assignment]
     order = np.lexsort((edges[1], edges[2], edges[0]))
     return edges[0][order], edges[1][order], edges[2][order]
 
 
 def _first_shells(
-    carts: npt.NDArray[np.float64], lonely: npt.NDArray[np.int64], lattice: npt.NDArray[np.float64], cutoff: float
+    carts: npt.NDArray[np.float64], isolated: npt.NDArray[np.int64], lattice: npt.NDArray[np.float64], cutoff: float
 ) -> list[_Edges]:
     """Edges of atoms without neighbours within the cutoff to their nearest shells, found by growing the radius."""
     shells: list[_Edges] = []
     radius = cutoff
-    while len(lonely):
+    while len(isolated):
         radius *= GROWTH
-        sources, neighbors, distances = _within(carts, lonely, lattice, radius)
+        sources, neighbors, distances = _within(carts, isolated, lattice, radius)
         nearest = np.full(len(carts), np.inf)
         np.minimum.at(nearest, sources, distances)
         # The shell must lie completely within the radius.
         chosen = (distances < nearest[sources] + SAME_SHELL) & (nearest[sources] < radius - 2 * SAME_SHELL)
         shells.append((sources[chosen], neighbors[chosen], distances[chosen]))
-        lonely = np.setdiff1d(lonely, sources[chosen])
+        isolated = np.setdiff1d(isolated, sources[chosen])
     return shells
 
 

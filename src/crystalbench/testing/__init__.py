@@ -7,7 +7,7 @@ models without networks, torch::
 
     print(check_model("my_model.py:MyModel"))
 
-A failed check raises a `ContractError` with one line per failed check, so that the call is a test by itself.
+A failed check raises a `ContractError` with one line per failed check, so the call is itself a test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check leaves as it was: the global random state, and the log."""
+"""Isolation of checks: they change neither the global random state nor the log."""
 
 from __future__ import annotations
 

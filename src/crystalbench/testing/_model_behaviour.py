@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crystalbench.data.crystals import joined
+from crystalbench.data.crystals import concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.samples import Samples
 from crystalbench.errors import DataError
@@ -96,9 +96,9 @@ def rows_are_independent(case: ModelCase) -> None:
     case.require_equal(case.values(crystals[order]), order)
     for row in (0, len(crystals) - 1):
         case.require_equal(case.values(crystals[[row]]), np.array([row]))
-    others = joined([isolated_atom(30.0, 14), large_cell(40, 42)])
+    others = concatenate([isolated_atom(30.0, 14), large_cell(40, 42)])
     rows = np.arange(5, 12)
-    case.require_equal(case.values(joined([others, crystals[rows]]))[len(others) :], rows)
+    case.require_equal(case.values(concatenate([others, crystals[rows]]))[len(others) :], rows)
 
 
 def ids_have_no_influence(case: ModelCase) -> None:
@@ -126,7 +126,7 @@ def only_declared_inputs_are_used(case: ModelCase) -> None:
     model = case.new().fit(*(Samples(part, TARGETS[kind], targets_for(part, kind)) for part in (train, valid)))
     samples = Samples(prediction_crystals(), TARGETS[kind])
     found = model.predict(samples).checked(samples.target, samples.ids)
-    require_identical(expected, found, "given compositions and given crystals")
+    require_identical(expected, found, "from compositions and from crystals")
 
 
 def inputs_are_not_modified(case: ModelCase) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.crystals import Crystals, Inputs, joined
+from crystalbench.data.crystals import Crystals, Inputs, concatenate
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, Needs, Progress, Runtime, hyperparameter_types, silent
@@ -206,7 +206,7 @@ def training_crystals() -> tuple[Crystals, Crystals]:
 @lru_cache(maxsize=1)
 def prediction_crystals() -> Crystals:
     """Crystals to predict: random ones in cells of every crystal system, and known structures with their symmetry."""
-    return joined([random_crystals(3, 14), known_structures()])
+    return concatenate([random_crystals(3, 14), known_structures()])
 
 
 def frozen(crystals: Crystals, needs: Needs) -> Inputs:

@@ -76,7 +76,7 @@ def bounds_of_the_search_space_are_accepted(case: ModelCase) -> None:
 def configuration_is_plain(case: ModelCase) -> None:
     """Configuration is plain and complete.
 
-    It holds numbers, strings, booleans and None only, and a model made from it has the same configuration.
+    It contains only numbers, strings, booleans and None, and a model made from it has the same configuration.
     """
     configuration = case.new().configuration()
     for name, value in configuration.items():
@@ -92,7 +92,7 @@ def configuration_is_plain(case: ModelCase) -> None:
 def wrong_hyperparameters_are_refused(case: ModelCase) -> None:
     """Wrong hyperparameters are refused.
 
-    A value of a wrong type by a `ConfigError` and an unknown name by an `UnknownNameError`, both of which name it.
+    A value of the wrong type raises a `ConfigError`, an unknown name an `UnknownNameError`; both messages name it.
     """
     for name, value in case.new().configuration().items():
         wrong: Any = 3 if isinstance(value, str) else "many"

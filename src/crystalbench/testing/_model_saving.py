@@ -28,7 +28,7 @@ def can_be_saved(model: type[Model]) -> bool:
 def saving_reproduces_predictions(case: ModelCase) -> None:
     """Saved and loaded, it predicts the same.
 
-    To the last digit, and what it saves again is identical, too.
+    The predictions are identical, and so are the files if it is saved again.
     """
     for kind in case.kinds:
         expected = case.expected(kind)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.errors import CrystalBenchError
 from crystalbench.representations import Arrays, Representation
 from crystalbench.testing.crystals import known_structures, random_crystals
 from crystalbench.testing.report import CheckFailure, Memo
 
 COMMON_Z = 42
-"""Heavier elements, which tables of properties may lack, are left to the edge cases."""
+"""Largest common atomic number. Tables of properties may lack heavier elements, which are tested as edge cases."""
 _RELATIVE = 1e-5
 """Largest tolerated difference, relative to the largest value of an array: sums may be rounded differently."""
 
@@ -54,7 +54,7 @@ class RepresentationCase:
 @lru_cache(maxsize=1)
 def common_crystals() -> Crystals:
     """Random crystals in cells of every crystal system, and known structures with their symmetry; common elements."""
-    return joined([random_crystals(3, 7, largest_z=COMMON_Z), known_structures()])
+    return concatenate([random_crystals(3, 7, largest_z=COMMON_Z), known_structures()])
 
 
 def require_equal(one: Arrays, other: Arrays, what: str, *, exactly: bool = False) -> None:

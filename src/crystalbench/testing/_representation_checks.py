@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
@@ -89,7 +89,7 @@ def crystals_are_independent(case: RepresentationCase) -> None:
         name = str(crystals.ids[row])
         require_equal(expected[[row]], case.representation(crystals[[row]]), f"{name} alone and among others")
     rows = np.arange(5, 9)
-    among = case.representation(joined([crystals[rows], large_cell(40, COMMON_Z)]))
+    among = case.representation(concatenate([crystals[rows], large_cell(40, COMMON_Z)]))
     require_equal(expected[rows], among[np.arange(len(rows))], "together with a larger crystal")
 
 
@@ -182,7 +182,7 @@ def _points_within(arrays: Arrays, name: str, level: str, points_to: str) -> Non
     """Indices count from the crystal's own first row and stay within its rows."""
     values = arrays.values[name]
     if values.dtype.kind not in "iu":
-        raise CheckFailure(f"{name!r} points to {points_to!r} and holds {values.dtype}, not integers")
+        raise CheckFailure(f"{name!r} points to {points_to!r} and contains {values.dtype}, not integers")
     ones = np.ones(len(arrays), dtype=np.int64)
     rows = ones if level == CRYSTAL else np.diff(arrays.offsets[level])
     targets = ones if points_to == CRYSTAL else np.diff(arrays.offsets[points_to])
@@ -197,7 +197,7 @@ def _finite(case: RepresentationCase, arrays: Arrays) -> None:
             bad: Any = np.isinf(array) if case.may_be_nan else ~np.isfinite(array)
             if bad.any():
                 raise CheckFailure(
-                    f"{name!r} holds {array[bad][0]}"
+                    f"{name!r} contains {array[bad][0]}"
                     + ("" if case.may_be_nan else "; if that is intended, say so in the docstring")
                 )
 

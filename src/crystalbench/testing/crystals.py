@@ -62,7 +62,7 @@ def cell_of(system: str, rng: np.random.Generator) -> _Floats:
 
 
 def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float, gamma: float) -> _Floats:
-    """The cell with these lengths in Å and angles in degrees."""
+    """The cell (3, 3) with these lengths in Å and angles in degrees; rows are the lattice vectors."""
     cos_a, cos_b, cos_g = np.cos(np.radians([alpha, beta, gamma]))
     sin_g = np.sin(np.radians(gamma))
     y = (cos_a - cos_b * cos_g) / sin_g
@@ -71,7 +71,14 @@ def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float
 
 
 def random_crystals(seed: int, n: int = 7, most_atoms: int = 6, largest_z: int = 94) -> Crystals:
-    """Random crystals in cells of all crystal systems in turn, rotated at random, with atoms also outside the cell."""
+    """Random crystals in cells of all crystal systems in turn, rotated at random, with atoms also outside the cell.
+
+    Args:
+        seed: random seed.
+        n: number of crystals.
+        most_atoms: largest number of atoms in a cell.
+        largest_z: largest atomic number.
+    """
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, most_atoms + 1, n)
     cells = [cell_of(CRYSTAL_SYSTEMS[i % 7], rng) @ Rotation.random(rng=rng).as_matrix() for i in range(n)]
@@ -120,7 +127,14 @@ def large_cell(atoms: int = 200, largest_z: int = 103) -> Crystals:
 
 
 def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crystals:
-    """A single crystal."""
+    """A single crystal.
+
+    Args:
+        cell: (3, 3) rows are the lattice vectors in Å.
+        coords: (atoms, 3) fractional coordinates.
+        numbers: (atoms,) atomic numbers, or one number for a single atom.
+        name: the id.
+    """
     numbers = np.atleast_1d(numbers)
     return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
 
@@ -180,7 +194,7 @@ def supercells(crystals: Crystals, times: tuple[int, int, int]) -> Crystals:
 
 
 def other_cells(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every lattice in another basis: axes permuted, and one added to another or subtracted from it."""
+    """Every crystal in another basis of its lattice: axes permuted, and one added to or subtracted from another."""
     rng = np.random.default_rng(seed)
     bases = np.array([_unimodular(rng) for _ in range(len(crystals))])
     inverses = np.rint(np.linalg.inv(bases))

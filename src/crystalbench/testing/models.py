@@ -36,7 +36,7 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
 
     Args:
         model: a class, a registered name, ``package.module:Class`` or ``path/to/file.py:Class``.
-        verbose: whether the message of an error holds tracebacks.
+        verbose: whether the error message contains tracebacks.
         **parameters: hyperparameters.
 
     Returns:

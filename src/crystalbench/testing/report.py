@@ -67,7 +67,7 @@ class ContractError(CrystalBenchError, AssertionError):
         failures: the failed checks.
         passed: titles of the checks that passed.
         skipped: titles of the checks that could not run because a check that they build on failed.
-        verbose: whether the message holds tracebacks.
+        verbose: whether the message contains tracebacks.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Report:
         name: what was checked.
         groups: titles of the checks by group.
         drifts: for each `Invariance` that a model does not declare, the largest change of a prediction in standard
-            deviations of the predictions over the crystals of the check; empty for other things than models.
+            deviations of the predictions over the crystals of the check; empty if the subject is not a model.
         notes: remarks, for example that a model cannot be saved.
     """
 
@@ -160,7 +160,7 @@ class Checks(Generic[Case]):
         name: what is checked, for messages.
         case: the argument of every check.
         subject: the class or function that is checked; places of errors in its file are the user's.
-        verbose: whether messages of errors hold tracebacks.
+        verbose: whether error messages contain tracebacks.
     """
 
     def __init__(self, name: str, case: Case, subject: object = None, *, verbose: bool = False) -> None:
@@ -251,7 +251,7 @@ def _file_of(subject: object) -> str | None:
 def _place_of(error: BaseException, own: str | None) -> str:
     """``file:line`` of the deepest frame in the user's code, empty if it was not reached.
 
-    If CrystalBench's own things are checked, its code is the user's.
+    If a class or function of CrystalBench is checked, its code counts as the user's.
     """
     frames = traceback.extract_tb(error.__traceback__)
     chosen = [f for f in frames if f.filename == own or not f.filename.startswith(_NOT_THE_USERS)]

@@ -23,7 +23,7 @@ def check_representation(representation: Representation, /, *, verbose: bool = F
 
     Args:
         representation: an instance with the options to check.
-        verbose: whether the message of an error holds tracebacks.
+        verbose: whether the error message contains tracebacks.
 
     Returns:
         The checks, all of which passed.

@@ -29,13 +29,13 @@ def check_task(spec: TaskSpec | str, /, sources: DataSources | None = None, *, v
     """Check that a task keeps the contract of all tasks.
 
     The checks: it loads as its specification says; ids are unique; the targets fit their kind, and the metric the
-    target; the test parts of the folds divide the rows that are tested; training parts hold no row of their test part;
+    target; every tested row is in exactly one test part; no training part contains rows of its test part;
     loaded again, it has the same digest.
 
     Args:
         spec: a specification, a registered name, or the path of a task file (``.toml``).
-        sources: where the data is; by default the usual places, without a download.
-        verbose: whether the message of an error holds tracebacks.
+        sources: where the data is; by default the usual folders, without a download.
+        verbose: whether the error message contains tracebacks.
 
     Returns:
         The checks, all of which passed.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.views import View, get_view
 from crystalbench.testing._isolation import isolated, seed_all, unchanged_random_state
@@ -24,14 +24,14 @@ from crystalbench.testing.report import CheckFailure, Checks, Memo, Report
 
 _RELATIVE = 1e-9
 """Largest tolerated difference between equal arrays: a view may round differently in another batch."""
-_NOT_IDEMPOTENT = "applied twice, it gives other crystals than applied once"
+_NOT_IDEMPOTENT = "applied twice, it gives different crystals than applied once"
 
 
 @dataclass
 class _ViewCase:
     view: View
     memo: Memo = field(default_factory=Memo)
-    crystals: Crystals = field(default_factory=lambda: joined([random_crystals(3, 7), known_structures()]))
+    crystals: Crystals = field(default_factory=lambda: concatenate([random_crystals(3, 7), known_structures()]))
 
     def seen(self) -> Crystals:
         """The view of `crystals`."""
@@ -49,7 +49,7 @@ def check_view(view: View | str, /, *, idempotent: bool = False, verbose: bool =
         view: a view, a registered name or ``package.module:name``.
         idempotent: whether the view claims that applying it twice is the same as applying it once. Otherwise, the
             report has a note if it is not.
-        verbose: whether the message of an error holds tracebacks.
+        verbose: whether the error message contains tracebacks.
 
     Returns:
         The checks, all of which passed.
@@ -87,7 +87,7 @@ def _valid(case: _ViewCase) -> None:
     seen = case.seen()
     for name in ("lattices", "frac_coords"):
         if not np.isfinite(getattr(seen, name)).all():
-            raise CheckFailure(f"{name} holds values that are not finite")
+            raise CheckFailure(f"{name} contains values that are not finite")
     if not (seen.volumes > 0).all():
         raise CheckFailure(f"{seen.ids[np.argmin(seen.volumes)]} has a cell of volume {seen.volumes.min():.3g} Å³")
     if not ((seen.numbers >= 1) & (seen.numbers <= 118)).all():

@@ -45,7 +45,7 @@ class InnerSplit:
 class Objective:
     """Maps a configuration to the metric on the selection rows, averaged over the inner splits.
 
-    An objective holds the rows of the training part and no others, so nothing of the test part can reach a trial.
+    An objective contains only the rows of the training part, so nothing of the test part can reach a trial.
 
     Attributes:
         spec: specification of the study.
@@ -81,13 +81,13 @@ class Objective:
             DataError: the metric is not defined on the selection rows.
         """
         values = []
-        for place, split in enumerate(self.splits):
+        for i, split in enumerate(self.splits):
             model = self.model.from_configuration({**self.spec.parameters, **parameters})
             model.runtime = Runtime(
-                seed=study_seed(self.spec, "trial", number, place),
+                seed=study_seed(self.spec, "trial", number, i),
                 device=self.device,
                 threads=self.threads,
-                progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if place == 0 else _ignore,
+                progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if i == 0 else _ignore,
             )
             model.fit(self.training[split.fit], self.training[split.valid])
             selection = self.training[split.selection]

@@ -44,7 +44,7 @@ def last_discarded(study: optuna.Study) -> int:
 def current_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
     """The trials that count, by their number in the budget.
 
-    Optuna may hold several trials for one number: those of workers that died, and those from before a restart.
+    Optuna may have several trials for one number: those of workers that died, and those from before a restart.
 
     Args:
         study: the study.
@@ -89,7 +89,16 @@ def to_study(study: optuna.Study, **fields: Any) -> Study:
 
 
 def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:
-    """The value of a study's user attribute `FACTS`; the search space as JSON."""
+    """The value of a study's user attribute `FACTS`.
+
+    Args:
+        spec: specification of the study.
+        label: the model's name in tables.
+        metric: name of the metric that scores a trial.
+        higher_is_better: whether a higher value of the metric is better.
+        unit: unit of the target.
+        space: the search space as JSON.
+    """
     return {
         "spec": spec.model_dump(mode="json"),
         "label": label,

@@ -47,12 +47,12 @@ class Search:
         unit: unit of the target.
         space: the search space.
         default: the configuration of trial 0, in the search space.
-        storage: holds the study until it is finished.
+        storage: stores the study until it is finished.
         files: store of finished studies.
         environment: versions and processor of this process, for the finished study.
         since: when this command began, in seconds since the epoch. A study whose trials all failed before that is
             restarted.
-        clock: current time in seconds; a clock that stands still leaves that time out of a trial's seconds.
+        clock: current time in seconds; time during which the clock is stopped does not count for a trial.
     """
 
     spec: RunSpec

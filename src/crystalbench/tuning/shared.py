@@ -45,8 +45,8 @@ _DEADLY = f"its worker died {MAX_DEATHS} times, perhaps for lack of memory"
 class SharedStudy:
     """A study in the storage.
 
-    Every method that changes trials holds the storage's lock of the study. The number of trials is therefore exact, and
-    each proposal takes all running trials into account.
+    Every method that changes trials acquires the storage's lock of the study. The number of trials is therefore exact,
+    and each proposal takes all running trials into account.
 
     A trial has a number within the budget. Optuna stores a new trial, with a number of its own, for each attempt at it.
 

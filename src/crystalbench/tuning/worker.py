@@ -73,7 +73,7 @@ def _started(process: int) -> str:
 
 @functools.cache
 def _machine() -> str:
-    """Host name, boot id and, because each container has process ids of its own, the process-id namespace."""
+    """Host name, boot id and, because each container has its own process ids, the process-id namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

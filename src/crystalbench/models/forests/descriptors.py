@@ -60,7 +60,7 @@ class OnDescriptors(TreeEnsemble):
         return arrays | {"medians": self._imputation.medians}, facts
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Take the trees and the medians back."""
+        """Restore the trees and the medians."""
         super().restore(arrays, facts)
         self._imputation = Imputation(arrays["medians"])
 

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class TreeEnsemble(Model):
-    """Decision trees on features. A subclass defines the features, and another one how the trees are grown."""
+    """Decision trees on features. Subclasses define the features, and how the trees are grown."""
 
     @abstractmethod
     def _features(self, samples: Samples) -> Floats:
@@ -64,7 +64,7 @@ class TreeEnsemble(Model):
 class AveragedTrees(TreeEnsemble):
     """Trees of scikit-learn that are grown independently of each other, and averaged.
 
-    They have no use for validation rows, and fit them as well.
+    They do not need validation rows, and are fitted to them as well.
 
     Attributes:
         trees: number of trees.
@@ -103,7 +103,7 @@ class AveragedTrees(TreeEnsemble):
         return self._trees.to_arrays() | {"classes": self._classes}, {}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Take the trees back."""
+        """Restore the trees."""
         self._trees, self._classes = Trees.from_arrays(arrays), arrays["classes"]
 
     def _estimator(self) -> Any:
@@ -170,7 +170,7 @@ class Boosting(TreeEnsemble):
         return {}, {"lightgbm": self._booster.model_to_string()}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Take the trees back."""
+        """Restore the trees."""
         import lightgbm
 
         self._booster = lightgbm.Booster(model_str=facts["lightgbm"])

@@ -18,7 +18,7 @@ _NAMES = ("starts", "left", "right", "feature", "threshold", "value")
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """Decision trees of scikit-learn, their nodes concatenated; predictions are the same to the last digit.
+    """Decision trees of scikit-learn, their nodes concatenated; predictions are identical.
 
     Attributes:
         starts: (trees + 1,) int64; tree t has the nodes ``starts[t]:starts[t + 1]``, its root first.

@@ -87,7 +87,13 @@ class Graph:
 
     @classmethod
     def of(cls, batch: Batch, cutoff: float, softening: float) -> Graph:
-        """Compute them for a batch of quotients of sphere graphs."""
+        """Compute indices and weights.
+
+        Args:
+            batch: quotients of sphere graphs.
+            cutoff: distance in Å at which the weight of a neighbour is zero.
+            softening: distance in Å before the cutoff over which neighbours fade out.
+        """
         edges, sources = Edges.of(batch), batch["sources"]
         of_sources, sites = Segments.of(sources, edges.offsets), Segments.of_level(batch, SITE)
         multiplicities = batch["multiplicities"].to(edges.counts.dtype)
@@ -302,7 +308,7 @@ class PartReading:
 
 
 class PartCapsules(nn.Module):
-    """Part capsules of the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as far as SEN uses them.
+    """Part capsules of the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), to the extent that SEN uses them.
 
     A dense layer maps a vector to 16 positions. At each, a linear map gives pose, features and logit of presence of
     every capsule, and attention over positions averages them. The average is taken before the map, since the map is

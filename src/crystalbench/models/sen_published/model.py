@@ -1,4 +1,4 @@
-"""SENPublished: the essence of the published SEN, without the defects that prevent a fair evaluation."""
+"""SENPublished: a reimplementation of the published SEN, without the defects that prevent a fair evaluation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _GAUSSIAN_WIDTH = 0.5  # Å
 
 @dataclass
 class SENPublished(MergesEqualAtoms, NetworkModel):
-    """The essence of the published SEN (Liang et al., Nature Communications 14, 2023, 10.1038/s41467-023-40756-2).
+    """A reimplementation of the published SEN (Liang et al., Nat. Commun. 14, 2023, 10.1038/s41467-023-40756-2).
 
     Atoms, edges to neighbours within 5 Å and a state of the crystal exchange messages as in MEGNet; the composition
     gates the features of the atoms; 16 part capsules read the crystal's vector. The network sees elements and

@@ -52,25 +52,25 @@ RICH: tuple[Part, ...] = (
 COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
 BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH, "atom_count": COUNT}
 WITH_COMPOSITION = frozenset(("rich",))
-"""Banks that also hold the composition features of `MagpieFeatures`."""
+"""Banks that also contain the composition features of `MagpieFeatures`."""
 
 
 @dataclass(frozen=True)
 class DescriptorBank(Representation):
     """Descriptors of crystals, with the names and values of matminer's.
 
-    ``gong28`` holds the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) test what graph networks
-    learn about periodicity. ``rich`` holds these, further descriptors of symmetry, neighbourhoods and radial order, and
-    the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``. ``atom_count`` is
-    only the number of atoms in the cell, to measure what a model gains from the size of the cell.
+    ``gong28`` contains the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) test what graph
+    networks learn about periodicity. ``rich`` contains these, further descriptors of symmetry, neighbourhoods and
+    radial order, and the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``.
+    ``atom_count`` is only the number of atoms in the cell, to measure what a model gains from the size of the cell.
 
     Descriptors that cannot be computed for a crystal are NaN, and a warning names the crystals and the reason. Rows are
     never dropped and values never guessed; imputation requires fitting and is left to models.
 
     All descriptors share one Voronoi tessellation per crystal. A face below a tolerance
-    (`crystalbench.representations.descriptors.voronoi.FACE_TOLERANCE`) is no neighbour, so values equal those of
-    matminer's featurizers with ``VoronoiNN(tol=1e-5)``. With pymatgen's default, the number of neighbours in a crystal
-    of high symmetry depends on round-off.
+    (`crystalbench.representations.descriptors.voronoi.FACE_TOLERANCE`) does not count as a neighbour, so values equal
+    those of matminer's featurizers with ``VoronoiNN(tol=1e-5)``. With pymatgen's default, the number of neighbours in a
+    crystal of high symmetry depends on round-off.
 
     Arrays: ``descriptors`` (n, d) float64, NaN where unknown; ``failed`` (n, parts) bool, by the names in `parts`.
 

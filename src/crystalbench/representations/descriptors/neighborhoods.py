@@ -105,7 +105,7 @@ def orientation(crystal: OneCrystal) -> FloatArray:
     faces = crystal.faces()
     cosines = np.nan_to_num(faces.cosines())
     weights = np.zeros(cosines.shape[:2])
-    weights[faces.centers, faces.places[0]] = faces.solid_angles / faces.sums(faces.solid_angles)[faces.centers]
+    weights[faces.centers, faces.positions[0]] = faces.solid_angles / faces.sums(faces.solid_angles)[faces.centers]
     orders = np.empty((faces.atoms, len(ORDER)))
     before, legendre = np.ones_like(cosines), cosines
     for degree in ORDER:
@@ -158,13 +158,13 @@ def _sites(crystal: OneCrystal) -> FloatArray:
     with ``VoronoiNN(tol=1e-5)``.
     """
     faces = crystal.faces().neighbors
-    places, counts = faces.places
+    positions, counts = faces.positions
     if counts.min() < 2:
         raise DataError("an atom has fewer than two neighbours")
     lengths = faces.means(faces.distances, faces.solid_angles)
     cosines = faces.cosines()
     diagonal = np.arange(counts.max())
     cosines[:, diagonal, diagonal] = np.nan
-    nearest = np.fmax.reduce(cosines, axis=2)[faces.centers, places]
+    nearest = np.fmax.reduce(cosines, axis=2)[faces.centers, positions]
     angles = faces.sums(np.arccos(np.clip(nearest, -1, 1))) / counts
     return np.stack([lengths, angles, counts.astype(np.float64)], axis=1)

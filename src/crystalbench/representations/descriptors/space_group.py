@@ -44,7 +44,13 @@ class Symmetry:
 def find_symmetry(
     lattice: npt.NDArray[np.float64], frac_coords: npt.NDArray[np.float64], numbers: npt.NDArray[Any], tolerance: float
 ) -> Symmetry:
-    """The symmetry for a tolerance in Å, from spglib, called in the way of pymatgen's `SpacegroupAnalyzer`.
+    """Find the symmetry with spglib, called in the same way as in pymatgen's `SpacegroupAnalyzer`.
+
+    Args:
+        lattice: (3, 3) rows are the lattice vectors in Å.
+        frac_coords: (atoms, 3) fractional coordinates.
+        numbers: (atoms,) atomic numbers.
+        tolerance: largest distance in Å between an atom and its symmetric position.
 
     Raises:
         DataError: spglib finds no symmetry.

@@ -82,16 +82,16 @@ class Faces:
         )
 
     @cached_property
-    def places(self) -> tuple[IntArray, IntArray]:
+    def positions(self) -> tuple[IntArray, IntArray]:
         """(f,) position of each face among the faces of its atom, and (n,) number of faces per atom."""
         counts = np.bincount(self.centers, minlength=self.atoms)
         return np.arange(len(self.centers)) - np.repeat(np.cumsum(counts) - counts, counts), counts
 
     def cosines(self) -> FloatArray:
         """(n, k, k) cosines of the angles between the face directions of an atom; NaN if it has fewer than k faces."""
-        places, counts = self.places
+        positions, counts = self.positions
         units = np.full((self.atoms, counts.max(), 3), np.nan)
-        units[self.centers, places] = self.vectors / self.distances[:, None]
+        units[self.centers, positions] = self.vectors / self.distances[:, None]
         return np.asarray(np.einsum("nix,njx->nij", units, units))
 
     def sums(self, values: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import moyopy
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.crystals import Crystals, joined
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.processes import by_chunks
 
 CELLS = ("primitive", "conventional")
@@ -44,21 +44,23 @@ def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float =
     Returns:
         The n crystals with the same ids; their numbers of atoms may differ from the input.
     """
-    return joined(by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES))
+    return concatenate(
+        by_chunks(partial(_standard_cells, cell=cell, symprec=symprec), crystals, _CHUNK, _WORTH_PROCESSES)
+    )
 
 
 def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
     lattices, coords, numbers = [], [], []
     for i in range(len(crystals)):
         rows = slice(crystals.offsets[i], crystals.offsets[i + 1])
-        given = crystals.lattices[i], crystals.frac_coords[rows], crystals.numbers[rows]
+        own = crystals.lattices[i], crystals.frac_coords[rows], crystals.numbers[rows]
         try:
-            found = _standard(*given, cell, symprec)
+            found = _standard(*own, cell, symprec)
         except ValueError as error:
             log.warning(
                 "%s: no symmetry found (%s); its diffraction pattern uses the given cell", crystals.ids[i], error
             )
-            found = given
+            found = own
         lattices.append(found[0])
         coords.append(found[1])
         numbers.append(found[2])

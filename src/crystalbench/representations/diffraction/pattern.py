@@ -113,7 +113,15 @@ def miller_indices(max_index: int) -> npt.NDArray[np.int64]:
 
 
 def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray") -> npt.NDArray[np.float64]:
-    """Intensities (n, points) at `miller_indices` of the given cells.
+    """Intensities at `miller_indices`, in the cells as given.
+
+    Args:
+        crystals: n crystals.
+        max_index: largest Miller index; see `DiffractionPattern` for 0 and −1.
+        scattering: ``xray`` or ``neutron``.
+
+    Returns:
+        (n, points).
 
     Raises:
         DataError: an element has no neutron scattering length; names the id.
@@ -132,7 +140,12 @@ def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray
 def sphere_intensities(
     crystals: Crystals, q_max: float, scattering: str = "xray"
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """All points with |g| ≤ q_max of the given cells.
+    """Intensities at all points with |g| ≤ q_max, in the cells as given.
+
+    Args:
+        crystals: n crystals.
+        q_max: radius of the sphere in Å⁻¹.
+        scattering: ``xray`` or ``neutron``.
 
     Returns:
         Miller indices (rows, 3) and intensities (rows,), crystal by crystal, and rows per crystal (n,).

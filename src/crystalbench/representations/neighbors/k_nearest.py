@@ -74,7 +74,7 @@ def nearest(
 
 
 def _first_radii(crystals: Crystals, k: int) -> _Floats:
-    """Radii (n,) in Å of spheres that hold about 1.8 k atoms at the number density of each crystal."""
+    """Radii (n,) in Å of spheres that contain about 1.8 k atoms at the number density of each crystal."""
     density = crystals.atom_counts / crystals.volumes
     return np.asarray(np.cbrt(3 * (_FIRST * k + 1) / (4 * np.pi * density)))
 

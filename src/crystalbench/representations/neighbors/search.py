@@ -17,11 +17,11 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 from crystalbench.errors import DataError
 
 SAME_SHELL = 1e-5
-"""Å; neighbours whose distances differ by less belong to one shell."""
+"""Neighbours whose distances differ by less than this, in Å, belong to one shell."""
 SAME_PLACE = 1e-8
-"""Å; a pair closer than this is an atom and itself, or two atoms on one place."""
+"""A pair closer than this, in Å, is an atom with itself, or two atoms at the same position."""
 GROWTH = 1.25
-"""Factor by which a sphere grows that does not hold the neighbours needed."""
+"""Factor by which a sphere grows if it does not contain the neighbours needed."""
 
 _PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 
