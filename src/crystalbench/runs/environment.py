@@ -11,8 +11,6 @@ from typing import Any
 
 import psutil
 
-import crystalbench
-
 PACKAGES = (
     "crystalbench",
     "e3nn",
@@ -85,7 +83,7 @@ def _gpu(device: str) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    folder = Path(crystalbench.__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
     if not (folder.parents[1] / ".git").exists():
         return None
     try:
