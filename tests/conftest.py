@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,16 @@ def _own_logging() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     package.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True)
+def _own_imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget modules from temporary folders after each test, so that another file of the same name can be imported."""
+    path, imported = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    temporary = tmp_path_factory.getbasetemp().resolve()
+    for name in set(sys.modules) - imported:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).resolve().is_relative_to(temporary):
+            del sys.modules[name]

@@ -101,25 +101,18 @@ def test_every_block_is_run_or_marked_as_not_run() -> None:
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
 def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # --model and --view add a folder to it
-    imported = set(sys.modules)
     namespace = types.ModuleType("documented")
     monkeypatch.setitem(sys.modules, "documented", namespace)  # dataclasses look up their module
-    try:
-        for block in blocks_of(page):
-            if block.reason:
-                continue
-            if block.file_name:
-                Path(block.file_name).write_text(block.body, encoding="utf-8")
-            if block.language == "python":
-                code = compile("\n" * block.line + block.body, str(page), "exec")
-                exec(code, vars(namespace))
-            if block.language == "console":
-                run_console(block)
-    finally:
-        for name in set(sys.modules) - imported:
-            if name.startswith("my_"):
-                del sys.modules[name]
+    for block in blocks_of(page):
+        if block.reason:
+            continue
+        if block.file_name:
+            Path(block.file_name).write_text(block.body, encoding="utf-8")
+        if block.language == "python":
+            code = compile("\n" * block.line + block.body, str(page), "exec")
+            exec(code, vars(namespace))
+        if block.language == "console":
+            run_console(block)
 
 
 def run_console(block: Block) -> None:
