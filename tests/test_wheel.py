@@ -50,7 +50,7 @@ def python(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
+def test_the_wheel_contains_every_file_of_the_package(wheel: Path) -> None:
     package = ROOT / "src" / "crystalbench"
     expected = {
         f"crystalbench/{path.relative_to(package).as_posix()}"

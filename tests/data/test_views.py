@@ -91,7 +91,7 @@ def test_removed_information_can_be_seen_without_the_view(name: str) -> None:
     assert difference(blind, view(crystals), view(other)).max() < 1e-5
 
 
-def test_each_view_keeps_everything_else() -> None:
+def test_what_each_view_keeps() -> None:
     crystals = random_crystals(4)
     assert get_view("full")(crystals) is crystals
     blind = get_view("no_chemistry")(crystals)

@@ -97,7 +97,7 @@ def test_the_uncorrected_test_is_the_paired_one_of_scipy() -> None:
     assert mean == pytest.approx((a - b).mean())
 
 
-def test_without_correction_it_agrees_with_sign_flips_and_with_it_claims_less() -> None:
+def test_the_uncorrected_test_agrees_with_sign_flips_and_the_corrected_one_resolves_less() -> None:
     rng = np.random.default_rng(1)
     signs = np.array(list(itertools.product((-1, 1), repeat=10)))
     for shift in (0.0, 0.4, 0.8):
@@ -108,7 +108,7 @@ def test_without_correction_it_agrees_with_sign_flips_and_with_it_claims_less() 
         assert corrected > plain
 
 
-def test_of_correlated_folds_without_a_difference_five_percent_are_resolved() -> None:
+def test_the_level_is_exact_for_correlated_folds() -> None:
     """Folds correlated by n_test / (n_test + n_train), as the correction assumes: the level is exact."""
     rng = np.random.default_rng(2)
     correlation, folds, repeats = 0.2, 5, 4000

@@ -56,7 +56,7 @@ labelled = st.integers(2, 60).flatmap(
 )
 
 
-def test_regression_by_hand() -> None:
+def test_regression_metrics_computed_by_hand() -> None:
     errors = [p - y for y, p in PHONONS]
     squares, mean = math.fsum(e * e for e in errors), math.fsum(y for y, _ in PHONONS) / 12
     scores = score("regression", *zip(*PHONONS, strict=True))
@@ -72,7 +72,7 @@ def test_regression_by_hand() -> None:
     assert list(scores) == ["mae", "rmse", "r2", "max_error"]
 
 
-def test_binary_by_hand() -> None:
+def test_binary_metrics_computed_by_hand() -> None:
     # 6 of 8 metals and 3 of 4 others are right. Of the 8 x 4 pairs, 6 x 4 are in order and 2 x 2 are ties.
     scores = score("binary", *zip(*METALS, strict=True))
     clipped = [max(p if y else 1 - p, 1e-15) for y, p in METALS]
@@ -89,7 +89,7 @@ def test_binary_by_hand() -> None:
     )
 
 
-def test_multiclass_by_hand() -> None:
+def test_multiclass_metrics_computed_by_hand() -> None:
     probabilities = [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]]
     scores = score("multiclass", [0, 1, 1, 2], probabilities)
     assert scores == pytest.approx(

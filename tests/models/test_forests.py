@@ -82,7 +82,7 @@ def test_classes_without_training_rows_get_a_probability_too(algorithm: Any) -> 
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_one_class_only_is_no_error(algorithm: Any) -> None:
+def test_a_single_class_in_training_is_accepted(algorithm: Any) -> None:
     train = Samples(random_crystals(1, 20), TARGETS[Kind.BINARY], np.ones(20))
     values = small(algorithm).fit(train, train).predict(train)
     assert values.checked(train.target, train.ids).values.min() > 0.9

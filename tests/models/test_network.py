@@ -132,7 +132,7 @@ def test_a_batch_of_one_atom_is_fitted_or_refused_with_a_clear_message(valid: Sa
         assert "batch" in str(error)
 
 
-def test_one_class_only_is_no_error(valid: Samples) -> None:
+def test_a_single_class_in_training_is_accepted(valid: Samples) -> None:
     crystals = random_crystals(3, 10)
     train = Samples(crystals, TARGETS[Kind.MULTICLASS], np.full(10, 2.0))
     labelled = Samples(valid.inputs, TARGETS[Kind.MULTICLASS], np.zeros(len(valid)))
@@ -140,7 +140,7 @@ def test_one_class_only_is_no_error(valid: Samples) -> None:
     assert values.shape == (len(valid), 3)
 
 
-def test_predicting_no_rows_is_no_error(model: CGCNN, unseen: Crystals) -> None:
+def test_predicting_no_rows_gives_an_empty_result(model: CGCNN, unseen: Crystals) -> None:
     assert predicted(model, unseen[[]]).shape == (0,)
 
 

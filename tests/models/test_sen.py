@@ -93,7 +93,7 @@ def test_predictions_are_continuous_when_an_atom_moves(model: SEN) -> None:
     assert np.abs(np.diff(values)).max() < 0.1 * np.ptp(values)
 
 
-def test_angles_are_seen() -> None:
+def test_embeddings_depend_on_angles() -> None:
     """Two neighbours at the same distances, opposite or at a right angle, which distances alone do not distinguish."""
 
     def embedded(directions: list[list[float]]) -> torch.Tensor:

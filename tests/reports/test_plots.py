@@ -1,4 +1,4 @@
-"""Figures: the points are the predictions, axes have units, and colours can be told apart."""
+"""Figures: the points are the predictions, axes have units, and colours are distinct."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_many_points_are_drawn_with_webgl() -> None:
     assert plots.parity(frame[:-1]).data[0].type == "scatter"
 
 
-def test_models_can_be_told_apart() -> None:
+def test_models_have_distinct_colours_and_symbols() -> None:
     looks = {(m["color"], m["symbol"]) for m in map(plots._marker, range(40))}
     assert len(looks) == 40
     assert len({plots._marker(i)["color"] for i in range(8)}) == 8

@@ -40,7 +40,7 @@ def test_slicing_arrays_equals_representing_the_slice(
     assert_same(arrays[1:5:2], representation(crystals[1:5:2]))
 
 
-def test_slicing_of_a_slice_and_of_nothing() -> None:
+def test_slicing_twice_and_selecting_nothing() -> None:
     arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
     assert_same(arrays[[7, 0, 3]][[2, 1]], arrays[[3, 0]])
     assert len(arrays[[]]) == 0

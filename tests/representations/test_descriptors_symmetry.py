@@ -51,7 +51,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         (rock_salt(numbers=(11,) * 8), 0.0, [FINE]),
     ],
 )
-def test_the_second_search_is_made_where_it_may_find_more(
+def test_the_second_search_runs_only_if_it_may_find_more(
     crystals: Crystals, expected: float, tolerances: list[float], searches: list[float]
 ) -> None:
     [crystal] = each_crystal(crystals)

@@ -198,7 +198,7 @@ def test_every_nested_edit_is_noticed(part: str) -> None:
     ],
     ids=range(13),
 )
-def test_files_that_are_no_records_are_refused_with_their_name(text: str) -> None:
+def test_files_that_are_not_records_are_refused_by_name(text: str) -> None:
     with pytest.raises(RecordError, match=r"^run\.json: "):
         Record.from_json(text, "run.json")
 

@@ -86,7 +86,7 @@ def test_a_callback_that_fails_does_not_end_the_connection(
     assert "the screen is dark" in caplog.text
 
 
-def test_long_temporary_paths_are_no_problem(tmp_path: Path) -> None:
+def test_long_temporary_paths_are_accepted(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 25)
     folder.mkdir()
     server = EventServer(folder)
@@ -97,7 +97,7 @@ def test_long_temporary_paths_are_no_problem(tmp_path: Path) -> None:
     server.close()
 
 
-def test_a_worker_whose_server_is_gone_goes_on(server: EventServer) -> None:
+def test_a_worker_continues_without_its_event_server(server: EventServer) -> None:
     progress = EventClient(server.place).progress(0)
     server.close()
     for _ in range(3):

@@ -58,7 +58,7 @@ def test_classes_are_stratified_if_each_has_enough_rows(kind: Kind) -> None:
         assert np.bincount(targets[valid].astype(int)).tolist() == [8, 2]
 
 
-def test_a_rare_class_is_no_error() -> None:
+def test_a_rare_class_is_accepted() -> None:
     targets = np.repeat([0.0, 1.0, 2.0], [30, 8, 2])
     made = splits(targets=targets, kind=Kind.MULTICLASS, ensemble=5)
     assert sorted(np.concatenate([valid for _, valid in made])) == list(range(40))

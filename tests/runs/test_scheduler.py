@@ -173,7 +173,7 @@ def test_two_processes_share_the_runs(suite: Path, store: RecordStore, log: Path
     assert problems == []
 
 
-def test_a_killed_command_goes_on_where_it_stopped(suite: Path, store: RecordStore, log: Path, tmp_path: Path) -> None:
+def test_a_killed_command_resumes_where_it_stopped(suite: Path, store: RecordStore, log: Path, tmp_path: Path) -> None:
     process = started(suite, store.root.parent, TOY_HANGS_AT="4")
     wait_for(lambda: len(fits(log)) == 4)
     process.send_signal(signal.SIGKILL)

@@ -50,7 +50,7 @@ def test_the_report_of_a_model_that_passes() -> None:
 
 
 @pytest.mark.parametrize(("model", "check", "reason"), FAILING, ids=[entry[0].__name__ for entry in FAILING])
-def test_the_failed_check_is_named_and_no_other(model: type[Model], check: str, reason: str) -> None:
+def test_only_the_failed_check_is_named(model: type[Model], check: str, reason: str) -> None:
     failed = failed_checks(model)
     assert list(failed) == [check, *ALSO.get(model, [])]
     assert reason in next(iter(failed.values()))
@@ -229,7 +229,7 @@ def test_tracebacks_are_shown_on_request() -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_the_place_is_in_the_model_where_a_library_raises() -> None:
+def test_errors_raised_by_a_library_are_located_in_the_model() -> None:
     class Crash(Plain):
         """Makes NumPy raise."""
 

@@ -322,7 +322,7 @@ def test_every_check_has_a_representation_that_fails_it() -> None:
     assert {check for _, checks, _ in FAILING for check in checks} == set(check_representation(Volumes()).passed)
 
 
-def test_a_class_that_is_no_frozen_dataclass_fails() -> None:
+def test_a_class_that_is_not_a_frozen_dataclass_fails() -> None:
     class Bare(Volumes):
         """Declares an option, but is not a dataclass."""
 

@@ -76,7 +76,7 @@ INDEPENDENT, NAMES, KEPT = "crystals are viewed independently", "ids have no inf
 EDGE, IDEMPOTENT = "edge cases are viewed", "it is idempotent, as claimed"
 FAILING: list[tuple[Callable[[Crystals], Crystals], list[str], str]] = [
     (drops, [IDS], "changes ids or numbers of atoms"),
-    (infinite, [VALID, EDGE], "lattices contains values that are not finite"),
+    (infinite, [VALID, EDGE], "lattices holds values that are not finite"),
     (flat, [VALID, EDGE], "has a cell of volume 0"),
     (without_elements, [VALID, EDGE], "atomic numbers must be 1 to 118"),
     (noisy, [SAME, INDEPENDENT, NAMES], "called twice, frac_coords differs"),
@@ -101,7 +101,7 @@ def test_every_check_has_a_view_that_fails_it() -> None:
 
 def test_a_view_that_is_not_idempotent_fails_only_if_it_claims_to_be() -> None:
     view = View("grows", "nothing", grows)
-    assert check_view(view).notes == ("applied twice, it gives different crystals than applied once",)
+    assert check_view(view).notes == ("applied twice, it gives other crystals than applied once",)
     with pytest.raises(ContractError) as caught:
         check_view(view, idempotent=True)
     assert caught.value.failed == {IDEMPOTENT: "applied twice, lattices differs"}

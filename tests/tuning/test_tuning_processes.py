@@ -85,7 +85,7 @@ def ended(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_a_stopped_command_goes_on_in_the_middle_of_tuning(tmp_path: Path, log: Path, stop: signal.Signals) -> None:
+def test_a_stopped_command_resumes_in_the_middle_of_tuning(tmp_path: Path, log: Path, stop: signal.Signals) -> None:
     suite, results = write_suite(tmp_path, 12), tmp_path / "results"
     process = started(suite, results, TUNE_HANGS_AT="8")
     wait_for(lambda: len(fits(log)) == 8)

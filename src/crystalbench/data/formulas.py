@@ -48,7 +48,7 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
             amounts[number] = amounts.get(number, 0.0) + factor * float(amount)
     entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
     if not entries:
-        raise ValueError("it contains no element")
+        raise ValueError("it holds no element")
     return entries
 
 
@@ -57,11 +57,11 @@ def _parts(text: str) -> list[tuple[str, float]]:
     if not _DOT.search(text) and (water := _WATER.match(text)):
         return [(water["salt"], 1.0), (water["part"], float(water["count"] or 1))]
     found = []
-    for position, piece in enumerate(_DOT.split(text)):
+    for place, piece in enumerate(_DOT.split(text)):
         match = _PART.match(piece.strip())
         if match is None:
             raise ValueError(f"its part {piece!r} cannot be read")
-        if match["count"] and not position:
+        if match["count"] and not place:
             raise ValueError(f"it begins with a number ({match['count']})")
         found.append((match["part"], float(match["count"] or 1)))
     return found

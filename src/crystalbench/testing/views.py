@@ -24,7 +24,7 @@ from crystalbench.testing.report import CheckFailure, Checks, Memo, Report
 
 _RELATIVE = 1e-9
 """Largest tolerated difference between equal arrays: a view may round differently in another batch."""
-_NOT_IDEMPOTENT = "applied twice, it gives different crystals than applied once"
+_NOT_IDEMPOTENT = "applied twice, it gives other crystals than applied once"
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _valid(case: _ViewCase) -> None:
     seen = case.seen()
     for name in ("lattices", "frac_coords"):
         if not np.isfinite(getattr(seen, name)).all():
-            raise CheckFailure(f"{name} contains values that are not finite")
+            raise CheckFailure(f"{name} holds values that are not finite")
     if not (seen.volumes > 0).all():
         raise CheckFailure(f"{seen.ids[np.argmin(seen.volumes)]} has a cell of volume {seen.volumes.min():.3g} Å³")
     if not ((seen.numbers >= 1) & (seen.numbers <= 118)).all():

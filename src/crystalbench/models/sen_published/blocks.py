@@ -308,7 +308,7 @@ class PartReading:
 
 
 class PartCapsules(nn.Module):
-    """Part capsules of the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as far as SEN uses them.
+    """Part capsules of the stacked capsule autoencoder (Kosiorek et al., NeurIPS 2019), as used in SEN.
 
     A dense layer maps a vector to 16 positions. At each, a linear map gives pose, features and logit of presence of
     every capsule, and attention over positions averages them. The average is taken before the map, since the map is
