@@ -31,7 +31,7 @@ NOT_RUN = {
     "data.md": 2,
     "periodicity.md": 2,
     "plugin.md": 1,
-    "quickstart.md": 3,
+    "quickstart.md": 4,
     "reproducibility.md": 2,
     "speed.md": 2,
     "tuning.md": 2,

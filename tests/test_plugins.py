@@ -111,6 +111,8 @@ def test_files_that_cannot_be_imported_are_named(tmp_path: Path, content: str, a
 
 
 def test_locations_that_do_not_exist() -> None:
+    with pytest.raises(ConfigError, match=r"net\.py:NAME"):
+        plugins.load(GROUP, "model", "net.py")
     with pytest.raises(ConfigError, match=r"nowhere\.py: there is no such file"):
         plugins.load(GROUP, "model", "nowhere.py:Net")
     with pytest.raises(ConfigError, match="no_such_package cannot be imported"):

@@ -52,10 +52,12 @@ def load(group: str, what: str, name: str) -> Any:
 
     Raises:
         UnknownNameError: no object is registered under this name, or the module has no such attribute.
-        ConfigError: the module or the registered object cannot be imported.
+        ConfigError: the module or the registered object cannot be imported, or a file is named without a name in it.
     """
     if ":" in name:
         return _load_from_place(what, name)
+    if name.endswith(".py"):
+        raise ConfigError(f"{what} {name!r}: name a {what} of the file, as {name}:NAME")
     entries = registered(group)
     if name not in entries:
         raise UnknownNameError(what, name, entries)

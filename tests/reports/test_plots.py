@@ -40,6 +40,8 @@ def test_parity_has_a_trace_per_model_and_the_diagonal(results: Results) -> None
     assert figure.layout.title.text == "matbench_phonons"
     assert "%{text}" in one.hovertemplate
     assert "fold" in one.hovertemplate
+    assert "prediction" in one.hovertemplate
+    assert figure.layout.xaxis.constrain == figure.layout.yaxis.constrain == "domain"  # a square
 
 
 def test_residuals_are_predictions_minus_targets(results: Results) -> None:
@@ -108,6 +110,8 @@ def test_a_leaderboard_as_bars() -> None:
     assert list(zip(bars.y, bars.x, strict=True)) == [("a", 1.0), ("b (tuned)", 1.5), ("b", 2.0)]
     assert figure.layout.xaxis.title.text == "MAE / cm⁻¹"
     assert bars.text[0] == "1.000 ± 0.000"
+    assert figure.layout.yaxis.ticktext[:2] == ("a<br>1.000 ± 0.000", "b (tuned)<br>1.500")
+    assert bars.textposition == "none"  # no text on the error bars
     assert plots.leaderboard_bar(results.scores, "matbench_phonons", "r2").layout.xaxis.title.text == "R²"
     with pytest.raises(UnknownNameError, match="Did you mean 'matbench_phonons'"):
         plots.leaderboard_bar(results, "phonons")

@@ -197,6 +197,9 @@ def test_notes_of_a_board(boards: list[Board]) -> None:
     assert not any("rows" in note and "Only" in note for note in notes(whole))
     (incomplete,) = (note for note in notes(whole) if note.startswith("Not all folds done"))
     assert "wide|deep" in incomplete
+    two = folds(1.0, view="full") + folds(1.0, view="no_density")
+    (incomplete,) = (note for note in notes(boards_of(two[:1] + two[-1:])[0]) if note.startswith("Not all"))
+    assert incomplete.count("no_density") == 1
     assert any("CGCNN v2019" in note for note in notes(metal))
 
 

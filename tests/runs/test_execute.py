@@ -90,6 +90,18 @@ def run(task: Task, model: type[Model] = Memory, **changes: Any) -> Record:
     return execute(spec_of(task, **changes), "Memory", model, task, Resources())
 
 
+class Bare(Memory):
+    """Returns a list instead of predictions."""
+
+    def predict(self, samples: Samples) -> Predictions:
+        return [self.mean] * len(samples)  # type: ignore[return-value]
+
+
+def test_a_model_that_returns_no_predictions_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"Bare\.predict returns list; .*Predictions"):
+        run(tiny_task(), Bare)
+
+
 # ---------------------------------------------------------------------- what a model sees
 
 

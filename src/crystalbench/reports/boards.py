@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.reports.formatting import entry_title, folds_text, metric_title, optional, rows_text, score_text
 
@@ -72,7 +73,8 @@ def notes(board: Board) -> list[str]:
         found.append(
             "What was tuned on one fold for all has seen, in the search alone, the test rows of the other folds."
         )
-    incomplete = [entry_title(e) for e in board.entries if e.source == OURS and e.folds < board.folds_total]
+    unranked = [e for e in board.entries if e.source == OURS and e.folds < board.folds_total]
+    incomplete = [entry_title(e) if e.view == FULL else f"{entry_title(e)} ({e.view})" for e in unranked]
     if incomplete:
         found.append(f"Not all folds done, so not ranked: {', '.join(incomplete)}.")
     doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]

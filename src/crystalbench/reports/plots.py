@@ -75,7 +75,8 @@ def parity(predictions: PredictionsLike, *, task: str | None = None, models: Seq
         hoverinfo="skip",
     )
     figure.update_layout(xaxis_title=axis_title("target", unit), yaxis_title=axis_title("prediction", unit))
-    figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    figure.update_xaxes(constrain="domain")  # a square, not a wider range, makes both axes equal
+    figure.update_yaxes(scaleanchor="x", scaleratio=1, constrain="domain")
     return figure
 
 
@@ -116,12 +117,16 @@ def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) ->
             y=[title_of(entry.model, entry.protocol, entry.view) for entry in shown],
             error_x={"array": [entry.scores[chosen.name].std for entry in shown]},
             text=[score_text(entry, chosen) for entry in shown],
+            textposition="none",  # beside the bars, the text would overlap the error bars
+            hovertemplate="%{y}: %{text}<extra></extra>",
             orientation="h",
             marker_color=COLOURS[0],
         )
     )
     figure.update_layout(title=task, xaxis_title=metric_title(chosen, board.unit), template="plotly_white")
-    figure.update_yaxes(autorange="reversed")
+    bars = figure.data[0]
+    labels = [f"{title}<br>{text}" for title, text in zip(bars.y, bars.text, strict=True)]
+    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=list(bars.y), ticktext=labels, automargin=True)
     return figure
 
 
@@ -151,7 +156,7 @@ def _points(
                 name=title,
                 text=rows["id"],
                 customdata=rows.get("fold"),
-                hovertemplate="%{text}<br>target %{x:.4g}<br>%{y:.4g}"
+                hovertemplate=f"%{{text}}<br>target %{{x:.4g}}<br>{'residual' if residual else 'prediction'} %{{y:.4g}}"
                 + ("<br>fold %{customdata}" if "fold" in rows else ""),
                 marker=_marker(number),
             )

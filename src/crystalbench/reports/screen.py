@@ -37,12 +37,13 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     """
     titles = header(board)
     rows, hidden = _rows(board, published)
+    entries = "entry" if hidden == 1 else "entries"
     widths = [max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in range(len(titles))]
     keep = _columns(board, titles, [row[_MODEL] for _, row in rows], widths, width)
     table = Table(
         title=escape(heading(board)),
         title_justify="left",
-        caption=f"and {hidden} more published entries in leaderboard.md" if hidden else None,
+        caption=f"and {hidden} more published {entries} in leaderboard.md" if hidden else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crystalbench.data.samples import Predictions
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
+from crystalbench.errors import ConfigError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Progress, Runtime, silent
 from crystalbench.plugins import code_digest, source_digest
@@ -110,7 +111,7 @@ def compute(
         member.fit(train, valid)
         fit_seconds += time.perf_counter() - start - (shown.waited - waited)
         start = time.perf_counter()
-        predictions.append(member.predict(test).checked(task.target, test.ids))
+        predictions.append(_predict(member, test).checked(task.target, test.ids))
         predict_seconds += time.perf_counter() - start
         member.runtime.progress = silent
         members.append(member)
@@ -149,6 +150,21 @@ def compute(
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     return Computed(record, tuple(members))
+
+
+def _predict(model: Model, samples: Samples) -> Predictions:
+    """Predictions of a model, which may be a user's own.
+
+    Raises:
+        ConfigError: the model returns something else.
+    """
+    found = model.predict(samples)
+    if not isinstance(found, Predictions):
+        raise ConfigError(
+            f"{type(model).__name__}.predict returns {type(found).__name__}; it must return "
+            "crystalbench.data.Predictions(values)"
+        )
+    return found
 
 
 def combine(members: Sequence[Predictions], kind: Kind) -> Predictions:
