@@ -37,11 +37,19 @@ _NAMES = (
 )
 _SPELLING = {name.lower().replace("-", "_"): name for name in _NAMES}
 _WORD = re.compile(r"^([ \t]*)(_[A-Za-z][^\s]*)", re.MULTILINE)
+_KEYWORD = re.compile(r"^[ \t]*(?:data_|loop_)", re.MULTILINE | re.IGNORECASE)
 _UNKNOWN = {"", ".", "?"}
 
 
 def canonical(text: str) -> str:
-    """The text with these data names as pymatgen spells them: CIF ignores case, and CIF 2 writes ``_cell.length_a``."""
+    """The text with keywords, data names and characters as pymatgen reads them.
+
+    CIF ignores case, and CIF 2 writes ``_cell.length_a``. pymatgen deletes characters outside ASCII, minus signs
+    included; here, they become ``?``, so that a number with such a character is not read.
+    """
+    text = text.removeprefix("\ufeff").replace("\u2212", "-").replace("\u00a0", " ")
+    text = text.encode("ascii", errors="replace").decode("ascii")
+    text = _KEYWORD.sub(lambda found: found[0].lower(), text)
     return _WORD.sub(lambda found: found[1] + _spelled(found[2]), text)
 
 

@@ -42,7 +42,8 @@ _TYPE = re.compile(r"^([A-Za-z]{1,2})(?:\d*[+-]|[+-]\d*|0)?$")
 _HARMLESS = re.compile(
     r"fractional coordinates rounded to ideal values|type key found\. Spacegroup from|1-line symmetry op P1"
     r"|^Issues encountered while parsing CIF|Defaulting to P1"
-    r"|Skipping relative stoichiometry check|^No Pauling electronegativity"  # the formula is compared below
+    r"|Skipping relative stoichiometry check|^Cannot determine chemical composition"  # the formula is compared below
+    r"|^No Pauling electronegativity"
 )
 _SHARE = 0.02
 """Largest difference of an element's atomic fraction from that of the formula; formulas are rounded."""
@@ -171,9 +172,10 @@ def _clean_types(block: CifBlock) -> None:
                 f"write it as {symbol} or {match[1][0]} in {TYPES}"
             )
         symbols.append(symbol)
-    block.data[TYPES] = symbols
-    if not types:
-        next(loop for loop in block.loops if COORDINATES[0] in loop).append(TYPES)
+    for key, values in ((LABELS, names), (TYPES, symbols)):
+        if key not in block.data:
+            next(loop for loop in block.loops if COORDINATES[0] in loop).append(key)
+        block.data[key] = values
 
 
 def _reads_twice(letters: str, *, is_label: bool) -> bool:
@@ -216,7 +218,9 @@ def _check_composition(block: Mapping[str, Any], structure: Structure) -> None:
     if any(abs(a - b) > _SHARE for a, b in shares.values()):
         raise DataError(f"its CIF says {text}, but its sites give {structure.composition.formula}")
     units = _number(str(block.get(UNITS, "")))
-    wanted = [formula.num_atoms, formula.num_atoms * units]
+    # pymatgen writes the formula of the cell, and the units of the reduced formula.
+    is_of_cell = round(formula.get_reduced_formula_and_factor()[1]) == units
+    wanted = [formula.num_atoms * units, *([formula.num_atoms] if is_of_cell else [])]
     if units == units and not any(abs(structure.composition.num_atoms - n) < 0.02 * n for n in wanted):
         raise DataError(
             f"its CIF says {units:g} formula units of {text}, but its sites give {structure.composition.formula}"
