@@ -302,7 +302,8 @@ def test_the_folder_is_the_one_that_the_environment_names(tmp_path: Path, monkey
 def test_all_usable_cores_may_compute_by_default(
     folder: Path, crystals: Crystals, allowed: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 23)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 23)
 
     @dataclass(frozen=True)
     class Allowed(Volumes):

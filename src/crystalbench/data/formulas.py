@@ -20,7 +20,9 @@ _DECIMALS = re.compile(r"(?:[A-Z][a-z]?0?\.\d+\s*)+")
 _BARE_DOT = re.compile(r"[A-Za-z)\]]\.\d")
 _COUNT = re.compile(r"(?<![\d.])(?P<before>\d+)\.(?P<after>[1-9]\d*)\s*(?=[A-Z(\[])")
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
-_MOLECULE = re.compile(r"\(?(?:NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?")
+_MOLECULE = re.compile(
+    r"\(?(?:NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?"
+)
 _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
 
 

@@ -93,7 +93,9 @@ def _check_group(block: Mapping[str, Any], remarks: Sequence[str], operations: i
             raise DataError(f"its CIF has {others[0]}, which is not a data name of CIF, and no symmetry operations")
         return
     if any("Defaulting to P1" in remark for remark in remarks) and not _is_p1(symbol or number):
-        raise DataError(f"its CIF has the space group {symbol or number!r}, which is unknown, and no symmetry operations")
+        raise DataError(
+            f"its CIF has the space group {symbol or number!r}, which is unknown, and no symmetry operations"
+        )
     if symbol and not _is_p1(symbol) and not any("Spacegroup from" in remark for remark in remarks):
         raise DataError(
             f"its CIF has the space group {symbol!r}, which is unknown; its number does not say the setting, so list "
