@@ -1,10 +1,21 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
-from crystalbench.reports.formatting import axis_title, markdown_table, metric_title, number_text, percent_text
+from crystalbench.evaluation.board import Entry
+from crystalbench.reports.formatting import (
+    axis_title,
+    markdown_table,
+    metric_title,
+    number_text,
+    percent_text,
+    score_text,
+)
 from crystalbench.targets import METRICS
 
 
@@ -22,6 +33,22 @@ from crystalbench.targets import METRICS
 )
 def test_numbers_have_four_significant_digits_without_exponent(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("scores", "text"),
+    [
+        ((4.3e18, 4.7e18, 5.6e18), "4.87e18 ± 5.4e17"),
+        ((4.38e-32, 4.38e-32), "4.38e-32 ± 0.00e00"),
+        ((1234567.0, 1234569.0), "1234568 ± 1"),
+        ((35.1, 35.3), "35.20 ± 0.10"),
+    ],
+)
+def test_scores_of_any_size_have_the_digits_that_mean_something(scores: tuple[float, ...], text: str) -> None:
+    entry = SimpleNamespace(
+        scores={"mae": SimpleNamespace(mean=float(np.mean(scores)), std=float(np.std(scores)))}, folds=len(scores)
+    )
+    assert score_text(cast(Entry, entry), METRICS["mae"]) == text
 
 
 def test_percentages_have_their_interval() -> None:

@@ -306,7 +306,8 @@ def test_the_folder_is_set_by_the_environment_variable(tmp_path: Path, monkeypat
 def test_all_usable_cores_may_compute_by_default(
     folder: Path, crystals: Crystals, allowed: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 23)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 23)
 
     @dataclass(frozen=True)
     class Allowed(Volumes):

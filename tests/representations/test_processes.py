@@ -148,7 +148,8 @@ def test_the_environment_overrides_what_a_caller_allows(monkeypatch: pytest.Monk
 
 
 def test_none_allows_all_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 23)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 23)
     with allowed_processes(None):
         assert processes() == 23
 

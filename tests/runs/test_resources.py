@@ -4,9 +4,9 @@ import os
 import subprocess
 import sys
 
+import joblib
 import pytest
 
-from crystalbench.runs import resources
 from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, thread_variables, usable_cores
 
 
@@ -14,7 +14,7 @@ from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_
 def eight(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of eight cores."""
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-    monkeypatch.setattr(resources, "cpu_count", lambda only_physical_cores: 8)
+    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 8)
 
 
 @pytest.mark.parametrize(("granted", "cores"), [("3", 3), ("64", 8), ("", 8), ("0", 1), ("many", 8)])

@@ -114,7 +114,9 @@ class Compositions:
         Args:
             digits: decimals of the fractions.
         """
-        shares = self.fractions
+        shares = [
+            round(share, 10) for share in self.fractions.tolist()
+        ]  # else, equal fractions could round differently
         return [
             " ".join(
                 f"{SYMBOLS[self.numbers[k]]}{shares[k]:.{digits}f}" for k in range(self.offsets[i], self.offsets[i + 1])

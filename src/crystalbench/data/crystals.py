@@ -19,6 +19,9 @@ from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
 
+MAX_LENGTH = 1e5
+"""Å; largest component of a lattice vector."""
+
 
 @dataclass(frozen=True, eq=False)
 class Crystals:
@@ -88,6 +91,8 @@ class Crystals:
         owners = np.repeat(np.arange(n), counts)
         refuse(names, counts == 0, "has no atoms")
         refuse(names, ~np.isfinite(lattices).reshape(n, 9).all(1), "has a lattice that is not finite")
+        longest = np.abs(lattices).max(axis=(1, 2), initial=0.0)
+        refuse(names, longest > MAX_LENGTH, f"has a lattice vector longer than {MAX_LENGTH:g} Å")
         refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
         refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
         refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
@@ -281,7 +286,10 @@ def _occupancy(value: Any) -> float:
     return float(value)
 
 
-def _require_periodic(name: str, periodic: Sequence[Any]) -> None:
+def _require_periodic(name: str, periodic: Any) -> None:
+    is_list = isinstance(periodic, (list, tuple, np.ndarray))
+    if not is_list or len(periodic) != 3 or any(p not in (True, False) for p in periodic):
+        raise DataError(f"{name}: pbc = {periodic!r} must be a list of three booleans")
     if not all(periodic):
         raise DataError(
             f"{name}: is periodic in {sum(map(bool, periodic))} of three directions (pbc = "
@@ -291,7 +299,7 @@ def _require_periodic(name: str, periodic: Sequence[Any]) -> None:
 
 
 def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) -> int:
-    if len(occupants) != 1 or abs(occupants[0][1] - 1) > 1e-8:
+    if len(occupants) != 1 or not abs(occupants[0][1] - 1) <= 1e-8:  # NaN included
         mixture = " ".join(f"{symbol}:{occupancy:g}" for symbol, occupancy in occupants)
         raise DataError(
             f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pymatgen.core import Lattice
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from crystalbench.data.crystals import Crystals
@@ -28,12 +29,23 @@ def least_distances(crystals: Crystals, radius: float = LEAST) -> npt.NDArray[np
     least = np.full(len(crystals), np.inf)
     for i in range(len(crystals)):
         atoms = carts[crystals.offsets[i] : crystals.offsets[i + 1]]
-        lattice = np.ascontiguousarray(crystals.lattices[i])
+        lattice = _compact(crystals.lattices[i], radius)
+        if (shortest := float(np.linalg.norm(lattice, axis=1).min())) < 1e-3 * radius:
+            least[i] = shortest  # an atom and its image; a search would go through countless images
+            continue
         centers, points, images, lengths = find_points_in_spheres(atoms, atoms, radius, _PERIODIC, lattice, 1e-8)
         others = lengths[(centers != points) | images.any(axis=1)]  # not the atom itself
         if len(others):
             least[i] = others.min()
     return least
+
+
+def _compact(lattice: npt.NDArray[np.float64], radius: float) -> npt.NDArray[np.float64]:
+    """The lattice vectors; reduced ones if the cell is thinner than the radius, where a search would take for ever."""
+    heights = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
+    if heights.min() < radius:
+        lattice = Lattice(lattice).get_lll_reduced_lattice().matrix
+    return np.ascontiguousarray(lattice, dtype=np.float64)
 
 
 def too_close(crystals: Crystals) -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 
@@ -9,11 +10,19 @@ from pymatgen.core import Composition
 
 from crystalbench.data.elements import MAX_Z
 
-_WATER = re.compile(r"^(?P<salt>.+?)[.](?P<count>\d*(?:\.\d+)?)(?P<part>H2O|D2O)$")
+_WATER = re.compile(r"^(?P<salt>.+?)\s*[.]\s*(?P<count>\d*(?:\.\d+)?)\s*(?P<part>H2O1?|D2O1?|OH2|\((?:H2O|D2O)\))$")
 _DOT = re.compile(r"[·•∙⋅]")
 _PART = re.compile(r"^(?P<count>\d+(?:\.\d+)?)?(?P<part>[A-Z(\[].*)$")
 _OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)")
 _SIGN = re.compile(r"(?<!\de)[+\-−]")  # 1e-3 is an amount
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_DECIMALS = re.compile(r"(?:[A-Z][a-z]?0?\.\d+\s*)+")
+_BARE_DOT = re.compile(r"[A-Za-z)\]]\.\d")
+_COUNT = re.compile(r"(?<![\d.])(?P<before>\d+)\.(?P<after>[1-9]\d*)\s*(?=[A-Z(\[])")
+_SYMBOL = re.compile(r"[A-Z][a-z]?")
+_MOLECULE = re.compile(
+    r"\(?(?:NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?"
+)
 _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
 
 
@@ -30,9 +39,11 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
         ValueError: the formula is empty, is ambiguous, has an amount of zero, or contains a symbol that is
             not an element.
     """
-    if not isinstance(formula, str) or not formula.strip():
+    if not isinstance(formula, str):
+        raise ValueError("it is not text")
+    text = formula.strip().translate(_SUBSCRIPTS)
+    if not text:
         raise ValueError("it is empty")
-    text = formula.strip()
     if mark := _OXIDATION.search(text):
         raise ValueError(f"{mark[0]} is an oxidation state or iodine; leave oxidation states out")
     if _ZERO.search(text):
@@ -44,20 +55,24 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
         for species, amount in Composition(part).items():
             number = int(species.Z)
             if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
-                raise ValueError(f"{species} is not an element")
+                raise ValueError(f"{species.symbol} is not an element")
             amounts[number] = amounts.get(number, 0.0) + factor * float(amount)
     entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
     if not entries:
         raise ValueError("it holds no element")
+    if not all(math.isfinite(amount) for _, amount in entries):
+        raise ValueError("it has an amount that is not finite")
     return entries
 
 
 def _parts(text: str) -> list[tuple[str, float]]:
     """The parts of an adduct such as a hydrate, with their coefficients."""
     if not _DOT.search(text) and (water := _WATER.match(text)):
+        _require_decimals(water["salt"])
         return [(water["salt"], 1.0), (water["part"], float(water["count"] or 1))]
     found = []
     for place, piece in enumerate(_DOT.split(text)):
+        _require_decimals(piece)
         match = _PART.match(piece.strip())
         if match is None:
             raise ValueError(f"its part {piece!r} cannot be read")
@@ -65,3 +80,21 @@ def _parts(text: str) -> list[tuple[str, float]]:
             raise ValueError(f"it begins with a number ({match['count']})")
         found.append((match["part"], float(match["count"] or 1)))
     return found
+
+
+def _require_decimals(text: str) -> None:
+    """Refuse dots that may separate an adduct, as in ``Na2O.2SiO2``, ``Al2O3.2SiO2`` or ``MgCl2.6NH3``.
+
+    Such a dot follows no digit, or an element occurs on both sides of it, or a molecule follows.
+
+    Raises:
+        ValueError: says how to write either reading.
+    """
+    remedy = "write · before a part, or 0.5 for an amount"
+    if _BARE_DOT.search(text) and not _DECIMALS.fullmatch(text):
+        raise ValueError(f"its dot may be decimal or separate a part; {remedy}")
+    for found in _COUNT.finditer(text):
+        left, right = text[: found.start()], text[found.end() :]
+        repeated = set(_SYMBOL.findall(left)) & set(_SYMBOL.findall(right))
+        if found["before"] not in ("0", "1") and (repeated or _MOLECULE.fullmatch(right)):
+            raise ValueError(f"the dot in {found[0].strip()} may be decimal or separate {right!r}; {remedy}")

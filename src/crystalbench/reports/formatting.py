@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from crystalbench.evaluation.board import Board, Entry, Gain
 from crystalbench.targets import Metric
 
-SMALL, TINY = 0.1, 1e-4
-"""Below the first, scores have three significant digits instead of four; below the second, an exponent."""
+SMALL, TINY, LARGE = 0.1, 1e-4, 1e7
+"""Below the first, scores have three significant digits instead of four; below the second, an exponent, as from the
+third."""
 
 MISSING = "–"
 """Cell of a value that does not exist."""
@@ -18,7 +19,7 @@ MISSING = "–"
 def format_spec(size: float, *, best_is_one: bool = False) -> str:
     """Format specification for a score of this size.
 
-    Four significant digits are shown, three below 0.1, and an exponent below 0.0001.
+    Four significant digits are shown, three below 0.1, and an exponent below 0.0001 and from 10⁷.
 
     Args:
         size: absolute value of the score.
@@ -27,7 +28,7 @@ def format_spec(size: float, *, best_is_one: bool = False) -> str:
     """
     if size == 0 or (size < SMALL and best_is_one):
         return ".4f"
-    if size < TINY:
+    if size < TINY or size >= LARGE:
         return ".2e"
     digits = 4 if size >= SMALL else 3
     return f".{max(0, digits - 1 - math.floor(math.log10(size)))}f"
@@ -39,8 +40,11 @@ def score_text(entry: Entry, metric: Metric) -> str:
     if score is None:
         return ""
     digits = format_spec(abs(score.mean), best_is_one=metric.higher_is_better)
-    mean = f"{score.mean:{digits}}"
-    return mean if entry.folds == 1 else f"{mean} ± {score.std:{digits}}"
+    mean = f"{score.mean:{digits}}".replace("e+", "e")
+    if entry.folds == 1:
+        return mean
+    spread = ".2g" if abs(score.mean) >= LARGE else digits  # 4.87e18 ± 6.8e17
+    return f"{mean} ± {score.std:{spread}}".replace("e+", "e")
 
 
 def number_text(value: float) -> str:

@@ -88,14 +88,20 @@ def processes() -> int:
         raise ConfigError(f"{PROCESSES} = {value!r}; it must be a number of processes, at least 1")
     if multiprocessing.parent_process() is not None:
         return 1
-    return _usable_cores() if number is None else number
+    return usable_cores() if number is None else number
 
 
-def _usable_cores() -> int:
-    """Cores that this process may use: respects CPU affinity and the limits of containers."""
+def usable_cores() -> int:
+    """Physical cores that this process may use, at least 1.
+
+    The number respects the process's affinity, quotas of control groups, and the environment variables
+    ``LOKY_MAX_CPU_COUNT`` and ``SLURM_CPUS_PER_TASK``.
+    """
     import joblib  # here, because few commands need it
 
-    return int(joblib.cpu_count())
+    cores = int(joblib.cpu_count(only_physical_cores=True))
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, min(cores, int(granted))) if granted.isdecimal() else cores
 
 
 def by_chunks(

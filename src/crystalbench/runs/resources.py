@@ -11,7 +11,9 @@ import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
-from joblib import cpu_count
+from crystalbench.representations.processes import usable_cores
+
+__all__ = ["Resources", "let_threads_sleep", "number_of_workers", "thread_variables", "usable_cores"]
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -38,17 +40,6 @@ class Resources:
     device: str = "cpu"
     threads: int = 1
     processes: int = 1
-
-
-def usable_cores() -> int:
-    """Physical cores that this process may use.
-
-    The number respects the process's affinity, quotas of control groups, and the environment variables
-    ``LOKY_MAX_CPU_COUNT`` and ``SLURM_CPUS_PER_TASK``.
-    """
-    cores = int(cpu_count(only_physical_cores=True))
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return max(1, min(cores, int(granted))) if granted.isdigit() else cores
 
 
 def number_of_workers(missing: int, resources: Resources, requested: int | None = None, *, tuned: bool = False) -> int:

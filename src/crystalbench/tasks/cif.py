@@ -1,43 +1,49 @@
 """CIF text as a structure. What a CIF says ambiguously is an error with the reason, never a guess.
 
 pymatgen parses the file. This module checks what its parser guesses or only warns about: several data blocks, missing
-cells, sites without coordinates or without an element, occupancies, unknown space groups, and the composition compared
-with the formula in the file.
+cells, sites without coordinates or without an element, occupancies, symmetry that does not fit the cell, and the
+composition compared with the formula in the file.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pymatgen.core import Composition, Element, Structure
 from pymatgen.io.cif import CifBlock, CifFile, CifParser, str2float
 
 from crystalbench.errors import DataError
-
-CELL = (
-    *(f"_cell_length_{axis}" for axis in "abc"),
-    *(f"_cell_angle_{name}" for name in ("alpha", "beta", "gamma")),
+from crystalbench.tasks._cif_names import (
+    ANGLES,
+    COORDINATES,
+    DISORDER,
+    FLAGS,
+    FORMULAS,
+    HYDROGENS,
+    LABELS,
+    LENGTHS,
+    MULTIPLICITIES,
+    OCCUPANCIES,
+    TYPES,
+    UNITS,
+    canonical,
+    column,
+    is_unknown,
+    known,
+    require_names_once,
 )
-COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
-SPACE_GROUPS = (
-    "_symmetry_space_group_name_H-M",
-    "_space_group_name_H-M_alt",
-    "_space_group_name_Hall",
-    "_symmetry_space_group_name_Hall",
-    "_space_group_IT_number",
-    "_symmetry_Int_Tables_number",
-)
-TYPES = "_atom_site_type_symbol"
-FORMULA, UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
+from crystalbench.tasks._cif_symmetry import check_operations, check_symmetry
 
-_UNKNOWN = {"", ".", "?"}
 _TYPE = re.compile(r"^([A-Za-z]{1,2})(?:\d*[+-]|[+-]\d*|0)?$")
 _HARMLESS = re.compile(
     r"fractional coordinates rounded to ideal values|type key found\. Spacegroup from|1-line symmetry op P1"
     r"|^Issues encountered while parsing CIF|Defaulting to P1"
+    r"|Skipping relative stoichiometry check|^Cannot determine chemical composition"  # the formula is compared below
+    r"|^No Pauling electronegativity"
 )
 _SHARE = 0.02
 """Largest difference of an element's atomic fraction from that of the formula; formulas are rounded."""
@@ -51,14 +57,19 @@ def structure_of_cif(text: Any) -> Structure:
     """
     if not isinstance(text, str) or not text.strip():
         raise DataError("its CIF is empty")
+    text = canonical(text)
+    require_names_once(text)
     block = _only_block(text)
     _check_cell(block.data)
     _check_coordinates(block.data)
+    _check_sites(block.data)
     _clean_occupancies(block.data)
     _clean_types(block)
-    structure, remarks = _parsed(block)
-    _check_space_group(block.data, remarks)
+    check_operations(block.data)
+    parser, structure, remarks = _parsed(block)
+    check_symmetry(block.data, structure.lattice, parser.symmetry_operations, remarks)
     _check_composition(block.data, structure)
+    _check_multiplicities(block.data, structure)
     if doubts := [remark for remark in remarks if not _HARMLESS.search(remark)]:
         raise DataError(f"its CIF is doubtful: {doubts[0].splitlines()[0]}")
     return structure
@@ -79,30 +90,29 @@ def _only_block(text: str) -> CifBlock:
     return next(iter(named.values()))
 
 
-def _column(block: Mapping[str, Any], key: str) -> list[str]:
-    value = block.get(key, [])
-    return [str(v) for v in ([value] if isinstance(value, str) else value)]
-
-
 def _number(text: str) -> float:
     """A number such as 0.333(2); NaN where there is none."""
     try:
-        return float("nan") if text in _UNKNOWN else float(str2float(text))
+        return float("nan") if is_unknown(text) else float(str2float(text))
     except (ValueError, TypeError):
         return float("nan")
 
 
 def _check_cell(block: Mapping[str, Any]) -> None:
-    for key in CELL:
+    for key in (*LENGTHS, *ANGLES):
         value = str(block.get(key, ""))
-        if value in _UNKNOWN:
+        if is_unknown(value):
             raise DataError(f"its CIF has no {key}")
-        if not _number(value) > 0:
+        if not 0 < _number(value) < math.inf:
             raise DataError(f"its CIF has {key} {value!r}, which is not a positive number")
+    angles = [_number(str(block[key])) for key in ANGLES]
+    a, b, c = (math.cos(math.radians(angle)) for angle in angles)
+    if max(angles) >= 180 or 1 - a * a - b * b - c * c + 2 * a * b * c < 1e-6:
+        raise DataError(f"its CIF has the angles {', '.join(f'{angle:g}' for angle in angles)}°, which close no cell")
 
 
 def _names(block: Mapping[str, Any]) -> list[str]:
-    labels = _column(block, "_atom_site_label") or _column(block, TYPES)
+    labels = column(block, LABELS) or column(block, TYPES)
     if not labels:
         raise DataError("its CIF has sites without label and type symbol")
     return labels
@@ -111,84 +121,116 @@ def _names(block: Mapping[str, Any]) -> list[str]:
 def _check_coordinates(block: Mapping[str, Any]) -> None:
     names = _names(block)
     for key in COORDINATES:
-        values = _column(block, key)
+        values = column(block, key)
         if len(values) != len(names):
             raise DataError(f"its CIF has {len(names)} sites and {len(values)} values of {key}")
         for name, value in zip(names, values, strict=True):
-            if _number(value) != _number(value):
+            if not math.isfinite(_number(value)):
                 raise DataError(f"its CIF has the site {name} without coordinates ({key} is {value!r})")
 
 
+def _check_sites(block: dict[str, Any]) -> None:
+    """Refuse dummy sites and sites that exclude each other, which occupancies of one hide."""
+    for name, flag in zip(_names(block), column(block, FLAGS), strict=False):
+        if flag.lower() in ("dum", "dummy"):
+            raise DataError(f"its CIF has the site {name}, which is a dummy ({FLAGS} is {flag}); remove it")
+    groups = {value for value in column(block, DISORDER) if not is_unknown(value)}
+    if len(groups) > 1:
+        raise DataError(f"its CIF is disordered: {DISORDER} has the values {', '.join(sorted(groups))}")
+    if any(is_unknown(value) for value in column(block, HYDROGENS)):
+        block[HYDROGENS] = ["0" if is_unknown(value) else value for value in column(block, HYDROGENS)]
+
+
 def _clean_occupancies(block: dict[str, Any]) -> None:
-    values = _column(block, "_atom_site_occupancy")
+    values = column(block, OCCUPANCIES)
     if not values:
         return
     for name, value in zip(_names(block), values, strict=True):
-        if value not in _UNKNOWN and not 0 < _number(value) <= 1 + 1e-8:
+        if not is_unknown(value) and not 0 < _number(value) <= 1 + 1e-8:
             raise DataError(f"its CIF has the site {name} with occupancy {value}; it must be in (0, 1]")
-    block["_atom_site_occupancy"] = ["1" if value in _UNKNOWN else value for value in values]  # 1 is CIF's default
+    block[OCCUPANCIES] = ["1" if is_unknown(value) else value for value in values]  # 1 is CIF's default
 
 
 def _clean_types(block: CifBlock) -> None:
     """Replace types such as ``Fe3+`` by element symbols, which leave nothing to guess."""
-    names, types = _names(block.data), _column(block.data, TYPES)
+    names, types = _names(block.data), column(block.data, TYPES)
+    has_formula = bool(known(block.data, FORMULAS))
     symbols = []
     for i, name in enumerate(names):
         given = types[i] if types else re.sub(r"[^A-Za-z].*$", "", name)
         match = _TYPE.match(given)
         symbol = match[1].title() if match else ""
-        if symbol in ("D", "T"):
-            symbol = "H"
+        what = f"of type {given!r}" if types else "without a type symbol"
+        if symbol == "T":
+            raise DataError(f"its CIF has the site {name} {what}: a tetrahedral site, or tritium; write the element")
+        symbol = "H" if symbol == "D" else symbol
         if not Element.is_valid_symbol(symbol):
-            what = f"of type {given!r}" if types else "without a type symbol"
             raise DataError(f"its CIF has the site {name} {what}, which is no element; write one site for each atom")
+        if match and _reads_twice(match[1], is_label=not types) and not has_formula:
+            raise DataError(
+                f"its CIF has the site {name} {what}, which reads as {symbol} and as {match[1][0]} with a suffix; "
+                f"write it as {symbol} or {match[1][0]} in {TYPES}"
+            )
         symbols.append(symbol)
-    block.data[TYPES] = symbols
-    if not types:
-        next(loop for loop in block.loops if COORDINATES[0] in loop).append(TYPES)
+    for key, values in ((LABELS, names), (TYPES, symbols)):
+        if key not in block.data:
+            next(loop for loop in block.loops if COORDINATES[0] in loop).append(key)
+        block.data[key] = values
 
 
-def _parsed(block: CifBlock) -> tuple[Structure, list[str]]:
-    """The structure, and the warnings of pymatgen."""
+def _reads_twice(letters: str, *, is_label: bool) -> bool:
+    """Whether capitals such as ``HO`` or ``CA`` are one element or two: a hydroxide, or the first carbon, for instance.
+
+    The second letter of a label may be any suffix; a type symbol would consist of two elements.
+    """
+    if len(letters) < 2 or not letters.isupper():
+        return False
+    first, second = (Element.is_valid_symbol("H" if letter == "D" else letter) for letter in letters)
+    return first and (second or is_label)
+
+
+def _parsed(block: CifBlock) -> tuple[CifParser, Structure, list[str]]:
+    """The parser after reading the block, the structure, and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             parser = CifParser.from_str(str(block))
             (structure,) = parser.parse_structures(primitive=False, on_error="raise")
         except Exception as error:  # the parser raises all kinds of errors
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise DataError(f"its CIF cannot be read ({reason[-1]})") from error
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            problem = "has several atoms at one place" if "exceeded tolerance" in reason else "cannot be read"
+            raise DataError(f"its CIF {problem} ({reason})") from error
     ignored = (DeprecationWarning, FutureWarning)
     found = [str(warning.message) for warning in caught if not issubclass(warning.category, ignored)]
-    return structure, list(dict.fromkeys([*getattr(parser, "warnings", ()), *found]))
-
-
-def _check_space_group(block: Mapping[str, Any], remarks: Sequence[str]) -> None:
-    group = next((str(block[key]) for key in SPACE_GROUPS if str(block.get(key, "")) not in _UNKNOWN), "P1")
-    if any("Defaulting to P1" in remark for remark in remarks) and not _is_p1(group):
-        raise DataError(f"its CIF has the space group {group!r}, which is unknown, and no symmetry operations")
-
-
-def _is_p1(group: str) -> bool:
-    return re.sub(r"[\s_]", "", group) in ("P1", "1")
+    return parser, structure, list(dict.fromkeys([*getattr(parser, "warnings", ()), *found]))
 
 
 def _check_composition(block: Mapping[str, Any], structure: Structure) -> None:
-    text = str(block.get(FORMULA, ""))
-    if text in _UNKNOWN:
+    text = known(block, FORMULAS[:1])
+    if not text:
         return
     try:
-        formula = Composition(text.replace("D", "H") if "Dy" not in text and "Db" not in text else text)
+        formula = Composition(re.sub(r"D(?![a-z])", "H", text))
     except (ValueError, KeyError) as error:
         raise DataError(f"its CIF has the formula {text!r}, which cannot be read ({error})") from error
     sites = structure.composition.element_composition
     shares = {e: (formula.get_atomic_fraction(e), sites.get_atomic_fraction(e)) for e in {*formula, *sites}}
     if any(abs(a - b) > _SHARE for a, b in shares.values()):
-        raise DataError(f"its CIF says {text.strip()}, but its sites give {structure.composition.formula}")
+        raise DataError(f"its CIF says {text}, but its sites give {structure.composition.formula}")
     units = _number(str(block.get(UNITS, "")))
-    wanted = [formula.num_atoms, formula.num_atoms * units]
+    # pymatgen writes the formula of the cell, and the units of the reduced formula.
+    is_of_cell = round(formula.get_reduced_formula_and_factor()[1]) == units
+    wanted = [formula.num_atoms * units, *([formula.num_atoms] if is_of_cell else [])]
     if units == units and not any(abs(structure.composition.num_atoms - n) < 0.02 * n for n in wanted):
         raise DataError(
-            f"its CIF says {units:g} formula units of {text.strip()}, but its sites give "
-            f"{structure.composition.formula}"
+            f"its CIF says {units:g} formula units of {text}, but its sites give {structure.composition.formula}"
         )
+
+
+def _check_multiplicities(block: Mapping[str, Any], structure: Structure) -> None:
+    """Compare the number of atoms with the multiplicities of the sites; some programs write 1 for each."""
+    values = [_number(value) for value in column(block, MULTIPLICITIES)]
+    if not values or any(value != value for value in values) or set(values) == {1.0} or not structure.is_ordered:
+        return
+    if sum(values) != len(structure):
+        raise DataError(f"its CIF has sites with {sum(values):g} atoms ({MULTIPLICITIES}), but yields {len(structure)}")

@@ -100,10 +100,10 @@ def ids_of(table: Table, column: str | None) -> _Ids:
     if column is None:
         return np.arange(table.rows).astype(np.str_)
     values = table.values(column)
-    if absent := [str(row) for row, value in enumerate(values) if value is None]:
+    if absent := [str(row) for row, value in enumerate(values) if is_missing(value)]:
         raise DataError(f"{len(absent)} rows have no id in column {column!r}: rows {first_ids(absent)}")
     ids = np.array([str(value) for value in values], dtype=np.str_)
-    distinct, counts = np.unique(ids, return_counts=True)
+    distinct, counts = np.unique(np.char.strip(ids), return_counts=True)  # blanks at the ends tell no ids apart
     if (counts > 1).any():
         repeated = first_ids(distinct[counts > 1])
         raise DataError(f"ids in column {column!r} must be unique, but these occur more than once: {repeated}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def numbers_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) ->
         if is_missing(value):
             continue
         try:
-            if isinstance(value, (bool, np.bool_)):
+            if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and "_" in value):
                 raise ValueError
             numbers[row] = float(value)
         except (TypeError, ValueError):
@@ -66,7 +67,8 @@ def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tup
         numbers.
 
     Raises:
-        DataError: a label is something else, or labels have different types; names the id.
+        DataError: a label is something else, labels have different types, or labels differ only in case or in
+            characters that look alike; names the id.
     """
     labels = [_plain(value) for value in values]
     texts = [label for label in labels if isinstance(label, str)]
@@ -81,9 +83,26 @@ def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tup
                 f"{ids[row]}: label {values[row]!r} has another type than {values[0]!r} of {ids[0]}; "
                 "write all labels in the same way"
             )
+    _require_clear(labels, ids)
     order = {label: number for number, label in enumerate(sorted(set(labels)))}
     classes = tuple(str(label).lower() if isinstance(label, bool) else str(label) for label in order)
     return classes, np.array([order[label] for label in labels], np.float64)
+
+
+def _require_clear(labels: Sequence[Any], ids: npt.NDArray[np.str_]) -> None:
+    """Refuse texts that are one class written in several ways, such as ``Yes`` and ``yes``."""
+    first: dict[str, tuple[str, str]] = {}
+    for label, name in zip(labels, ids, strict=True):
+        if isinstance(label, str):
+            visible = "".join(
+                char for char in unicodedata.normalize("NFKC", label) if unicodedata.category(char) != "Cf"
+            )
+            other, other_name = first.setdefault(visible.casefold(), (label, str(name)))
+            if other != label:
+                raise DataError(
+                    f"{name}: label {label!r} looks like {other!r} of {other_name}; write equal labels in the "
+                    "same way, and others so that they differ in more than case"
+                )
 
 
 def _plain(value: Any) -> Any:
@@ -98,6 +117,8 @@ def _read_texts(texts: list[str]) -> list[Any]:
     lowered = {text.strip().lower() for text in texts}
     if lowered <= {"true", "false"}:
         return [text.strip().lower() == "true" for text in texts]
+    if any("_" in text for text in texts):  # Python reads 1_2 as 12
+        return list(texts)
     try:
         numbers = [float(text) for text in texts]
     except ValueError:

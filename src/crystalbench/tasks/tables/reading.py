@@ -110,7 +110,8 @@ def rows_of_table(file: Path) -> int | None:
 
 def _require_distinct(names: Sequence[str]) -> None:
     """Refuse a table in which two columns have the same name, since only one of them could be read."""
-    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    stripped = [name.strip() for name in names]
+    repeated = sorted({name for name in stripped if stripped.count(name) > 1})
     if repeated:
         raise ValueError(f"several columns are named {repeated[0]!r}; rename or remove all but one")
 
@@ -123,18 +124,37 @@ def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> N
 
 def _read_csv(file: Path) -> dict[str, list[Any]]:
     """All columns as text: whether ``NaN`` is a missing number or a formula depends on the column."""
+    _require_plain_text(file)
     header = pd.read_csv(file, dtype=str, keep_default_na=False, header=None, nrows=1)
-    _require_distinct([str(name) for name in header.iloc[0]])
+    names = [str(name) for name in header.iloc[0]]
+    if len(names) == 1 and (other := next((mark for mark in (";", "\t") if mark in names[0]), None)):
+        raise ValueError(f"its columns must be separated by commas, not by {other!r}")
+    _require_distinct(names)
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("rows have more values than the header has names")
     return {str(name): [value or None for value in frame[name].tolist()] for name in frame.columns}
 
 
+def _require_plain_text(file: Path) -> None:
+    """Refuse zero bytes, at which pandas ends a value without a word; UTF-16 has many."""
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            if b"\0" in piece:
+                raise ValueError("it contains zero bytes; save it as text in UTF-8")
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _require_distinct([key for key, _ in pairs])
+    return found
+
+
 def _read_json(file: Path) -> dict[str, list[Any]]:
     """Rows as objects, columns as lists or objects, or pandas' ``split`` form, which is matminer's."""
     with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
-        content = json.load(stream)
+        content = json.load(stream, object_pairs_hook=_distinct_keys)
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
         return {name: [row.get(name) for row in content] for name in names}

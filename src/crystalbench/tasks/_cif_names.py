@@ -1,0 +1,88 @@
+"""Data names of CIF that are read here, in the one spelling that pymatgen knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from crystalbench.errors import DataError
+
+LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
+ANGLES = tuple(f"_cell_angle_{name}" for name in ("alpha", "beta", "gamma"))
+COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
+LABELS, TYPES, OCCUPANCIES = "_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy"
+MULTIPLICITIES, FLAGS = "_atom_site_symmetry_multiplicity", "_atom_site_calc_flag"
+DISORDER, HYDROGENS = "_atom_site_disorder_group", "_atom_site_attached_hydrogens"
+FORMULAS = ("_chemical_formula_sum", "_chemical_formula_structural")
+UNITS = "_cell_formula_units_Z"
+SYMBOLS = (
+    "_symmetry_space_group_name_H-M",
+    "_space_group_name_H-M_alt",
+    "_space_group_name_Hall",
+    "_symmetry_space_group_name_Hall",
+)
+NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
+OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
+
+_NAMES = (
+    *LENGTHS,
+    *ANGLES,
+    *COORDINATES,
+    *(LABELS, TYPES, OCCUPANCIES, MULTIPLICITIES, FLAGS, DISORDER, HYDROGENS, UNITS),
+    *FORMULAS,
+    *SYMBOLS,
+    *NUMBERS,
+    *OPERATIONS,
+)
+_SPELLING = {name.lower().replace("-", "_"): name for name in _NAMES}
+_WORD = re.compile(r"^([ \t]*)(_[A-Za-z][^\s]*)", re.MULTILINE)
+_KEYWORD = re.compile(r"^[ \t]*(?:data_|loop_)", re.MULTILINE | re.IGNORECASE)
+_UNKNOWN = {"", ".", "?"}
+
+
+def canonical(text: str) -> str:
+    """The text with keywords, data names and characters as pymatgen reads them.
+
+    CIF ignores case, and CIF 2 writes ``_cell.length_a``. pymatgen deletes characters outside ASCII, minus signs
+    included; here, they become ``?``, so that a number with such a character is not read.
+    """
+    text = text.removeprefix("\ufeff").replace("\u2212", "-").replace("\u00a0", " ")
+    text = text.encode("ascii", errors="replace").decode("ascii")
+    text = _KEYWORD.sub(lambda found: found[0].lower(), text)
+    return _WORD.sub(lambda found: found[1] + _spelled(found[2]), text)
+
+
+def _spelled(name: str) -> str:
+    return _SPELLING.get(name.lower().replace(".", "_").replace("-", "_"), name)
+
+
+def require_names_once(text: str) -> None:
+    """Refuse a CIF whose data blocks repeat a data name or share a name, since only the last value would be read.
+
+    Raises:
+        DataError: names it.
+    """
+    headers = [header.lower() for header in re.findall(r"^\s*(data_\S*)", text, re.MULTILINE)]
+    if repeated := [header for header in headers if headers.count(header) > 1]:
+        raise DataError(f"its CIF has several data blocks named {repeated[0]}; keep one")
+    for block in re.split(r"^\s*data_", text, flags=re.MULTILINE):
+        names = [found[2] for found in _WORD.finditer(block) if found[2] in _NAMES]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise DataError(f"its CIF has {repeated[0]} twice; keep one")
+
+
+def column(block: Mapping[str, Any], name: str) -> list[str]:
+    """The values of a data name; one for a single value, none if the name is missing."""
+    value = block.get(name, [])
+    return [str(v) for v in ([value] if isinstance(value, str) else value)]
+
+
+def is_unknown(value: str) -> bool:
+    """Whether a value is one of CIF's ``.`` and ``?``, or empty."""
+    return value.strip() in _UNKNOWN
+
+
+def known(block: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """The first known value of several data names, stripped; empty if there is none."""
+    return next((str(block[name]).strip() for name in names if not is_unknown(str(block.get(name, "")))), "")
