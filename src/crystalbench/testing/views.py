@@ -41,9 +41,10 @@ class _ViewCase:
 def check_view(view: View | str, /, *, idempotent: bool = False, verbose: bool = False) -> Report:
     """Check that a view keeps the contract of all views.
 
-    The checks: rows, ids and their order stay (numbers of atoms may change); the crystals remain valid; the same crystals give the same view; each crystal
-    is viewed independently; crystals are not modified; ids have no influence; edge cases are viewed. What a view
-    removes cannot be checked in general: test that yourself, with two crystals that differ in nothing else.
+    The checks: rows, ids and their order stay (numbers of atoms may change); the crystals remain valid; the same
+    crystals give the same view; each crystal is viewed independently; crystals are not modified; ids have no influence;
+    edge cases are viewed. What a view removes cannot be checked in general: test that yourself, with two crystals that
+    differ in nothing else.
 
     Args:
         view: a view, a registered name or ``package.module:name``.

@@ -116,8 +116,10 @@ def _around(centre: int, offsets: Floats, nearest: Floats, numbers: Numbers, ste
     while left:
         shell = [k for k in left if nearest[k] < nearest[left].min() + _EQUAL]
         atoms, images = _images(shell, offsets, nearest, steps)
-        totals = np.round(np.linalg.norm(images[:, None] - placed[None], axis=2).sum(axis=1), 3)
-        first = int(np.lexsort((numbers[atoms], totals))[0])
+        lengths = np.linalg.norm(images[:, None] - placed[None], axis=2)
+        weighted = (lengths**2 * numbers[order]).sum(axis=1)  # tells apart images that are near to other elements
+        keys = (np.round(weighted, 2), numbers[atoms], np.round(lengths.sum(axis=1), 3))
+        first = int(np.lexsort(keys)[0])
         order.append(int(atoms[first]))
         placed = np.concatenate([placed, images[[first]]])
         left.remove(order[-1])

@@ -15,8 +15,8 @@ Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.intp]
 
-_DECIMALS = 4
-"""Decimals of Å or of fractional coordinates that tell crystals apart where random numbers are drawn."""
+_STEP = 1e-4
+"""Differences in Å or in fractional coordinates that tell crystals apart where random numbers are drawn."""
 
 
 class OneCrystal(NamedTuple):
@@ -56,7 +56,7 @@ def each(crystals: Crystals, change: Callable[[OneCrystal], OneCrystal]) -> Crys
 
 def wrapped(coords: Floats) -> Floats:
     """Fractional coordinates in [0, 1), rounded: round-off does not move an atom to the other side of the cell."""
-    return np.asarray(np.round(coords - np.floor(coords), _DECIMALS) % 1.0)
+    return np.asarray(_rounded(coords - np.floor(coords)) % 1.0)
 
 
 def listing_order(coords: Floats) -> Indices:
@@ -74,14 +74,18 @@ def generator(lattice: Floats, *arrays: npt.NDArray[np.generic]) -> np.random.Ge
     """
     sha = hashlib.sha256()
     for array in (oriented(lattice), *arrays):
-        rounded = np.round(np.asarray(array, dtype=np.float64), _DECIMALS) + 0.0  # -0.0 becomes 0.0
-        sha.update(rounded.tobytes())
+        sha.update(_rounded(np.asarray(array, dtype=np.float64)).tobytes())
     return np.random.default_rng(int.from_bytes(sha.digest()[:8], "big"))
 
 
 def oriented(lattice: Floats) -> Floats:
     """The lattice in its standard orientation: a along x, b in the xy plane; a left-handed one is mirrored."""
     return np.asarray(np.linalg.cholesky(lattice @ lattice.T))
+
+
+def _rounded(values: Floats) -> Floats:
+    """Values in whole steps. Files often hold five decimals, so that the middle between steps is no good boundary."""
+    return np.asarray(np.floor(values / _STEP + 0.318) * _STEP + 0.0)  # -0.0 becomes 0.0
 
 
 def _one(crystals: Crystals, row: int) -> OneCrystal:

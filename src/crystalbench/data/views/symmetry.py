@@ -29,7 +29,7 @@ def primitive(crystals: Crystals) -> Crystals:
 
 def symmetrised(crystals: Crystals) -> Crystals:
     """Every crystal in its standard primitive cell, with atoms and cell on exact symmetry, within 0.1 Å."""
-    return each(crystals, lambda one: _standard_cell(one) or one)
+    return each(crystals, _standard_cell)
 
 
 def lattice_only(crystals: Crystals) -> Crystals:
@@ -60,31 +60,37 @@ def primitive_cell(one: OneCrystal) -> OneCrystal:
 
 
 def _symmetry(one: OneCrystal) -> Any:
-    """spglib's symmetry of a crystal within 0.01 Å; None, with a warning, if it finds none."""
+    """The symmetry of a crystal from spglib, within 0.01 Å; None, with a warning, if it finds none."""
+    cell: Any = (one.lattice, one.coords, one.numbers)
     try:
-        found: Any = spglib.get_symmetry_dataset((one.lattice, one.coords, one.numbers), symprec=FINE)
+        found: Any = spglib.get_symmetry_dataset(cell, symprec=FINE)
+        reason = "spglib finds none"
     except Exception as error:  # the class of spglib's errors differs between its versions
-        return _without_symmetry(one, str(error))
-    return found if found is not None else _without_symmetry(one, "spglib finds none")
+        found, reason = None, str(error)
+    if found is None:
+        _warn(one, reason)
+    return found
 
 
-def _standard_cell(one: OneCrystal) -> OneCrystal | None:
-    """The standard primitive cell on exact symmetry; None if there is none or if it has another composition."""
-    cell = (one.lattice, one.coords, one.numbers)
+def _standard_cell(one: OneCrystal) -> OneCrystal:
+    """The standard primitive cell on exact symmetry; the given cell, with a warning, if it cannot be found."""
+    cell: Any = (one.lattice, one.coords, one.numbers)
     try:
         found: Any = spglib.standardize_cell(cell, to_primitive=True, no_idealize=False, symprec=COARSE)
+        reason = "spglib finds none"
     except Exception as error:  # the class of spglib's errors differs between its versions
-        return _without_symmetry(one, str(error))
-    if found is None:
-        return _without_symmetry(one, "spglib finds none")
-    lattice, coords, numbers = found
-    before, after = np.bincount(one.numbers, minlength=256), np.bincount(numbers, minlength=256)
-    if not np.array_equal(before * len(numbers), after * len(one.numbers)):
-        return _without_symmetry(one, "atoms of different elements would be merged")
-    return OneCrystal(np.asarray(lattice), np.asarray(coords), np.asarray(numbers, dtype=np.uint8), one.name)
+        found, reason = None, str(error)
+    if found is not None:
+        lattice, coords, numbers = (np.asarray(part) for part in found)
+        before, after = np.bincount(one.numbers, minlength=256), np.bincount(numbers, minlength=256)
+        if np.array_equal(before * len(numbers), after * len(one.numbers)):
+            return OneCrystal(lattice, coords, numbers.astype(np.uint8), one.name)
+        reason = "atoms of different elements would be merged"
+    _warn(one, reason)
+    return one
 
 
-def _without_symmetry(one: OneCrystal, reason: str) -> None:
+def _warn(one: OneCrystal, reason: str) -> None:
     log.warning("%s: its symmetry cannot be determined (%s); the view uses the given cell", one.name, reason)
 
 

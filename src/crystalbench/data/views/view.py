@@ -107,7 +107,8 @@ def parts_of(name: str) -> list[str]:
     Raises:
         ConfigError: a part is empty.
     """
-    if Path(name.rpartition(":")[0]).is_file():
+    place, _, attribute = name.rpartition(":")
+    if attribute.isidentifier() and Path(place).is_file():
         return [name]
     parts = [part.strip() for part in name.split(JOINT)]
     if not all(parts):

@@ -103,8 +103,8 @@ def built_from_symmetry(hall: int, orbits: list[Floats]) -> OneCrystal:
 def _group(hall: int) -> _Group:
     operations: Any = spglib.get_symmetry_from_database(hall)
     rotations, translations = operations["rotations"].astype(np.int64), operations["translations"]
-    number = int(spglib.get_spacegroup_type(hall).number)
-    return _Group(rotations, translations, _origins(rotations, translations), _lattice(number))
+    space_group: Any = spglib.get_spacegroup_type(hall)
+    return _Group(rotations, translations, _origins(rotations, translations), _lattice(int(space_group.number)))
 
 
 def _origins(rotations: npt.NDArray[np.int64], translations: Floats) -> Floats:
@@ -112,7 +112,7 @@ def _origins(rotations: npt.NDArray[np.int64], translations: Floats) -> Floats:
 
     Shifts along directions that all operations leave unchanged do not count: every position is free along them.
     """
-    identity = (rotations == np.eye(3)).all(axis=(1, 2))
+    identity = np.equal(rotations, np.eye(3)).all(axis=(1, 2))
     centring = translations[identity]
     fixed = np.eye(3) - rotations.mean(axis=0)
     found: list[Floats] = []
@@ -128,7 +128,8 @@ def _origins(rotations: npt.NDArray[np.int64], translations: Floats) -> Floats:
 def _in_lattice(vectors: Floats, centring: Floats) -> npt.NDArray[np.bool_]:
     """Whether each of (n, 3) vectors is a lattice vector, given the (m, 3) centring vectors of the cell."""
     rest = vectors[:, None] - centring[None]
-    return np.asarray((np.abs(rest - np.round(rest)) < _SAME).all(axis=2).any(axis=1))
+    integer = np.abs(rest - np.round(rest)).max(axis=2) < _SAME
+    return np.asarray(integer.max(axis=1))
 
 
 def _lattice(number: int) -> Floats:
