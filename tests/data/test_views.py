@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import spglib
 from helpers import (
@@ -31,8 +32,10 @@ from hypothesis import strategies as st
 from pymatgen.optimization.neighbors import find_points_in_spheres
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
+from typer.testing import CliRunner
 
-from crystalbench import load_task
+from crystalbench import compare, load_results, load_task
+from crystalbench.cli.app import app
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.views import View, compose, get_view, is_registered, view_names
 from crystalbench.data.views.geometry import AMPLITUDE, VACUUM
@@ -544,3 +547,37 @@ def test_finding_views_in_files(tmp_path: Path) -> None:
     assert get_view(f"anonymous+{place}:mine").name == "anonymous+mine"
     with pytest.raises(ConfigError, match="is 3, not a crystalbench"):
         get_view(f"{place}:number")
+
+
+def test_a_composed_view_passes_from_the_command_to_the_leaderboard(tmp_path: Path) -> None:
+    name = "anonymous+unit_density"
+    words = [
+        "run",
+        "--suite",
+        "demo",
+        "--task",
+        "demo_formation_energy",
+        "--model",
+        "dummy",
+        "--limit",
+        "40",
+        "--offline",
+    ]
+    words += ["--fold", "0", "--fold", "1", "--view", "full", "--view", name, "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    records = sorted(path.name for path in (tmp_path / "records").rglob(f"{name}-fold*.json"))
+    assert len(records) == 2
+    repeated = CliRunner().invoke(app, words)
+    assert "4 of them done" in repeated.output
+    results = load_results(tmp_path)
+    assert set(results.scores["view"]) == {"full", name}
+    comparison = compare(results, f"dummy ({name})", "dummy", task="demo_formation_energy")
+    assert comparison.a == f"dummy ({name})"
+    assert comparison.mean == 0
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert set(table["view"]) == {"full", name}
+    assert name in (tmp_path / "leaderboard.md").read_text()
+    misspelt = CliRunner().invoke(app, [*words, "--view", "anonymus+unit_density"])
+    assert misspelt.exit_code != 0
+    assert "'anonymous'" in misspelt.output

@@ -14,7 +14,6 @@ from crystalbench.errors import UnknownNameError
 from crystalbench.testing import ContractError, check_view
 from crystalbench.testing.crystals import changed
 
-
 CHANGES_AGAIN = ("chemistry_shuffled", "perturbed", "supercell", "symmetrised")
 """Views that change a crystal again if they are applied twice; `symmetrised` only its origin."""
 IDEMPOTENT_VIEWS = [name for name in (*view_names(), "anonymous+unit_density") if name not in CHANGES_AGAIN]

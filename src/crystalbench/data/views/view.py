@@ -72,9 +72,8 @@ class _Sequence:
         return crystals
 
 
-@functools.cache
 def compose(*views: View) -> View:
-    """One view that applies several from left to right.
+    """One view that applies several from left to right; the same object for the same views.
 
     Its version grows with the version of every part. ``full`` adds nothing and is left out.
 
@@ -85,14 +84,17 @@ def compose(*views: View) -> View:
         raise ConfigError("a composed view needs at least one view")
     parts = [part for view in views for part in (view.parts or (view,))]
     parts = [part for part in parts if part.name != FULL] or parts[:1]
-    if len(parts) == 1:
-        return parts[0]
+    return parts[0] if len(parts) == 1 else _composed(tuple(parts))
+
+
+@functools.cache
+def _composed(parts: tuple[View, ...]) -> View:
     return View(
         JOINT.join(part.name for part in parts),
         "; then ".join(part.removes for part in parts),
-        _Sequence(tuple(parts)),
+        _Sequence(parts),
         version=1 + sum(part.version - 1 for part in parts),
-        parts=tuple(parts),
+        parts=parts,
     )
 
 
