@@ -30,7 +30,9 @@ def run(
     ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
-    view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
+    view: Annotated[
+        list[str] | None, typer.Option(help="What models may see, e.g. anonymous+unit_density (repeatable).")
+    ] = None,
     set_: options.Settings = None,
     data_dir: options.DataDir = None,
     data: options.Data = None,

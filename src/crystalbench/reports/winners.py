@@ -10,7 +10,7 @@ from typing import Any
 import tomlkit
 
 from crystalbench._files import write_text
-from crystalbench.data.views import view_names
+from crystalbench.data.views import is_registered
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models import get_model, model_names
 from crystalbench.results.spec import RunSpec
@@ -115,7 +115,7 @@ def _none_by_default(model: str) -> set[str]:
 
 
 def _view_comments(spec: RunSpec) -> Iterator[str]:
-    if spec.view not in view_names():
+    if not is_registered(spec.view):
         yield 'Not a registered view: write where it is, "path/to/file.py:name".'
 
 

@@ -1,0 +1,96 @@
+"""The views that CrystalBench registers."""
+
+from __future__ import annotations
+
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.views import chemistry, geometry, symmetry
+from crystalbench.data.views.view import FULL, View
+
+
+def _identity(crystals: Crystals) -> Crystals:
+    return crystals
+
+
+full = View(FULL, "nothing", _identity, keeps="everything")
+anonymous = View(
+    "anonymous",
+    "the elements: they become labels A, B, C by frequency, then by geometry",
+    chemistry.anonymous,
+    keeps="stoichiometry, which atoms are alike, symmetry, geometry; the volume per atom still betrays the elements",
+)
+chemistry_shuffled = View(
+    "chemistry_shuffled",
+    "the meaning of the elements: each is replaced by another, the same everywhere",
+    chemistry.with_other_elements,
+    keeps="the identity of elements across crystals, under other names, and the geometry",
+)
+species_shuffled = View(
+    "species_shuffled",
+    "the order of the elements: atoms are distributed over the sites at random",
+    chemistry.with_shuffled_species,
+    keeps="the composition and the occupied sites",
+)
+composition_only = View(
+    "composition_only",
+    "the structure: the atoms of the reduced formula are in a row",
+    chemistry.composition_only,
+    keeps="the reduced formula",
+)
+no_chemistry = View(
+    "no_chemistry",
+    "the names of the elements: every atom is carbon. The volume per atom still betrays them, and symmetry may rise; "
+    "see anonymous+unit_density",
+    chemistry.all_carbon,
+    keeps="the cell and the positions",
+)
+unit_density = View(
+    "unit_density",
+    "the density: every cell is scaled to 20 Å³ per atom",
+    geometry.unit_density,
+    keeps="elements, symmetry, ratios of distances",
+)
+no_density = View(
+    "no_density", "the density, like unit_density", geometry.unit_density, keeps="elements, symmetry, ratios"
+)
+no_periodicity = View(
+    "no_periodicity",
+    "the lattice: the atoms of one primitive cell are a cluster in an empty box",
+    geometry.clusters,
+    keeps="the composition, the number of atoms, distances within the cluster",
+)
+lattice_only = View(
+    "lattice_only",
+    "everything but the lattice: one placeholder atom in each primitive cell",
+    symmetry.lattice_only,
+    keeps="the reduced primitive lattice and its volume",
+)
+symmetry_only = View(
+    "symmetry_only",
+    "everything but the space group and the occupied Wyckoff positions",
+    symmetry.symmetry_only,
+    keeps="space group, multiplicities and site symmetries, number of atoms in the primitive cell",
+)
+perturbed = View(
+    "perturbed",
+    "exact positions: atoms are displaced at random, 0.05 Å standard deviation per axis",
+    geometry.perturbed,
+    keeps="the cell, the elements, positions up to the displacement",
+)
+symmetrised = View(
+    "symmetrised",
+    "deviations from symmetry: cell and atoms are moved to the symmetry found within 0.1 Å",
+    symmetry.symmetrised,
+    keeps="everything else; the cell becomes the standard primitive one",
+)
+primitive = View(
+    "primitive",
+    "the choice of a larger cell: every crystal is in a primitive cell",
+    symmetry.primitive,
+    keeps="the crystal",
+)
+supercell = View(
+    "supercell",
+    "the primitive cell: every cell is doubled along its shortest vector",
+    geometry.supercell,
+    keeps="the crystal",
+)
