@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import stat
 import subprocess
 import sys
@@ -197,3 +198,21 @@ def test_the_progress_bar_accepts_reports() -> None:
         report("a", 10, 100)
         report("b", 5, None)
         report("a", 100, 100)
+
+
+def test_a_host_that_is_not_found_ends_the_download_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def resolve(host: str, *_: Any) -> None:
+        asked.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for variable in (name, name.lower()):
+            monkeypatch.delenv(variable, raising=False)
+    remote = RemoteFile("x.gz", ("https://one.invalid/x.gz", "https://two.invalid/x.gz"), SHA256)
+    with pytest.raises(DataError, match=r"one\.invalid is not found.*two\.invalid is not found; is there a network"):
+        download(remote, folder)
+    assert asked == ["one.invalid", "two.invalid"]
+    assert left_over(folder) == []

@@ -4,7 +4,7 @@ pooch does the transfer: it streams to a temporary file, checks the SHA-256, ren
 failed transfers after a growing pause. What it lacks is here:
 
 * a lock, so that one of several processes downloads a file and the others wait for it;
-* errors that no repetition can fix (HTTP 404, for instance) end the download at once;
+* errors that no repetition can fix (HTTP 404, a host name that cannot be resolved) end the download at once;
 * several addresses for one file;
 * progress as a callback;
 * files that every user of the machine can read (pooch's are readable for their owner only).
@@ -13,10 +13,12 @@ failed transfers after a growing pause. What it lacks is here:
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -122,6 +124,7 @@ class _Downloader:
     def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
         import requests
         from pooch import HTTPDownloader
+        from urllib3.exceptions import NameResolutionError
 
         fetch = HTTPDownloader(
             progressbar=_Bar(self._name, self._progress) if self._progress else False,
@@ -137,6 +140,11 @@ class _Downloader:
             _log.warning("%s: %s", self._name, _reason(error))
             raise
         except requests.RequestException as error:
+            if isinstance(_cause(error), NameResolutionError):
+                host = urlsplit(url).hostname
+                raise DataError(
+                    f"{self._name}: could not be downloaded from {url} ({host} is not found; is there a network?)"
+                ) from error
             _log.warning("%s: %s", self._name, _reason(error))
             raise
         Path(output_file).chmod(0o644)
@@ -176,8 +184,14 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason}"
+    text = " ".join(str(_cause(error)).split())
+    return re.sub(r"^\S*(?:\(.*?\)|<.*?>): ", "", text) or type(error).__name__
+
+
+def _cause(error: Exception) -> BaseException:
+    """The innermost reason of an error of requests, which wraps those of urllib3."""
     cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
-    return " ".join(str(cause).split())[:200] or type(error).__name__
+    return getattr(cause, "reason", None) or cause
 
 
 @contextmanager

@@ -174,6 +174,8 @@ def read_config(file: Path) -> TableConfig:
     """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file}: there is no such task file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: the task file cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
