@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -34,6 +35,7 @@ def print_lists(console: Console, sources: DataSources) -> None:
     """Print a table each of tasks with the rows available, models, views and suites."""
     from crystalbench.data.views import get_view, view_names
     from crystalbench.models import get_model, model_names
+    from crystalbench.models.registry import summary
     from crystalbench.runs.suite import load_suite, suite_names
     from crystalbench.tasks import task_specs
 
@@ -49,15 +51,20 @@ def print_lists(console: Console, sources: DataSources) -> None:
         console,
         "Models",
         ("model", "needs", "description"),
-        [(name, str(model.needs), (model.__doc__ or "").strip().splitlines()[0]) for name, model in models],
+        [(name, str(model.needs), summary(model)) for name, model in models],
     )
     _print_table(console, "Views", ("view", "removes"), [(name, get_view(name).removes) for name in view_names()])
     _print_table(
         console,
         "Suites",
         ("suite", "description", "tasks"),
-        [(name, suite.description, ", ".join(suite.tasks)) for name, suite in suites],
+        [(name, suite.description, ", ".join(map(_task_name, suite.tasks))) for name, suite in suites],
     )
+
+
+def _task_name(task: str) -> str:
+    """The name of a task that a suite gives by name or by task file."""
+    return Path(task).stem if task.endswith(".toml") else task
 
 
 def _task_row(spec: TaskSpec, sources: DataSources) -> tuple[str, ...]:

@@ -22,6 +22,12 @@ def model_names() -> list[str]:
     return sorted(plugins.registered(GROUP))
 
 
+def summary(model: type[Model]) -> str:
+    """The first line of a model's docstring, without markup."""
+    lines = (model.__doc__ or "").strip().splitlines()
+    return lines[0].replace("`", "") if lines else ""
+
+
 def get_model(name: str) -> type[Model]:
     """The model class of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
 
