@@ -7,7 +7,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from crystalbench.evaluation.board import Entry
+from crystalbench.evaluation.board import Board, Entry
+from crystalbench.reports.boards import notes
 from crystalbench.reports.formatting import (
     axis_title,
     markdown_table,
@@ -39,14 +40,16 @@ def test_numbers_have_four_significant_digits_without_exponent(value: float, tex
     ("scores", "text"),
     [
         ((4.3e18, 4.7e18, 5.6e18), "4.87e18 ± 5.4e17"),
-        ((4.38e-32, 4.38e-32), "4.38e-32 ± 0.00e00"),
+        ((4.38e-32, 4.38e-32), "4.38e-32 ± 0.00e+00"),
         ((1234567.0, 1234569.0), "1234568 ± 1"),
         ((35.1, 35.3), "35.20 ± 0.10"),
     ],
 )
 def test_scores_of_any_size_have_the_digits_that_mean_something(scores: tuple[float, ...], text: str) -> None:
     entry = SimpleNamespace(
-        scores={"mae": SimpleNamespace(mean=float(np.mean(scores)), std=float(np.std(scores)))}, folds=len(scores)
+        scores={"mae": SimpleNamespace(mean=float(np.mean(scores)), std=float(np.std(scores)))},
+        folds=len(scores),
+        source="ours",
     )
     assert score_text(cast(Entry, entry), METRICS["mae"]) == text
 
@@ -73,3 +76,11 @@ def test_bars_within_cells_of_markdown_tables_are_escaped() -> None:
         "| x\\|y |  |",
     ]
     assert markdown_table(["a", "b"], [], ["---", "---:"])[1] == "| --- | ---: |"
+
+
+def test_a_board_says_why_an_entry_has_no_score() -> None:
+    ours = Entry("m", "default", "full", {}, 5, (1, 1), 40, 40, 0.1, 1, "ours")
+    board = Board("roc", "rocauc_true", "binary", "", 40, 40, 5, [ours])
+    (note,) = notes(board)
+    assert "ROC-AUC is undefined on at least one fold" in note
+    assert note.endswith("not ranked: m.")

@@ -71,5 +71,5 @@ def command(verbose: bool = False) -> Iterator[None]:
 def _replace_unprintable_characters() -> None:
     """Print a question mark where the encoding of the terminal lacks a character, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")

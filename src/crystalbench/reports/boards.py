@@ -7,6 +7,7 @@ import itertools
 from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.reports.formatting import entry_title, folds_text, metric_title, optional, rows_text, score_text
+from crystalbench.targets import METRICS
 
 
 def heading(board: Board) -> str:
@@ -77,6 +78,12 @@ def notes(board: Board) -> list[str]:
     incomplete = [entry_title(e) if e.view == FULL else f"{entry_title(e)} ({e.view})" for e in unranked]
     if incomplete:
         found.append(f"Not all folds done, so not ranked: {', '.join(incomplete)}.")
+    undefined = [entry_title(e) for e in board.entries if e.source == OURS and board.metric not in e.scores]
+    if undefined:
+        found.append(
+            f"{METRICS[board.metric].label} is undefined on at least one fold (for instance because its test part has "
+            f"one class only), so not ranked: {', '.join(undefined)}."
+        )
     doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]
     if doubtful:
         found.append(f"Published entries to read with care: {'; '.join(doubtful)}.")

@@ -40,11 +40,10 @@ def score_text(entry: Entry, metric: Metric) -> str:
     if score is None:
         return ""
     digits = format_spec(abs(score.mean), best_is_one=metric.higher_is_better)
-    mean = f"{score.mean:{digits}}".replace("e+", "e")
-    if entry.folds == 1:
-        return mean
-    spread = ".2g" if abs(score.mean) >= LARGE else digits  # 4.87e18 ± 6.8e17
-    return f"{mean} ± {score.std:{spread}}".replace("e+", "e")
+    mean, std = f"{score.mean:{digits}}", f"{score.std:{digits}}"
+    if abs(score.mean) >= LARGE:  # 4.87e18 ± 6.8e17
+        mean, std = mean.replace("e+", "e"), f"{score.std:.2g}".replace("e+", "e")
+    return mean if entry.folds == 1 else f"{mean} ± {std}"
 
 
 def number_text(value: float) -> str:
