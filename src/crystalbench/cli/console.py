@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -64,6 +65,12 @@ def command(verbose: bool = False) -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         raise typer.Exit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        complain("error", f"the disk is full ({error}); free some space, then repeat the command")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        raise typer.Exit(1) from (error if verbose else None)
     finally:
         signal.signal(signal.SIGTERM, before)
 

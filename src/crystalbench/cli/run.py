@@ -29,7 +29,9 @@ def run(
         typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
     ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0, max=options.LARGEST_SEED)
+    ] = None,
     view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
     set_: options.Settings = None,
     data_dir: options.DataDir = None,
@@ -59,10 +61,12 @@ def run(
     ] = None,
     storage: options.Storage = None,
     device: options.Device = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    threads: options.Threads = 1,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
+        typer.Option(
+            help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1, max=1024
+        ),
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
@@ -102,7 +106,11 @@ def run(
 def _suite(name: str | None, selection: Selection, **protocol: int | None) -> Suite:
     from crystalbench.runs.suite import load_suite, suite_of_tasks
 
-    suite = suite_of_tasks(selection.tasks) if name is None and selection.tasks else load_suite(name or "demo")
+    suite = (
+        suite_of_tasks(selection.tasks)
+        if name is None and selection.tasks
+        else load_suite("demo" if name is None else name)
+    )
     changes = {key: value for key, value in protocol.items() if value is not None}
     return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
 
@@ -137,10 +145,7 @@ def _run(
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
-    if device != "cpu":  # a mistake is found before any run or trial
-        from crystalbench.models.training import checked_device
-
-        checked_device(device)
+    options.check_device(device)  # a mistake is found before any run or trial
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
