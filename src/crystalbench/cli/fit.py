@@ -25,7 +25,7 @@ def fit(
     view: Annotated[str, typer.Option(help="What the model may see.")] = "full",
     ensemble: Annotated[int, typer.Option(help="Ensemble members; their spread is an uncertainty.", min=1)] = 1,
     inner_folds: Annotated[int, typer.Option(help="Inner folds; one of them validates.", min=2)] = 10,
-    seed: Annotated[int, typer.Option(help="Number of the repetition.", min=0, max=options.LARGEST_SEED)] = 0,
+    seed: Annotated[int, typer.Option(help="Number of the repetition.", min=0)] = 0,
     data_dir: options.DataDir = None,
     data: options.Data = None,
     limit: options.Limit = None,

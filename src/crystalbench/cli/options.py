@@ -30,8 +30,7 @@ Storage = Annotated[
     typer.Option(help="Database of studies for several machines, e.g. postgresql://user@host/base.", metavar="URL"),
 ]
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")]
-LARGEST_SEED = 2**32 - 1
-Threads = Annotated[int, typer.Option(help="Threads of each run.", min=1, max=1024)]
+Threads = Annotated[int, typer.Option(help="Threads of each run.", min=1, max=1024, metavar="NUMBER")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
 
 

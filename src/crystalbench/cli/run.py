@@ -29,9 +29,7 @@ def run(
         typer.Option(help="Only this model (repeatable); also package.module:Class or file.py:Class."),
     ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this outer fold (repeatable).")] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0, max=options.LARGEST_SEED)
-    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
     view: Annotated[list[str] | None, typer.Option(help="What models may see (repeatable).")] = None,
     set_: options.Settings = None,
     data_dir: options.DataDir = None,
