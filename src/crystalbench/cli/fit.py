@@ -47,7 +47,7 @@ def fit(
         from crystalbench.tasks import get_task_spec, require_data
 
         _check_new_folder(out)  # before a long fit
-        options.check_device(device)
+        options.check_machine(device, threads)
         check_can_be_saved(get_model(model))
         spec = get_task_spec(task)
         sources = options.data_sources(data_dir, data, limit, offline, [task])

@@ -30,7 +30,7 @@ Storage = Annotated[
     typer.Option(help="Database of studies for several machines, e.g. postgresql://user@host/base.", metavar="URL"),
 ]
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")]
-Threads = Annotated[int, typer.Option(help="Threads of each run.", min=1, max=1024, metavar="NUMBER")]
+Threads = Annotated[int, typer.Option(help="Threads of each run.", min=1)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
 
 
@@ -61,12 +61,18 @@ def data_sources(
     return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
 
 
-def check_device(device: str) -> None:
-    """Check before any work that a torch device can be used; the CPU is not checked, as torch is slow to import.
+def check_machine(device: str, threads: int, workers: int | None = None) -> None:
+    """Check before any work the device and the numbers of threads and workers.
+
+    The CPU is not checked, as torch is slow to import.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: the device cannot be used, or a number is out of bounds.
     """
+    from crystalbench.runs.numbers import MOST_PROCESSES, whole_number
+
+    whole_number("--threads", threads, 1, MOST_PROCESSES)
+    whole_number("--workers", 1 if workers is None else workers, 1, MOST_PROCESSES)
     if device != "cpu":
         from crystalbench.models.training import checked_device
 

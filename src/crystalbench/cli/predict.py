@@ -47,7 +47,7 @@ def predict(
     with command(verbose):
         from crystalbench.runs.final import FinalModel
 
-        options.check_device(device)
+        options.check_machine(device, threads)
         named = {"id": id_, "cif": cif, "json": json, "composition": composition}
         _check_names(named, files or [], out)
         final = FinalModel.load(model, device=device, threads=threads)

@@ -143,7 +143,7 @@ def _run(
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
-    options.check_device(device)  # a mistake is found before any run or trial
+    options.check_machine(device, threads, workers)  # a mistake is found before any run or trial
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
