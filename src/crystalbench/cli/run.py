@@ -62,9 +62,7 @@ def run(
     threads: options.Threads = 1,
     workers: Annotated[
         int | None,
-        typer.Option(
-            help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1, max=1024
-        ),
+        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
