@@ -225,14 +225,21 @@ def list_models() -> pd.DataFrame:
 
 
 def _task(task: str | Task) -> Task:
+    from crystalbench.errors import ConfigError
+    from crystalbench.tasks import Task
+
+    if not isinstance(task, str | Task):
+        raise ConfigError(f"task = {task!r}: give a task of load_task(...), or its name")
     return load_task(task) if isinstance(task, str) else task
 
 
 def _only_task(frame: pd.DataFrame, task: str | None) -> str:
     from crystalbench.errors import ConfigError
+    from crystalbench.evaluation.columns import require_columns
 
     if task is not None:
         return task
+    require_columns(frame, ["task"], "predictions")
     names = sorted(frame["task"].unique())
     if len(names) != 1:
         raise ConfigError(f"the results are of {len(names)} tasks ({', '.join(names)}); name one with task=...")

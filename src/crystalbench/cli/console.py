@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -62,10 +63,25 @@ def command(verbose: bool = False) -> Iterator[None]:
         errors.print("stopped", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        _drop_output()
         raise typer.Exit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        complain("error", f"the disk is full ({error}); free some space, then repeat the command")
+        _drop_output()
+        raise typer.Exit(1) from (error if verbose else None)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+_broken_streams: list[object] = []
+
+
+def _drop_output() -> None:
+    """Write the rest of the output nowhere. The old stream is kept, since closing it would fail again."""
+    _broken_streams.append(sys.stdout)
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def _replace_unprintable_characters() -> None:

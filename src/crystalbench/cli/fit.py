@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crystalbench._files import is_read_only
 from crystalbench.cli import options
 from crystalbench.cli.console import command, say, screen
 from crystalbench.errors import SavingError
@@ -29,7 +30,7 @@ def fit(
     data: options.Data = None,
     limit: options.Limit = None,
     device: options.Device = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads.", min=1)] = 1,
+    threads: options.Threads = 1,
     offline: options.Offline = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -45,8 +46,8 @@ def fit(
         from crystalbench.runs.resources import Resources
         from crystalbench.tasks import get_task_spec, require_data
 
-        if out.exists():  # before a long fit
-            raise SavingError(f"{out}: exists already; give the name of a new folder")
+        _check_new_folder(out)  # before a long fit
+        options.check_machine(device, threads)
         check_can_be_saved(get_model(model))
         spec = get_task_spec(task)
         sources = options.data_sources(data_dir, data, limit, offline, [task])
@@ -67,6 +68,15 @@ def fit(
         final.save(out)
         members = f", {ensemble} members" if ensemble > 1 else ""
         say(f"{model} fitted to {len(loaded):,} rows of {loaded.name}{members}, saved in {out}")
+
+
+def _check_new_folder(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise SavingError(f"{out}: exists already; give the name of a new folder")
+    existing = next(folder for folder in out.absolute().parents if folder.exists())
+    if not existing.is_dir() or is_read_only(existing):
+        what = "cannot be written to" if existing.is_dir() else "is not a folder"
+        raise SavingError(f"{out}: {existing} {what}; give the name of a new folder elsewhere")
 
 
 def _columns(spec: TaskSpec) -> dict[str, Any]:

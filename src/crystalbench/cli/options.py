@@ -30,6 +30,7 @@ Storage = Annotated[
     typer.Option(help="Database of studies for several machines, e.g. postgresql://user@host/base.", metavar="URL"),
 ]
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")]
+Threads = Annotated[int, typer.Option(help="Threads of each run.", min=1)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
 
 
@@ -60,17 +61,37 @@ def data_sources(
     return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
 
 
+def check_machine(device: str, threads: int, workers: int | None = None) -> None:
+    """Check before any work the device and the numbers of threads and workers.
+
+    The CPU is not checked, as torch is slow to import.
+
+    Raises:
+        ConfigError: the device cannot be used, or a number is out of bounds.
+    """
+    from crystalbench.runs.numbers import MOST_PROCESSES, whole_number
+
+    whole_number("--threads", threads, 1, MOST_PROCESSES)
+    whole_number("--workers", 1 if workers is None else workers, 1, MOST_PROCESSES)
+    if device != "cpu":
+        from crystalbench.models.training import checked_device
+
+        checked_device(device)
+
+
 def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
     """Hyperparameters by name from settings such as ``epochs=50``; values are JSON, or text where they are not.
 
     Raises:
-        ConfigError: a setting has another form.
+        ConfigError: a setting has another form, or a name occurs twice.
     """
     found: dict[str, Any] = {}
     for text in settings or ():
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise ConfigError(f"--set {text!r}: write it as name=value, e.g. --set epochs=50")
+        if name in found:
+            raise ConfigError(f"--set {name} is given more than once; give each hyperparameter one value")
         try:
             found[name] = json.loads(value)
         except json.JSONDecodeError:

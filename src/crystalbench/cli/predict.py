@@ -37,7 +37,7 @@ def predict(
     json: Annotated[str | None, typer.Option(help="Column of a table with pymatgen structures as JSON.")] = None,
     composition: Annotated[str | None, typer.Option(help="Column of a table with formulas.")] = None,
     device: options.Device = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads.", min=1)] = 1,
+    threads: options.Threads = 1,
     verbose: options.Verbose = False,
 ) -> None:
     """Predict new materials with a model that `crystalbench fit` saved.
@@ -47,14 +47,31 @@ def predict(
     with command(verbose):
         from crystalbench.runs.final import FinalModel
 
+        options.check_machine(device, threads)
+        named = {"id": id_, "cif": cif, "json": json, "composition": composition}
+        _check_names(named, files or [], out)
         final = FinalModel.load(model, device=device, threads=threads)
-        columns = _columns({"id": id_, "cif": cif, "json": json, "composition": composition}, final)
+        columns = _columns(named, final)
         frame = predictions_frame(final, _inputs(files or [], formula or [], columns))
         if out is None:
             _show(frame, final)
         else:
             _write(frame, out)
             say(f"{len(frame):,} predictions of {final.target.name}{_unit(final)} written to {out}")
+
+
+def _check_names(named: dict[str, str | None], files: list[Path], out: Path | None) -> None:
+    """Check the options that name columns, and that no input is overwritten."""
+    from crystalbench.tasks.tables.reading import TABLE_SUFFIXES
+
+    has_table = any(file.name.endswith(TABLE_SUFFIXES) for file in files)
+    for option, column in named.items():
+        if column is not None and not column:
+            raise ConfigError(f"--{option} is empty; give the name of a column")
+        if column is not None and not has_table:
+            raise ConfigError(f"--{option} {column} names a column of a table, but no table is given; leave it out")
+    if out is not None and out.exists() and any(file.exists() and file.samefile(out) for file in files):
+        raise ConfigError(f"--out {out} would overwrite an input; give another file")
 
 
 def _columns(named: dict[str, str | None], final: FinalModel) -> dict[str, Any] | None:
@@ -65,7 +82,7 @@ def _columns(named: dict[str, str | None], final: FinalModel) -> dict[str, Any] 
     if len(structures) + bool(named["composition"]) > 1:
         raise ConfigError("give one of --cif, --json and --composition")
     if not structures and not named["composition"]:
-        return {**final.description.columns, "id": named["id"]} if final.description.columns else None
+        return {**final.description.columns, "id": named["id"]}
     chosen: dict[str, Any] = {"structure": structures} if structures else {"composition": named["composition"]}
     return chosen | ({"id": named["id"]} if named["id"] else {})
 

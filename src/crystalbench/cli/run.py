@@ -61,7 +61,7 @@ def run(
     ] = None,
     storage: options.Storage = None,
     device: options.Device = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    threads: options.Threads = 1,
     workers: Annotated[
         int | None,
         typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
@@ -104,7 +104,11 @@ def run(
 def _suite(name: str | None, selection: Selection, **protocol: int | None) -> Suite:
     from crystalbench.runs.suite import load_suite, suite_of_tasks
 
-    suite = suite_of_tasks(selection.tasks) if name is None and selection.tasks else load_suite(name or "demo")
+    suite = (
+        suite_of_tasks(selection.tasks)
+        if name is None and selection.tasks
+        else load_suite("demo" if name is None else name)
+    )
     changes = {key: value for key, value in protocol.items() if value is not None}
     return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
 
@@ -139,10 +143,7 @@ def _run(
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
-    if device != "cpu":  # a mistake is found before any run or trial
-        from crystalbench.models.training import checked_device
-
-        checked_device(device)
+    options.check_machine(device, threads, workers)  # a mistake is found before any run or trial
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)

@@ -34,14 +34,20 @@ def fill_readme(path: Path, boards: Sequence[Board]) -> None:
     """Replace the text between the two markers of a Markdown file with the summary.
 
     Raises:
-        ConfigError: the file lacks the markers.
+        ConfigError: the file cannot be read or written, or lacks the markers.
     """
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a Markdown file ({error})") from error
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         raise ConfigError(f"{path}: has no place for the table; add the lines {START} and {END} where it belongs")
-    write_text(path, f"{before}{START}\n{to_summary(boards)}\n{END}{after}")
+    try:
+        write_text(path, f"{before}{START}\n{to_summary(boards)}\n{END}{after}")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _title(board: Board) -> str:

@@ -12,6 +12,10 @@ from crystalbench._validation import first_problem
 from crystalbench.errors import RecordError
 
 
+class NewerFormatError(RecordError):
+    """A file was written by a newer version of CrystalBench; it is not damaged."""
+
+
 class Frozen(BaseModel):
     """Base of everything in a sealed file: immutable, and unknown fields are an error."""
 
@@ -47,12 +51,23 @@ class Sealed(Frozen):
         name = name or cls.noun
         try:
             body, unchanged = unseal(text)
+            if unchanged:
+                cls._check_format(body, name)
             found = cls.model_validate(body)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
             raise RecordError(f"{name}: is not a complete {cls.noun} ({first_problem(error)}); {cls.remedy}") from error
         if not unchanged:
             raise RecordError(f"{name}: was changed after it was written (its digest differs); {cls.remedy}")
         return found
+
+    @classmethod
+    def _check_format(cls, body: dict[str, Any], name: str) -> None:
+        written_by, known = body.get("format"), cls.model_fields["format"].default
+        if isinstance(written_by, int) and written_by > known:
+            raise NewerFormatError(
+                f"{name}: has format {written_by} of a newer CrystalBench, and this version reads up to {known}; "
+                "update CrystalBench, or choose another folder"
+            )
 
 
 def digest(body: Any) -> str:

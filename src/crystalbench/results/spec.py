@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from crystalbench.results.sealed import Frozen, digest
 from crystalbench.results.seeds import derived_seed
@@ -99,7 +99,7 @@ class RunSpec(Frozen):
     model_code: str | None = None
     view: str = "full"
     view_version: int = 1
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     protocol: ProtocolSpec = ProtocolSpec()
     tuning: TuningSpec | None = None
 

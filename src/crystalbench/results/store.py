@@ -13,6 +13,7 @@ from crystalbench._files import write_text
 from crystalbench.errors import RecordError
 from crystalbench.results.names import plain_name
 from crystalbench.results.record import Record
+from crystalbench.results.sealed import NewerFormatError
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import Study
 
@@ -43,11 +44,13 @@ class JsonStore(Generic[Item]):
         A damaged file is renamed to ``.damaged`` with a warning and counts as missing.
 
         Raises:
-            RecordError: a damaged file cannot be renamed.
+            RecordError: a damaged file cannot be renamed, or the file was written by a newer version.
         """
         for path in self._paths_of(spec):
             try:
                 found = self.read(path)
+            except NewerFormatError:
+                raise
             except RecordError as error:
                 _rename_damaged(path, error, self.model.noun)
                 continue

@@ -15,11 +15,13 @@ from typing import Any
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models import Model, get_model
 from crystalbench.models.saving import name_of
+from crystalbench.models.training import checked_device
 from crystalbench.plugins import source_digest
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs.executors import executor_for
 from crystalbench.runs.locks import RunLocks
+from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number, whole_numbers
 from crystalbench.runs.observer import Observer
 from crystalbench.runs.plan import Plan, Selection, plan_of_task
 from crystalbench.runs.resources import Resources, number_of_workers, usable_cores
@@ -104,17 +106,26 @@ def run_models(
     """
     chosen = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     entries = [_entry(model, keeps_records=results is not None) for model in chosen]
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers = {workers}: give a positive number")
-    if isinstance(tuning, int) and tuning < 1:
-        raise ConfigError(f"tuning = {tuning}: give a positive number of trials, or None for no tuning")
+    if not isinstance(task, Task):
+        raise ConfigError(f"task = {task!r}: give a task of load_task(...), or its name")
+    if workers is not None:
+        workers = whole_number("workers", workers, 1, MOST_PROCESSES)
+    if tuning is not None and not isinstance(tuning, TuningEntry):
+        tuning = TuningEntry(trials=whole_number("tuning", tuning, 1))
+    if device != "cpu":
+        checked_device(device)
     suite = Suite(
         name="run_models",
         tasks=(task.name,),
         protocol=_protocol(ensemble, inner_folds),
-        tuning=TuningEntry(trials=tuning) if isinstance(tuning, int) else tuning,
+        tuning=tuning,
     )
-    selection = Selection(folds=folds or (), seeds=seeds or (), views=[view], parameters=dict(parameters or {}))
+    selection = Selection(
+        folds=whole_numbers("folds", folds),
+        seeds=whole_numbers("seeds", seeds, 0, LARGEST_SEED),
+        views=[view],
+        parameters=dict(parameters or {}),
+    )
     plan = plan_of_task(task, entries, suite, selection)
     with contextlib.ExitStack() as stack:
         root = Path(results) if results is not None else None
@@ -177,9 +188,8 @@ def _entry(model: object, *, keeps_records: bool) -> tuple[ModelEntry, type[Mode
 def _protocol(ensemble: int | None, inner_folds: int | None) -> ProtocolEntry:
     given = {"ensemble": ensemble, "inner_folds": inner_folds}
     for name, least in (("ensemble", 1), ("inner_folds", 2)):
-        value = given[name]
-        if value is not None and value < least:
-            raise ConfigError(f"{name} = {value}: it must be at least {least}")
+        if given[name] is not None:
+            given[name] = whole_number(name, given[name], least)
     return ProtocolEntry(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 

@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crystalbench._files import new_folder
 from crystalbench._validation import first_problem
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
-from crystalbench.errors import DataError, SavingError
+from crystalbench.errors import ConfigError, DataError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, save_model
 from crystalbench.models.model import Progress, Runtime, silent
+from crystalbench.results.sealed import seal, unseal
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.runs.environment import environment
 from crystalbench.runs.execute import combine
+from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
@@ -37,7 +39,8 @@ ALL_ROWS = -1
 """Number of the fold in the specification of a final model: it has no test part."""
 
 DESCRIPTION = "final.json"
-FORMAT = 1
+FORMAT = 2
+"""Format of ``final.json``; format 1 had no digest."""
 
 
 class FinalDescription(BaseModel):
@@ -65,7 +68,7 @@ class FinalDescription(BaseModel):
     rows: int
     model: str
     view: str
-    members: int
+    members: int = Field(ge=1)
     spec: RunSpec
     columns: dict[str, Any] = {}
     environment: dict[str, Any]
@@ -121,7 +124,7 @@ class FinalModel:
         folder = Path(folder)
         if folder.exists():
             raise SavingError(f"{folder}: exists already; give the name of a new folder")
-        text = json.dumps(self.description.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        text = seal(self.description.model_dump(mode="json"))
         try:
             with new_folder(folder) as scratch:
                 for number, member in enumerate(self.members):
@@ -143,14 +146,31 @@ class FinalModel:
         if not file.is_file():
             what = f"is not a final model: it has no {DESCRIPTION}" if folder.is_dir() else "there is no such folder"
             raise SavingError(f"{folder}: {what}; crystalbench fit writes one")
-        try:
-            description = FinalDescription.model_validate_json(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, ValidationError) as error:
-            raise SavingError(f"{file}: is damaged ({first_problem(error)})") from error
+        description = _described(file)
         model = get_model(description.model)
         places = [folder / _member(number) for number in range(description.members)]
         members = [load_model(place, device=device, threads=threads, model=model) for place in places]
         return cls(tuple(members), description)
+
+
+def _described(file: Path) -> FinalDescription:
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+        written_by = body["format"]
+        if written_by not in (1, FORMAT):
+            raise SavingError(
+                f"{file}: has format {written_by}, and this version of CrystalBench reads formats up to {FORMAT}; "
+                "update CrystalBench, or fit the model again"
+            )
+        unchanged = True
+        if written_by == FORMAT:
+            body, unchanged = unseal(json.dumps(body))
+        description = FinalDescription.model_validate(body)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise SavingError(f"{file}: is damaged ({first_problem(error)}); fit the model again") from error
+    if not unchanged:
+        raise SavingError(f"{file}: is damaged: it was changed after it was written; fit the model again")
+    return description
 
 
 def _member(number: int) -> str:
@@ -188,8 +208,14 @@ def fit_final(
         DataError: the model needs structures and the task has none.
     """
     found = get_model(model) if isinstance(model, str) else model
+    if not (isinstance(found, type) and issubclass(found, Model)):
+        raise ConfigError(f"model {model!r} is not a name and not a subclass of crystalbench.models.Model")
+    if not isinstance(task, Task):
+        raise ConfigError(f"task = {task!r}: give a task of load_task(...), or its name")
+    seed = whole_number("seed", seed, 0, LARGEST_SEED)
     name = model if isinstance(model, str) else f"{model.__module__}:{model.__qualname__}"
     protocol, resources, seen = protocol or ProtocolSpec(), resources or Resources(), get_view(view)
+    whole_number("threads", resources.threads, 1, MOST_PROCESSES)
     if task.target.kind not in found.kinds:
         raise DataError(f"{task.name}: {name} does not predict {task.target.kind} targets")
     spec = RunSpec(

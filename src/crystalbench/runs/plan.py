@@ -14,6 +14,7 @@ from crystalbench.models.model import hyperparameter_types
 from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
+from crystalbench.runs.numbers import LARGEST_SEED, whole_number
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
@@ -159,7 +160,8 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
             "ensemble is validated on another one of the inner folds"
         )
     views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
-    seeds = list(dict.fromkeys(selection.seeds or protocol.seeds))
+    chosen_seeds = selection.seeds or protocol.seeds
+    seeds = list(dict.fromkeys(whole_number("seed", seed, 0, LARGEST_SEED) for seed in chosen_seeds))
     runs: list[Run] = []
     for task in tasks:
         able = [choice for choice in choices if _can(task, choice, notes)]

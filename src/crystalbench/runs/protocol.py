@@ -43,7 +43,11 @@ def inner_splits(
             "between 1 and inner_folds"
         )
     if len(targets) < parts:
-        raise DataError(f"{task}: fold {fold} has {len(targets)} training rows, too few for {parts} inner folds")
+        where = f"fold {fold} has" if fold >= 0 else "there are"  # a final model has no fold
+        raise DataError(
+            f"{task}: {where} {len(targets)} training rows, too few for {parts} inner folds; lower inner_folds "
+            "(--inner-folds), or use more rows"
+        )
     seed = derived_seed(f"{task}:{fold}{purpose}", below=LARGEST)
     stratify = kind is not Kind.REGRESSION and np.unique(targets, return_counts=True)[1].min() >= parts
     folds = (StratifiedKFold if stratify else KFold)(parts, shuffle=True, random_state=seed)

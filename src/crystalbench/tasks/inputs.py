@@ -93,7 +93,9 @@ def _structure_of(file: Path) -> Structure:
 
 def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
     names = column_names(file)
-    chosen = dict(columns) if columns else _usual_columns(file, names)
+    chosen = dict(columns or {})
+    if not chosen.get("structure") and not chosen.get("composition"):
+        chosen = {**_usual_columns(file, names), **chosen}
     structure = StructureColumns.model_validate(chosen["structure"]) if chosen.get("structure") else None
     composition = str(chosen.get("composition", ""))
     identifier = chosen.get("id") or ("id" if "id" in names else None)
@@ -101,6 +103,8 @@ def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
     table = read_table(file, list(dict.fromkeys([*([identifier] if identifier else []), *used])))
     try:
         ids = ids_of(table, identifier)
+        if not len(ids):
+            raise DataError("has no rows")
         missing = ~np.logical_and.reduce([table.present(name) for name in used])
         if missing.any():
             raise DataError(f"{int(missing.sum())} rows have no structure or composition, first {ids[missing][0]}")
