@@ -89,6 +89,7 @@ def run(
     """
     from crystalbench.runs import run_models
 
+    _refuse_misnamed(hyperparameters, {"fold": "folds", "seed": "seeds", "views": "view", "tune": "trials"})
     found = run_models(
         model,
         _task(task),
@@ -146,6 +147,7 @@ def fit(
     from crystalbench.runs.final import fit_final
     from crystalbench.runs.resources import Resources
 
+    _refuse_misnamed(hyperparameters, {"seeds": "seed", "views": "view", "folds": "inner_folds"})
     return fit_final(
         model,
         _task(task),
@@ -212,6 +214,7 @@ def list_models() -> pd.DataFrame:
     import pandas as pd
 
     from crystalbench.models import get_model, model_names
+    from crystalbench.models.registry import summary
 
     models = {name: get_model(name) for name in model_names()}
     return pd.DataFrame(
@@ -219,9 +222,18 @@ def list_models() -> pd.DataFrame:
             "model": list(models),
             "needs": [str(model.needs) for model in models.values()],
             "targets": [", ".join(sorted(model.kinds)) for model in models.values()],
-            "description": [(model.__doc__ or "").strip().splitlines()[0] for model in models.values()],
+            "description": [summary(model) for model in models.values()],
         }
     )
+
+
+def _refuse_misnamed(hyperparameters: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
+    """Refuse arguments under a usual wrong name, which would be taken for hyperparameters."""
+    from crystalbench.errors import ConfigError
+
+    for name, right in arguments.items():
+        if name in hyperparameters:
+            raise ConfigError(f"there is no argument {name}; did you mean {right}?")
 
 
 def _task(task: str | Task) -> Task:

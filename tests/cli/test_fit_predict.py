@@ -10,7 +10,10 @@ import pytest
 from commands import ENERGY, call, failed
 from helpers import known_structures, write_toys
 
+from crystalbench.cli.predict import predictions_frame
+from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Predictions
 from crystalbench.runs.final import FinalModel
 
 FOREST = ("fit", "--task", ENERGY, "--limit", 60, "--model", "magpie_forest", "--set", "trees=20")
@@ -110,3 +113,20 @@ def test_mistakes_name_the_file_and_the_reason() -> None:
         == 0
     )
     failed(call("predict", "net", "--formula", "CuAu"), "needs structures; these are compositions")
+
+
+def test_a_poscar_without_elements_is_refused() -> None:
+    assert call(*FOREST, "--out", "forest").exit_code == 0
+    lattice = "1.0\n4 0 0\n0 4 0\n0 0 4\n"
+    Path("POSCAR").write_text(f"comment\n{lattice}1 1\ndirect\n0 0 0\n.5 .5 .5\n")
+    failed(call("predict", "forest", "POSCAR"), "POSCAR: is read only by guessing", "cannot be determined")
+    Path("POSCAR").write_text(f"comment\n{lattice}Cu Au\n1 1\ndirect\n0 0 0\n.5 .5 .5\n")
+    assert call("predict", "forest", "POSCAR").exit_code == 0
+
+
+def test_a_spread_of_round_off_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(*FOREST, "--out", "forest").exit_code == 0
+    found = Predictions(np.array([2.0, 2.0]), np.array([1e-14, 0.1]))
+    monkeypatch.setattr(FinalModel, "predict", lambda *_: found)
+    frame = predictions_frame(FinalModel.load("forest"), Compositions.from_formulas(["CuAu", "Cu"]))
+    assert frame["std"].tolist() == [0.0, 0.1]

@@ -112,7 +112,8 @@ def predictions_frame(final: FinalModel, inputs: Inputs) -> pd.DataFrame:
     if target.kind is Kind.REGRESSION:
         frame["prediction"] = found.values
         if found.std is not None:
-            frame["std"] = found.std
+            round_off = 1e-12 * np.abs(found.values)  # members that agree
+            frame["std"] = np.where(found.std > round_off, found.std, 0.0)
         return frame
     values = found.values
     shares = np.stack([1 - values, values], axis=1) if target.kind is Kind.BINARY else values

@@ -155,7 +155,10 @@ def _run(
         if task.is_partial:
             note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
     missing = [run for run in plan.runs if store.path_of(run.spec) is None]
-    say(f"suite {suite.name}: {len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
+    say(
+        f"suite {suite.name}: {len(plan.runs)} run{'s' * (len(plan.runs) != 1)}, "
+        f"{len(plan.runs) - len(missing)} of them done"
+    )
     if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, models)):
         note(f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again")
     if missing:

@@ -111,7 +111,10 @@ def checked_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used here: {error}") from error
+        reason = str(error).splitlines()[0]
+        if "device type at start of device string" in reason:  # torch lists twenty of them
+            reason = "give cpu, cuda, cuda:1 or mps"
+        raise ConfigError(f"device {name!r} cannot be used here: {reason}") from error
     return device
 
 

@@ -24,6 +24,8 @@ from crystalbench.reports.formatting import axis_title, metric_title, score_text
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+__all__ = ["leaderboard_bar", "parity", "residuals"]
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("circle", "diamond", "square", "cross", "triangle-up")
 
@@ -35,14 +37,14 @@ class HasPredictions(Protocol):
     """An object with predictions, one row per sample."""
 
     @property
-    def predictions(self) -> pd.DataFrame: ...  # noqa: D102
+    def predictions(self) -> pd.DataFrame: ...
 
 
 class HasScores(Protocol):
     """An object with scores, one row per run and metric."""
 
     @property
-    def scores(self) -> pd.DataFrame: ...  # noqa: D102
+    def scores(self) -> pd.DataFrame: ...
 
 
 PredictionsLike: TypeAlias = pd.DataFrame | HasPredictions

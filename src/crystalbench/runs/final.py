@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pymatgen.core import Structure
 
 from crystalbench._files import new_folder
 from crystalbench._validation import first_problem
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.data.views import get_view
+from crystalbench.data.views import FULL, get_view
 from crystalbench.errors import ConfigError, DataError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, save_model
 from crystalbench.models.model import Progress, Runtime, silent
@@ -33,6 +34,7 @@ from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.targets import Target
+from crystalbench.tasks.inputs import as_inputs
 from crystalbench.tasks.task import Task
 
 ALL_ROWS = -1
@@ -75,7 +77,7 @@ class FinalDescription(BaseModel):
     finished: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FinalModel:
     """A model fitted to all rows of a task.
 
@@ -97,15 +99,26 @@ class FinalModel:
         """What the model needs."""
         return self.members[0].needs
 
-    def predict(self, inputs: Inputs) -> Predictions:
+    def __repr__(self) -> str:
+        """One line: what was fitted to what."""
+        what = self.description
+        members = f", {what.members} members" if what.members > 1 else ""
+        view = "" if what.view == FULL else f", view {what.view}"
+        return f"<FinalModel: {what.model} fitted to {what.rows:,} rows of {what.task}{view}{members}>"
+
+    def predict(self, inputs: Inputs | str | Structure | Iterable[str | Structure]) -> Predictions:
         """Predict crystals or compositions, under the view of the fit.
+
+        Args:
+            inputs: n crystals or compositions, pymatgen structures, or chemical formulas.
 
         Returns:
             Predictions of n rows; of an ensemble's regression with standard deviations.
 
         Raises:
-            DataError: the model needs structures, or a prediction is not finite; names the id.
+            DataError: an input is invalid, the model needs structures, or a prediction is not finite; names the id.
         """
+        inputs = as_inputs(inputs)
         if isinstance(inputs, Crystals):
             inputs = get_view(self.description.view)(inputs)
             inputs = inputs.compositions() if self.needs is Needs.COMPOSITION else inputs

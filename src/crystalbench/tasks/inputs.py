@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
+from pymatgen.io.vasp.inputs import BadPoscarWarning
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs
@@ -28,6 +29,34 @@ USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
     {"composition": "formula"},
 )
 """Columns that are looked for, in this order, in a table whose columns are not named."""
+
+
+_HARMLESS = "Ignoring selective dynamics tag"
+"""A remark of pymatgen on a POSCAR that does not concern the structure."""
+
+
+def as_inputs(inputs: Inputs | str | Structure | Iterable[str | Structure]) -> Inputs:
+    """Crystals or compositions from pymatgen structures or formulas, or as they are given.
+
+    The ids of formulas are the formulas; those of structures are 0, 1, ...
+
+    Raises:
+        DataError: there is nothing, something else is given, formulas and structures are mixed, or one is invalid.
+    """
+    if isinstance(inputs, Crystals | Compositions):
+        return inputs
+    items = [inputs] if isinstance(inputs, str | Structure) or not isinstance(inputs, Iterable) else list(inputs)
+    if not items:
+        raise DataError("there is nothing to predict; give structures or formulas")
+    if all(isinstance(item, str) for item in items):
+        return formulas([str(item) for item in items])
+    if not all(isinstance(item, Structure) for item in items):
+        kinds = ", ".join(sorted({type(item).__name__ for item in items}))
+        raise DataError(f"give Crystals, Compositions, pymatgen structures or formulas, not {kinds}")
+    crystals = Crystals.from_pymatgen([item for item in items if isinstance(item, Structure)])
+    if found := too_close(crystals):
+        raise DataError("\n".join(f"structure {row}: {problem}" for row, problem in found))
+    return crystals
 
 
 def read_inputs(files: Sequence[Path], columns: Mapping[str, Any] | None = None) -> Inputs:
@@ -84,11 +113,15 @@ def _structure_of(file: Path) -> Structure:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot be read ({error})") from error
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Structure.from_file(file)
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always")
+            structure = Structure.from_file(file)
     except Exception as error:  # the parsers raise all kinds of errors
         raise DataError(f"cannot be read as a structure ({type(error).__name__}: {error})") from error
+    doubts = [str(remark.message) for remark in remarks if issubclass(remark.category, BadPoscarWarning)]
+    if doubts := [doubt for doubt in doubts if not doubt.startswith(_HARMLESS)]:
+        raise DataError(f"is read only by guessing: {'; '.join(doubts)}")
+    return structure
 
 
 def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
