@@ -143,9 +143,12 @@ def made_small(arguments: list[str]) -> list[str]:
     more = list(SMALL)
     models = values_of(arguments, "--model")
     names = models or [entry.name for entry in load_suite((values_of(arguments, "--suite") or ["demo"])[0]).entries()]
-    for setting in ("epochs=2", "trees=5"):
-        if any(setting.partition("=")[0] in hyperparameter_types(get_model(name)) for name in names):
-            more += ["--set", setting]
+    for name, value in {"epochs": "2", "trees": "5"}.items():
+        places = [i for i, argument in enumerate(arguments) if argument.startswith(f"{name}=")]
+        if places:
+            arguments[places[0]] = f"{name}={value}"
+        elif any(name in hyperparameter_types(get_model(model)) for model in names):
+            more += ["--set", f"{name}={value}"]
     return [*arguments, *more]
 
 
@@ -162,6 +165,7 @@ def values_of(arguments: list[str], option: str) -> list[str]:
             ["run", "--model", "magpie_forest", *SMALL, "--set", "trees=5"],
         ),
         ("$ python -m benchmarks.run --model cgcnn", ["run", "--model", "cgcnn", *SMALL, "--set", "epochs=2"]),
+        ("$ crystalbench run --model cgcnn --set epochs=20", ["run", "--model", "cgcnn", "--set", "epochs=2", *SMALL]),
         ("$ python -m benchmarks.run --list", ["run", "--list"]),
         ("$ python -m benchmarks.report --results r", ["report", "--results", "r"]),
         ("$ crystalbench predict 'my model' x.cif  # a comment", ["predict", "my model", "x.cif"]),

@@ -192,7 +192,7 @@ def test_task_files_may_also_be_in_the_current_folder(tmp_path: Path, monkeypatc
     assert parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks == ("suites/here.toml",)
     (tmp_path / "suites" / "here.toml").unlink()
     (tmp_path / "here.toml").unlink()
-    with pytest.raises(ConfigError, match=r"suites/here\.toml: the task file cannot be read"):
+    with pytest.raises(ConfigError, match=r"suites/here\.toml: there is no such task file"):
         resolve_tasks(parse(tmp_path / "suites", 'tasks = ["here.toml"]').tasks)
 
 

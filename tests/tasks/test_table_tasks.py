@@ -376,5 +376,5 @@ def test_all_mistakes_are_listed_at_once(tmp_path: Path) -> None:
     file.write_text('name = "mine"\ntabel = "t.csv"\nkind = "regression"\n')
     with pytest.raises(ConfigError, match=r"(?s)table: is missing.*target: is missing.*tabel: Unknown key"):
         TableTaskSpec.from_toml(file)
-    with pytest.raises(CrystalBenchError, match="cannot be read"):
+    with pytest.raises(CrystalBenchError, match="there is no such task file"):
         TableTaskSpec.from_toml(tmp_path / "absent.toml")
