@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ENV := $(VENV)/.complete
 
-.PHONY: demo test lint check format env clean
+.PHONY: demo test quick lint check format env clean
 
 demo: $(ENV)            ## run the demo suite
 	$(BIN)/python -m benchmarks.run --workers 2
 
 test: $(ENV)            ## the tests
 	$(BIN)/python -m pytest -n auto
+
+quick: $(ENV)           ## the tests that are not marked slow
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 lint: $(ENV)            ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -99,6 +99,7 @@ def test_every_block_is_run_or_marked_as_not_run() -> None:
     assert {name: count for name, count in marked.items() if count} == NOT_RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
 def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -258,6 +259,7 @@ def imported_packages(body: list[ast.stmt]) -> set[str]:
 # ---------------------------------------------------------------------- Sphinx
 
 
+@pytest.mark.slow
 def test_pages_build_without_warnings(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", str(tmp_path / "doctrees")]
     built = subprocess.run(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE")
 
 

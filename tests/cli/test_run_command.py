@@ -194,6 +194,7 @@ def test_set_needs_a_name_and_a_value() -> None:
 # ---------------------------------------------------------------------- as a program
 
 
+@pytest.mark.slow
 def test_the_main_job_as_a_program(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.run", "--task", ENERGY, "--limit", "60", "--model", "dummy"]
     result = subprocess.run(

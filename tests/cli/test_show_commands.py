@@ -111,7 +111,7 @@ def test_a_tuned_run_has_its_own_row_and_its_study_can_be_shown() -> None:
     assert "magpie_forest · fold 0, tuned  MAE" in result.output
     assert "tuned with 5 trials in" in result.output
     assert "magpie_forest (tuned)" in result.output
-    assert "1 runs, 1 of them done" in small(*model, "--tune", 5).output
+    assert "1 run, 1 of them done" in small(*model, "--tune", 5).output
     found = {r.spec.tuning is not None: r for r in RecordStore(Path("results/records")).read_all()[0]}
     assert set(found) == {True, False}
     assert found[True].spec.parameters == found[False].spec.parameters

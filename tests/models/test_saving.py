@@ -141,6 +141,7 @@ def test_arrays_are_restored_exactly(tmp_path: Path, array: np.ndarray) -> None:
     assert back.tobytes() == array.astype(back.dtype).tobytes()
 
 
+@pytest.mark.slow
 def test_another_process_loads_every_model(tmp_path: Path) -> None:
     """The folder is all that is needed."""
     expected, crystals = {}, prediction_crystals()[::3]

@@ -117,6 +117,7 @@ def the_28_of_matminer(crystals: Crystals) -> dict[str, np.ndarray]:
     return expected | {"natoms": crystals.atom_counts}
 
 
+@pytest.mark.slow
 def test_the_28_descriptors_are_those_of_matminer() -> None:
     crystals = demo_crystals()
     assert len(crystals) >= 35

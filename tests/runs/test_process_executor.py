@@ -31,6 +31,8 @@ from crystalbench.runs.suite import Suite, TuningEntry
 from crystalbench.runs.tune import Tuner
 from crystalbench.tasks import DataSources
 
+pytestmark = pytest.mark.slow
+
 TOYS = """
 
 import signal

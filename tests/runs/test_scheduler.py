@@ -158,6 +158,7 @@ def test_the_scheduler_waits_for_a_run_of_another_process(
     assert notes.lines[-3:] == ["waiting for 1", "started plain 1", "made plain 1"]
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_runs(suite: Path, store: RecordStore, log: Path) -> None:
     # Each waits in its first fit until the other has begun one too.
     processes = [started(suite, store.root.parent, TOY_PROCESSES="2") for _ in range(2)]

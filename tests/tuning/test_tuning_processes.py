@@ -26,6 +26,8 @@ from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
 from crystalbench.tuning.reading import load_studies
 
+pytestmark = pytest.mark.slow
+
 TUNABLE = Path(__file__).with_name("tunable.py")
 
 
