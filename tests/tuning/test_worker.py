@@ -175,11 +175,15 @@ def test_a_restart_keeps_its_name_in_the_storage(tmp_path: Path) -> None:
 
 def test_workers_share_a_study_without_exceeding_its_budget(tmp_path: Path) -> None:
     done = [0, 0, 0]
+    all_have_one, own = threading.Barrier(3, timeout=60), threading.local()
 
     def work(place: int) -> None:
         done[place] = new_search(tmp_path, tuned_spec(22)).assist(slow_bowl)
 
     def slow_bowl(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+        if not hasattr(own, "started"):  # each thread gets a trial, however late it starts
+            own.started = True
+            all_have_one.wait()
         time.sleep(0.01)
         return bowl(number, parameters, lambda *_: None)
 
