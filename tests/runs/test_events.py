@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
@@ -102,3 +103,20 @@ def test_a_worker_continues_without_its_event_server(server: EventServer) -> Non
     server.close()
     for _ in range(3):
         progress(1, 1)
+
+
+def test_the_last_events_are_passed_on_before_a_call_is_forgotten(server: EventServer) -> None:
+    calls = []
+
+    def slow(done: int, total: int, **_: float) -> None:
+        time.sleep(0.05)
+        calls.append((done, total))
+
+    server.expect(4, slow)
+    client = EventClient(server.place)
+    for done in range(1, 4):
+        client.progress(4)(done, 3)
+    client.end(4)
+    server.wait_for_last(4)
+    server.forget(4)
+    assert calls == [(1, 3), (2, 3), (3, 3)]

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _LONGEST_SOCKET_NAME = 100  # bytes; the systems allow 104 to 108
 
 Address = str | tuple[str, int]
+LAST_SECONDS = 1.0
+"""How long the last events of a call may arrive after its result."""
+
 Place = tuple[Address, bytes]
 """Where events are sent: an address and the key that opens it."""
 
@@ -43,6 +46,7 @@ class EventServer:
         address: Any = self._listener.address
         self.place: Place = (address, key)
         self._callbacks: dict[int, Progress] = {}
+        self._ends: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -52,11 +56,17 @@ class EventServer:
         """Pass the events of a call to a callback."""
         with self._lock:
             self._callbacks[number] = progress
+            self._ends[number] = threading.Event()
+
+    def wait_for_last(self, number: int) -> None:
+        """Wait for the events of a call that has ended; not for long, because they may be lost."""
+        self._ends[number].wait(LAST_SECONDS)
 
     def forget(self, number: int) -> None:
         """Ignore further events of a call; none is passed on when this returns."""
         with self._lock:
             self._callbacks.pop(number, None)
+            self._ends.pop(number, None)
 
     def close(self) -> None:
         """Stop accepting connections."""
@@ -78,10 +88,15 @@ class EventServer:
         with connection:
             while True:
                 try:
-                    number, done, total, numbers = connection.recv()
+                    number, event = connection.recv()
                 except (OSError, EOFError):  # an OSError if the worker was killed in the middle of a message
                     return
                 with self._lock:
+                    if event is None:
+                        if number in self._ends:
+                            self._ends[number].set()
+                        continue
+                    done, total, numbers = event
                     progress = self._callbacks.get(number, silent)
                     try:
                         progress(done, total, **numbers)
@@ -113,7 +128,14 @@ class EventClient:
         """A callback that sends the progress of a call."""
 
         def send(done: int, total: int, **numbers: float) -> None:
-            with contextlib.suppress(OSError):  # the server is gone; this process ends soon
-                self._connection.send((number, done, total, numbers))
+            self._send(number, (done, total, numbers))
 
         return send
+
+    def end(self, number: int) -> None:
+        """Announce that a call has no further events."""
+        self._send(number, None)
+
+    def _send(self, number: int, event: tuple[int, int, dict[str, float]] | None) -> None:
+        with contextlib.suppress(OSError):  # the server is gone; this process ends soon
+            self._connection.send((number, event))

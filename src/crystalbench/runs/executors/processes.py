@@ -109,7 +109,9 @@ class ProcessExecutor(Executor):
         self._events.expect(number, progress)
         most = MOST_DEATHS if run.spec.tuning is None else MOST_DEATHS_TUNED
         try:
-            return self._call(run.title, most, False, worker.compute, packed, number)
+            computed = self._call(run.title, most, False, worker.compute, packed, number)
+            self._events.wait_for_last(number)
+            return computed
         finally:
             self._events.forget(number)
 

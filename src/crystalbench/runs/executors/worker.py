@@ -88,6 +88,8 @@ def compute(packed: PackedRun, number: int) -> Reply[Computed]:
             return Reply(worker.runner.run(run, worker.events.progress(number)), messages)
         except RunFailedError as failure:
             return Reply(failure, messages)
+        finally:
+            worker.events.end(number)
 
 
 def help_tuning(packed: PackedRun) -> Reply[int]:
