@@ -27,8 +27,7 @@ def problems(error: ValidationError, sections: Sections | None = None) -> list[s
 def first_problem(error: Exception) -> str:
     """One line about any exception that was raised while a file was read."""
     if isinstance(error, ValidationError):
-        entry = error.errors()[0]
-        return f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}"
+        return problems(error)[0]
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

@@ -150,9 +150,11 @@ def with_tuning(suite: Suite, **options: Any) -> Suite:
     try:
         tuning = TuningEntry.model_validate({**before, **changes})
     except ValidationError as error:
-        problem = error.errors()[0]
-        option = f"--tune-{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else "tuning: "
-        raise ConfigError(f"{option}{problem['msg'].removeprefix('Value error, ')}") from error
+        found = problems(error)[0]
+        key, _, rest = found.partition(": ")
+        is_option = key in TuningEntry.model_fields
+        text = f"--tune-{key.replace('_', '-')}: {rest}" if is_option else f"tuning: {found}"
+        raise ConfigError(text) from error
     return suite.model_copy(update={"tuning": tuning})
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.flat import digest_of
+from crystalbench.testing.crystals import read_only
 from crystalbench.testing.report import CheckFailure
 
 
@@ -62,3 +65,21 @@ def isolated() -> Iterator[None]:
         np.random.set_state(legacy)  # noqa: NPY002
         if torch:
             torch.set_rng_state(state)
+
+
+def require_unmodified(function: Callable[[Crystals], object], crystals: Crystals) -> None:
+    """Call a function with a read-only copy of crystals.
+
+    Raises:
+        CheckFailure: it writes to them.
+    """
+    copy = read_only(crystals)
+    before = digest_of(copy.to_arrays())
+    try:
+        function(copy)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise CheckFailure(f"it writes to them ({error})") from error
+        raise
+    if digest_of(copy.to_arrays()) != before:
+        raise CheckFailure("they differ afterwards")

@@ -10,14 +10,13 @@ import numpy as np
 from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.flat import digest_of
 from crystalbench.data.views import View, get_view
-from crystalbench.testing._isolation import isolated, seed_all, unchanged_random_state
+from crystalbench.testing._isolation import isolated, require_unmodified, seed_all, unchanged_random_state
 from crystalbench.testing.crystals import (
     changed,
     isolated_atom,
     known_structures,
     large_cell,
     random_crystals,
-    read_only,
     single_atoms,
 )
 from crystalbench.testing.report import CheckFailure, Checks, Memo, Report
@@ -123,16 +122,7 @@ def _ids(case: _ViewCase) -> None:
 def _unmodified(case: _ViewCase) -> None:
     """Crystals are not modified."""
     case.seen()
-    crystals = read_only(case.crystals)
-    before = digest_of(crystals.to_arrays())
-    try:
-        case.view(crystals)
-    except ValueError as error:
-        if "read-only" in str(error):
-            raise CheckFailure(f"it writes to them ({error})") from error
-        raise
-    if digest_of(crystals.to_arrays()) != before:
-        raise CheckFailure("they differ afterwards")
+    require_unmodified(case.view, case.crystals)
 
 
 def _edge_cases(case: _ViewCase) -> None:
