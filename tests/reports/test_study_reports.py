@@ -384,7 +384,7 @@ def spoil(folder: Path, how: str) -> None:
         ("cut", "malformed"),
         ("locked", "Is a directory"),
         ("newer", "no longer compatible"),
-        ("other facts", "Field required"),
+        ("other facts", "is missing"),
     ],
 )
 def test_finished_studies_are_listed_if_running_ones_cannot_be_read(tmp_path: Path, how: str, why: str) -> None:
