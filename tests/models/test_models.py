@@ -27,7 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
-    ("cgcnn", {"epochs": 20, "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),  # stops early
+    ("cgcnn", {"epochs": 20, "stopping": "best", "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),
     ("descriptor_forest", {"bank": "gong28+magpie"}),
     ("hybrid", {"readout": "sum"}),
     ("sen", {"readout": "sum"}),
