@@ -1,4 +1,4 @@
-"""The training loop that all networks share: optimiser, schedule, early stopping.
+"""The training loop that all networks share: optimiser, schedule, choice of the number of epochs.
 
 The learning rate follows torch's ``LambdaLR`` with a factor of our own. ``SequentialLR`` of ``LinearLR`` and
 ``CosineAnnealingLR`` gives the same curve, but computes each rate from the one before: in 4,000 steps nearly all rates

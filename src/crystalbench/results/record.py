@@ -20,8 +20,8 @@ class RowCounts(Frozen):
     """Numbers of rows.
 
     Attributes:
-        train: rows that were fitted.
-        valid: rows that validated.
+        train: rows of the training part that were fitted only.
+        valid: rows of the training part that also validated. Networks of records up to format 3 did not fit them.
         test: rows that were predicted.
         task: available rows of the task.
         task_total: rows of the complete task.
