@@ -39,10 +39,9 @@ class SEN(NetworkModel):
     """Equivariant capsule network in the spirit of SEN (Liang et al., Nat. Commun. 14, 2023).
 
     Atoms exchange messages that are gated by the composition. From the directions of their neighbours they collect
-    spherical tensors (scalars, vectors and tensors of degree 2), which rotate with the crystal. Atoms are then pooled
-    into capsules: clusters of atoms that are similar in structure and chemistry, each with a presence, a feature and a
-    pose. Capsules interact by routing by agreement, and the embedding is computed from their invariants. `explain`
-    returns the capsules.
+    spherical tensors (scalars, vectors and tensors of degree 2), which rotate with the crystal. Atoms are then routed
+    to capsules by agreement: each atom votes for each capsule, and capsules compete for atoms. A capsule has a
+    presence, a feature and a pose, and the embedding is computed from their invariants. `explain` returns the capsules.
 
     The published network is called equivariant but sees distances only; `sen_published` reimplements it.
 
@@ -56,7 +55,8 @@ class SEN(NetworkModel):
         lmax: largest degree of the spherical tensors; with 0, the network sees distances but no directions.
         neighbors: neighbours of each atom.
         cutoff: largest distance of the Gaussian expansion in Å.
-        atom_dropout: share of the hidden units dropped while training in the updates of atoms and capsules.
+        atom_dropout: share of the hidden units dropped while training in the updates of atoms and the readout of
+            capsules.
     """
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
