@@ -90,8 +90,10 @@ class Entry:
         trials: number of tuning trials, summed over all studies of the entry; None without tuning.
         failed_trials: number of trials that failed.
         tuning_seconds: seconds of all trials together; None without tuning.
-        kept: folds on which tuning found nothing better than the initial configuration.
+        kept: folds on which tuning kept the default.
         gain: tuned minus default by metric; empty unless both were run.
+        inner_gain: by fold, the improvement of the best trial on the default on the inner folds of its study, and its
+            standard error.
     """
 
     model: str
@@ -111,6 +113,7 @@ class Entry:
     tuning_seconds: float | None = None
     kept: frozenset[int] = frozenset()
     gain: Mapping[str, Gain] = field(default_factory=dict)
+    inner_gain: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

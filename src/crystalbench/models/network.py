@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.models.hyperparameters import OneOf
+from crystalbench.models.hyperparameters import ActsIf, OneOf
 from crystalbench.models.model import Invariance, Model, Needs
 from crystalbench.models.training import (
     Part,
@@ -34,8 +34,13 @@ if TYPE_CHECKING:
     from crystalbench.representations import Arrays, Representation
     from crystalbench.targets import Target
 
+_HAS_HEAD = ActsIf(lambda _, others: others["head_layers"] > 0, "head_layers > 0")
+
 Dropout = Annotated[float, Interval(ge=0, lt=1), FloatDistribution(0.0, 0.3)]
-"""The declaration of a dropout rate, for networks that change the default."""
+"""The declaration of a dropout rate."""
+
+HeadDropout = Annotated[Dropout, _HAS_HEAD]
+"""The declaration of the head's dropout rate, for networks that change the default."""
 
 
 @dataclass
@@ -63,9 +68,9 @@ class NetworkModel(TrainingOptions, Model):
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
     readout: Annotated[str, OneOf(("mean", "sum"))] = "mean"
-    head_width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256))] = 128
+    head_width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256)), _HAS_HEAD] = 128
     head_layers: Annotated[int, Ge(0), IntDistribution(1, 3)] = 1
-    dropout: Dropout = 0.0
+    dropout: HeadDropout = 0.0
 
     @property
     def invariances(self) -> frozenset[Invariance]:

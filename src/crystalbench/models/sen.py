@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Invariance
-from crystalbench.models.network import Dropout, NetworkModel
+from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
 from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.capsules import CapsuleRouting, Capsules
@@ -70,7 +70,7 @@ class SEN(NetworkModel):
     neighbors: Annotated[int, Ge(1), IntDistribution(12, 24)] = 16
     cutoff: Annotated[float, Gt(0)] = 8.0
     atom_dropout: Dropout = 0.1
-    dropout: Dropout = 0.1
+    dropout: HeadDropout = 0.1
     weight_decay: WeightDecay = 0.1
     epochs: int = 150
 

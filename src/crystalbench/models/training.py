@@ -24,11 +24,14 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
-from crystalbench.models.hyperparameters import Configurable, OneOf
+from crystalbench.models.hyperparameters import ActsIf, Configurable, OneOf
+from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
     from crystalbench.models.model import Runtime
     from crystalbench.nn.batches import Batch, DeviceArrays
+
+_FOR_REGRESSION = ActsIf(lambda kind, _: kind is Kind.REGRESSION, "regression only")
 
 WeightDecay = Annotated[float, Ge(0), FloatDistribution(1e-6, 1.0, log=True)]
 """The declaration of the weight decay, for networks that change the default."""
@@ -64,7 +67,12 @@ class TrainingOptions(Configurable):
     schedule: Annotated[
         str, OneOf(("one_cycle", "cosine", "constant")), CategoricalDistribution(("one_cycle", "cosine"))
     ] = "one_cycle"
-    loss: Annotated[str, OneOf(("l1", "huber")), CategoricalDistribution(("l1", "huber"))] = "l1"
+    loss: Annotated[
+        str,
+        OneOf(("l1", "huber")),
+        CategoricalDistribution(("l1", "huber")),
+        _FOR_REGRESSION,
+    ] = "l1"
     gradient_clip: Annotated[float, Ge(0)] = 5.0
     averaging: Annotated[float, Interval(ge=0, lt=1)] = 0.99
 
