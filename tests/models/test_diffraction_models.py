@@ -39,8 +39,10 @@ OWN: dict[Network, dict[str, Any]] = {
 """Hyperparameters that make each network fast."""
 NETWORKS = list(OWN)
 ABLATIONS: list[dict[str, Any]] = [
-    *({"intensities": kind} for kind in ("random_scale", "absences", "none")),
+    *({"intensities": kind} for kind in ("normalised", "random_scale", "absences", "none")),
     {"scattering": "neutron"},
+    {"scattering": "equal"},
+    {"scattering": "equal", "intensities": "normalised"},
     {"cell": "conventional"},
     {"orientations": 0},
 ]
@@ -131,6 +133,18 @@ def test_without_intensities_elements_do_not_matter() -> None:
         np.testing.assert_allclose(predicted(model, crystals), predicted(model, lighter), atol=1e-5)
 
 
+@pytest.mark.parametrize("intensities", ["full", "normalised", "absences"])
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_equal_scatterers_hide_the_elements(network: Network, intensities: str) -> None:
+    crystals = random_crystals(4, 6, most_atoms=3)
+    # Consistent names keep the symmetry, and with it the standard cell.
+    renamed = changed(crystals, numbers=(crystals.numbers + 7) % 94 + 1)
+    model = fitted(network, scattering="equal", intensities=intensities, epochs=1)
+    np.testing.assert_allclose(predicted(model, renamed), predicted(model, crystals), atol=1e-5)
+    model = fitted(network, scattering="xray", intensities="full", epochs=1)
+    assert not np.allclose(predicted(model, renamed), predicted(model, crystals), rtol=0, atol=1e-4)
+
+
 def test_it_learns() -> None:
     task = tiny_task(n=60)
     train, test = task.split(0)
@@ -160,6 +174,11 @@ def test_the_search_space_can_be_built(network: Network) -> None:
         (DiffractionSpectrum, {"input_dropout": 1.0}, "input_dropout = 1.0; it must be in [0, 1)"),
         (DiffractionSpectrum, {"l_max": 3}, "l_max = 3; it must be at least 0 and a multiple of 2"),
         (DiffractionSpectrum, {"scattering": "x-ray"}, "Did you mean 'xray'?"),
+        (
+            DeepKNet,
+            {"scattering": "equal", "intensities": "none"},
+            "scattering = 'equal' has no effect with intensities = 'none'; leave it at 'xray'",
+        ),
         (DiffractionGrid, {"max_index": 0}, "max_index = 0; it must be in [1, 4]"),
         (DiffractionGrid, {"cell": "large"}, "cell = 'large'; it must be one of primitive, conventional"),
         (DeepKNet, {"orientations": -1}, "orientations = -1; it must be at least 0"),

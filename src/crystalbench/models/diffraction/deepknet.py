@@ -50,9 +50,7 @@ class DeepKNet(PatternNetwork):
     @property
     def representation(self) -> DiffractionPattern:
         """Reflections in a cube of Miller indices."""
-        return DiffractionPattern(
-            max_index=self.max_index, scattering=self.scattering, cell=self.cell, symprec=self.symprec
-        )
+        return DiffractionPattern(max_index=self.max_index, **self._pattern)
 
     def encoder(self) -> nn.Module:
         """Perceptron and maximum."""
@@ -77,9 +75,7 @@ class DeepKNetSphere(PatternNetwork):
     @property
     def representation(self) -> DiffractionPattern:
         """Reflections in a sphere."""
-        return DiffractionPattern(
-            points="sphere", q_max=self.q_max, scattering=self.scattering, cell=self.cell, symprec=self.symprec
-        )
+        return DiffractionPattern(points="sphere", q_max=self.q_max, **self._pattern)
 
     def encoder(self) -> nn.Module:
         """Perceptron and maximum."""
