@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import TARGETS, changed, one_crystal, random_crystals, read_only, rotated, samples_of, tiny_task
 from optuna.distributions import CategoricalDistribution
+from scipy.special import eval_legendre
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Samples
@@ -18,7 +19,13 @@ from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Runtime, search_space
 from crystalbench.models.diffraction.base import DiffractionNetwork
-from crystalbench.models.diffraction.deepknet import DeepKNet, DeepKNetSphere, ReflectionsEncoder, random_orthogonal
+from crystalbench.models.diffraction.deepknet import (
+    DeepKNet,
+    DeepKNetSphere,
+    ReflectionsEncoder,
+    mean_legendre,
+    random_orthogonal,
+)
 from crystalbench.models.diffraction.grid import DiffractionGrid
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.hyperparameters import hyperparameters
@@ -34,7 +41,7 @@ OWN: dict[Network, dict[str, Any]] = {
     DiffractionSpectrum: {"q_max": 0.5},
     DiffractionGrid: {"max_index": 2},
     DeepKNet: {"max_index": 2, "orientations": 3},
-    DeepKNetSphere: {"q_max": 0.5, "orientations": 2},
+    DeepKNetSphere: {"q_max": 0.5},
 }
 """Hyperparameters that make each network fast."""
 NETWORKS = list(OWN)
@@ -250,13 +257,30 @@ def test_random_matrices_are_orthogonal_and_uniform() -> None:
     assert abs(trace.square().mean() - 1) < 0.05
 
 
-@pytest.mark.parametrize("network", [DiffractionSpectrum, DiffractionGrid, DeepKNet], ids=named)
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
 def test_rotating_a_crystal_does_not_change_the_prediction(network: Network) -> None:
     crystals = random_crystals(7, 7, most_atoms=3)
-    if network is not DiffractionSpectrum:  # a cube needs a lattice without more symmetry than the crystal
+    if network in (DiffractionGrid, DeepKNet):  # a cube needs a lattice without more symmetry than the crystal
         crystals = crystals[[6]]
     model = fitted(network)
     np.testing.assert_allclose(predicted(model, rotated(crystals)), predicted(model, crystals), atol=1e-5)
+
+
+def test_mean_legendre_equals_a_double_sum() -> None:
+    rng = np.random.default_rng(0)
+    g, weights = rng.normal(size=(31, 3)), rng.random(31)
+    g[4] = 0  # the origin
+    weights[11:20] = 0  # a crystal of which nothing is seen
+    owners = np.repeat([0, 1, 2], [11, 9, 11])
+    found = mean_legendre(*(torch.from_numpy(array) for array in (g, weights, owners)), 3).numpy()
+    for i, (own, owner) in enumerate(zip(g, owners, strict=True)):
+        if i == 4 or owner == 1:
+            assert not found[i].any()
+            continue
+        others = [j for j in np.flatnonzero(owners == owner) if j != 4]
+        cosines = g[others] @ own / np.linalg.norm(g[others], axis=1) / np.linalg.norm(own)
+        expected = [np.average(eval_legendre(degree, cosines), weights=weights[others]) for degree in (2, 4)]
+        np.testing.assert_allclose(found[i], expected, atol=1e-12)
 
 
 def drift(orientations: int) -> float:
