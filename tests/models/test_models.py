@@ -19,7 +19,7 @@ from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "deepknet_sphere": {"q_max": 0.4, "orientations": 2},
+    "deepknet_sphere": {"q_max": 0.4},
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
 }
