@@ -95,7 +95,12 @@ class Objective:
             values.append(score(selection.target.kind, selection.targets, predicted.values)[self.metric])
         value = float(np.mean(values))
         if not math.isfinite(value):
-            raise DataError(f"{self.metric} is not defined on the {len(self.splits[0].selection)} selection rows")
+            cause = METRICS[self.metric].undefined_for or "such targets"
+            raise DataError(
+                f"{self.metric} is undefined on selection rows with {cause} (inner splits have "
+                f"{len(self.splits[0].selection)} selection rows): use more rows, fewer inner folds of tuning "
+                "(--tune-inner-folds), or another main metric of the task (metric in its task file)"
+            )
         return value
 
 
