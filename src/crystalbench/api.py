@@ -184,11 +184,12 @@ def compare(
 
     Raises:
         UnknownNameError: there is no such task, entry or metric.
-        ConfigError: the results are of several tasks and none is named.
+        ConfigError: the results are of several tasks and none is named, or they are something else.
         DataError: there are fewer than two common folds.
     """
     from crystalbench.evaluation import comparison
 
+    _check_results(results, "predictions")
     predictions = results.predictions if isinstance(results, Results) else results
     return comparison.compare(predictions, a, b, _only_task(predictions, task), metric)
 
@@ -202,10 +203,11 @@ def leaderboard(results: Results | pd.DataFrame, task: str | None = None) -> pd.
 
     Raises:
         UnknownNameError: there is no such task.
-        ConfigError: the results are of several tasks and none is named.
+        ConfigError: the results are of several tasks and none is named, or they are something else.
     """
     from crystalbench.evaluation.leaderboard import leaderboard as rank
 
+    _check_results(results, "scores")
     return rank(results.scores if isinstance(results, Results) else results, task)
 
 
@@ -243,6 +245,17 @@ def _task(task: str | Task) -> Task:
     if not isinstance(task, str | Task):
         raise ConfigError(f"task = {task!r}: give a task of load_task(...), or its name")
     return load_task(task) if isinstance(task, str) else task
+
+
+def _check_results(results: object, frame: str) -> None:
+    import pandas as pd
+
+    from crystalbench.errors import ConfigError
+
+    if not isinstance(results, Results | pd.DataFrame):
+        raise ConfigError(
+            f"results = {results!r}: give results of load_results(...) or run(...), or their frame {frame}"
+        )
 
 
 def _only_task(frame: pd.DataFrame, task: str | None) -> str:

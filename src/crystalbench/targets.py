@@ -55,6 +55,7 @@ class Metric:
         higher_is_better: whether a higher score is better.
         kinds: kinds of target that it applies to.
         has_unit: whether scores have the unit of the target.
+        undefined_for: targets of the rows for which it is undefined, e.g. ``one class``; empty if it always is defined.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Metric:
     higher_is_better: bool
     kinds: tuple[Kind, ...]
     has_unit: bool = False
+    undefined_for: str = ""
 
 
 _REGRESSION, _BINARY, _CLASSES = (Kind.REGRESSION,), (Kind.BINARY,), (Kind.BINARY, Kind.MULTICLASS)
@@ -71,13 +73,13 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("mae", "MAE", False, _REGRESSION, has_unit=True),
         Metric("rmse", "RMSE", False, _REGRESSION, has_unit=True),
-        Metric("r2", "R²", True, _REGRESSION),
+        Metric("r2", "R²", True, _REGRESSION, undefined_for="equal targets"),
         Metric("max_error", "max. error", False, _REGRESSION, has_unit=True),
         Metric("accuracy", "accuracy", True, _CLASSES),
         Metric("balanced_accuracy", "balanced accuracy", True, _CLASSES),
         Metric("f1", "F1", True, _CLASSES),
-        Metric("rocauc", "ROC-AUC (Matbench, of labels)", True, _BINARY),
-        Metric("rocauc_true", "ROC-AUC", True, _CLASSES),
+        Metric("rocauc", "ROC-AUC (Matbench, of labels)", True, _BINARY, undefined_for="one class"),
+        Metric("rocauc_true", "ROC-AUC", True, _CLASSES, undefined_for="one class"),
         Metric("log_loss", "log loss", False, _CLASSES),
     )
 }

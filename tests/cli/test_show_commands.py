@@ -78,7 +78,7 @@ def test_report_leaves_out_damaged_records() -> None:
     path.write_text(path.read_text().replace('"test": ', '"test": 1'))
     result = call("report", "--results", "results")
     failed(result, "not counted", "was changed after it was written")
-    assert "dummy" not in Path("results/leaderboard.csv").read_text()
+    assert ",dummy," not in Path("results/leaderboard.csv").read_text()
     assert "magpie_forest" in Path("results/leaderboard.csv").read_text()
 
 
@@ -97,7 +97,7 @@ def test_report_names_a_run_whose_label_has_square_brackets() -> None:
     result = call("report")
     assert result.exit_code == 0, result.output
     assert "cgcnn [/x] [wide]" in result.output
-    assert "MAE / [eV]" in result.output
+    assert "MAE ([eV])" in result.output
 
 
 # ---------------------------------------------------------------------- tuning

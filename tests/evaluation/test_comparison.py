@@ -241,3 +241,19 @@ def test_scores_of_the_committed_records_are_those_of_the_leaderboard() -> None:
     assert found.mean == pytest.approx(means["hybrid"] - means["cgcnn"])
     assert found.low < found.mean < found.high
     assert len(found.table) == 5
+
+
+def test_the_same_rows_of_different_data_are_not_compared() -> None:
+    changed = runs("new", *[1.0] * 5, data="e" * 64)
+    with pytest.raises(
+        DataError, match=r"new and old on lengths: they predicted the same rows of different data \(eee"
+    ):
+        compared([*OLD, *changed])
+    fewer = [r for fold in range(5) for r in [run("new", fold, 1.0, ids=("a",), data="e" * 64)]]
+    assert compared([*OLD, *fewer]).table["rows"].tolist() == [1] * 5  # a partial task is compared on common rows
+
+
+def test_configurations_on_different_data_are_told_apart_by_it() -> None:
+    both = [*OLD, *runs("new", *[1.0] * 5), *runs("new", *[1.0] * 5, data="e" * 64)]
+    with pytest.raises(ConfigError, match=r"'new' has 2 configurations here.* \(data dddddddd\).* \(data eeeeeeee\)"):
+        compared(both)

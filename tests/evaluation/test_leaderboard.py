@@ -262,3 +262,95 @@ def test_a_frame_without_a_column_and_an_unknown_task_are_refused() -> None:
 def test_a_run_that_occurs_twice_counts_once() -> None:
     scores = scores_frame(folds(1.0, 2.0))
     assert leaderboards(pd.concat([scores, scores[:4], scores])) == leaderboards(scores)
+
+
+# ---------------------------------------------------------------------- folds that both have
+
+
+def named(name: str, *maes: float | None, first: int = 0, **changes: Any) -> list[Record]:
+    """Records of a model with this registered name, from a fold on."""
+    return [
+        record(mae, task=MINE, model=name, label=name, fold=fold, **changes) for fold, mae in enumerate(maes, first)
+    ]
+
+
+def entry_of(board: Board, name: str) -> Entry:
+    return next(entry for entry in board.entries if entry.model == name)
+
+
+def test_an_entry_that_lacks_folds_is_compared_on_those_that_both_have() -> None:
+    board = only([*named("dummy", 1.0, 2.0, 3.0, 9.0, 10.0), *named("cgcnn", 2.5, 3.5, first=1)])
+    difference = board.minus_dummy(entry_of(board, "cgcnn"))
+    assert difference is not None
+    assert difference.folds == {1: 0.5, 2: 0.5}
+    assert not board.is_better(difference)  # although its mean, 3.0, is below the dummy's of five folds, 5.0
+    assert board.minus_dummy(entry_of(board, "dummy")) is None
+    assert entry_of(board, "cgcnn").fold_numbers == (1, 2)
+
+
+def test_no_entry_is_the_best_if_one_with_fewer_folds_is_better_on_its_folds() -> None:
+    complete = [*named("dummy", *[9.0] * 5), *named("sen", 1.0, 2.0, 3.0, 4.0, 5.0)]
+    board = only([*complete, *named("cgcnn", 1.5)])
+    assert board.best(board.entries) is entry_of(board, "sen")
+    board = only([*complete, *named("cgcnn", 4.5, first=4)])
+    assert board.best(board.entries) is None
+    assert only(named("cgcnn", 1.0)).best([]) is None
+
+
+@pytest.mark.parametrize(("score", "better"), [(0.7, True), (0.5, False), (0.4, False)])
+def test_higher_is_better_for_some_metrics(score: float, better: bool) -> None:
+    kind = {"task": MINE, "metric": "rocauc_true", "kind": "binary"}
+    board = only(
+        [record(model=m, label=m, scores={"rocauc_true": s}, **kind) for m, s in (("dummy", 0.5), ("cgcnn", score))]
+    )
+    difference = board.minus_dummy(entry_of(board, "cgcnn"))
+    assert difference is not None
+    assert board.is_better(difference) is better
+
+
+def test_the_published_dummy_stands_in_for_ours_on_boards_with_all_rows() -> None:
+    whole = only(folds(400.0, task="matbench_phonons", model="cgcnn", label="cgcnn"))
+    assert whole.dummy is not None
+    assert (whole.dummy.model, whole.dummy.source) == ("Dummy", PUBLISHED)
+    difference = whole.minus_dummy(entry_of(whole, "cgcnn"))
+    assert difference is not None
+    assert difference.folds == pytest.approx({0: 400 - 337.1003})
+    assert entry_of(whole, "cgcnn").counterpart == "CGCNN v2019"
+    part = only(folds(400.0, task="matbench_phonons", model="cgcnn", label="cgcnn", rows=partial(60)))
+    assert part.dummy is None
+
+
+def test_folds_on_which_a_metric_is_undefined_are_listed() -> None:
+    records = [record(s, task=MINE, fold=f, seed=seed) for f, seed, s in ((0, 0, 1.0), (2, 0, None), (2, 1, 1.0))]
+    (entry,) = only(records).entries
+    assert entry.undefined == {"mae": (2,)}
+    assert "mae" not in entry.scores
+
+
+def test_runs_on_different_data_are_never_on_one_board() -> None:
+    first, other = boards_of([*folds(1.0, data="a" * 64), *folds(2.0, data="b" * 64)])
+    assert [(board.data[0], board.is_only) for board in (first, other)] == [("a", False), ("b", False)]
+    assert [entry.scores["mae"].mean for board in (first, other) for entry in board.entries] == [1.0, 2.0]
+    frame = leaderboard(scores_frame([*folds(1.0, data="a" * 64), *folds(2.0, data="b" * 64)]), MINE)
+    assert frame[frame["metric"] == "mae"].groupby("data")["mean"].first().to_dict() == {"a" * 64: 1.0, "b" * 64: 2.0}
+    assert [b.is_only for b in boards_of([*folds(1.0, data="a" * 64), *folds(2.0, rows=partial(60), data="b" * 64)])]
+
+
+def test_how_the_seconds_were_measured() -> None:
+    old = {"concurrent": None, "environment": {"python": "3.11"}}
+    records = [*folds(1.0), *folds(2.0, label="b", model="b", concurrent=4), *folds(3.0, label="c", model="c", **old)]
+    gpu = {"processor": "Z80", "gpu": "Voodoo"}
+    records += folds(4.0, label="d", model="d", environment=gpu, threads=2)
+    found = {e.model: (e.concurrent, set(e.hardware)) for e in only(records).entries}
+    assert found == {
+        "dummy": (1, {"Z80, 1 thread"}),
+        "b": (4, {"Z80, 1 thread"}),
+        "c": (None, set()),
+        "d": (1, {"Voodoo, 2 threads"}),
+    }
+
+
+def test_entries_whose_defaults_were_chosen_on_the_task_are_marked() -> None:
+    records = [*folds(1.0), *folds(2.0, label="b", model="b", defaults_chosen_on=[MINE, "other"])]
+    records += [tuned_record(3.0, task=MINE, label="c", model="c", defaults_chosen_on=[MINE])]
+    assert {e.model: e.defaults_chosen_here for e in only(records).entries} == {"dummy": False, "b": True, "c": True}

@@ -14,6 +14,7 @@ from helpers import changed, random_crystals, samples_of, single_atoms
 from crystalbench.data.elements import MAX_Z
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Needs, get_model, model_names
+from crystalbench.models.network import NetworkModel
 from crystalbench.targets import Kind
 from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
@@ -54,6 +55,16 @@ def test_it_keeps_the_contract(name: str, parameters: dict[str, Any]) -> None:
 
 def test_the_models_of_the_first_release_are_registered() -> None:
     assert {"cgcnn", "descriptor_forest", "diffraction_spectrum", "dummy", "magpie_forest"} <= set(model_names())
+
+
+def test_models_declare_on_which_tasks_their_defaults_were_chosen() -> None:
+    both = {"matbench_phonons", "matbench_jdft2d"}
+    for name in model_names():
+        model = get_model(name)
+        if issubclass(model, NetworkModel) or name.startswith("descriptor_"):
+            assert model.defaults_chosen_on == both, name
+        else:
+            assert model.defaults_chosen_on == (set() if name == "dummy" else {"matbench_phonons"}), name
 
 
 @pytest.mark.parametrize("name", model_names())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crystalbench.evaluation.board import Board, Entry
-from crystalbench.reports.boards import notes
+from crystalbench.reports.boards import cells, header
 from crystalbench.reports.formatting import (
     axis_title,
     markdown_table,
@@ -17,6 +17,7 @@ from crystalbench.reports.formatting import (
     percent_text,
     score_text,
 )
+from crystalbench.reports.notes import notes
 from crystalbench.targets import METRICS
 
 
@@ -50,6 +51,7 @@ def test_scores_of_any_size_have_the_digits_that_mean_something(scores: tuple[fl
         scores={"mae": SimpleNamespace(mean=float(np.mean(scores)), std=float(np.std(scores)))},
         folds=len(scores),
         source="ours",
+        undefined={},
     )
     assert score_text(cast(Entry, entry), METRICS["mae"]) == text
 
@@ -60,11 +62,10 @@ def test_percentages_have_their_interval() -> None:
 
 
 def test_only_metrics_and_axes_with_a_unit_show_it() -> None:
-    assert metric_title(METRICS["mae"], "eV") == "MAE / eV"
-    assert metric_title(METRICS["mae"], "eV", ", ") == "MAE, eV"
+    assert metric_title(METRICS["mae"], "eV/atom") == "MAE (eV/atom)"
     assert metric_title(METRICS["mae"], "") == "MAE"
     assert metric_title(METRICS["r2"], "eV") == "R²"
-    assert axis_title("target", "eV") == "target / eV"
+    assert axis_title("target", "eV") == "target (eV)"
     assert axis_title("target", "") == "target"
 
 
@@ -79,8 +80,16 @@ def test_bars_within_cells_of_markdown_tables_are_escaped() -> None:
 
 
 def test_a_board_says_why_an_entry_has_no_score() -> None:
-    ours = Entry("m", "default", "full", {}, 5, (1, 1), 40, 40, 0.1, 1, "ours")
-    board = Board("roc", "rocauc_true", "binary", "", 40, 40, 5, [ours])
+    undefined = {"rocauc_true": (2,), "rocauc": (2, 4)}
+    ours = Entry("m", "default", "full", {}, 5, (1, 1), 40, 40, 0.1, 1, "ours", undefined=undefined, concurrent=1)
+    board = Board("roc", "d" * 64, True, "rocauc_true", "binary", "", 40, 40, 5, [ours])
     (note,) = notes(board)
-    assert "ROC-AUC is undefined on at least one fold" in note
-    assert note.endswith("not ranked: m.")
+    assert "ROC-AUC is undefined on at least one fold, so not ranked: m." in note
+    assert score_text(ours, METRICS["rocauc_true"]) == "undefined (one class in fold 2)"
+    assert score_text(ours, METRICS["rocauc"]) == "undefined (one class in folds 2, 4)"
+    assert score_text(ours, METRICS["f1"]) == ""  # not known, as in published entries
+    shown = cells(board, ours, None)
+    assert [shown[header(board).index(name)] for name in ("ROC-AUC", "ROC-AUC (Matbench, of labels)")] == [
+        "undefined (one class in fold 2)",
+        "undefined",
+    ]

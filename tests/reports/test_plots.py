@@ -35,8 +35,8 @@ def test_parity_has_a_trace_per_model_and_the_diagonal(results: Results) -> None
     assert (list(one.x), list(one.y), list(one.text)) == ([1.0, 2.0], [1.5, 3.0], ["a", "b"])
     assert list(two.y) == [3.0, 6.0]  # mean over the seeds
     assert list(diagonal.x) == list(diagonal.y) == [1.0, 6.0]
-    assert figure.layout.xaxis.title.text == "target / cm⁻¹"
-    assert figure.layout.yaxis.title.text == "prediction / cm⁻¹"
+    assert figure.layout.xaxis.title.text == "target (cm⁻¹)"
+    assert figure.layout.yaxis.title.text == "prediction (cm⁻¹)"
     assert figure.layout.title.text == "matbench_phonons"
     assert "%{text}" in one.hovertemplate
     assert "fold" in one.hovertemplate
@@ -48,7 +48,7 @@ def test_residuals_are_predictions_minus_targets(results: Results) -> None:
     figure = plots.residuals(results, task="other")
     (one,) = figure.data
     assert list(one.y) == [9.0, 18.0]
-    assert figure.layout.yaxis.title.text == "prediction − target / eV"
+    assert figure.layout.yaxis.title.text == "prediction − target (eV)"
 
 
 def test_a_frame_of_the_user_needs_three_columns_only() -> None:
@@ -108,7 +108,7 @@ def test_a_leaderboard_as_bars() -> None:
     figure = plots.leaderboard_bar(results, "matbench_phonons")
     (bars,) = figure.data
     assert list(zip(bars.y, bars.x, strict=True)) == [("a", 1.0), ("b (tuned)", 1.5), ("b", 2.0)]
-    assert figure.layout.xaxis.title.text == "MAE / cm⁻¹"
+    assert figure.layout.xaxis.title.text == "MAE (cm⁻¹)"
     assert bars.text[0] == "1.000 ± 0.000"
     assert figure.layout.yaxis.ticktext[:2] == ("a<br>1.000 ± 0.000", "b (tuned)<br>1.500")
     assert bars.textposition == "none"  # no text on the error bars

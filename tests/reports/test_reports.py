@@ -13,12 +13,13 @@ from rich.console import Console
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
-from crystalbench.reports.boards import notes, places
+from crystalbench.reports.boards import places
 from crystalbench.reports.csv import COLUMNS, to_csv
 from crystalbench.reports.files import write_leaderboards
 from crystalbench.reports.formatting import score_text
 from crystalbench.reports.markdown import to_markdown
-from crystalbench.reports.screen import screen_table
+from crystalbench.reports.notes import notes
+from crystalbench.reports.screen import screen_differences, screen_table
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts
 from crystalbench.targets import METRICS
@@ -66,14 +67,15 @@ def boards() -> list[Board]:
 def test_the_columns_of_the_csv_file() -> None:
     header = "task,model,protocol,view,metric,mean,std,folds,rows,rows_total,fit_seconds,parameters,source"
     header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
-    header += ",default_kept_on_folds"
+    header += ",default_kept_on_folds,data,fold_numbers,minus_dummy,concurrent,hardware,defaults_chosen_here"
     assert to_csv([]) == header + "\n"
 
 
 def test_a_row_of_the_csv_file() -> None:
     (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
-    assert lines[1] == "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
+    start = "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
+    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false'
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 
@@ -113,13 +115,17 @@ def tuned_board() -> Board:
 def test_default_and_tuned_runs_are_separate_rows_with_their_tuning_costs(tuned_board: Board) -> None:
     lines = to_markdown([tuned_board]).splitlines()
     (header,) = [line for line in lines if line.startswith("| #")]
-    assert "| folds | trials | tuning / s | fit / s |" in header
+    assert "| folds | trials | tuning (s) | fit (s) |" in header
     rows = {line.split("|")[2].strip(): [c.strip() for c in line.split("|")] for line in lines if "| **" in line}
     assert list(rows) == ["**dummy (tuned)**", "**dummy (tuned on fold 0)**", "**dummy**"]
-    spent = [header.split("|").index(f" {name} ") for name in ("folds", "trials", "tuning / s")]
-    assert [rows["**dummy (tuned)**"][i] for i in spent] == ["2", "40", "21"]
-    assert [rows["**dummy (tuned on fold 0)**"][i] for i in spent] == ["2", "20", "10"]  # one study for both folds
-    assert [rows["**dummy**"][i] for i in spent] == ["3", "", ""]
+    spent = [header.split("|").index(f" {name} ") for name in ("folds", "trials", "tuning (s)")]
+    assert [rows["**dummy (tuned)**"][i] for i in spent] == ["2 (0,1)", "40", "21"]
+    assert [rows["**dummy (tuned on fold 0)**"][i] for i in spent] == [
+        "2 (0,1)",
+        "20",
+        "10",
+    ]  # one study for both folds
+    assert [rows["**dummy**"][i] for i in spent] == ["3 (0,1,2)", "", ""]
     failed = "Trials that failed: dummy (tuned): 2 of 40; dummy (tuned on fold 0): 1 of 20."
     assert any(line.startswith(failed) for line in lines)
     assert any("has seen, in the search alone, the test rows of the other folds" in line for line in lines)
@@ -127,7 +133,7 @@ def test_default_and_tuned_runs_are_separate_rows_with_their_tuning_costs(tuned_
 
 def test_the_change_through_tuning_is_listed_fold_by_fold(tuned_board: Board) -> None:
     text = to_markdown([tuned_board])
-    assert "Tuned minus default, MAE / cm⁻¹, fold by fold; negative is better. Where the default" in text
+    assert "Tuned minus default, MAE (cm⁻¹), fold by fold; negative is better. Where the default" in text
     assert "| dummy (tuned) | full | -0.125 ± 0.38 | -0.5 | +0.25 (kept) |" in text
     assert "| dummy (tuned on fold 0) | full | +0 ± 0.5 | +0.5 | -0.5 |" in text
 
@@ -142,7 +148,7 @@ def test_what_tuning_found_on_the_inner_folds_is_listed(tuned_board: Board) -> N
 
 def test_the_change_through_tuning_is_in_the_csv_file(tuned_board: Board) -> None:
     rows = [r for r in csv.DictReader(io.StringIO(to_csv([tuned_board]))) if r["metric"] == "mae"]
-    names = COLUMNS[COLUMNS.index("source") + 1 :]
+    names = COLUMNS[COLUMNS.index("source") + 1 : COLUMNS.index("data")]
     assert [row["protocol"] for row in rows] == ["tuned", "tuned on fold 0", "default"]
     assert [rows[0][name] for name in names] == ["40", "21.00", "-0.125", "0.375", "0:-0.5 1:0.25", "1"]
     assert [rows[2][name] for name in names] == [""] * 6
@@ -172,7 +178,7 @@ def test_the_markdown_tables_are_well_formed(boards: list[Board]) -> None:
         "matbench_phonons (1,265 rows)",
         "matbench_phonons (60 of 1,265 rows)",
     ]
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    tables = re.findall(r"(?:^\| #.*\n)(?:^\|.*\n)+", text, flags=re.MULTILINE)
     assert len(tables) == len(boards)
     for board, table in zip(boards, tables, strict=True):
         lines = table.splitlines()
@@ -184,7 +190,7 @@ def test_the_markdown_tables_are_well_formed(boards: list[Board]) -> None:
         assert before.endswith("\n\n")  # a table needs an empty line before it
     assert r"**a_model_with_quite_a_long_name_and_more (wide\|deep)**" in text
     assert text.count("**dummy**") == 4
-    assert "| MAE / cm⁻¹ |" in text
+    assert "| MAE (cm⁻¹) |" in text
 
 
 def test_only_comparable_entries_are_ranked(boards: list[Board]) -> None:
@@ -248,14 +254,17 @@ def test_scores_with_best_value_one_always_have_four_decimals() -> None:
 @pytest.mark.parametrize(
     ("repetitions", "shown"),
     [
-        ([(0, 0), (1, 0)], "2"),
-        ([(0, 0), (1, 5)], "2"),  # other seeds, but one for each fold
-        ([(0, 0), (0, 1), (1, 0), (1, 1)], "2 × 2 seeds"),
-        ([(0, 0), (0, 1), (1, 0)], "2 × 1–2 seeds"),
-        ([(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0), (2, 7)], "3 × 2–3 seeds"),
+        ([(0, 0), (1, 0)], "2 (0,1)"),
+        ([(3, 0), (1, 5)], "2 (1,3)"),  # other seeds, but one for each fold
+        ([(0, 0), (0, 1), (1, 0), (1, 1)], "2 × 2 seeds (0,1)"),
+        ([(0, 0), (0, 1), (1, 0)], "2 × 1–2 seeds (0,1)"),
+        ([(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0), (2, 7)], "3 × 2–3 seeds (0,1,2)"),
+        ([(fold, 0) for fold in range(5)], "5"),
     ],
 )
-def test_the_folds_cell_lists_the_number_of_seeds(repetitions: list[tuple[int, int]], shown: str) -> None:
+def test_the_folds_cell_lists_the_number_of_seeds_and_the_folds_unless_all_are_done(
+    repetitions: list[tuple[int, int]], shown: str
+) -> None:
     (board,) = boards_of([record(fold=fold, seed=seed, task="mine") for fold, seed in repetitions])
     assert f"| full | {shown} |" in to_markdown([board])
 
@@ -334,29 +343,32 @@ def test_square_brackets_are_printed_literally() -> None:
     label = "cgcnn [/x] [wide]"
     (board,) = boards_of(folds(1.0, task="mine [red]", label=label, unit="[eV]"))
     text = "\n".join(rendered(board, 120))
-    for part in ("mine [red] (", label, "MAE / [eV]"):
+    for part in ("mine [red] (", label, "MAE ([eV])"):
         assert part in text
 
 
-def test_published_entries_are_thinned_out_from_best_to_worst(boards: list[Board]) -> None:
-    whole = boards[1]
-    foreign = [entry for entry in whole.entries if entry.source == "published"]
-    lines = rendered(whole, 120)
-    shown = [line for line in lines if line.rstrip().endswith("published")]
+def test_the_best_published_entry_counterparts_and_neighbours_are_shown() -> None:
+    ours = {"cgcnn": 40.0, "magpie_forest": 52.0, "dummy": 324.0}
+    made = [r for name, mae in ours.items() for r in folds(*[mae] * 5, model=name, label=name)]
+    (board,) = boards_of(made)
+    lines = rendered(board, 120)
+    shown = [re.split(r"  +", line.strip())[1] for line in lines if line.rstrip().endswith("published")]
+    # The best, the neighbours of our best, one more near it, and the counterparts of cgcnn and magpie_forest.
+    assert shown[:1] == ["MegNet (kgcnn v2.1.0)"]
+    assert {"SchNet (kgcnn v2.1.0)", "Finder_v1.2 composition-only version"} < set(shown)
+    assert {"CGCNN v2019", "RF-SCM/Magpie"} < set(shown)
     assert len(shown) == 6
-    assert foreign[0].model[:20] in shown[0]
-    assert foreign[-1].model[:20] in shown[-1]
-    assert f"and {len(foreign) - 6} more published entries in leaderboard.md" in "\n".join(lines)
+    assert "and 10 more published entries in leaderboard.md" in "\n".join(lines)
+    assert "Published counterparts: CGCNN v2019 of cgcnn; RF-SCM/Magpie of magpie_forest." in notes(board)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
 def test_the_number_of_published_entries_can_be_chosen(boards: list[Board], count: int) -> None:
     names = [entry.model for entry in boards[1].entries if entry.source == "published"]
     table = screen_table(boards[1], 220, published=count)
-    shown = [name for name in table.columns[1].cells if name in names]
+    shown = [name.rstrip("‡") for name in map(str, table.columns[1].cells) if name.rstrip("‡") in names]
     assert len(shown) == min(count, len(names))
     assert shown[:1] == names[: min(count, 1)]
-    assert count < 2 or shown[-1] == names[-1]
 
 
 def test_the_view_is_shown_where_there_is_more_than_one(boards: list[Board]) -> None:
@@ -369,3 +381,101 @@ def test_wider_terminals_show_more_metrics(boards: list[Board]) -> None:
     assert "RMSE" not in "\n".join(rendered(boards[1], 80))
     assert "RMSE" in "\n".join(rendered(boards[1], 160))
     assert "parameters" in "\n".join(rendered(boards[1], 120))
+
+
+# ---------------------------------------------------------------------- what marks and notes say
+
+
+def models(**maes: list[float]) -> list[Record]:
+    """Records of models by registered name, with the scores of the first folds."""
+    return [r for name, values in maes.items() for r in folds(*values, task="mine", model=name, label=name)]
+
+
+def test_a_board_says_which_entries_are_not_better_than_the_dummy() -> None:
+    (board,) = boards_of(models(dummy=[4.0, 6.0, 5.0, 5.0, 5.0], sen=[3.0] * 5, cgcnn=[4.5, 6.0]))
+    text = to_markdown([board])
+    assert "| **cgcnn**‡ |" in text
+    assert "| **sen** |" in text
+    assert (
+        "‡ not better than dummy, which ignores its inputs; MAE (cm⁻¹) minus that of dummy, mean over the folds that "
+        "both have: cgcnn (+0.250, folds 0, 1)." in notes(board)
+    )
+    assert any("cgcnn‡" in line for line in rendered(board, 100))
+    row = next(r for r in csv.DictReader(io.StringIO(to_csv([board]))) if (r["model"], r["metric"]) == ("cgcnn", "mae"))
+    assert (row["minus_dummy"], row["fold_numbers"]) == ("0.25", "0 1")
+
+
+def test_entries_that_lack_folds_are_compared_on_the_folds_they_have() -> None:
+    (board,) = boards_of(
+        [
+            *folds(*[330.0] * 5, model="dummy"),
+            *folds(*[30.0] * 5, model="sen", label="sen"),
+            record(50.0, fold=1, model="cgcnn", label="cgcnn"),
+        ]
+    )
+    text = to_markdown([board])
+    assert (
+        "Entries that lack folds: MAE (cm⁻¹) minus that of others, mean over the folds that both have; negative" in text
+    )
+    titles = (
+        "| model | folds | MAE (cm⁻¹) | minus dummy | minus sen | minus MegNet (kgcnn v2.1.0) | minus counterpart |"
+    )
+    assert titles in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| cgcnn | fold 1 ")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    published = [e for e in board.entries if e.model in ("MegNet (kgcnn v2.1.0)", "CGCNN v2019")]
+    megnet, cgcnn = (f"{50 - e.scores['mae'].folds[1]:+.2f}" for e in published)
+    assert cells[2:] == ["50.00", "−280.00", "+20.00", megnet, f"{cgcnn} (CGCNN v2019)"]
+    shown = screen_differences(board)
+    assert shown is not None
+    assert [str(cell) for column in shown.columns for cell in column.cells] == cells
+    assert screen_differences(boards_of(folds(*[1.0] * 5, task="mine"))[0]) is None
+
+
+def test_boards_of_one_size_on_different_data_are_told_apart() -> None:
+    boards = boards_of([*folds(1.0, task="mine", data="a1" * 32), *folds(2.0, task="mine", data="b2" * 32)])
+    text = to_markdown(boards)
+    assert "## mine (1,265 rows, data a1a1a1a1)" in text
+    assert "## mine (1,265 rows, data b2b2b2b2)" in text
+    assert any("Data a1a1a1a1 is that of this table" in note for note in notes(boards[0]))
+    assert "mine (1,265 rows, data b2b2b2b2)" in rendered(boards[1], 100)[0]
+    assert [r["data"] for r in csv.DictReader(io.StringIO(to_csv(boards)))] == ["a1" * 32] * 4 + ["b2" * 32] * 4
+
+
+def test_an_undefined_score_is_explained_on_screen() -> None:
+    roc = {"metric": "rocauc_true", "kind": "binary", "task": "mine", "unit": ""}
+    (board,) = boards_of([record(fold=f, scores={"rocauc_true": s}, **roc) for f, s in ((0, 0.5), (3, None))])
+    assert any("undefined (one class in fold 3)" in line for line in rendered(board, 80))
+    assert "| undefined (one class in fold 3) |" in to_markdown([board])
+
+
+def test_seconds_that_are_not_comparable_are_marked() -> None:
+    (alone,) = boards_of(models(dummy=[4.0] * 5, sen=[3.0] * 5))
+    assert "≈" not in to_markdown([alone])
+    records = [*models(dummy=[4.0] * 5), *folds(3.0, task="mine", model="sen", label="sen", concurrent=4)]
+    records += folds(2.0, task="mine", model="cgcnn", label="cgcnn", concurrent=None)
+    records += folds(1.0, task="mine", model="far", label="far", environment={"processor": "6502"})
+    (board,) = boards_of(records)
+    rows = {line.split("|")[2].strip(): line for line in to_markdown([board]).splitlines() if line.startswith("| ")}
+    assert {name for name, line in rows.items() if "| ≈2.0 |" in line} == {"**sen**", "**cgcnn**", "**far**"}
+    found = [note for note in notes(board) if note.startswith("≈")]
+    assert found == [
+        "≈ measured while up to 4 processes computed runs, which take longer than alone: sen.",
+        "≈ whether other runs were computed at the same time is not recorded: cgcnn.",
+        "≈ seconds on different hardware are not comparable. Z80, 1 thread: dummy, cgcnn, sen; 6502, 1 thread: far.",
+    ]
+
+
+def test_defaults_chosen_on_the_task_are_flagged_tuned_or_not() -> None:
+    chosen = {"task": "mine", "defaults_chosen_on": ["mine"]}
+    (board,) = boards_of([*folds(1.0, **chosen), tuned_record(2.0, **chosen), *folds(3.0, label="x", task="mine")])
+    text = to_markdown([board])
+    assert "| **dummy**† |" in text
+    assert "| **dummy (tuned)**† |" in text
+    assert "| **x** |" in text
+    assert any(
+        note.startswith("† rows of this task were used in choosing the model's defaults") for note in notes(board)
+    )
+    assert any("dummy†" in line for line in rendered(board, 100))
+    rows = csv.DictReader(io.StringIO(to_csv([board])))
+    assert {(r["model"], r["defaults_chosen_here"]) for r in rows} == {("dummy", "true"), ("x", "false")}

@@ -93,7 +93,7 @@ def test_the_table_has_the_best_configurations_and_the_initial_one() -> None:
     assert heading(study()) == f"matbench_phonons · mine · fold 0: {counts}"
     header, _, values, ranks, *rows = (line.split() for line in text.splitlines() if line.strip())
     assert header == ["importance", *["trial", "5", "trial", "4", "trial", "6", "initial"]]
-    assert values == ["MAE", "/", "eV", "0.5", "1.5", "1.5", "5.5"]
+    assert values == ["MAE", "(eV)", "0.5", "1.5", "1.5", "5.5"]
     assert ranks == ["rank", "of", "10", "1", "2", "3", "8"]
     assert {row[0]: row[3:] for row in rows} == {
         "x": ["0.001", "0.0013", "0.0013", "0.00371"],

@@ -25,12 +25,13 @@ def test_summary_lists_our_models_next_to_published_ones_of_the_same_rows() -> N
     lines = to_summary(leaderboards(Results(whole + part).scores)).splitlines()
     cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in lines}
     assert cells["model"] == [
-        "matbench_phonons<br>MAE, cm⁻¹",
-        "matbench_phonons<br>60 of 1,265 rows<br>MAE, cm⁻¹",
+        "matbench_phonons<br>MAE (cm⁻¹)",
+        "matbench_phonons<br>60 of 1,265 rows<br>MAE (cm⁻¹)",
     ]
-    assert cells["`dummy`"] == ["**42.00 ± 1.41**", "**1.000 ± 0.000**"]
+    # No entry is the best: one that has fold 3 only is better there than the best of five folds.
+    assert cells["`dummy`"] == ["42.00 ± 1.41", "**1.000 ± 0.000**"]
     assert cells["`worse`"] == ["50.00 ± 0.00", "–"]
-    assert cells["`begun`"] == ["30.00<br>(1 of 5 folds)", "–"]  # not the best, since it is not of the same folds
+    assert cells["`begun`"] == ["30.00<br>(fold 3: −13.00 from `dummy`, −295.24 from Dummy)", "–"]
     assert cells["CGCNN v2019"] == ["57.76 ± 12.31", "–"]  # nothing published is of these rows
     assert cells["best published"] == ["28.76 ± 2.58<br>MegNet (kgcnn v2.1.0)", "–"]
 
@@ -63,3 +64,16 @@ def test_the_committed_page_on_periodicity_follows_from_its_records() -> None:
     folder = ROOT / "results" / "periodicity"
     committed(folder)
     assert (folder / periodicity.FILE_NAME).read_text(encoding="utf-8") == periodicity.page(load_results(folder))
+
+
+def test_summary_marks_entries_and_explains_the_marks() -> None:
+    made = [record(mae=40.0, fold=fold) for fold in range(5)]
+    made += [record(mae=41.0, fold=fold, model="sen", label="sen") for fold in range(5)]
+    made += [record(mae=30.0, fold=f, model="x", label="x", defaults_chosen_on=["matbench_phonons"]) for f in range(5)]
+    text = to_summary(leaderboards(Results(made).scores))
+    assert "| `x` | **30.00 ± 0.00**† |" in text
+    assert "| `sen` | 41.00 ± 0.00‡ |" in text
+    assert text.endswith(
+        "\n\n† rows of this task were used in choosing the model's defaults; ‡ not better than the dummy on the folds "
+        "that both have."
+    )

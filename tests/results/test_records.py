@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.errors import RecordError
+from crystalbench.results.loading import read_results
 from crystalbench.results.record import Record, RecordedPredictions, predicted, scores_for_json
-from crystalbench.results.sealed import digest
+from crystalbench.results.sealed import digest, seal
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.results.store import RecordStore
 
@@ -309,3 +310,30 @@ def test_records_cannot_be_changed() -> None:
         made.spec.fold = 2  # type: ignore[misc]
     with pytest.raises(ValueError, match="Extra inputs"):
         ProtocolSpec(folds=3)  # type: ignore[call-arg]
+
+
+def test_records_of_format_3_are_read_without_the_new_fields() -> None:
+    body = record().model_dump(mode="json") | {"format": 3}
+    del body["concurrent"], body["defaults_chosen_on"]
+    found = Record.from_json(seal(body), "old.json")
+    assert (found.concurrent, found.defaults_chosen_on, found.format) == (None, [], 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "regresion"}, "Unknown kind of task 'regresion'. Did you mean 'regression'"),
+        ({"metric": "mea"}, "'mea' is not a metric of regression targets, which have mae"),
+        ({"metric": "f1"}, "'f1' is not a metric of regression targets"),
+    ],
+)
+def test_a_record_with_an_unknown_kind_or_metric_is_named(
+    changes: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    store = RecordStore(tmp_path / "records")
+    store.write(record())
+    path = store.write(record(fold=1, **changes))
+    found = read_results(store)
+    assert len(found) == 1
+    (problem,) = found.problems
+    assert str(problem).startswith(f"{path}: is not a valid record ({message}")

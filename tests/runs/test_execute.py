@@ -412,3 +412,15 @@ def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monke
         values.append(np.array(execute(spec, "cgcnn", CGCNN, task, Resources()).predictions.values))
     assert values[0].std() > 1e-3
     np.testing.assert_allclose(*values, rtol=0, atol=1e-3 * values[0].std())
+
+
+def test_a_record_states_where_the_defaults_were_chosen_and_how_many_processes_computed() -> None:
+    class Chosen(Memory):
+        defaults_chosen_on = frozenset({"b", "a"})
+
+    task = tiny_task()
+    record = execute(spec_of(task), "Chosen", Chosen, task, Resources(concurrent=3))
+    assert record.defaults_chosen_on == ["a", "b"]
+    assert record.concurrent == 3
+    assert run(task).defaults_chosen_on == []
+    assert run(task).concurrent == 1

@@ -291,7 +291,7 @@ def test_progress_messages_and_settings_travel(
     assert sorted(said) == sorted(f"process {line.split()[0]} is talkative" for line in fits(log))
     assert str(os.getpid()) not in pids
     assert {value for record in outcome.records for value in record.predictions.values} == {2.0 + 10 * 1}
-    assert {record.threads for record in outcome.records} == {2}
+    assert {(record.threads, record.concurrent) for record in outcome.records} == {(2, 2)}
 
 
 def test_records_do_not_depend_on_the_executor(toys: Path, log: Path) -> None:
@@ -300,7 +300,7 @@ def test_records_do_not_depend_on_the_executor(toys: Path, log: Path) -> None:
     for executor in (SerialExecutor(Runner()), ProcessExecutor(Runner(), 2)):
         with executor:
             outcomes.append(run_plan(plan, None, executor))
-    changing = {"seconds", "peak_memory_mb", "finished"}
+    changing = {"seconds", "peak_memory_mb", "finished", "concurrent"}
     one, other = ([r.model_dump(exclude=changing) for r in outcome.records] for outcome in outcomes)
     for record in (*one, *other):
         record["environment"].pop("git")  # whether the checkout has changes may itself change

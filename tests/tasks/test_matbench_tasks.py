@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from crystalbench.tasks import DataSources, Task
 from crystalbench.tasks.matbench import matminer_json as _matminer_json
 from crystalbench.tasks.matbench.folds import official_folds, official_labels
 from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask, official_ids
+from crystalbench.tasks.matbench.partial_table import read_partial_table
 from crystalbench.tasks.matbench.spec import TASKS, MatbenchTaskSpec
 
 Rows = list[list[Any]]
@@ -383,3 +385,23 @@ def test_real_tables_agree_with_their_own_folds(short: str, name: str, fold: str
         assert np.array_equal(task.targets, frame[target].to_numpy())
     assert isinstance(task.inputs, Crystals)
     assert task.inputs.atom_counts.tolist() == [len(numbers) for numbers in frame["numbers"]]
+
+
+def test_rows_left_out_are_always_reported_in_one_line(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    task = load(tiny, write(tmp_path, table_of(structures[:3], ["mb-tiny-03", None, None], target=[1.0, 2.0, 3.0])))
+    assert task.remarks_line == "matbench_tiny: 2 of 3 rows of part.parquet have no id and are skipped"
+    many = dataclasses.replace(task, remarks=tuple(f"dropped: m-{i}" for i in range(12)))
+    assert many.remarks_line == (
+        "matbench_tiny: dropped: m-0; dropped: m-1; dropped: m-2; and 9 more, which task.remarks and every record list"
+    )
+    assert dataclasses.replace(task, remarks=()).remarks_line == ""
+
+
+def test_a_column_that_may_have_one_of_several_names_is_described_without_repetition(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    official = dataclasses.replace(tiny, target="n")
+    with pytest.raises(DataError, match=r"no column with the targets \(y_tiny or n or target\)"):
+        read_partial_table(official, write(tmp_path, table_of(structures[:1], ["mb-tiny-03"])))

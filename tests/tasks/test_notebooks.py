@@ -122,3 +122,15 @@ def test_all_tasks_are_listed(tmp_path: Path) -> None:
     assert tasks.loc["matbench_phonons", ["rows", "rows_available", "unit"]].tolist() == [1265, 0, "cm⁻¹"]
     assert tasks.loc["demo_crystal_system", "kind"] == "multiclass"
     assert (tasks["source"].str.len() > 10).all()
+
+
+def test_rows_that_are_left_out_are_always_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "mine.csv").write_text("formula,y\nNaCl,1\nKCl,\nCsCl,2\n")
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntable = "mine.csv"\ntarget = "y"\nkind = "regression"\n'
+        'composition = "formula"\nmissing = "drop"\n'
+        "[folds]\nk = 2\n"
+    )
+    assert len(load_task(tmp_path / "mine.toml")) == 2
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert line.startswith("mine: dropped: 1 of 3 rows have no target (y)")

@@ -137,6 +137,16 @@ def test_declarations_are_checked(check: str) -> None:
     assert DECLARATIONS[check] in failed_checks(classes()[check])[check]
 
 
+def test_the_tasks_on_which_defaults_were_chosen_are_checked() -> None:
+    class Spelled(Plain):
+        """Names one task where a set is needed."""
+
+        defaults_chosen_on: ClassVar[Any] = "matbench_phonons"
+
+    check = "needs, kinds, version and invariances are valid"
+    assert "defaults_chosen_on = 'matbench_phonons'; it must be a set" in failed_checks(Spelled)[check]
+
+
 # ---------------------------------------------------------------------- kinds, and checks that build on others
 
 

@@ -9,7 +9,7 @@ import typer
 
 from crystalbench._files import is_read_only
 from crystalbench.cli import options
-from crystalbench.cli.console import command, say, screen
+from crystalbench.cli.console import command, note, say, screen
 from crystalbench.errors import SavingError
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def fit(
         sources = options.data_sources(data_dir, data, limit, offline, [task])
         require_data([spec], sources)
         loaded = spec.load(sources)
+        if loaded.remarks:
+            note(loaded.remarks_line)
         with _bar() as progress:
             final = fit_final(
                 model,

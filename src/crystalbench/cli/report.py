@@ -39,9 +39,10 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         typer.Exit: a record cannot be read; the others count.
     """
     from crystalbench.evaluation.leaderboard import leaderboards
-    from crystalbench.reports.boards import notes
+    from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
-    from crystalbench.reports.screen import screen_table
+    from crystalbench.reports.notes import notes
+    from crystalbench.reports.screen import screen_differences, screen_table
     from crystalbench.reports.summary import fill_readme
     from crystalbench.results.loading import read_results
     from crystalbench.results.store import RecordStore
@@ -57,6 +58,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
             screen.print(screen_table(board, screen.width))
             for line in notes(board):
                 say(line, style="dim")
+            if (differences := screen_differences(board)) is not None:
+                say(explanation(board), style="dim")
+                screen.print(differences)
     for problem in problems[:SHOWN_PROBLEMS]:
         complain("not counted", str(problem))
     if len(problems) > SHOWN_PROBLEMS:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
 from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
@@ -32,6 +34,12 @@ COLUMNS = (
     "tuned_minus_default_std",
     "tuned_minus_default_by_fold",
     "default_kept_on_folds",
+    "data",
+    "fold_numbers",
+    "minus_dummy",
+    "concurrent",
+    "hardware",
+    "defaults_chosen_here",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -43,15 +51,22 @@ class Score:
     Attributes:
         mean: mean over the folds; the score of a fold is the mean over its seeds.
         std: population standard deviation over the folds, as Matbench reports it.
+        folds: score by fold.
     """
 
     mean: float
     std: float
+    folds: Mapping[int, float] = field(default_factory=dict)
+
+    def minus(self, other: Score) -> Difference | None:
+        """This score minus another one on the folds that both have; None if there are none."""
+        common = sorted(self.folds.keys() & other.folds.keys())
+        return Difference({fold: self.folds[fold] - other.folds[fold] for fold in common}) if common else None
 
 
 @dataclass(frozen=True)
-class Gain:
-    """The change of one metric through tuning: tuned minus default on the folds that both have.
+class Difference:
+    """The difference between two entries in one metric, on the folds that both have.
 
     Attributes:
         folds: difference by fold, between the means over the seeds.
@@ -94,6 +109,12 @@ class Entry:
         gain: tuned minus default by metric; empty unless both were run.
         inner_gain: by fold, the improvement of the best trial on the default on the inner folds of its study, and its
             standard error.
+        model_name: registered name of the model, or its place; empty for published entries.
+        fold_numbers: the completed folds.
+        undefined: by metric, the folds on which it is undefined.
+        hardware: processors and numbers of threads that the seconds were measured on; empty if unknown.
+        concurrent: the largest number of processes that computed runs at the same time; None if it is unknown.
+        defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
     """
 
     model: str
@@ -112,16 +133,43 @@ class Entry:
     failed_trials: int = 0
     tuning_seconds: float | None = None
     kept: frozenset[int] = frozenset()
-    gain: Mapping[str, Gain] = field(default_factory=dict)
     inner_gain: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    gain: Mapping[str, Difference] = field(default_factory=dict)
+    model_name: str = ""
+    fold_numbers: tuple[int, ...] = ()
+    undefined: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    hardware: frozenset[str] = frozenset()
+    concurrent: int | None = None
+    defaults_chosen_here: bool = False
+
+    @property
+    def counterpart(self) -> str | None:
+        """Name of the published entry of the same method, which may not exist for this task."""
+        return COUNTERPARTS.get(self.model_name)
+
+    @property
+    def is_dummy(self) -> bool:
+        """Whether the entry is the baseline that ignores its inputs, ours or the published one."""
+        return self.model_name == DUMMY or (self.source == PUBLISHED and self.model == COUNTERPARTS[DUMMY])
+
+    def minus(self, other: Entry, metric: str) -> Difference | None:
+        """This entry minus another one in a metric, on the folds that both have.
+
+        Returns:
+            None if the metric is undefined for one of them, or there is no common fold.
+        """
+        mine, others = self.scores.get(metric), other.scores.get(metric)
+        return None if mine is None or others is None else mine.minus(others)
 
 
 @dataclass(frozen=True)
 class Board:
-    """The entries of one task on the same rows.
+    """The entries of one task on the same data.
 
     Attributes:
         task: name of the task.
+        data: digest of the task's rows, targets and folds. Scores on different data are on different boards.
+        is_only: whether there is no other board of this task with the same number of rows.
         metric: name of the main metric.
         kind: kind of the target.
         unit: unit of the target.
@@ -133,6 +181,8 @@ class Board:
     """
 
     task: str
+    data: str
+    is_only: bool
     metric: str
     kind: str
     unit: str
@@ -152,6 +202,42 @@ class Board:
         rest = [m for m in metrics_of(self.kind) if m.name != self.metric]
         return [METRICS[self.metric], *rest]
 
+    def is_comparable(self, entry: Entry) -> bool:
+        """Whether an entry is of the rows of this board; published entries are of all rows."""
+        return entry.source == OURS or not self.is_partial
+
+    def is_complete(self, entry: Entry) -> bool:
+        """Whether an entry has all folds."""
+        return entry.folds >= self.folds_total
+
+    def is_better(self, difference: Difference) -> bool:
+        """Whether a difference in the main metric is an improvement."""
+        return (difference.mean > 0) if METRICS[self.metric].higher_is_better else (difference.mean < 0)
+
+    @cached_property
+    def dummy(self) -> Entry | None:
+        """The baseline of this board: our dummy, or the published one if ours lacks folds; None if there is neither."""
+        found = [e for e in self.entries if e.is_dummy and self.is_comparable(e) and self.metric in e.scores]
+        return max(found, key=lambda e: (e.folds, e.source == OURS), default=None)
+
+    def minus_dummy(self, entry: Entry) -> Difference | None:
+        """An entry minus the baseline in the main metric on the folds that both have; None for the baseline itself."""
+        if self.dummy is None or entry.is_dummy or not self.is_comparable(entry):
+            return None
+        return entry.minus(self.dummy, self.metric)
+
+    def best(self, entries: Iterable[Entry]) -> Entry | None:
+        """The best of some entries of the board; None if no one is.
+
+        Only an entry with all folds can be the best. If one with fewer is better on the folds that it has, neither is.
+        """
+        scored = [e for e in self.entries if e in entries and self.is_comparable(e) and self.metric in e.scores]
+        first = next((e for e in scored if self.is_complete(e)), None)
+        if first is None:
+            return None
+        others = (e.minus(first, self.metric) for e in scored if not self.is_complete(e))
+        return None if any(d is not None and self.is_better(d) for d in others) else first
+
     @property
     def has_tuned(self) -> bool:
         """Whether any entry was tuned."""
@@ -161,8 +247,8 @@ class Board:
 def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
     """Boards as a frame with the columns `COLUMNS`: one row per task, entry and metric, best entry first.
 
-    ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` a tuple of folds. What an entry lacks
-    is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
+    ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` and ``fold_numbers`` tuples of
+    folds. What an entry lacks is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
     """
     rows = [
         _row(board, entry, metric)
@@ -172,11 +258,14 @@ def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
         if metric.name in entry.scores
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"parameters": "Int64", "trials": "Int64"})
+    return frame.astype(
+        {"parameters": "Int64", "trials": "Int64", "concurrent": "Int64", "defaults_chosen_here": "boolean"}
+    )
 
 
 def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
     score, gain = entry.scores[metric.name], entry.gain.get(metric.name)
+    dummy = None if board.minus_dummy(entry) is None or board.dummy is None else entry.minus(board.dummy, metric.name)
     return (
         board.task,
         entry.model,
@@ -197,4 +286,10 @@ def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
         np.nan if gain is None else gain.std,
         {} if gain is None else dict(gain.folds),
         tuple(sorted(entry.kept)),
+        board.data,
+        entry.fold_numbers,
+        np.nan if dummy is None else dummy.mean,
+        entry.concurrent,
+        ", ".join(sorted(entry.hardware)),
+        entry.defaults_chosen_here if entry.source == OURS else None,
     )

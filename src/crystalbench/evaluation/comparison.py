@@ -17,7 +17,7 @@ from crystalbench.evaluation.entries import ENTRY, find_entry
 from crystalbench.evaluation.metrics import score
 from crystalbench.targets import Metric, get_metric, metrics_of
 
-COLUMNS = ("task", *ENTRY, "fold", "seed", "kind", "unit", "main_metric", "rows", "id", "target", "prediction")
+COLUMNS = ("task", "data", *ENTRY, "fold", "seed", "kind", "unit", "main_metric", "rows", "id", "target", "prediction")
 """Columns of the predictions frame that a comparison needs."""
 
 LEVEL = 0.95
@@ -109,8 +109,8 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     Raises:
         UnknownNameError: there is no such task, entry or metric.
         ConfigError: several configurations have the title, or the metric is not one of this kind of target.
-        DataError: there are fewer than two common folds, the targets or the folds of a row differ, the metric is
-            undefined on a fold, or the frame lacks a column.
+        DataError: there are fewer than two common folds, the targets or the folds of a row differ, the same ids are of
+            different data, the metric is undefined on a fold, or the frame lacks a column.
     """
     require_columns(predictions, COLUMNS, "predictions")
     mine = predictions[predictions["task"] == task]
@@ -119,6 +119,7 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     (name_a, rows_a), (name_b, rows_b) = find_entry(mine, a), find_entry(mine, b)
     chosen = _metric(rows_a, task, metric)
     _check_rows(rows_a, rows_b, f"{name_a} and {name_b} on {task}")
+    _check_data(rows_a, rows_b, f"{name_a} and {name_b} on {task}")
     folds = sorted({int(fold) for fold in set(rows_a["fold"]) & set(rows_b["fold"])})
     table = {fold: _fold(rows_a[rows_a["fold"] == fold], rows_b[rows_b["fold"] == fold], chosen.name) for fold in folds}
     table = {fold: row for fold, row in table.items() if row["rows"]}
@@ -180,6 +181,18 @@ def _check_rows(rows_a: pd.DataFrame, rows_b: pd.DataFrame, title: str) -> None:
                 f"{title}: the {what} of {both.index[wrong][0]} is {one[wrong].iloc[0]:g} in one and "
                 f"{other[wrong].iloc[0]:g} in the other; run one of them again with the same data"
             )
+
+
+def _check_data(rows_a: pd.DataFrame, rows_b: pd.DataFrame, title: str) -> None:
+    """Check that entries on different data of the task also predicted different rows, as partial tasks do."""
+    data_a, data_b = (str(rows["data"].iloc[0]) for rows in (rows_a, rows_b))
+    folds = set(rows_a["fold"]) & set(rows_b["fold"])
+    ids_a, ids_b = (set(rows.loc[rows["fold"].isin(folds), "id"]) for rows in (rows_a, rows_b))
+    if data_a != data_b and ids_a == ids_b:
+        raise DataError(
+            f"{title}: they predicted the same rows of different data ({data_a[:8]} and {data_b[:8]}): targets or "
+            "structures of the task were changed in between; run one of them again with the same data"
+        )
 
 
 def _fold(rows_a: pd.DataFrame, rows_b: pd.DataFrame, metric: str) -> dict[str, Any]:

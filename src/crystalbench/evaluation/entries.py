@@ -56,10 +56,18 @@ def find_entry(frame: pd.DataFrame, name: str) -> tuple[str, pd.DataFrame]:
     if chosen.empty:
         raise UnknownNameError("entry", name, known["unique"])
     if len(chosen) > 1:
-        listing = ", ".join(chosen["configuration"].str[:_SHORT])
+        short = chosen["configuration"].str[:_SHORT]
+        listing = ", ".join(f"{of}{_data_of(frame, of)}" for of in short)
         raise ConfigError(
             f"{name!r} has {len(chosen)} configurations here; name one of them by its configuration: {listing}"
         )
     row = chosen.iloc[0]
     same = (frame["configuration"] == row["configuration"]) & (frame["model"] == row["model"])
     return str(row["title"]), frame[same]
+
+
+def _data_of(frame: pd.DataFrame, configuration: str) -> str:
+    """The start of the digest of a configuration's data, if the frame has several."""
+    if "data" not in frame or frame["data"].nunique() < 2:
+        return ""
+    return f" (data {frame.loc[frame['configuration'].str.startswith(configuration), 'data'].iloc[0][:_SHORT]})"

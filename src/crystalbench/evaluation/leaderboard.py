@@ -13,18 +13,21 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import UnknownNameError
-from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry, Gain, Score, boards_frame
+from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
 from crystalbench.evaluation.published import published_entries
 from crystalbench.targets import METRICS, metrics_of
 
-__all__ = ["OURS", "PUBLISHED", "Board", "Entry", "Gain", "Score", "leaderboard", "leaderboards"]
+__all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
 
 RUN = ["model", "key"]
 """Columns that identify a run."""
 
 STUDY = ["study", "trials", "failed_trials", "tuning_seconds"]
 """Columns about the tuning study of a run."""
+
+UNDEFINED = "undefined"
+"""Column with the metrics that are undefined for a run, or NaN if there are none."""
 
 COLUMNS = (
     "task",
@@ -55,12 +58,19 @@ COLUMNS = (
     "key",
     "configuration",
     "untuned",
+    "model_name",
+    "threads",
+    "concurrent",
+    "processor",
+    "defaults_chosen_here",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
 
 def leaderboards(scores: pd.DataFrame) -> list[Board]:
     """Boards of all tasks, sorted by name of the task; of one task, those with more rows first.
+
+    Runs on different data of a task, such as other rows or corrected targets, are on different boards.
 
     Args:
         scores: one row per run and metric, e.g. ``load_results("results").scores``. A run that occurs twice counts
@@ -73,9 +83,12 @@ def leaderboards(scores: pd.DataFrame) -> list[Board]:
     once = scores.drop_duplicates([*RUN, "metric"])
     values = once.pivot_table(index=RUN, columns="metric", values="score", aggfunc="first")
     facts = once.drop(columns=["metric", "score"]).drop_duplicates(RUN)
-    runs = facts.join(values, on=RUN).sort_values(["model", "fold", "seed", "key"], kind="stable")
-    boards = [group for _, group in runs.groupby(["task", "rows", "data"], sort=False)]
-    return [_board(group) for group in sorted(boards, key=_place)]
+    undefined = once[once["score"].isna()].groupby(RUN)["metric"].agg(frozenset).rename(UNDEFINED)
+    runs = facts.join(values, on=RUN).join(undefined, on=RUN)
+    runs = runs.sort_values(["model", "fold", "seed", "key"], kind="stable")
+    boards = sorted((group for _, group in runs.groupby(["task", "rows", "data"], sort=False)), key=_place)
+    several = Counter(_place(group)[:2] for group in boards)
+    return [_board(group, is_only=several[_place(group)[:2]] == 1) for group in boards]
 
 
 def leaderboard(scores: pd.DataFrame, task: str | None = None) -> pd.DataFrame:
@@ -131,12 +144,28 @@ class _Group:
         folds = self.runs["fold"].to_numpy()
         return {int(fold): float(np.mean(values[folds == fold])) for fold in np.unique(folds)}
 
+    def undefined(self, metric: str) -> tuple[int, ...]:
+        """The folds on which a metric is undefined."""
+        lacking = [isinstance(names, frozenset) and metric in names for names in self.runs[UNDEFINED]]
+        return tuple(sorted({int(fold) for fold in self.runs["fold"][lacking]}))
+
+    @property
+    def concurrent(self) -> int | None:
+        """The largest number of processes that computed runs at the same time; None if it is unknown for some run."""
+        return None if self.runs["concurrent"].isna().any() else int(self.runs["concurrent"].max())
+
+    @property
+    def hardware(self) -> frozenset[str]:
+        """The processors and numbers of threads of the runs; without those of unknown processors."""
+        pairs = zip(self.runs["processor"], self.runs["threads"], strict=True)
+        return frozenset(f"{name}, {n} thread{'s' * (n != 1)}" for name, n in pairs if name)
+
     def settings(self) -> dict[str, str]:
         """Versions, protocol and hyperparameters as text, by name."""
         return {name: str(value) for name, value in json.loads(self.first["settings"]).items()}
 
 
-def _board(runs: pd.DataFrame) -> Board:
+def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
     groups = {key: _Group(group) for key, group in runs.groupby(["model", "configuration"], sort=False)}
     first = runs.iloc[0]
     task, metric, kind, unit = (str(first[name]) for name in ("task", "main_metric", "kind", "unit"))
@@ -155,7 +184,18 @@ def _board(runs: pd.DataFrame) -> Board:
         return (incomparable, entry.folds < folds_total, value, entry.model)
 
     entries = sorted(ours + published_entries(task, rows_total), key=order)
-    return Board(task, metric, kind, unit, rows, rows_total, folds_total, entries)
+    return Board(
+        task=task,
+        data=str(first["data"]),
+        is_only=is_only,
+        metric=metric,
+        kind=kind,
+        unit=unit,
+        rows=rows,
+        rows_total=rows_total,
+        folds_total=folds_total,
+        entries=entries,
+    )
 
 
 def _named(groups: Sequence[_Group]) -> list[tuple[str, _Group]]:
@@ -194,7 +234,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         model=name,
         protocol=str(first["protocol"]),
         view=str(first["view"]),
-        scores={metric: _score(list(over_folds.values())) for metric, over_folds in means.items()},
+        scores={metric: _score(over_folds) for metric, over_folds in means.items()},
         folds=len(group.repetitions),
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
@@ -213,18 +253,24 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
                 studied["fold"], studied["tuning_gain"], studied["tuning_gain_error"], strict=True
             )
         },
+        model_name=str(first["model_name"]),
+        fold_numbers=tuple(sorted(map(int, group.repetitions))),
+        undefined={metric: folds for metric in metrics if (folds := group.undefined(metric))},
+        hardware=group.hardware,
+        concurrent=group.concurrent,
+        defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
     )
 
 
-def _score(values: list[float]) -> Score:
-    over_folds = np.array(values)
-    return Score(float(over_folds.mean()), float(over_folds.std()))
+def _score(over_folds: dict[int, float]) -> Score:
+    values = np.array(list(over_folds.values()))
+    return Score(float(values.mean()), float(values.std()), over_folds)
 
 
-def _gains(tuned: dict[str, dict[int, float]], default: _Group) -> dict[str, Gain]:
+def _gains(tuned: dict[str, dict[int, float]], default: _Group) -> dict[str, Difference]:
     gains = {}
     for metric, means in tuned.items():
         without = default.fold_means(metric)
-        if without and (both := sorted(means.keys() & without.keys())):
-            gains[metric] = Gain({fold: means[fold] - without[fold] for fold in both})
+        if without and (difference := _score(means).minus(_score(without))):
+            gains[metric] = difference
     return gains

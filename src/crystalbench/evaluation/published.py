@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,16 +91,18 @@ def published_entries(task: str, rows_total: int) -> list[Entry]:
     entries = []
     for algorithm, lines in table.groupby("algorithm", sort=True):
         notes = [note for note in lines["note"] if note]
+        folds = tuple(_by_fold(lines.iloc[0].to_dict()))
         entries.append(
             Entry(
                 model=str(algorithm),
                 protocol="default",
                 view="full",
                 scores={
-                    str(metric): Score(float(mean), float(std))
-                    for metric, mean, std in zip(lines["metric"], lines["mean"], lines["std"], strict=True)
+                    str(line["metric"]): Score(float(line["mean"]), float(line["std"]), _by_fold(line))
+                    for line in lines.to_dict("records")
                 },
-                folds=int(lines[list(FOLD_COLUMNS)].notna().iloc[0].sum()),
+                folds=len(folds),
+                fold_numbers=folds,
                 seeds=(1, 1),
                 rows=rows_total,
                 rows_total=rows_total,
@@ -109,6 +113,11 @@ def published_entries(task: str, rows_total: int) -> list[Entry]:
             )
         )
     return entries
+
+
+def _by_fold(line: Mapping[Hashable, Any]) -> dict[int, float]:
+    """Scores of a line of the table by fold."""
+    return {fold: float(line[name]) for fold, name in enumerate(FOLD_COLUMNS) if not np.isnan(line[name])}
 
 
 @functools.cache

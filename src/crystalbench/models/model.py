@@ -90,6 +90,9 @@ class Model(Configurable, ABC):
     Attributes:
         needs: the input that the model needs. A model that needs compositions gets nothing else.
         kinds: the kinds of target that it can predict.
+        defaults_chosen_on: names of the tasks whose rows, of training parts too, were used in choosing the defaults of
+            the class: by tuning, by trying values, or by comparing variants. Leaderboards flag its entries on them.
+            Subclasses inherit it.
         version: increase it when results change for the same hyperparameters; runs are then done again.
         runtime: seed, device, threads and progress; the runner sets it before `fit`.
         target: what a fitted model predicts; `fit` sets it to ``train.target``.
@@ -98,6 +101,7 @@ class Model(Configurable, ABC):
     needs: ClassVar[Needs]
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     version: ClassVar[int] = 1
+    defaults_chosen_on: ClassVar[frozenset[str]] = frozenset()
     target: Target
 
     @abstractmethod

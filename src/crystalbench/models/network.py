@@ -64,6 +64,8 @@ class NetworkModel(TrainingOptions, Model):
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
+    # The shared training and the shapes of the networks were chosen on training parts of these tasks.
+    defaults_chosen_on: ClassVar[frozenset[str]] = frozenset({"matbench_phonons", "matbench_jdft2d"})
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset()
 

@@ -4,87 +4,81 @@ from __future__ import annotations
 
 import itertools
 
-from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import OURS, Board, Entry
-from crystalbench.reports.formatting import entry_title, folds_text, metric_title, optional, rows_text, score_text
-from crystalbench.targets import METRICS
+from crystalbench.reports.formatting import (
+    entry_title,
+    folds_text,
+    metric_title,
+    optional,
+    rows_text,
+    score_text,
+    short_digest,
+)
+from crystalbench.reports.timing import seconds_text
+from crystalbench.targets import Metric
+
+DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY = "†", "‡"
+"""Marks of entries, which the notes of a board explain."""
 
 
 def heading(board: Board) -> str:
-    """Name and size of a board's task."""
-    return f"{board.task} ({rows_text(board)})"
+    """Name and size of a board's task, with the digest of its data if there is another board of this size."""
+    data = "" if board.is_only else f", data {short_digest(board.data)}"
+    return f"{board.task} ({rows_text(board)}{data})"
 
 
 def header(board: Board) -> list[str]:
     """Column titles of a board."""
     titles = [metric_title(metric, board.unit) for metric in board.metrics]
-    tuning = ["trials", "tuning / s"] if board.has_tuned else []
-    return ["#", "model", *titles, "view", "folds", *tuning, "fit / s", "parameters", "source"]
+    tuning = ["trials", "tuning (s)"] if board.has_tuned else []
+    return ["#", "model", *titles, "view", "folds", *tuning, "fit (s)", "parameters", "source"]
 
 
 def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
-    """Cells of one entry, in the order of `header`."""
+    """Cells of one entry, in the order of `header`; the marks of the entry are not part of them."""
     tuning = [optional(entry.trials, ","), optional(entry.tuning_seconds, ",.0f")] if board.has_tuned else []
     return [
         optional(place, ""),
         entry_title(entry),
-        *(score_text(entry, metric) for metric in board.metrics),
+        *(_score(board, entry, metric) for metric in board.metrics),
         entry.view,
-        folds_text(entry),
+        folds_text(entry, board.folds_total),
         *tuning,
-        optional(entry.fit_seconds, ".1f"),
+        seconds_text(board, entry),
         optional(entry.parameters, ","),
         entry.source,
     ]
 
 
+def _score(board: Board, entry: Entry, metric: Metric) -> str:
+    if metric.name in entry.undefined and metric.name != board.metric:
+        return "undefined"  # the column of the main metric says why
+    return score_text(entry, metric)
+
+
+def marks(board: Board, entry: Entry) -> str:
+    """Marks that follow the name of an entry."""
+    found = DEFAULTS_CHOSEN_HERE * entry.defaults_chosen_here
+    difference = board.minus_dummy(entry)
+    return found + NOT_BETTER_THAN_DUMMY * (difference is not None and not board.is_better(difference))
+
+
 def places(board: Board) -> list[int | None]:
     """Rank of each entry among the comparable ones: those with the same rows, all folds and the main metric."""
 
-    def comparable(entry: Entry) -> bool:
-        same_rows = not board.is_partial or entry.source == OURS
-        return same_rows and entry.folds == board.folds_total and board.metric in entry.scores
+    def is_ranked(entry: Entry) -> bool:
+        return board.is_comparable(entry) and board.is_complete(entry) and board.metric in entry.scores
 
     ranks = itertools.count(1)
-    return [next(ranks) if comparable(entry) else None for entry in board.entries]
+    return [next(ranks) if is_ranked(entry) else None for entry in board.entries]
 
 
-def notes(board: Board) -> list[str]:
-    """Notes that a reader of the board needs."""
-    found = []
-    if board.is_partial:
-        found.append(
-            f"Only {rows_text(board)} were used: scores are on the task's folds restricted to these rows and cannot be "
-            "compared with published ones, which are of all rows; where there are any, they follow ours, unranked."
-        )
-    if board.metric == "rocauc":
-        found.append(
-            "Matbench's `rocauc` is computed on thresholded labels and equals the balanced accuracy; the true ROC-AUC "
-            "of our runs stands beside it."
-        )
-    if board.has_tuned:
-        found.append(
-            "Trials and their seconds are those of all folds' studies together; rows without them were run with "
-            "the hyperparameters that are given."
-        )
-    failed = [f"{entry_title(e)}: {e.failed_trials:,} of {e.trials:,}" for e in board.entries if e.failed_trials]
-    if failed:
-        found.append(f"Trials that failed: {'; '.join(failed)}. `crystalbench studies` lists their errors.")
-    if any(e.protocol.startswith("tuned on") for e in board.entries):
-        found.append(
-            "What was tuned on one fold for all has seen, in the search alone, the test rows of the other folds."
-        )
-    unranked = [e for e in board.entries if e.source == OURS and e.folds < board.folds_total]
-    incomplete = [entry_title(e) if e.view == FULL else f"{entry_title(e)} ({e.view})" for e in unranked]
-    if incomplete:
-        found.append(f"Not all folds done, so not ranked: {', '.join(incomplete)}.")
-    undefined = [entry_title(e) for e in board.entries if e.source == OURS and board.metric not in e.scores]
-    if undefined:
-        found.append(
-            f"{METRICS[board.metric].label} is undefined on at least one fold (for instance because its test part has "
-            f"one class only), so not ranked: {', '.join(undefined)}."
-        )
-    doubtful = [f"{e.model}: {e.note}" for e in board.entries if e.note]
-    if doubtful:
-        found.append(f"Published entries to read with care: {'; '.join(doubtful)}.")
+def counterparts(board: Board) -> dict[str, list[str]]:
+    """Names of our models with a published counterpart on this board, by the counterpart; without the dummy."""
+    published = {entry.model for entry in board.entries if entry.source != OURS}
+    found: dict[str, list[str]] = {}
+    for entry in board.entries:
+        if entry.counterpart in published and entry.source == OURS and not entry.is_dummy:
+            names = found.setdefault(str(entry.counterpart), [])
+            names += [entry.model] * (entry.model not in names)
     return found

@@ -37,4 +37,8 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "tuned_minus_default_std": _SCORE,
     "tuned_minus_default_by_fold": lambda folds: " ".join(f"{fold}:{_SCORE(value)}" for fold, value in folds.items()),
     "default_kept_on_folds": lambda folds: " ".join(map(str, folds)),
+    "fold_numbers": lambda folds: " ".join(map(str, folds)),
+    "minus_dummy": _SCORE,
+    "concurrent": _COUNT,
+    "defaults_chosen_here": lambda chosen: "" if pd.isna(chosen) else str(bool(chosen)).lower(),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from crystalbench.evaluation.board import Board, Entry, Gain
+from crystalbench.data.views import FULL
+from crystalbench.evaluation.board import Board, Difference, Entry
 from crystalbench.targets import Metric
 
 SMALL, TINY, LARGE = 0.1, 1e-4, 1e7
@@ -35,7 +36,12 @@ def format_spec(size: float, *, best_is_one: bool = False) -> str:
 
 
 def score_text(entry: Entry, metric: Metric) -> str:
-    """Mean ± std of an entry, with the same number of decimals; without std for a single fold, empty if undefined."""
+    """Mean ± std of an entry, with the same number of decimals; without std for a single fold.
+
+    If the metric is undefined on some fold, the text says why. It is empty if the metric is not known.
+    """
+    if folds := entry.undefined.get(metric.name):
+        return f"undefined ({metric.undefined_for or 'no value'} in {folds_list(folds)})"
     score = entry.scores.get(metric.name)
     if score is None:
         return ""
@@ -58,14 +64,14 @@ def percent_text(value: float, low: float, high: float) -> str:
     return f"{100 * value:.1f} % ({interval})"
 
 
-def metric_title(metric: Metric, unit: str, separator: str = " / ") -> str:
-    """Label of a metric, with the unit of the target if the metric has it: ``MAE / eV``."""
-    return metric.label + (f"{separator}{unit}" if metric.has_unit and unit else "")
+def metric_title(metric: Metric, unit: str) -> str:
+    """Label of a metric, with the unit of the target if the metric has it: ``MAE (eV/atom)``."""
+    return axis_title(metric.label, unit if metric.has_unit else "")
 
 
 def axis_title(name: str, unit: str) -> str:
-    """Title of an axis: ``target / eV``."""
-    return f"{name} / {unit}" if unit else name
+    """Title of an axis: ``target (eV/atom)``."""
+    return f"{name} ({unit})" if unit else name
 
 
 def entry_title(entry: Entry) -> str:
@@ -73,20 +79,50 @@ def entry_title(entry: Entry) -> str:
     return entry.model if entry.protocol == "default" else f"{entry.model} ({entry.protocol})"
 
 
+def full_title(entry: Entry) -> str:
+    """Title of an entry, with the view unless it is the full one."""
+    return entry_title(entry) if entry.view == FULL else f"{entry_title(entry)} ({entry.view})"
+
+
+def names_text(entries: Sequence[Entry], everyone: Sequence[Entry]) -> str:
+    """Titles of entries, or ``all`` of them."""
+    return "all of ours" if len(entries) == len(everyone) > 1 else ", ".join(map(full_title, entries))
+
+
+def short_digest(digest: str) -> str:
+    """The first characters of a digest, to tell data apart."""
+    return digest[:8]
+
+
 def rows_text(board: Board) -> str:
     """Number of rows that were used, and of the complete task if it has more."""
     return f"{board.rows:,} of {board.rows_total:,} rows" if board.is_partial else f"{board.rows:,} rows"
 
 
-def folds_text(entry: Entry) -> str:
-    """Number of folds, with the number of seeds if there are several: ``5 × 3 seeds``, ``5 × 1–3 seeds``."""
+def folds_text(entry: Entry, total: int) -> str:
+    """Number of folds, with the number of seeds if there are several: ``5 × 3 seeds``, ``5 × 1–3 seeds``.
+
+    If folds are missing, those that are there are listed: ``2 (0,3)``.
+    """
     fewest, most = entry.seeds
-    if most == 1:
-        return str(entry.folds)
-    return f"{entry.folds} × {most if fewest == most else f'{fewest}–{most}'} seeds"
+    seeds = "" if most == 1 else f" × {most if fewest == most else f'{fewest}–{most}'} seeds"
+    there = ",".join(map(str, entry.fold_numbers))
+    return f"{entry.folds}{seeds}" + ("" if entry.folds >= total else f" ({there})")
 
 
-def gain_text(gain: Gain) -> str:
+def folds_list(folds: Iterable[int]) -> str:
+    """Folds by number: ``fold 2``, ``folds 0, 3``."""
+    numbers = sorted(folds)
+    return f"fold{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
+
+
+def difference_text(difference: Difference, entry: Entry, metric: Metric) -> str:
+    """Mean difference between an entry and another one, with its sign and the decimals of the entry's score."""
+    score = entry.scores[metric.name]
+    return f"{difference.mean:+{format_spec(abs(score.mean), best_is_one=metric.higher_is_better)}}".replace("-", "−")
+
+
+def gain_text(gain: Difference) -> str:
     """Mean change through tuning, with its population standard deviation over the folds if there are several."""
     return f"{gain.mean:+.4g}" + (f" ± {gain.std:.2g}" if len(gain.folds) > 1 else "")
 

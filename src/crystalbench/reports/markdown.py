@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crystalbench.evaluation.board import OURS, Board, Entry, Gain
-from crystalbench.reports.boards import cells, header, heading, notes, places
+from crystalbench.evaluation.board import OURS, Board, Difference, Entry
+from crystalbench.reports.boards import cells, header, heading, marks, places
+from crystalbench.reports.common_folds import common_fold_table, explanation
 from crystalbench.reports.formatting import entry_title, gain_text, markdown_table, metric_title
+from crystalbench.reports.notes import notes
 from crystalbench.targets import METRICS
 
 INTRODUCTION = (
@@ -24,6 +26,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         lines += ["", f"## {heading(board)}", ""]
         lines += [line for note in notes(board) for line in (note, "")]
         lines += _table(board)
+        lines += _common_folds(board)
         lines += _gain_table(board)
         lines += _decision_table(board)
     return "\n".join(lines) + "\n"
@@ -35,8 +38,15 @@ def _table(board: Board) -> list[str]:
         row = cells(board, entry, place)
         if entry.source == OURS:
             row[1] = f"**{row[1]}**"
+        row[1] += marks(board, entry)
         rows.append(row)
     return markdown_table(header(board), rows)
+
+
+def _common_folds(board: Board) -> list[str]:
+    """The entries that lack folds, compared on the folds that they have; empty if there are none."""
+    titles, rows = common_fold_table(board)
+    return ["", explanation(board), "", *markdown_table(titles, rows)] if rows else []
 
 
 def _gain_table(board: Board) -> list[str]:
@@ -59,7 +69,7 @@ def _gain_table(board: Board) -> list[str]:
     return ["", explanation, "", *markdown_table(titles, rows)]
 
 
-def _gain_of_fold(entry: Entry, gain: Gain, fold: int) -> str:
+def _gain_of_fold(entry: Entry, gain: Difference, fold: int) -> str:
     if fold not in gain.folds:
         return ""
     return f"{gain.folds[fold]:+.4g}{' (kept)' if fold in entry.kept else ''}"

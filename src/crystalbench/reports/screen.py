@@ -11,12 +11,13 @@ from rich.table import Table
 
 from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import OURS, Board, Entry
-from crystalbench.reports.boards import cells, header, heading, places
+from crystalbench.reports.boards import cells, counterparts, header, heading, marks, places
+from crystalbench.reports.common_folds import common_fold_table
 
 SHOWN_PUBLISHED = 6
 """Number of published entries in a table."""
 
-NUMERIC = ("folds", "trials", "tuning / s", "fit / s", "parameters")
+NUMERIC = ("folds", "trials", "tuning (s)", "fit (s)", "parameters")
 _WIDTH_OF_A_METRIC = 22
 _WIDTH_WITH_PARAMETERS = 96
 _MODEL = 1
@@ -24,7 +25,7 @@ _MODEL = 1
 _NARROWEST = 12
 _LONGEST_WORD = 24
 """Words of names up to this length are not broken; columns are left out if necessary."""
-_LEFT_OUT_FIRST = ("parameters", "fit / s", "tuning / s", "trials")
+_LEFT_OUT_FIRST = ("parameters", "fit (s)", "tuning (s)", "trials")
 
 
 def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED) -> Table:
@@ -33,7 +34,8 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     Args:
         board: the board. All of our entries are shown.
         width: width of the terminal in characters; wider terminals show more metrics.
-        published: number of published entries to show, evenly spread from best to worst.
+        published: number of published entries to show: the best, the counterparts of our models, the neighbours of our
+            best entry, and those nearest in rank to others of ours, in this order.
     """
     titles = header(board)
     rows, hidden = _rows(board, published)
@@ -64,9 +66,11 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
 def _rows(board: Board, published: int) -> tuple[list[tuple[Entry, list[str]]], int]:
     """Entries to show with their cells, and the number of published entries that are left out."""
     foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
-    chosen = set(_spread(foreign, published))
+    chosen = set(_in_order_of_interest(board, foreign)[:published])
     ranked = enumerate(zip(board.entries, places(board), strict=True))
     rows = [(entry, cells(board, entry, place)) for i, (entry, place) in ranked if entry.source == OURS or i in chosen]
+    for entry, row in rows:
+        row[_MODEL] += marks(board, entry)
     return rows, len(foreign) - len(chosen)
 
 
@@ -85,7 +89,7 @@ def _columns(board: Board, titles: Sequence[str], names: Sequence[str], widths: 
     if width < _WIDTH_WITH_PARAMETERS:
         keep.remove(titles.index("parameters"))
         if board.has_tuned:
-            keep.remove(titles.index("fit / s"))
+            keep.remove(titles.index("fit (s)"))
     longest = max((len(word) for name in names for word in name.split()), default=0)
     for title in _LEFT_OUT_FIRST:
         if _width_for_names(width, widths, keep) < min(longest, _LONGEST_WORD):
@@ -98,8 +102,28 @@ def _width_for_names(width: int, widths: Sequence[int], keep: Sequence[int]) -> 
     return width - (2 * len(keep) + 1) - sum(widths[i] for i in keep if i != _MODEL)
 
 
-def _spread(items: list[int], count: int) -> list[int]:
-    """At most ``count`` items, evenly spread: the first is among them, and the last if there are two or more."""
-    if len(items) <= count:
-        return items
-    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
+def _in_order_of_interest(board: Board, foreign: Sequence[int]) -> list[int]:
+    """Positions of published entries, the most interesting for our models first."""
+    ours = [i for i, entry in enumerate(board.entries) if entry.source == OURS and board.is_complete(entry)]
+    best = foreign[:1]
+    own = [i for name in counterparts(board) for i in foreign if board.entries[i].model == name]
+    above = [i for i in foreign if ours and i < ours[0]][-1:]
+    below = [i for i in foreign if ours and i > ours[0]][:1]
+    nearest = sorted(foreign, key=lambda i: (min((abs(i - j) for j in ours), default=0), i))
+    return list(dict.fromkeys([*best, *own, *above, *below, *nearest]))
+
+
+def screen_differences(board: Board) -> Table | None:
+    """Our entries that lack folds, compared on the folds that they have; None if there are none.
+
+    `crystalbench.reports.common_folds.explanation` says what the numbers are.
+    """
+    titles, rows = common_fold_table(board)
+    if not rows:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, title in enumerate(titles):
+        table.add_column(escape(title), justify="left" if i < 2 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table

@@ -9,25 +9,47 @@ from crystalbench._files import write_text
 from crystalbench.data.views import FULL
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry
-from crystalbench.reports.formatting import MISSING, markdown_table, metric_title, rows_text, score_text
+from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
+from crystalbench.reports.boards import DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY, marks
+from crystalbench.reports.common_folds import best_of_most_folds, counterpart
+from crystalbench.reports.formatting import (
+    MISSING,
+    difference_text,
+    folds_list,
+    markdown_table,
+    metric_title,
+    rows_text,
+    score_text,
+    short_digest,
+)
 from crystalbench.targets import METRICS
 
 START, END = "<!-- results -->", "<!-- /results -->"
-REFERENCES = ("RF-SCM/Magpie", "CGCNN v2019")
-"""Published entries that are listed by name, because our models have close counterparts of them."""
+REFERENCES = tuple(dict.fromkeys(name for model, name in COUNTERPARTS.items() if model != DUMMY))
+"""Published entries that are listed by name, the counterparts of our models."""
+
+EXPLANATIONS = {
+    DEFAULTS_CHOSEN_HERE: "rows of this task were used in choosing the model's defaults",
+    NOT_BETTER_THAN_DUMMY: "not better than the dummy on the folds that both have",
+}
 
 
 def to_summary(boards: Sequence[Board]) -> str:
     """A Markdown table: a column for each task, a row for each of our models, and published entries below.
 
-    The best of our complete scores is bold. Published entries use all rows of a task, so they are left out of boards
-    with part of the rows.
+    The best of our scores is bold if it is of all folds, and no entry with fewer folds is better on those that it has.
+    A score of fewer folds is followed by these, and by its mean difference on them from the best of our complete
+    entries and from its published counterpart. Published entries use all rows of a task, so they are left out of
+    boards with part of the rows.
     """
     ours = sorted({e.model for board in boards for e in board.entries if _is_plain(e)})
     rows = [[f"`{name}`", *(_our_cell(board, name) for board in boards)] for name in ours]
     rows += [[name, *(_published_cell(board, name) for board in boards)] for name in REFERENCES]
     rows.append(["best published", *map(_best_cell, boards)])
-    return "\n".join(markdown_table(["model", *map(_title, boards)], rows))
+    lines = markdown_table(["model", *map(_title, boards)], rows)
+    used = "".join(marks(board, e) for board in boards for e in board.entries if _is_plain(e))
+    explained = [f"{mark} {text}" for mark, text in EXPLANATIONS.items() if mark in used]
+    return "\n".join([*lines, *(["", "; ".join(explained) + "."] if explained else [])])
 
 
 def fill_readme(path: Path, boards: Sequence[Board]) -> None:
@@ -52,7 +74,8 @@ def fill_readme(path: Path, boards: Sequence[Board]) -> None:
 
 def _title(board: Board) -> str:
     rows = f"{rows_text(board)}<br>" if board.is_partial else ""
-    return f"{board.task}<br>{rows}{metric_title(METRICS[board.metric], board.unit, ', ')}"
+    data = "" if board.is_only else f"data {short_digest(board.data)}<br>"
+    return f"{board.task}<br>{rows}{data}{metric_title(METRICS[board.metric], board.unit)}"
 
 
 def _is_plain(entry: Entry) -> bool:
@@ -65,24 +88,31 @@ def _published(board: Board) -> list[Entry]:
 
 def _our_cell(board: Board, name: str) -> str:
     plain = [e for e in board.entries if _is_plain(e)]  # best first, then those that lack folds
-    cell = _cell(board, [e for e in plain if e.model == name])
-    is_best = plain and plain[0].model == name and plain[0].folds == board.folds_total
-    return f"**{cell}**" if is_best else cell
+    entry = next((e for e in plain if e.model == name), None)
+    if entry is None:
+        return MISSING
+    text = score_text(entry, METRICS[board.metric])
+    text = f"**{text}**" if entry is board.best(plain) else text
+    return text + marks(board, entry) + ("" if board.is_complete(entry) else f"<br>({_on_its_folds(board, entry)})")
+
+
+def _on_its_folds(board: Board, entry: Entry) -> str:
+    """The folds of an entry that lacks some, and its mean differences from others on these folds."""
+    others = [best_of_most_folds(board), counterpart(board, entry)]
+    parts = []
+    for other in others:
+        difference = None if other is None or other is entry else entry.minus(other, board.metric)
+        if other is not None and difference is not None:
+            name = f"`{other.model}`" if other.source == OURS else other.model
+            parts.append(f"{difference_text(difference, entry, METRICS[board.metric])} from {name}")
+    return folds_list(entry.fold_numbers) + (f": {', '.join(parts)}" if parts else "")
 
 
 def _published_cell(board: Board, name: str) -> str:
-    return _cell(board, [e for e in _published(board) if e.model == name])
+    entry = next((e for e in _published(board) if e.model == name), None)
+    return MISSING if entry is None else score_text(entry, METRICS[board.metric])
 
 
 def _best_cell(board: Board) -> str:
     published = _published(board)
-    return f"{_cell(board, published[:1])}<br>{published[0].model}" if published else MISSING
-
-
-def _cell(board: Board, entries: list[Entry]) -> str:
-    """The score of the first entry, with the number of its folds if some are missing."""
-    if not entries:
-        return MISSING
-    text = score_text(entries[0], METRICS[board.metric])
-    done = entries[0].folds
-    return text if done >= board.folds_total else f"{text}<br>({done} of {board.folds_total} folds)"
+    return f"{score_text(published[0], METRICS[board.metric])}<br>{published[0].model}" if published else MISSING

@@ -43,6 +43,8 @@ DTYPES: dict[str, str] = {
     "parameters": "Int64",
     "device": "object",
     "threads": "int64",
+    "concurrent": "Int64",
+    "processor": "object",
     "finished": "object",
     "study": "object",
     "tuned_fold": "Int64",
@@ -56,6 +58,7 @@ DTYPES: dict[str, str] = {
     "key": "object",
     "configuration": "object",
     "untuned": "object",
+    "defaults_chosen_here": "bool",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -97,6 +100,8 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
           ``folds_total``: folds of the task; ``rows_train``, ``rows_valid``, ``rows_test``: rows of this run
         * ``fit_seconds``, ``predict_seconds``, ``featurise_seconds``: wall-clock times; ``memory_mb``: peak resident
           memory in 10^6 bytes; ``parameters``: number of fitted parameters; ``device``, ``threads``
+        * ``concurrent``: processes in which the command computed runs at the same time, missing if unknown;
+          ``processor``: name of the processor, or of the GPU that was used; empty if unknown
         * ``finished``: UTC time, ISO 8601
         * ``study``, ``tuned_fold``, ``tuned_trial`` (0 is the configuration before tuning), ``trials``,
           ``failed_trials``, ``tuning_seconds``: the tuning study behind a run; missing where nothing was tuned
@@ -105,6 +110,7 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
         * ``settings``: JSON text with versions, protocol and hyperparameters, to tell configurations apart
         * ``key``: hash of the run's specification; ``configuration``: the same without fold and seed; ``untuned``: the
           configuration of the same run without tuning.
+        * ``defaults_chosen_here``: whether rows of this task were used in choosing the defaults of the model
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -163,6 +169,8 @@ def run_facts(record: Record) -> Row:
         "parameters": record.n_parameters,
         "device": record.device,
         "threads": record.threads,
+        "concurrent": record.concurrent,
+        "processor": str(record.environment.get("gpu") or record.environment.get("processor") or ""),
         "finished": record.finished,
         "study": None if tuned is None else tuned.study,
         "tuned_fold": None if tuned is None else tuned.fold,
@@ -178,6 +186,7 @@ def run_facts(record: Record) -> Row:
         "key": spec.key,
         "configuration": configuration,
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
+        "defaults_chosen_here": spec.task in record.defaults_chosen_on,
     }
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AliasChoices, Field
 
+from crystalbench.errors import ConfigError
 from crystalbench.results.names import plain_name
 from crystalbench.results.sealed import Frozen, Sealed
 from crystalbench.results.spec import RunSpec
+from crystalbench.targets import metrics_of
 
 FORMAT = 4
 
@@ -150,6 +152,8 @@ class Record(Sealed):
         n_parameters: number of fitted parameters; None if the model has no such number.
         device: torch device.
         threads: number of threads.
+        concurrent: number of processes in which the command computed runs at the same time; 1 if the run was alone. It
+            does not count other programs on the machine. None in records of format 3 and before, where it is unknown.
         source: the data file.
         environment: versions, processor, git commit.
         model_source: SHA-256 of the file that defines the model.
@@ -159,6 +163,8 @@ class Record(Sealed):
         finished: UTC time, ISO 8601.
         tuned: the outcome of tuning; None without tuning.
         remarks: remarks on the data, e.g. which rows were dropped and why; empty in records of format 2 and before.
+        defaults_chosen_on: sorted names of the tasks whose rows were used in choosing the defaults of the model class;
+            empty in records of format 3 and before, which did not state them.
         format: version of this format.
     """
 
@@ -178,6 +184,7 @@ class Record(Sealed):
     n_parameters: int | None
     device: str
     threads: int
+    concurrent: int | None = None
     source: DataFile
     environment: dict[str, Any]
     model_source: str
@@ -186,7 +193,14 @@ class Record(Sealed):
     tuned: TuningResult | None = None
     code: str = ""
     remarks: list[str] = Field(default_factory=list)
+    defaults_chosen_on: list[str] = Field(default_factory=list)
     format: int = FORMAT
+
+    def check_content(self) -> None:
+        """Check that the kind of the target is known and has the main metric."""
+        known = [metric.name for metric in metrics_of(self.kind)]
+        if self.metric not in known:
+            raise ConfigError(f"{self.metric!r} is not a metric of {self.kind} targets, which have {', '.join(known)}")
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crystalbench._validation import first_problem
-from crystalbench.errors import RecordError
+from crystalbench.errors import ConfigError, RecordError
 
 
 class NewerFormatError(RecordError):
@@ -58,7 +58,18 @@ class Sealed(Frozen):
             raise RecordError(f"{name}: is not a complete {cls.noun} ({first_problem(error)}); {cls.remedy}") from error
         if not unchanged:
             raise RecordError(f"{name}: was changed after it was written (its digest differs); {cls.remedy}")
+        try:
+            found.check_content()
+        except ConfigError as error:
+            raise RecordError(f"{name}: is not a valid {cls.noun} ({error}); {cls.remedy}") from error
         return found
+
+    def check_content(self) -> None:
+        """Check what the types of the fields do not say.
+
+        Raises:
+            ConfigError: the content is invalid.
+        """
 
     @classmethod
     def _check_format(cls, body: dict[str, Any], name: str) -> None:

@@ -177,8 +177,8 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     for task in tasks:
-        for remark in task.remarks:
-            notes.add(f"{task.name}: {remark}")
+        if task.remarks:
+            notes.add(task.remarks_line)
     return Plan(runs, tasks, notes.lines())
 
 

@@ -35,11 +35,13 @@ class Resources:
         device: torch device, e.g. ``cpu`` or ``cuda``.
         threads: threads of a fit.
         processes: processes that may compute a representation.
+        concurrent: processes that compute runs at the same time, this one included.
     """
 
     device: str = "cpu"
     threads: int = 1
     processes: int = 1
+    concurrent: int = 1
 
 
 def number_of_workers(missing: int, resources: Resources, requested: int | None = None, *, tuned: bool = False) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pandas as pd
 from crystalbench.tasks.registry import get_task_spec, task_specs
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.task import Task
+
+log = logging.getLogger(__name__)
 
 
 def load_task(
@@ -30,7 +33,7 @@ def load_task(
         download: whether a missing file may be downloaded.
 
     Returns:
-        The task, with its data.
+        The task, with its data. Remarks, such as which rows were left out, are also logged as a warning.
 
     Raises:
         UnknownNameError: there is no such task.
@@ -44,7 +47,10 @@ def load_task(
     spec = get_task_spec(str(name_or_path))
     files = {} if data is None else {spec.name: Path(data)}
     directory = None if data_dir is None else Path(data_dir)
-    return spec.load(DataSources(directory, files, limit, download))
+    task = spec.load(DataSources(directory, files, limit, download))
+    if task.remarks:
+        log.warning("%s", task.remarks_line)
+    return task
 
 
 def list_tasks(data_dir: Path | str | None = None) -> pd.DataFrame:

@@ -42,6 +42,9 @@ class Source:
     task_file: str = ""
 
 
+_REMARKS_IN_A_LINE = 3
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A property to predict, with its data in memory.
@@ -118,6 +121,15 @@ class Task:
     def is_partial(self) -> bool:
         """Whether only some of the rows of the complete task are loaded."""
         return len(self) < self.rows_total
+
+    @property
+    def remarks_line(self) -> str:
+        """The remarks in one line, of many only the first ones; empty if there are none."""
+        if not self.remarks:
+            return ""
+        more = len(self.remarks) - _REMARKS_IN_A_LINE
+        rest = f"; and {more:,} more, which task.remarks and every record list" if more > 0 else ""
+        return f"{self.name}: {'; '.join(self.remarks[:_REMARKS_IN_A_LINE])}{rest}"
 
     @property
     def has_structures(self) -> bool:

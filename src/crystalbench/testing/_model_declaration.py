@@ -26,6 +26,9 @@ def declarations_are_valid(case: ModelCase) -> None:
         raise CheckFailure(f"kinds = {model.kinds!r}; it must be a non-empty set of Kind")
     if not isinstance(model.version, int) or model.version < 1:
         raise CheckFailure(f"version = {model.version!r}; it must be an integer, at least 1")
+    chosen_on = model.defaults_chosen_on
+    if not isinstance(chosen_on, frozenset | set) or not all(isinstance(name, str) for name in chosen_on):
+        raise CheckFailure(f"defaults_chosen_on = {chosen_on!r}; it must be a set of names of tasks")
     invariances = case.new().invariances
     if not all(isinstance(invariance, Invariance) for invariance in invariances):
         raise CheckFailure(f"invariances = {invariances!r}; it must be a set of Invariance")

@@ -17,6 +17,7 @@ from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Runtime
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import study_seed
+from crystalbench.targets import METRICS
 
 log = logging.getLogger(__name__)
 
@@ -94,5 +95,10 @@ class Objective:
         predicted = model.predict(selection.to_predict()).checked(selection.target, selection.ids)
         value = score(selection.target.kind, selection.targets, predicted.values)[self.metric]
         if not math.isfinite(value):
-            raise DataError(f"{self.metric} is not defined on the {len(split.selection)} selection rows")
+            cause = METRICS[self.metric].undefined_for or "such targets"
+            raise DataError(
+                f"{self.metric} is undefined on selection rows with {cause} (this inner split has "
+                f"{len(split.selection)} selection rows): use more rows, fewer inner folds of tuning "
+                "(--tune-inner-folds), or another main metric of the task (metric in its task file)"
+            )
         return float(value)

@@ -23,6 +23,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from joblib.externals import loky
@@ -70,6 +71,7 @@ class ProcessExecutor(Executor):
         self._numbers = itertools.count()
         self._closing = threading.Event()
         level = logging.getLogger("crystalbench").getEffectiveLevel()
+        runner = replace(runner, resources=replace(runner.resources, concurrent=slots))
         arguments = (runner, self._events.place, os.getpid(), level)
         environment = thread_variables(runner.resources.threads) | {PROCESSES: "1"}
         self._workers = [_Worker(arguments, environment) for _ in range(slots)]

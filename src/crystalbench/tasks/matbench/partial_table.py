@@ -164,4 +164,5 @@ def _first(choices: list[str], columns: list[str], content: str) -> str:
     for name in choices:
         if name in columns:
             return name
-    raise DataError(f"has no column with the {content} ({' or '.join(choices)}); its columns are {', '.join(columns)}")
+    names = " or ".join(dict.fromkeys(choices))
+    raise DataError(f"has no column with the {content} ({names}); its columns are {', '.join(columns)}")
