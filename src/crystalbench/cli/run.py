@@ -37,7 +37,7 @@ def run(
     data_dir: options.DataDir = None,
     data: options.Data = None,
     limit: options.Limit = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
+    results: Annotated[Path | None, options.RESULTS] = None,
     inner_folds: Annotated[
         int | None, typer.Option(help="Inner folds of a training part; one of them validates.", min=2)
     ] = None,
@@ -70,7 +70,9 @@ def run(
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
     ] = False,
     offline: options.Offline = False,
-    list_: Annotated[bool, typer.Option("--list", help="List tasks, models, views and suites, and exit.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List tasks, models, views and suites, or those of --suite.")
+    ] = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Compute the missing records of a suite, then show the leaderboard.
@@ -80,9 +82,12 @@ def run(
     """
     with command(verbose):
         if list_:
-            from crystalbench.cli.listing import print_lists
+            from crystalbench.cli.listing import print_lists, print_suite
 
-            print_lists(screen, options.data_sources(data_dir, data, limit, offline))
+            if suite is None:
+                print_lists(screen, options.data_sources(data_dir, data, limit, offline))
+            else:
+                print_suite(screen, suite, options.data_sources(data_dir, data, limit, offline))
             return
         from crystalbench.runs.plan import Selection
         from crystalbench.runs.suite import with_tuning
