@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from pymatgen.core import Structure
 
 from crystalbench._files import new_folder
 from crystalbench._validation import first_problem
+from crystalbench.data.checks import first_ids
 from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.elements import SYMBOLS
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import FULL, get_view
 from crystalbench.errors import ConfigError, DataError, SavingError
@@ -38,11 +41,13 @@ from crystalbench.tasks.inputs import as_inputs
 from crystalbench.tasks.task import Task
 
 ALL_ROWS = -1
+log = logging.getLogger(__name__)
+
 """Number of the fold in the specification of a final model: it has no test part."""
 
 DESCRIPTION = "final.json"
-FORMAT = 2
-"""Format of ``final.json``; format 1 had no digest."""
+FORMAT = 3
+"""Format of ``final.json``; format 1 had no digest, format 2 no elements."""
 
 
 class FinalDescription(BaseModel):
@@ -59,6 +64,7 @@ class FinalDescription(BaseModel):
         spec: specification from which the seeds follow.
         columns: names of the columns of the task's table, as in a task file; empty for other tasks.
         environment: versions, processor, git commit.
+        elements: symbols of the elements in these rows; None in files of formats before 3.
         finished: UTC time, ISO 8601.
     """
 
@@ -74,6 +80,7 @@ class FinalDescription(BaseModel):
     spec: RunSpec
     columns: dict[str, Any] = {}
     environment: dict[str, Any]
+    elements: tuple[str, ...] | None = None
     finished: str
 
 
@@ -113,13 +120,16 @@ class FinalModel:
             inputs: n crystals or compositions, pymatgen structures, or chemical formulas.
 
         Returns:
-            Predictions of n rows; of an ensemble's regression with standard deviations.
+            Predictions of n rows; of an ensemble's regression with standard deviations. A warning names the rows with
+            elements that the model has never seen.
 
         Raises:
             DataError: an input is invalid, the model needs structures, or a prediction is not finite; names the id.
         """
         inputs = as_inputs(inputs)
         if isinstance(inputs, Crystals):
+        if new := self.new_elements(inputs):
+            log.warning("%s", _new_elements_text(new, self.description))
             inputs = get_view(self.description.view)(inputs)
             inputs = inputs.compositions() if self.needs is Needs.COMPOSITION else inputs
         elif self.needs is Needs.STRUCTURE:
@@ -129,6 +139,30 @@ class FinalModel:
         return combine(predictions, self.target.kind)
 
     def save(self, folder: Path | str) -> None:
+    def new_elements(self, inputs: Inputs) -> dict[str, tuple[str, ...]]:
+        """Elements of inputs that occur in no row that the model was fitted to.
+
+        Args:
+            inputs: n crystals or compositions.
+
+        Returns:
+            The symbols of these elements by id, for the ids that have any; nothing if the elements of the rows are not
+            known, or if the view hides them.
+        """
+        if self.description.elements is None:
+            return {}
+        known = set(self.description.elements)
+        found = {}
+        for row, elements in enumerate(_elements_of(inputs)):
+            if elements <= known:
+                continue
+            if isinstance(inputs, Crystals):
+                one = inputs[row : row + 1]
+                if _elements_of(get_view(self.description.view)(one)) != [elements]:
+                    continue  # the view hides the elements
+            found[str(inputs.ids[row])] = tuple(sorted(elements - known))
+        return found
+
         """Write the model to a new folder, atomically.
 
         Raises:
@@ -170,13 +204,13 @@ def _described(file: Path) -> FinalDescription:
     try:
         body = json.loads(file.read_text(encoding="utf-8"))
         written_by = body["format"]
-        if written_by not in (1, FORMAT):
+        if written_by not in range(1, FORMAT + 1):
             raise SavingError(
                 f"{file}: has format {written_by}, and this version of CrystalBench reads formats up to {FORMAT}; "
                 "update CrystalBench, or fit the model again"
             )
         unchanged = True
-        if written_by == FORMAT:
+        if written_by > 1:
             body, unchanged = unseal(json.dumps(body))
         description = FinalDescription.model_validate(body)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
@@ -187,6 +221,21 @@ def _described(file: Path) -> FinalDescription:
 
 
 def _member(number: int) -> str:
+def _elements_of(inputs: Inputs) -> list[set[str]]:
+    """The symbols of the elements of each row."""
+    compositions = inputs.compositions() if isinstance(inputs, Crystals) else inputs
+    return [set(compositions.amounts_of(row)) for row in range(len(compositions))]
+
+
+def _new_elements_text(new: Mapping[str, tuple[str, ...]], description: FinalDescription) -> str:
+    ids: dict[str, list[str]] = {}
+    for name, symbols in new.items():
+        for symbol in symbols:
+            ids.setdefault(symbol, []).append(name)
+    listed = "; ".join(f"{symbol} in {first_ids(np.array(names))}" for symbol, names in sorted(ids.items()))
+    return f"elements in none of the {description.rows:,} rows that {description.model} was fitted to: {listed}"
+
+
     return f"member-{number}"
 
 
@@ -277,5 +326,6 @@ def fit_final(
 def _shifted(progress: Progress, number: int, members: int) -> Progress:
     def report(done: int, total: int, **numbers: float) -> None:
         progress(number * total + done, members * total, **numbers)
+        elements=tuple(SYMBOLS[z] for z in np.unique(task.inputs.numbers)),
 
     return report
