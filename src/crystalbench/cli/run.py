@@ -135,7 +135,7 @@ def _run(
     since = time.time()
     if threads > 1:
         let_threads_sleep()  # before torch is imported
-    from crystalbench.cli.progress import LiveProgress
+    from crystalbench.cli.progress import LiveProgress, Reading
     from crystalbench.cli.report import show_leaderboards
     from crystalbench.results.store import RecordStore
     from crystalbench.runs.executors import executor_for
@@ -152,8 +152,8 @@ def _run(
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
-    with rich_progress() as downloads:
-        plan = make_plan(suite, selection, replace(sources, progress=downloads))
+    with rich_progress() as downloads, Reading(screen) as reading:
+        plan = make_plan(suite, selection, replace(sources, progress=downloads), reading)
     for line in plan.notes:
         note(line)
     for task in plan.tasks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions
 from crystalbench.models.hyperparameters import OneOf
-from crystalbench.models.model import Invariance, Model, Needs
+from crystalbench.models.model import Invariance, Model, Needs, in_unit_of_target
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
@@ -109,7 +109,7 @@ class NetworkModel(TrainingOptions, Model):
                 DeviceArrays(self.inputs(valid), device),
                 self._labels(valid, device),
                 self,
-                self.runtime,
+                replace(self.runtime, progress=in_unit_of_target(self.runtime.progress, self._scale)),
             )
         return self
 

@@ -174,7 +174,8 @@ def train_network(
             weights = trainer.evaluated_network.state_dict()
             best_state = {name: tensor.detach().clone() for name, tensor in weights.items()}
         stops = epoch - best_epoch >= options.patience
-        runtime.progress(options.epochs if stops else epoch, options.epochs, loss=mean_loss, valid=score, best=best)
+        done = options.epochs if stops else epoch
+        runtime.progress(done, options.epochs, unit="epochs", loss=mean_loss, valid=score, best=best)
         if stops:
             break
     network.load_state_dict(best_state)

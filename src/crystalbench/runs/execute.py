@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.metrics import score
-from crystalbench.models.model import Model, Progress, Runtime, silent
+from crystalbench.models.model import Model, Phase, Progress, Runtime, silent
 from crystalbench.plugins import code_digest, source_digest
 from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
 from crystalbench.results.spec import RunSpec
@@ -96,6 +97,7 @@ def compute(
     test = shown.samples(test_rows, with_targets=False)
     fit_seconds, predict_seconds = 0.0, 0.0
     members: list[Model] = []
+    progress = shown.follow(progress)
     predictions: list[Predictions] = []
     for number, (inner_train, inner_valid) in enumerate(splits):
         member = model.from_configuration({**spec.parameters, **(tuned.parameters if tuned else {})})
@@ -103,7 +105,7 @@ def compute(
             seed=spec.derived_seed("member", number),
             device=resources.device,
             threads=resources.threads,
-            progress=_member_progress(progress, number, len(splits)),
+            progress=member_progress(progress, number, len(splits)),
         )
         train = shown.samples(train_rows[inner_train], with_targets=True)
         valid = shown.samples(train_rows[inner_valid], with_targets=True)
@@ -188,8 +190,12 @@ def _total_parameters(members: Sequence[Model]) -> int | None:
     return sum(known) if known else None
 
 
-def _member_progress(progress: Progress, number: int, members: int) -> Progress:
-    def report(done: int, total: int, **numbers: float) -> None:
-        progress(number * total + done, members * total, **numbers)
+def member_progress(progress: Progress, number: int, members: int) -> Progress:
+    """A callback for one member of an ensemble: it counts the steps of all members, which are fitted in turn."""
+    if members == 1:
+        return progress
+
+    def report(done: int, total: int, **details: Any) -> None:
+        progress(number * total + done, members * total, member=number, members=members, **details)
 
     return report

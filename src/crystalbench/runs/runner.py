@@ -48,6 +48,7 @@ class Runner:
             tuned = self._tuner.tune(run, shown, progress) if run.spec.tuning else None
             computed = compute(
                 run.spec, run.label, run.model, run.task, self.resources, progress, shown, tuned, run.names
+            progress = shown.follow(progress)
             )
             if self.keep_models is not None:
                 save_models(computed.record, computed.models, self.keep_models)
@@ -62,7 +63,9 @@ class Runner:
         if run.spec.tuning is None:
             return 0
         try:
-            return self._tuner.help(run, self._visible_to(run))
+            shown = self._visible_to(run)
+            shown.follow(silent)
+            return self._tuner.help(run, shown)
         except CrystalBenchError as error:  # reported by the process that computes the run
             log.debug("%s: could not help with tuning: %s", run.title, error)
             return 0

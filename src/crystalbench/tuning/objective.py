@@ -106,7 +106,7 @@ class _Steps(Progress):
         self.report, self.sign = report, sign
         self.best = math.inf
 
-    def __call__(self, done: int, total: int, **numbers: float) -> None:
+    def __call__(self, done: int, total: int, **numbers: Any) -> None:
         valid = numbers.get("valid")
         if valid is None or not math.isfinite(valid):
             return
@@ -115,5 +115,5 @@ class _Steps(Progress):
             self.report(step, self.sign * self.best)
 
 
-def _ignore(done: int, total: int, **numbers: float) -> None:
+def _ignore(done: int, total: int, **details: Any) -> None:
     """Discards progress: only the first fit of a trial can be pruned."""

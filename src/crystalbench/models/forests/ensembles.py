@@ -49,7 +49,7 @@ class TreeEnsemble(Model):
         self._fit_features(train)
         x, y = self._features(train), self._labels(train.targets)
         steps = self._grow(x, y, self._features(valid), self._labels(valid.targets))
-        self.runtime.progress(steps, steps)
+        self.runtime.progress(steps, steps, unit="trees")
         return self
 
     @property
