@@ -139,6 +139,7 @@ def _run(
     from crystalbench.cli.report import show_leaderboards
     from crystalbench.results.store import RecordStore
     from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.fit_checkpoints import FitCheckpoints
     from crystalbench.runs.kept_models import without_models
     from crystalbench.runs.locks import RunLocks
     from crystalbench.runs.plan import make_plan
@@ -174,7 +175,8 @@ def _run(
     workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
     resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
     tuner = Tuner.in_folder(results / "studies", studies, resources, since)
-    runner = Runner(resources, tuner, models if keep_models else None)
+    checkpoints = FitCheckpoints.of_records(store.root)
+    runner = Runner(resources, tuner, models if keep_models else None, checkpoints=checkpoints)
     live = LiveProgress(screen, len(plan.runs))
     try:
         with live, executor_for(runner, workers) as executor:

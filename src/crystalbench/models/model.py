@@ -20,6 +20,7 @@ from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Predictions, Samples
+    from crystalbench.models.checkpoints import Checkpoint
 
 
 class Needs(StrEnum):
@@ -46,7 +47,6 @@ class Invariance(StrEnum):
     """Describing the lattice by other basis vectors."""
 
 
-class Progress(typing.Protocol):
 class Phase(StrEnum):
     """What a run is doing."""
 
@@ -57,13 +57,13 @@ class Phase(StrEnum):
     PREDICTING = "predicting"
 
 
+class Progress(typing.Protocol):
     """Called with the progress of a run. A model calls it while it is fitted, with its steps and their unit."""
 
     def __call__(
         self, done: int, total: int, *, phase: Phase = Phase.FITTING, unit: str = "steps", **numbers: float
     ) -> None:
         """Report ``done`` of ``total`` steps.
-
 
         Args:
             done: steps done in this phase.
@@ -74,11 +74,11 @@ class Phase(StrEnum):
                 mean absolute error in the unit of the target for regression, the mean loss for classification.
         """
 
+
 def silent(done: int, total: int, **details: Any) -> None:
     """Report nothing."""
 
 
-@dataclass
 def in_unit_of_target(progress: Progress, scale: float) -> Progress:
     """A callback for a model that fits standardised targets: it passes on validation errors in the target's unit.
 
@@ -95,6 +95,7 @@ def in_unit_of_target(progress: Progress, scale: float) -> Progress:
     return report
 
 
+@dataclass
 class Runtime:
     """Settings of a run that are not hyperparameters.
 
@@ -103,12 +104,15 @@ class Runtime:
         device: torch device, e.g. ``cpu`` or ``cuda``.
         threads: number of threads that the model may use.
         progress: called with progress.
+        checkpoint: where a long fit is saved while it goes on; None to save nothing. The shared trainer of networks
+            uses it.
     """
 
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
     progress: Progress = field(default=silent, repr=False)
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
 
 
 class Model(Configurable, ABC):

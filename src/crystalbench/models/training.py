@@ -13,9 +13,9 @@ import copy
 import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
+from crystalbench.models.checkpoints import SavedFit
 from crystalbench.models.hyperparameters import Configurable, OneOf
 
 if TYPE_CHECKING:
@@ -160,8 +161,9 @@ def train_network(
     shuffle = np.random.default_rng(runtime.seed)
     trainer = Trainer(network, loss, options, max(1, -(-len(data) // options.batch_size)))
     validation_loss = nn.L1Loss() if isinstance(loss, nn.HuberLoss) else loss
-    best, best_epoch, best_state = math.inf, 0, {}
-    for epoch in range(1, options.epochs + 1):
+    saved = SavedFit(runtime, trainer, shuffle)
+    first, best, best_epoch, best_state = saved.resume()
+    for epoch in range(first, options.epochs + 1):
         mean_loss = float(trainer.epoch(data, targets, shuffle.permutation(len(data))))
         score = validate(trainer.evaluated_network, validation_loss, valid, valid_targets)
         if not (math.isfinite(score) and math.isfinite(mean_loss)):
@@ -178,6 +180,7 @@ def train_network(
         runtime.progress(done, options.epochs, unit="epochs", loss=mean_loss, valid=score, best=best)
         if stops:
             break
+        saved.save_if_due(epoch, best, best_epoch, best_state)
     network.load_state_dict(best_state)
     network.eval()
     return best_epoch
@@ -205,6 +208,23 @@ class Trainer:
     def evaluated_network(self) -> nn.Module:
         """The network to validate: the one with averaged weights if there is one."""
         return self._network if self._averaged is None else self._averaged.network
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the following epochs depend on, apart from random generators."""
+        return {
+            "network": self._network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": None if self._averaged is None else self._averaged.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["average"])
 
     def epoch(self, data: DeviceArrays, targets: Tensor, order: np.ndarray) -> Tensor:
         """Make one pass over the data.
@@ -334,6 +354,15 @@ class _Average:
         for average, counter in self._counters:
             average.copy_(counter)
         self._steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, and the number of steps that they include."""
+        return {"network": self.network.state_dict(), "steps": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self._steps = state["steps"]
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -21,6 +21,7 @@ from crystalbench.results.record import DataFile, Record, RowCounts, Timings, Tu
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames, repeat_command
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
@@ -85,19 +86,23 @@ def compute(
     shown: VisibleTask | None = None,
     tuned: TuningResult | None = None,
     names: CommandNames | None = None,
+    checkpoints: FitCheckpoints | None = None,
 ) -> Computed:
-    """Compute one run and return its record with the fitted models; see `execute`."""
+    """Compute one run and return its record with the fitted models; see `execute`.
+
+    With ``checkpoints``, long fits are saved there from time to time, and go on where an interrupted call saved them.
+    """
     if (tuned is None) != (spec.tuning is None):
         raise ValueError("the result of tuning must be given for runs with tuning, and only for these")
     reset_peak_memory()
     shown = shown or VisibleTask.of(task, get_view(spec.view), model.needs, resources.processes)
     shown.used.clear()
+    progress = shown.follow(progress)
     train_rows, test_rows = task.split(spec.fold)
     splits = inner_splits(task.name, spec.fold, task.targets[train_rows], task.target.kind, spec.protocol)
     test = shown.samples(test_rows, with_targets=False)
     fit_seconds, predict_seconds = 0.0, 0.0
     members: list[Model] = []
-    progress = shown.follow(progress)
     predictions: list[Predictions] = []
     for number, (inner_train, inner_valid) in enumerate(splits):
         member = model.from_configuration({**spec.parameters, **(tuned.parameters if tuned else {})})
@@ -109,13 +114,19 @@ def compute(
         )
         train = shown.samples(train_rows[inner_train], with_targets=True)
         valid = shown.samples(train_rows[inner_valid], with_targets=True)
+        if checkpoints is not None:
+            member.runtime.checkpoint = checkpoints.of(spec, number, member)
+        member.runtime.progress(0, 0)
         waited, start = shown.waited, time.perf_counter()
         member.fit(train, valid)
         fit_seconds += time.perf_counter() - start - (shown.waited - waited)
+        if member.runtime.checkpoint is not None:
+            fit_seconds += member.runtime.checkpoint.earlier_seconds
+        progress(0, len(test), phase=Phase.PREDICTING, unit="rows")
         start = time.perf_counter()
         predictions.append(_predict(member, test).checked(task.target, test.ids))
         predict_seconds += time.perf_counter() - start
-        member.runtime.progress = silent
+        member.runtime.progress, member.runtime.checkpoint = silent, None
         members.append(member)
     combined = combine(predictions, task.target.kind)
     targets = task.targets[test_rows]

@@ -31,7 +31,8 @@ from crystalbench.models.model import Progress, Runtime, silent
 from crystalbench.results.sealed import seal, unseal
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import combine
+from crystalbench.runs.execute import combine, member_progress
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
@@ -40,9 +41,9 @@ from crystalbench.targets import Target
 from crystalbench.tasks.inputs import as_inputs
 from crystalbench.tasks.task import Task
 
-ALL_ROWS = -1
 log = logging.getLogger(__name__)
 
+ALL_ROWS = -1
 """Number of the fold in the specification of a final model: it has no test part."""
 
 DESCRIPTION = "final.json"
@@ -63,8 +64,8 @@ class FinalDescription(BaseModel):
         members: number of ensemble members.
         spec: specification from which the seeds follow.
         columns: names of the columns of the task's table, as in a task file; empty for other tasks.
-        environment: versions, processor, git commit.
         elements: symbols of the elements in these rows; None in files of formats before 3.
+        environment: versions, processor, git commit.
         finished: UTC time, ISO 8601.
     """
 
@@ -79,8 +80,8 @@ class FinalDescription(BaseModel):
     members: int = Field(ge=1)
     spec: RunSpec
     columns: dict[str, Any] = {}
-    environment: dict[str, Any]
     elements: tuple[str, ...] | None = None
+    environment: dict[str, Any]
     finished: str
 
 
@@ -127,9 +128,9 @@ class FinalModel:
             DataError: an input is invalid, the model needs structures, or a prediction is not finite; names the id.
         """
         inputs = as_inputs(inputs)
-        if isinstance(inputs, Crystals):
         if new := self.new_elements(inputs):
             log.warning("%s", _new_elements_text(new, self.description))
+        if isinstance(inputs, Crystals):
             inputs = get_view(self.description.view)(inputs)
             inputs = inputs.compositions() if self.needs is Needs.COMPOSITION else inputs
         elif self.needs is Needs.STRUCTURE:
@@ -138,7 +139,6 @@ class FinalModel:
         predictions = [member.predict(samples).checked(self.target, samples.ids) for member in self.members]
         return combine(predictions, self.target.kind)
 
-    def save(self, folder: Path | str) -> None:
     def new_elements(self, inputs: Inputs) -> dict[str, tuple[str, ...]]:
         """Elements of inputs that occur in no row that the model was fitted to.
 
@@ -163,6 +163,7 @@ class FinalModel:
             found[str(inputs.ids[row])] = tuple(sorted(elements - known))
         return found
 
+    def save(self, folder: Path | str) -> None:
         """Write the model to a new folder, atomically.
 
         Raises:
@@ -220,7 +221,6 @@ def _described(file: Path) -> FinalDescription:
     return description
 
 
-def _member(number: int) -> str:
 def _elements_of(inputs: Inputs) -> list[set[str]]:
     """The symbols of the elements of each row."""
     compositions = inputs.compositions() if isinstance(inputs, Crystals) else inputs
@@ -236,6 +236,7 @@ def _new_elements_text(new: Mapping[str, tuple[str, ...]], description: FinalDes
     return f"elements in none of the {description.rows:,} rows that {description.model} was fitted to: {listed}"
 
 
+def _member(number: int) -> str:
     return f"member-{number}"
 
 
@@ -250,6 +251,7 @@ def fit_final(
     resources: Resources | None = None,
     columns: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    checkpoints: FitCheckpoints | None = None,
 ) -> FinalModel:
     """Fit a model to all rows of a task.
 
@@ -263,6 +265,8 @@ def fit_final(
         resources: device and threads.
         columns: names of the columns of the task's table, to read tables for prediction.
         progress: called with progress.
+        checkpoints: where long fits are saved from time to time, to go on after an interruption; the caller removes
+            them.
 
     Raises:
         UnknownNameError: there is no such model, view or hyperparameter.
@@ -293,6 +297,7 @@ def fit_final(
         protocol=protocol,
     )
     visible = VisibleTask.of(task, seen, found.needs, resources.threads)
+    progress = visible.follow(progress)
     splits = inner_splits(task.name, ALL_ROWS, task.targets, task.target.kind, protocol)
     members = []
     for number, (train, valid) in enumerate(splits):
@@ -301,11 +306,15 @@ def fit_final(
             seed=spec.derived_seed("member", number),
             device=resources.device,
             threads=resources.threads,
-            progress=_shifted(progress, number, len(splits)),
+            progress=member_progress(progress, number, len(splits)),
         )
+        if checkpoints is not None:
+            member.runtime.checkpoint = checkpoints.of(spec, number, member)
+        member.runtime.progress(0, 0)
         member.fit(
             visible.samples(np.asarray(train), with_targets=True), visible.samples(np.asarray(valid), with_targets=True)
         )
+        member.runtime.progress, member.runtime.checkpoint = silent, None
         members.append(member)
     description = FinalDescription(
         format=FORMAT,
@@ -317,15 +326,8 @@ def fit_final(
         members=len(members),
         spec=spec,
         columns=dict(columns or {}),
+        elements=tuple(SYMBOLS[z] for z in np.unique(task.inputs.numbers)),
         environment=environment(resources.device),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     return FinalModel(tuple(members), description)
-
-
-def _shifted(progress: Progress, number: int, members: int) -> Progress:
-    def report(done: int, total: int, **numbers: float) -> None:
-        progress(number * total + done, members * total, **numbers)
-        elements=tuple(SYMBOLS[z] for z in np.unique(task.inputs.numbers)),
-
-    return report
