@@ -51,23 +51,26 @@ def is_read_only(directory: Path) -> bool:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a text file atomically: other processes see the complete file or none.
+    """Write a text file atomically, as UTF-8 without translating line ends; see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file atomically: other processes see the complete file or none.
 
     Args:
         path: the file; its folder is created if necessary.
-        text: the content, written as UTF-8 without translating line ends.
+        data: the content.
         durable: whether to flush the content to disk (fsync).
 
     Raises:
         OSError: the file cannot be written; no partial file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=".", suffix=".part", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
         scratch = Path(file.name)
         try:
-            file.write(text)
+            file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ def run(
     trials: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    progress: bool = True,
     **hyperparameters: Any,
 ) -> RunResults:
     """Run one or several models on a task under the protocol, as ``crystalbench run`` does.
@@ -75,6 +77,7 @@ def run(
         trials: number of tuning trials inside the training part of each fold; none by default.
         device: torch device.
         workers: number of processes; by default as many as cores, at most as many as runs.
+        progress: whether to write lines about the progress to the error stream, for runs of more than two seconds.
         **hyperparameters: hyperparameters other than the defaults, for the models that have them.
 
     Raises:
@@ -88,23 +91,26 @@ def run(
         ['mae', 'rmse', 'r2', 'max_error']
     """
     from crystalbench.runs import run_models
+    from crystalbench.runs.lines import LineObserver
 
     _refuse_misnamed(hyperparameters, {"fold": "folds", "seed": "seeds", "views": "view", "tune": "trials"})
-    found = run_models(
-        model,
-        _task(task),
-        folds=folds,
-        seeds=seeds,
-        view=view,
-        parameters=hyperparameters,
-        results=results,
-        keep_models=keep_models,
-        ensemble=ensemble,
-        inner_folds=inner_folds,
-        tuning=trials,
-        device=device,
-        workers=workers,
-    )
+    with LineObserver() if progress else contextlib.nullcontext() as observer:
+        found = run_models(
+            model,
+            _task(task),
+            folds=folds,
+            seeds=seeds,
+            view=view,
+            parameters=hyperparameters,
+            results=results,
+            keep_models=keep_models,
+            ensemble=ensemble,
+            inner_folds=inner_folds,
+            tuning=trials,
+            device=device,
+            workers=workers,
+            observer=observer,
+        )
     return RunResults(found.records, found.models, found.failures)
 
 
@@ -118,6 +124,7 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     threads: int = 1,
+    progress: bool = True,
     **hyperparameters: Any,
 ) -> FinalModel:
     """Fit a model to all rows of a task, for predictions of new materials, as ``crystalbench fit`` does.
@@ -131,6 +138,7 @@ def fit(
         seed: number of the repetition.
         device: torch device.
         threads: threads.
+        progress: whether to write lines about the progress to the error stream, for a fit of more than two seconds.
         **hyperparameters: hyperparameters other than the defaults.
 
     Raises:
@@ -143,20 +151,27 @@ def fit(
         >>> final.target.unit
         'GPa'
     """
+    from crystalbench.models.model import silent
     from crystalbench.results.spec import ProtocolSpec
     from crystalbench.runs.final import fit_final
+    from crystalbench.runs.lines import ProgressLines
+    from crystalbench.runs.phases import RunProgress
     from crystalbench.runs.resources import Resources
 
     _refuse_misnamed(hyperparameters, {"seeds": "seed", "views": "view", "folds": "inner_folds"})
-    return fit_final(
-        model,
-        _task(task),
-        hyperparameters,
-        view=view,
-        protocol=ProtocolSpec(inner_folds=inner_folds, ensemble=ensemble),
-        seed=seed,
-        resources=Resources(device, threads),
-    )
+    loaded = _task(task)
+    name = model if isinstance(model, str) else getattr(model, "__qualname__", str(model))
+    with ProgressLines() as lines:
+        return fit_final(
+            model,
+            loaded,
+            hyperparameters,
+            view=view,
+            protocol=ProtocolSpec(inner_folds=inner_folds, ensemble=ensemble),
+            seed=seed,
+            resources=Resources(device, threads),
+            progress=lines.add(RunProgress(f"{loaded.name} · {name}", loaded.target)) if progress else silent,
+        )
 
 
 def load_model(folder: Path | str, *, device: str = "cpu", threads: int = 1) -> FinalModel:

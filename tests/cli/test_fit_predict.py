@@ -130,3 +130,23 @@ def test_a_spread_of_round_off_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FinalModel, "predict", lambda *_: found)
     frame = predictions_frame(FinalModel.load("forest"), Compositions.from_formulas(["CuAu", "Cu"]))
     assert frame["std"].tolist() == [0.0, 0.1]
+
+
+def test_rows_with_elements_that_the_model_has_never_seen_are_named() -> None:
+    assert call(*FOREST, "--out", "forest").exit_code == 0
+    formulas = ("CuAu", "CuPu", "Pu2Xe", "NiPd3")
+    result = call("predict", "forest", *(word for formula in formulas for word in ("--formula", formula)))
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "elements in none of the 60 rows that magpie_forest was fitted to: Pu in CuPu, Pu2Xe; Xe in Pu2Xe" in said
+    assert "elements in none" not in call("predict", "forest", "--formula", "CuAu").output
+
+
+def test_a_long_fit_is_told_of_and_leaves_no_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crystalbench.models.checkpoints.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("crystalbench.runs.lines.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("crystalbench.runs.lines.LOOK_SECONDS", 0.01)
+    result = call("fit", "--task", ENERGY, "--limit", 60, "--model", "cgcnn", "--set", "epochs=3", "--out", "my_model")
+    assert result.exit_code == 0, result.output
+    assert f"{ENERGY} · cgcnn: fitting" in result.output
+    assert [path.name for path in Path().iterdir()] == ["my_model"]

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from commands import ENERGY, call, failed
 
+from crystalbench.data.compositions import Compositions
+from crystalbench.results.sealed import seal
 from crystalbench.runs.final import FinalModel
 
 DUMMY = ("run", "--task", ENERGY, "--limit", 60, "--model", "dummy", "--fold", 0, "--results", "r")
@@ -87,6 +89,11 @@ def test_a_final_model_of_another_format() -> None:
     del body["digest"]
     file.write_text(json.dumps(body | {"format": 1}))  # format 1 had no digest
     assert FinalModel.load("m").description.rows == 60
+    old = {name: value for name, value in body.items() if name != "elements"}
+    file.write_text(seal(old | {"format": 2}))  # format 2 had no elements
+    final = FinalModel.load("m")
+    assert final.description.elements is None
+    assert final.new_elements(Compositions.from_formulas(["Pu"])) == {}
 
 
 def test_a_full_disk_is_reported_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

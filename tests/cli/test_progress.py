@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import pytest
 from helpers import record, spec, tiny_task, tuned_record
 from rich.console import Console
 
-from crystalbench.cli.progress import LiveProgress
+from crystalbench.cli.progress import LiveProgress, Reading
 from crystalbench.cli.studies import requested
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.dummy import Dummy
+from crystalbench.models.model import Phase
 from crystalbench.results.record import Record, TuningResult
 from crystalbench.results.spec import TuningSpec
 from crystalbench.results.study import Study
+from crystalbench.runs import lines
 from crystalbench.runs.plan import Run
+from crystalbench.tasks import get_task_spec
 
 BRACKETS = "x [/x] index[0] [red]"
 
@@ -52,7 +56,7 @@ def test_square_brackets_are_printed_literally(console: Console) -> None:
     run = run_of(BRACKETS)
     with LiveProgress(console, 3) as live:
         live.started(run)(1, 2, **{BRACKETS: 1.0})
-        live.bars.refresh()
+        live.shown.bars.refresh()
         live.finished(run, record(unit="[eV]"), computed=True)
         live.started(run)
         live.failed(run, f"RuntimeError: no luck {BRACKETS}")
@@ -98,31 +102,90 @@ def test_failed_trials_are_mentioned_only_if_there_are_any() -> None:
 @pytest.mark.parametrize(
     "numbers",
     [
-        {"trial": 2, "trials": 20, "best": 0.1234},
-        {"loss": 0.1234, "valid": 0.5678, "best": 0.0123},
+        {"phase": Phase.TUNING, "unit": "trials", "trial": 2, "trials": 20, "best": 0.1234},
+        {"unit": "epochs", "loss": 0.1234, "valid": 0.5678, "best": 0.0123},
     ],
     ids=["trials", "epochs"],
 )
-def test_narrow_terminals_cut_titles_but_not_numbers(width: int, numbers: dict[str, float]) -> None:
+def test_narrow_terminals_cut_titles_but_not_numbers(width: int, numbers: dict[str, Any]) -> None:
     console = terminal(width)
     live = LiveProgress(console, 120)
     live.finished(run_of(), record(), computed=False)
     title = "a_task_with_a_long_name · a_model_with_a_long_name · fold 3, tuned"
-    bar = live.bars.add_task(title, total=None, numbers="")
+    bar = live.shown.bars.add_task(title, total=None, numbers="", unit="")
     live.started(run_of())(3, 20, **numbers)
-    live.bars.update(bar, completed=17, total=200, numbers="trial 3 of 20  best 0.123")
+    live.shown.bars.update(bar, completed=17, total=200, unit="epochs", numbers="validation MAE 0.1234 eV")
     shown = plain(width)
-    shown.print(live.bars.make_tasks_table(live.bars.tasks))
+    shown.print(live.shown.bars.make_tasks_table(live.shown.bars.tasks))
     lines = text_of(shown).splitlines()
     assert len(lines) == 3
     assert max(map(len, lines)) <= width
     overall, long, short = lines
-    assert re.search(r" all runs .* 1/120 +0:00:00 +left +-:--:--", overall)
-    assert re.search(r" 17/200 +0:00:00 +left +-:--:-- +trial 3 of 20  best 0.123$", long.rstrip())
+    assert re.search(r" all runs .* 1/120 +runs +0:00:00 +left +-:--:--", overall)
+    assert re.search(r" 17/200 +epochs +0:00:00 +left +-:--:-- +validation MAE 0.1234 eV$", long.rstrip())
     assert re.search(r" a_task_w.*… " if width < 200 else rf" {title} ", long)
     assert ("━" in long) == (width >= 120)
-    kept = "trial 3 of 20  best 0.123" if "trial" in numbers else "loss 0.123  valid 0.568  best 0.0123"
-    assert re.search(rf" 3/20 +0:00:00 +left +-:--:-- +{kept}$", short.rstrip())
+    tuning = "trial" in numbers
+    kept = ("tuning, " if tuning else "fitting, ") if width >= 120 else ""
+    kept += "best trial 0.1234" if tuning else "validation MAE 0.5678 eV"
+    assert re.search(rf" 3/20 +{numbers['unit']} +0:00:00 +left +-:--:-- +{kept}$", short.rstrip())
+
+
+def test_a_bar_begins_anew_with_each_phase() -> None:
+    live = LiveProgress(terminal(200), 1)
+    report = live.started(run_of())
+    (bar,) = (task for task in live.shown.bars.tasks if task.description != "all runs")
+    report(7, 40, phase=Phase.REPRESENTATIONS, unit="crystals")
+    assert (bar.completed, bar.total, bar.fields["unit"], bar.fields["numbers"]) == (
+        7,
+        40,
+        "crystals",
+        "representations",
+    )
+    report(0, 0)
+    assert (bar.completed, bar.total, bar.fields["unit"], bar.fields["numbers"]) == (0, None, "", "fitting")
+    report(3, 20, unit="epochs", valid=0.5)
+    assert (bar.completed, bar.total) == (3, 20)
+    assert bar.fields["numbers"] == "fitting, validation MAE 0.5 eV"
+
+
+# ---------------------------------------------------------------------- plain lines
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every phase is worth a line."""
+    monkeypatch.setattr(lines, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(lines, "LOOK_SECONDS", 0.005)
+
+
+def lines_within(console: Console, text: str) -> str:
+    """What a console shows, as soon as it contains a text."""
+    for _ in range(1000):
+        if text in text_of(console):
+            break
+        time.sleep(0.005)
+    return text_of(console)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_running_runs_have_lines_where_there_are_no_bars() -> None:
+    console, run = plain(), run_of(BRACKETS)
+    with LiveProgress(console, 3) as live:
+        live.started(run)(3, 20, unit="epochs", valid=0.5)
+        shown = lines_within(console, "fitting")
+        live.finished(run, record(), computed=True)
+    assert shown == f"{run.title}: fitting, epoch 3 of 20, validation MAE 0.5 eV\n"
+    assert text_of(console).splitlines()[1].startswith("✓ ")
+
+
+@pytest.mark.usefixtures("at_once")
+def test_reading_a_task_is_told_of() -> None:
+    console = plain()
+    with Reading(console) as reading:
+        for number, name in enumerate(("demo_bulk_modulus", "demo_formation_energy")):
+            reading(get_task_spec(name))(number, 2, phase=Phase.READING, unit="tasks")
+            assert f"{name}: reading, {number} of 2 tasks\n" in lines_within(console, name)
 
 
 # ---------------------------------------------------------------------- studies

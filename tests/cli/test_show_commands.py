@@ -182,3 +182,26 @@ def test_an_unusable_storage_is_reported_before_any_work() -> None:
     failed(small("--model", "magpie_forest", "--tune", 2, "--storage", "studies.db"), "is not a URL")
     assert RecordStore(Path("results/records")).paths() == []
     assert small("--model", "dummy", *options).exit_code == 0  # has nothing to tune
+
+
+def test_the_list_of_a_suite_has_its_tasks_models_and_views_only() -> None:
+    Path("own.toml").write_text(
+        f'name = "own"\ntasks = ["{ENERGY}"]\n[[models]]\nmodel = "magpie_forest"\nlabel = "small forest"\n'
+        'parameters = {trees = 7}\n[protocol]\nviews = ["anonymous"]\n'
+    )
+    result = call("run", "--suite", "own.toml", "--list")
+    assert result.exit_code == 0, result.output
+    for text in (ENERGY, "small forest", "trees=7", "anonymous"):
+        assert text in result.output
+    for text in ("demo_bulk_modulus", "cgcnn", "unit_density", "Suites"):
+        assert text not in result.output
+    failed(call("run", "--suite", "nope", "--list"), "nope")
+
+
+@pytest.mark.parametrize("command", ["run", "report", "studies"])
+@pytest.mark.parametrize("folder", ["", " "])
+def test_an_empty_folder_of_results_is_refused(command: str, folder: str) -> None:
+    result = call(command, "--results", folder)
+    assert result.exit_code == 2
+    assert "it is empty" in result.output
+    assert list(Path().iterdir()) == []

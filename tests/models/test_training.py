@@ -34,7 +34,8 @@ class Note:
         self.epochs: list[int] = []
         self.valid: list[float] = []
 
-    def __call__(self, done: int, total: int, **numbers: float) -> None:
+    def __call__(self, done: int, total: int, *, unit: str, **numbers: float) -> None:
+        assert unit == "epochs"
         if "valid" in numbers:
             self.valid.append(numbers["valid"])
             assert numbers["best"] == min(self.valid)

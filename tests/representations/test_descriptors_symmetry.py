@@ -13,7 +13,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
 from crystalbench.representations.descriptors import one_crystal as module
 from crystalbench.representations.descriptors.one_crystal import each_crystal
-from crystalbench.representations.descriptors.space_group import point_group
+from crystalbench.representations.descriptors.space_group import find_symmetry, point_group
 from crystalbench.representations.descriptors.symmetry import COARSE, FINE, complexity
 from crystalbench.tasks import DataSources, get_task_spec
 
@@ -97,3 +97,20 @@ def test_point_groups_are_those_of_spglibs_database() -> None:
         assert found.system == next((name for name, end in last.items() if kind.number <= end), "cubic")
         seen.add(kind.number)
     assert len(seen) == 230
+
+
+def test_an_attempt_of_spglib_that_fails_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    # spglib prints two lines about this crystal, then finds its symmetry with a smaller tolerance
+    lattice = np.array([[2.044, -0.122, -0.174], [0.104, 1.982, 0.037], [-0.062, 0.113, 2.076]])
+    coords = np.array(
+        [
+            [-0.014, 0.008, -0.008],
+            [0.49, 0.497, 0.51],
+            [0.505, 0.516, -0.004],
+            [0.496, -0.012, 0.488],
+            [-0.006, 0.505, 0.512],
+        ]
+    )
+    found = find_symmetry(lattice, coords, np.array([56, 22, 8, 8, 8]), COARSE)
+    assert found.number >= 1
+    assert capfd.readouterr() == ("", "")

@@ -23,13 +23,17 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import CrystalGraph, graph
 from crystalbench.representations.diffraction import cells
 from crystalbench.representations.diffraction.cells import standard_cells
-from crystalbench.representations.processes import PROCESSES, allowed_processes, by_chunks, processes
+from crystalbench.representations.processes import PROCESSES, allowed_processes, by_chunks, processes, reported_to
 
 # The work of the tests below; workers import it by name.
 
 
 def whose(crystals: Crystals) -> tuple[int, list[str]]:
     return os.getpid(), crystals.ids.tolist()
+
+
+def nested(crystals: Crystals) -> int:
+    return sum(by_chunks(len, crystals, 1))
 
 
 def warns(crystals: Crystals) -> int:
@@ -67,6 +71,19 @@ def test_one_process_gets_all_crystals_at_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(PROCESSES, "2")
     assert len(by_chunks(whose, crystals, 2, least=7)) == 1  # too few
     assert len(by_chunks(whose, crystals, 6)) == 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_progress_counts_the_crystals(number: int) -> None:
+    crystals, reported = random_crystals(0, 7), list[tuple[int, int]]()
+    with allowed_processes(number), reported_to(lambda done, total: reported.append((done, total))):
+        found = by_chunks(nested, crystals, 2)
+    assert found == [2, 2, 2, 1]
+    assert reported[0] == (0, 7)
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert reported[-1] == (7, 7)
+    assert {total for _, total in reported} == {7}  # the work's own chunks are not counted
+    assert len(reported) == 5
 
 
 @pytest.mark.parametrize("number", [2, 3])

@@ -20,7 +20,7 @@ from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models import Model, Needs, get_model, model_names
-from crystalbench.models.model import hyperparameter_types
+from crystalbench.models.model import Phase, hyperparameter_types
 from crystalbench.representations import MagpieFeatures
 from crystalbench.results.record import Record
 from crystalbench.results.spec import ProtocolSpec, RunSpec
@@ -289,8 +289,10 @@ def test_members_have_seeds_of_their_own_and_report_progress_in_turn() -> None:
     task, calls = tiny_task(), []
     spec = spec_of(task, protocol=ProtocolSpec(inner_folds=4, ensemble=3), parameters={"sigma": 0.5})
 
-    def progress(done: int, total: int, **numbers: float) -> None:
-        calls.append((done, total, numbers["loss"]))
+    def progress(done: int, total: int, **numbers: Any) -> None:
+        if "loss" in numbers:
+            assert (numbers["member"], numbers["members"]) == ((done - 1) // 2, 3)
+            calls.append((done, total, numbers["loss"]))
 
     record = execute(spec, "Memory", Memory, task, Resources(), progress)
     assert calls == [(1, 6, 0.5), (2, 6, 0.25), (3, 6, 0.5), (4, 6, 0.25), (5, 6, 0.5), (6, 6, 0.25)]
@@ -299,6 +301,24 @@ def test_members_have_seeds_of_their_own_and_report_progress_in_turn() -> None:
     np.testing.assert_allclose(record.predictions.values, np.mean(means))
     assert record.predictions.std is not None
     np.testing.assert_allclose(record.predictions.std, np.sqrt(np.var(means) + 0.25))
+
+
+def test_a_run_reports_its_phases() -> None:
+    calls: list[tuple[str, int, int, str]] = []
+
+    def progress(done: int, total: int, *, phase: Phase = Phase.FITTING, unit: str = "", **_: float) -> None:
+        calls.append((str(phase), done, total, unit))
+
+    task = tiny_task(n=40)
+    execute(spec_of(task, parameters={"trees": 3}), "forest", get_model("magpie_forest"), task, Resources(), progress)
+    tested = int((task.folds == 0).sum())
+    assert calls == [
+        ("fitting", 0, 0, ""),
+        ("representations", 0, 40, "compositions"),
+        ("fitting", 0, 0, ""),
+        ("fitting", 3, 3, "trees"),
+        ("predicting", 0, tested, "rows"),
+    ]
 
 
 def test_a_run_can_be_repeated_bit_by_bit() -> None:

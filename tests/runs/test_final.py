@@ -55,3 +55,30 @@ def test_misnamed_arguments_are_not_taken_for_hyperparameters() -> None:
         cb.run("dummy", task, fold=[0])
     with pytest.raises(ConfigError, match="no argument seeds; did you mean seed"):
         cb.fit("dummy", task, seeds=[0])
+
+
+def test_new_elements_are_named_unless_the_view_hides_the_elements(forest: FinalModel) -> None:
+    plutonium = Structure(Lattice.cubic(3.6), ["Pu", "Cu"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    crystals = cb.Crystals.from_pymatgen([CUAU, plutonium], ids=["a", "b"])
+    assert forest.new_elements(crystals) == {"b": ("Pu",)}
+    assert forest.new_elements(crystals.compositions()) == {"b": ("Pu",)}
+    blind = cb.fit("dummy", cb.load_task("demo_formation_energy", limit=60), view="anonymous")
+    assert blind.new_elements(crystals) == {}
+
+
+def test_a_long_fit_writes_lines_to_the_error_stream(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("crystalbench.runs.lines.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("crystalbench.runs.lines.LOOK_SECONDS", 0.01)
+    task = cb.load_task("demo_formation_energy", limit=60)
+    cb.fit("cgcnn", task, epochs=2)
+    assert "demo_formation_energy · cgcnn: fitting" in capsys.readouterr().err
+    cb.run("cgcnn", task, folds=[0], epochs=2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "demo_formation_energy · cgcnn · fold 0: fitting" in err
+    assert "demo_formation_energy · cgcnn · fold 0: MAE " in err
+    cb.run("cgcnn", task, folds=[0], epochs=2, progress=False)
+    cb.fit("cgcnn", task, epochs=2, progress=False)
+    assert capsys.readouterr() == ("", "")

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -270,10 +271,18 @@ class Progresses(SilentObserver):
 
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[int, int, float]]] = {}
+        self.phases: dict[str, list[str]] = {}
 
     def started(self, run: Run) -> Progress:
         calls = self.calls.setdefault(run.spec.key, [])
-        return lambda done, total, **numbers: calls.append((done, total, numbers["loss"]))
+
+        def progress(done: int, total: int, **numbers: Any) -> None:
+            if "loss" in numbers:
+                calls.append((done, total, numbers["loss"]))
+            else:
+                self.phases.setdefault(run.spec.key, []).append(str(numbers.get("phase", "fitting")))
+
+        return progress
 
 
 def test_progress_messages_and_settings_travel(
@@ -286,6 +295,7 @@ def test_progress_messages_and_settings_travel(
     with ProcessExecutor(Runner(Resources(threads=2)), 2) as executor:
         outcome = run_plan(plan, None, executor, observer)
     assert observer.calls == {run.spec.key: [(1, 3, 1.0), (2, 3, 0.5), (3, 3, 1 / 3)] for run in plan.runs}
+    assert observer.phases == {run.spec.key: ["fitting", "predicting"] for run in plan.runs}
     pids = {line.split()[0] for line in fits(log)}
     said = [r.getMessage() for r in caplog.records if r.name == "crystalbench.toys" and r.levelno == logging.WARNING]
     assert sorted(said) == sorted(f"process {line.split()[0]} is talkative" for line in fits(log))

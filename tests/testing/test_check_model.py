@@ -444,3 +444,26 @@ def test_a_data_error_while_fitting_is_reported() -> None:
             raise DataError("crystal-3: too pretty")
 
     assert "DataError: crystal-3: too pretty" in failed_checks(Picky)[FITS]
+
+
+def test_a_class_that_does_not_say_what_it_needs_fails_one_check() -> None:
+    class Silent(Model):
+        """Says nothing."""
+
+        def fit(self, train: Samples, valid: Samples) -> Self:
+            self.target = train.target
+            return self
+
+        def predict(self, samples: Samples) -> Predictions:
+            return Predictions(np.zeros(len(samples)))
+
+    failed = failed_checks(Silent)
+    assert failed == {
+        "needs, kinds, version and invariances are valid": "needs must be Needs.COMPOSITION or Needs.STRUCTURE"
+    }
+
+
+@pytest.mark.parametrize("what", [5, None, int, Plain()])
+def test_what_is_not_a_model_class_is_refused(what: Any) -> None:
+    with pytest.raises(ConfigError, match=r"give a subclass of crystalbench\.models\.Model, or its name or place"):
+        check_model(what)

@@ -23,6 +23,7 @@ from searching import (
 )
 
 from crystalbench.errors import ConfigError
+from crystalbench.models.model import Phase
 from crystalbench.tuning import Search
 from crystalbench.tuning.objective import ObjectiveFunction
 from crystalbench.tuning.sampler import STARTUP_TRIALS
@@ -135,16 +136,17 @@ def test_a_budget_of_minutes_counts_the_time_of_the_trials(tmp_path: Path) -> No
 
 
 def test_progress_reports_the_trial_and_the_best_value(tmp_path: Path) -> None:
-    reported: list[tuple[int, int, dict[str, float]]] = []
+    reported: list[tuple[int, int, dict[str, Any]]] = []
     study = new_search(tmp_path, tuned_spec(3)).run(
         bowl, lambda done, total, **numbers: reported.append((done, total, numbers))
     )
     values = [t.value for t in study.trials]
     best = [min(v for v in values[:count] if v is not None) for count in (1, 2)]
+    tuning = {"phase": Phase.TUNING, "unit": "trials", "trials": 3}
     assert reported == [
-        (0, 3, {"trial": 0, "trials": 3}),
-        (1, 3, {"trial": 1, "trials": 3, "best": best[0]}),
-        (2, 3, {"trial": 2, "trials": 3, "best": best[1]}),
+        (0, 3, tuning | {"trial": 0}),
+        (1, 3, tuning | {"trial": 1, "best": best[0]}),
+        (2, 3, tuning | {"trial": 2, "best": best[1]}),
     ]
 
 

@@ -13,7 +13,6 @@ from crystalbench.cli.console import command, note, say, screen
 from crystalbench.errors import SavingError
 
 if TYPE_CHECKING:
-    from crystalbench.models.model import Progress
     from crystalbench.tasks import TaskSpec
 
 
@@ -36,13 +35,16 @@ def fit(
 ) -> None:
     """Fit a model to all rows of a task and save it; `crystalbench predict` uses it.
 
-    Compare models with ``crystalbench run`` first: a final model has no test part, and so no score.
+    Compare models with ``crystalbench run`` first: a final model has no test part, and so no score. If a long fit is
+    interrupted, repeat the command to continue.
     """
     with command(verbose):
+        from crystalbench.cli.progress import Bars
         from crystalbench.models import get_model
         from crystalbench.models.saving import check_can_be_saved
         from crystalbench.results.spec import ProtocolSpec
         from crystalbench.runs.final import fit_final
+        from crystalbench.runs.fit_checkpoints import FitCheckpoints
         from crystalbench.runs.resources import Resources
         from crystalbench.tasks import get_task_spec, require_data
 
@@ -55,7 +57,8 @@ def fit(
         loaded = spec.load(sources)
         if loaded.remarks:
             note(loaded.remarks_line)
-        with _bar() as progress:
+        checkpoints = FitCheckpoints(out.with_name(f".{out.name}.checkpoints"))
+        with Bars(screen, transient=True) as bars:
             final = fit_final(
                 model,
                 loaded,
@@ -65,9 +68,11 @@ def fit(
                 seed=seed,
                 resources=Resources(device, threads),
                 columns=_columns(spec),
-                progress=progress,
+                progress=bars.add(f"{loaded.name} · {model}", loaded.target),
+                checkpoints=checkpoints,
             )
         final.save(out)
+        checkpoints.remove(final.description.spec)
         members = f", {ensemble} members" if ensemble > 1 else ""
         say(f"{model} fitted to {len(loaded):,} rows of {loaded.name}{members}, saved in {out}")
 
@@ -89,24 +94,3 @@ def _columns(spec: TaskSpec) -> dict[str, Any]:
     structure = config.structure.model_dump(by_alias=True, exclude_none=True) if config.structure else None
     named = {"id": config.id, "structure": structure, "composition": config.composition}
     return {name: value for name, value in named.items() if value is not None}
-
-
-class _bar:  # noqa: N801  (a context manager used as a function)
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.progress import Progress
-
-        self._bars = Progress(console=screen, transient=True, disable=not screen.is_terminal)
-
-    def __enter__(self) -> Progress:
-        self._bars.start()
-        bar = self._bars.add_task("fitting", total=None)
-
-        def report(done: int, total: int, **_: float) -> None:
-            self._bars.update(bar, completed=done, total=total)
-
-        return report
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()

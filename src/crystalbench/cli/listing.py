@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def list_all(data_dir: options.DataDir = None, data: options.Data = None) -> Non
 
 def print_lists(console: Console, sources: DataSources) -> None:
     """Print a table each of tasks with the rows available, models, views and suites."""
-    from crystalbench.data.views import get_view, view_names
+    from crystalbench.data.views import view_names
     from crystalbench.models import get_model, model_names
     from crystalbench.models.registry import summary
     from crystalbench.runs.suite import load_suite, suite_names
@@ -41,25 +41,52 @@ def print_lists(console: Console, sources: DataSources) -> None:
 
     models = [(name, get_model(name)) for name in model_names()]
     suites = [(name, load_suite(name)) for name in suite_names()]
-    _print_table(
-        console,
-        "Tasks",
-        ("task", "rows", "available", "unit", "kind", "property", "inputs", "source"),
-        [_task_row(spec, sources) for spec in task_specs().values()],
-    )
+    _print_tasks(console, task_specs().values(), sources)
     _print_table(
         console,
         "Models",
         ("model", "needs", "description"),
         [(name, str(model.needs), summary(model)) for name, model in models],
     )
-    _print_table(console, "Views", ("view", "removes"), [(name, get_view(name).removes) for name in view_names()])
+    _print_views(console, view_names())
     _print_table(
         console,
         "Suites",
         ("suite", "description", "tasks"),
         [(name, suite.description, ", ".join(map(_task_name, suite.tasks))) for name, suite in suites],
     )
+
+
+def print_suite(console: Console, name: str, sources: DataSources) -> None:
+    """Print the tasks of a suite with the rows available, its models with their hyperparameters, and its views.
+
+    Raises:
+        UnknownNameError: there is no such suite, or one of its tasks, models or views does not exist.
+        ConfigError: the suite's file is wrong.
+    """
+    from crystalbench.models import get_model
+    from crystalbench.runs.suite import load_suite
+    from crystalbench.tasks import resolve_tasks
+
+    suite = load_suite(name)
+    _print_tasks(console, resolve_tasks(suite.tasks), sources)
+    rows = []
+    for entry in suite.entries():
+        set_here = ", ".join(f"{key}={value}" for key, value in entry.parameters.items())
+        rows.append((entry.name, str(get_model(entry.model).needs), set_here))
+    _print_table(console, "Models", ("model", "needs", "hyperparameters"), rows)
+    _print_views(console, suite.protocol.views)
+
+
+def _print_tasks(console: Console, specs: Iterable[TaskSpec], sources: DataSources) -> None:
+    columns = ("task", "rows", "available", "unit", "kind", "property", "inputs", "source")
+    _print_table(console, "Tasks", columns, [_task_row(spec, sources) for spec in specs])
+
+
+def _print_views(console: Console, names: Iterable[str]) -> None:
+    from crystalbench.data.views import get_view
+
+    _print_table(console, "Views", ("view", "removes"), [(name, get_view(name).removes) for name in names])
 
 
 def _task_name(task: str) -> str:

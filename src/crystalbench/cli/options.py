@@ -21,7 +21,21 @@ Data = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Largest number of rows of each task.", min=1)]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download data.")]
-Results = Annotated[Path, typer.Option(help="Folder of records and leaderboards.")]
+
+
+def _results_folder(value: str | Path) -> Path:
+    """The value of ``--results``, or its default.
+
+    Raises:
+        typer.BadParameter: it is empty, which would mean the working directory.
+    """
+    if not str(value).strip():
+        raise typer.BadParameter("it is empty; give the name of a folder, or . for the working directory")
+    return Path(value)
+
+
+RESULTS = typer.Option(help="Folder of records and leaderboards.", parser=_results_folder, metavar="FOLDER")
+Results = Annotated[Path, RESULTS]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A hyperparameter, name=value (repeatable).", metavar="NAME=VALUE")
 ]

@@ -37,7 +37,7 @@ def run(
     data_dir: options.DataDir = None,
     data: options.Data = None,
     limit: options.Limit = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of records and leaderboards.")] = None,
+    results: Annotated[Path | None, options.RESULTS] = None,
     inner_folds: Annotated[
         int | None, typer.Option(help="Inner folds of a training part; one of them validates.", min=2)
     ] = None,
@@ -73,7 +73,9 @@ def run(
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
     ] = False,
     offline: options.Offline = False,
-    list_: Annotated[bool, typer.Option("--list", help="List tasks, models, views and suites, and exit.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List tasks, models, views and suites, or those of --suite.")
+    ] = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Compute the missing records of a suite, then show the leaderboard.
@@ -83,9 +85,12 @@ def run(
     """
     with command(verbose):
         if list_:
-            from crystalbench.cli.listing import print_lists
+            from crystalbench.cli.listing import print_lists, print_suite
 
-            print_lists(screen, options.data_sources(data_dir, data, limit, offline))
+            if suite is None:
+                print_lists(screen, options.data_sources(data_dir, data, limit, offline))
+            else:
+                print_suite(screen, suite, options.data_sources(data_dir, data, limit, offline))
             return
         from crystalbench.runs.plan import Selection
         from crystalbench.runs.suite import with_tuning
@@ -133,10 +138,11 @@ def _run(
     since = time.time()
     if threads > 1:
         let_threads_sleep()  # before torch is imported
-    from crystalbench.cli.progress import LiveProgress
+    from crystalbench.cli.progress import LiveProgress, Reading
     from crystalbench.cli.report import show_leaderboards
     from crystalbench.results.store import RecordStore
     from crystalbench.runs.executors import executor_for
+    from crystalbench.runs.fit_checkpoints import FitCheckpoints
     from crystalbench.runs.kept_models import without_models
     from crystalbench.runs.locks import RunLocks
     from crystalbench.runs.plan import make_plan
@@ -150,8 +156,8 @@ def _run(
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
-    with rich_progress() as downloads:
-        plan = make_plan(suite, selection, replace(sources, progress=downloads))
+    with rich_progress() as downloads, Reading(screen) as reading:
+        plan = make_plan(suite, selection, replace(sources, progress=downloads), reading)
     for line in plan.notes:
         note(line)
     for task in plan.tasks:
@@ -172,7 +178,8 @@ def _run(
     workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
     resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
     tuner = Tuner.in_folder(results / "studies", studies, resources, since)
-    runner = Runner(resources, tuner, models if keep_models else None)
+    checkpoints = FitCheckpoints.of_records(store.root)
+    runner = Runner(resources, tuner, models if keep_models else None, checkpoints=checkpoints)
     live = LiveProgress(screen, len(plan.runs))
     try:
         with live, executor_for(runner, workers) as executor:

@@ -7,7 +7,12 @@ nor torch.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# spglib prints a line without an id whenever one of its attempts fails, even if another one succeeds. Where no symmetry
+# is found at all, the callers say so with the id of the crystal.
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
 if TYPE_CHECKING:
     from crystalbench.data.compositions import Compositions

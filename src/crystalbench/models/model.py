@@ -20,6 +20,7 @@ from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Predictions, Samples
+    from crystalbench.models.checkpoints import Checkpoint
 
 
 class Needs(StrEnum):
@@ -46,15 +47,52 @@ class Invariance(StrEnum):
     """Describing the lattice by other basis vectors."""
 
 
+class Phase(StrEnum):
+    """What a run is doing."""
+
+    READING = "reading"
+    REPRESENTATIONS = "representations"
+    TUNING = "tuning"
+    FITTING = "fitting"
+    PREDICTING = "predicting"
+
+
 class Progress(typing.Protocol):
-    """Called while a model is fitted, with the steps done, their total, and a few numbers to display."""
+    """Called with the progress of a run. A model calls it while it is fitted, with its steps and their unit."""
 
-    def __call__(self, done: int, total: int, **numbers: float) -> None:
-        """Report ``done`` of ``total`` steps (epochs, trees)."""
+    def __call__(
+        self, done: int, total: int, *, phase: Phase = Phase.FITTING, unit: str = "steps", **numbers: float
+    ) -> None:
+        """Report ``done`` of ``total`` steps.
+
+        Args:
+            done: steps done in this phase.
+            total: all steps of this phase; 0 if their number is not known.
+            phase: what is being done; a model leaves it out.
+            unit: what is counted, in the plural: ``epochs``, ``trees``, ``crystals``.
+            **numbers: numbers to display. ``valid`` is the validation error and ``best`` the smallest one so far: the
+                mean absolute error in the unit of the target for regression, the mean loss for classification.
+        """
 
 
-def silent(done: int, total: int, **numbers: float) -> None:
+def silent(done: int, total: int, **details: Any) -> None:
     """Report nothing."""
+
+
+def in_unit_of_target(progress: Progress, scale: float) -> Progress:
+    """A callback for a model that fits standardised targets: it passes on validation errors in the target's unit.
+
+    Args:
+        progress: receives the converted errors.
+        scale: unit of the standardised targets, in the unit of the target.
+    """
+
+    def report(done: int, total: int, **details: Any) -> None:
+        for name in {"valid", "best"} & set(details):
+            details[name] *= scale
+        progress(done, total, **details)
+
+    return report
 
 
 @dataclass
@@ -66,12 +104,15 @@ class Runtime:
         device: torch device, e.g. ``cpu`` or ``cuda``.
         threads: number of threads that the model may use.
         progress: called with progress.
+        checkpoint: where a long fit is saved while it goes on; None to save nothing. The shared trainer of networks
+            uses it.
     """
 
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
     progress: Progress = field(default=silent, repr=False)
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
 
 
 class Model(Configurable, ABC):

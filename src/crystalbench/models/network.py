@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.models.hyperparameters import ActsIf, OneOf
-from crystalbench.models.model import Invariance, Model, Needs
+from crystalbench.models.model import Invariance, Model, Needs, Runtime, in_unit_of_target
 from crystalbench.models.training import (
     Part,
     TrainingOptions,
@@ -116,7 +116,7 @@ class NetworkModel(TrainingOptions, Model):
         if self.stopping == "best":
             with self._seeded(device):
                 network, part = self._prepared(train, device)
-                self.trained_epochs = best_epoch(network, loss, part, self._part(valid, device), self, self.runtime)
+                self.trained_epochs = best_epoch(network, loss, part, self._part(valid, device), self, self._choosing())
         with self._seeded(device):
             self._network, part = self._prepared(Samples.concatenated([train, valid]), device)
             train_network(self._network, loss, part, self, self.runtime, self.trained_epochs)
@@ -169,6 +169,15 @@ class NetworkModel(TrainingOptions, Model):
         if not hasattr(self, "_network"):
             return None
         return sum(p.numel() for p in self._network.parameters() if p.requires_grad)
+
+    def _choosing(self) -> Runtime:
+        """The runtime for choosing the number of epochs: validation errors in the target's unit, its own checkpoint."""
+        checkpoint = self.runtime.checkpoint
+        return replace(
+            self.runtime,
+            progress=in_unit_of_target(self.runtime.progress, self._scale),
+            checkpoint=None if checkpoint is None else checkpoint.stage("choosing"),
+        )
 
     @contextlib.contextmanager
     def _seeded(self, device: torch.device) -> Iterator[None]:

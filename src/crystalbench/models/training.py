@@ -13,9 +13,9 @@ import copy
 import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
+from crystalbench.models.checkpoints import SavedFit
 from crystalbench.models.hyperparameters import ActsIf, Configurable, OneOf
 from crystalbench.targets import Kind
 
@@ -170,10 +171,13 @@ def train_network(
         DivergedError: the loss is not finite.
     """
     trainer = Trainer(network, loss, train, options, runtime.seed)
-    for epoch in range(1, last_epoch + 1):
+    saved = SavedFit(runtime, trainer)
+    first, _ = saved.resume()
+    for epoch in range(first, last_epoch + 1):
         mean_loss = float(trainer.epoch())
         _require_finite(epoch, options, loss=mean_loss)
-        runtime.progress(epoch, last_epoch, loss=mean_loss)
+        runtime.progress(epoch, last_epoch, unit="epochs", loss=mean_loss)
+        saved.save_if_due(epoch)
     network.load_state_dict(trainer.evaluated_network.state_dict())
     network.eval()
 
@@ -205,17 +209,21 @@ def best_epoch(
     """
     trainer = Trainer(network, loss, train, options, runtime.seed)
     validation_loss = nn.L1Loss() if isinstance(loss, nn.HuberLoss) else loss
-    best, best_epoch = math.inf, 0
-    for epoch in range(1, options.epochs + 1):
+    saved = SavedFit(runtime, trainer)
+    first, numbers = saved.resume()
+    best, best_epoch = numbers.get("best", math.inf), int(numbers.get("best_epoch", 0))
+    for epoch in range(first, options.epochs + 1):
         mean_loss = float(trainer.epoch())
         score = validate(trainer.evaluated_network, validation_loss, valid)
         _require_finite(epoch, options, loss=mean_loss, validation=score)
         if score < best:
             best, best_epoch = score, epoch
         stops = epoch - best_epoch >= options.patience
-        runtime.progress(options.epochs if stops else epoch, options.epochs, loss=mean_loss, valid=score, best=best)
+        done = options.epochs if stops else epoch
+        runtime.progress(done, options.epochs, unit="epochs", loss=mean_loss, valid=score, best=best)
         if stops:
             break
+        saved.save_if_due(epoch, best=best, best_epoch=best_epoch)
     return best_epoch
 
 
@@ -252,6 +260,25 @@ class Trainer:
     def evaluated_network(self) -> nn.Module:
         """The network to validate and to keep: the one with averaged weights if there is one."""
         return self._network if self._averaged is None else self._averaged.network
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the following epochs depend on, apart from torch's random generators."""
+        return {
+            "network": self._network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": None if self._averaged is None else self._averaged.state_dict(),
+            "shuffle": dict(self._shuffle.bit_generator.state),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["average"])
+        self._shuffle.bit_generator.state = state["shuffle"]
 
     def epoch(self) -> Tensor:
         """Make one pass over the rows, in a new order; returns the mean loss, on the device."""
@@ -372,6 +399,15 @@ class _Average:
         for average, counter in self._counters:
             average.copy_(counter)
         self._steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, and the number of steps that they include."""
+        return {"network": self.network.state_dict(), "steps": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self._steps = state["steps"]
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -21,7 +21,7 @@ from crystalbench.data.crystals import Inputs
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.errors import DataError
 from crystalbench.representations.arrays import Arrays
-from crystalbench.representations.processes import allowed_processes
+from crystalbench.representations.processes import Report, allowed_processes, reported_to
 
 if TYPE_CHECKING:
     from crystalbench.representations.representation import Representation
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def represent(representation: Representation, inputs: Inputs, processes: int | None = None) -> tuple[Arrays, float]:
+def represent(
+    representation: Representation, inputs: Inputs, processes: int | None = None, report: Report | None = None
+) -> tuple[Arrays, float]:
     """The arrays of all inputs, read from the cache or computed and stored there.
 
     If several processes need the same arrays at the same time, one computes them and the others wait.
@@ -39,6 +41,7 @@ def represent(representation: Representation, inputs: Inputs, processes: int | N
         inputs: n crystals or compositions.
         processes: number of processes that may compute, this one included; None for all usable cores. The environment
             variable ``CRYSTALBENCH_PROCESSES`` overrides it.
+        report: called with the number of crystals done and their total while they are computed.
 
     Returns:
         The arrays (memory-mapped if they come from the cache) and the time in seconds that computing them took. Arrays
@@ -60,7 +63,7 @@ def represent(representation: Representation, inputs: Inputs, processes: int | N
     if found := _read(path):
         return found
     with _locked(path.name):
-        return _read(path, locked=True) or _compute(representation, inputs, processes, path)
+        return _read(path, locked=True) or _compute(representation, inputs, processes, path, report)
 
 
 def _read(path: Path, *, locked: bool = False) -> tuple[Arrays, float] | None:
@@ -77,9 +80,11 @@ def _read(path: Path, *, locked: bool = False) -> tuple[Arrays, float] | None:
         return None
 
 
-def _compute(representation: Representation, inputs: Inputs, processes: int | None, path: Path) -> tuple[Arrays, float]:
+def _compute(
+    representation: Representation, inputs: Inputs, processes: int | None, path: Path, report: Report | None
+) -> tuple[Arrays, float]:
     start = time.perf_counter()
-    with allowed_processes(processes):
+    with allowed_processes(processes), reported_to(report):
         arrays = representation(inputs)
     seconds = time.perf_counter() - start
     stored, meta = arrays.to_storage()

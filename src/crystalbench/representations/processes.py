@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from crystalbench.data.crystals import Crystals
@@ -52,7 +53,11 @@ _IDLE = 60.0  # seconds after which a worker without work ends, so that none out
 _Result = TypeVar("_Result")
 _Message = tuple[str, int, str]  # logger, level, text
 
+Report = Callable[[int, int], None]
+"""Called with the number of crystals done and their total, perhaps in another thread."""
+
 _allowed: ContextVar[int | None] = ContextVar("allowed processes", default=1)
+_report: ContextVar[Report | None] = ContextVar("report", default=None)
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +73,20 @@ def allowed_processes(number: int | None) -> Iterator[None]:
         yield
     finally:
         _allowed.reset(token)
+
+
+@contextlib.contextmanager
+def reported_to(report: Report | None) -> Iterator[None]:
+    """Report the progress of representations that are computed within the context.
+
+    Args:
+        report: called after each chunk of crystals; None for no reports.
+    """
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
 
 
 def processes() -> int:
@@ -116,26 +135,28 @@ def by_chunks(
         least: smallest number of crystals for which workers are started; by default more than one chunk.
 
     Returns:
-        The results of all chunks in the order of the crystals; one result if this process works alone. A chunk whose
-        worker died (for lack of memory, for instance) is computed in this process, after a warning.
+        The results of all chunks in the order of the crystals; one result if this process works alone and nobody
+        wants reports of its progress. A chunk whose worker died (for lack of memory, for instance) is computed in this
+        process, after a warning.
 
     Raises:
         ConfigError: the environment variable ``CRYSTALBENCH_PROCESSES`` is not a number of processes.
         CrystalBenchError: whatever the function raises.
     """
+    counted = _Counted(len(crystals), _report.get())
     number = processes()
     if number < 2 or len(crystals) < (size + 1 if least is None else least):
-        return [work(crystals)]
+        return _alone(work, crystals, size, counted)
     chunks = [crystals[start : start + size] for start in range(0, len(crystals), size)]
     workers = min(number, len(chunks)) - 1
     if workers < 1:
-        return [work(crystals)]
+        return _alone(work, crystals, size, counted)
     try:
         executor = _executor(workers)
     except (OSError, NotImplementedError) as error:  # a system without semaphores
         _log.warning("no worker processes can be started (%s); computing in one process", error)
-        return [work(crystals)]
-    shared = _Shared(work, chunks, executor, workers)
+        return _alone(work, crystals, size, counted)
+    shared = _Shared(work, chunks, executor, workers, counted)
     try:
         results = shared.results()
     except BaseException:
@@ -143,6 +164,43 @@ def by_chunks(
         executor.shutdown(wait=False, kill_workers=True)
         raise
     executor.shutdown(wait=True)
+    return results
+
+
+class _Counted:
+    """Counts the crystals that are done, and reports them."""
+
+    def __init__(self, total: int, report: Report | None) -> None:
+        self.wanted = report is not None
+        self._report, self._done, self._total = report or _no_report, 0, total
+        self._lock = threading.Lock()
+        self._report(0, total)
+
+    def work(self, work: Callable[[Crystals], _Result], chunk: Crystals) -> _Result:
+        """Compute a chunk in this process; parts of it are not reported."""
+        with reported_to(None):
+            result = work(chunk)
+        self.add(len(chunk))
+        return result
+
+    def add(self, number: int) -> None:
+        """Count crystals that are done."""
+        with self._lock:
+            self._done += number
+            self._report(self._done, self._total)
+
+
+def _no_report(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _alone(work: Callable[[Crystals], _Result], crystals: Crystals, size: int, counted: _Counted) -> list[_Result]:
+    """Compute in this process: in chunks if their progress is reported."""
+    results = []
+    step = size if counted.wanted else len(crystals)
+    for start in range(0, max(1, len(crystals)), max(1, step)):
+        chunk = crystals[start : start + step] if step < len(crystals) else crystals
+        results.append(counted.work(work, chunk))
     return results
 
 
@@ -161,9 +219,15 @@ class _Shared(Generic[_Result]):
     """Chunks that the workers take from the front and this process takes from the back."""
 
     def __init__(
-        self, work: Callable[[Crystals], _Result], chunks: list[Crystals], executor: Executor, workers: int
+        self,
+        work: Callable[[Crystals], _Result],
+        chunks: list[Crystals],
+        executor: Executor,
+        workers: int,
+        counted: _Counted,
     ) -> None:
         self._work = work
+        self._counted = counted
         self._chunks = chunks
         self._executor = executor
         self._ahead = workers + 1  # one chunk is queued, so that no worker waits
@@ -177,7 +241,7 @@ class _Shared(Generic[_Result]):
             self._submit()
         own: dict[int, _Result] = {}
         while (index := self._last()) is not None:
-            own[index] = self._work(self._chunks[index])
+            own[index] = self._compute(index)
         self._collect(own)
         return [own[index] for index in range(len(self._chunks))]
 
@@ -206,7 +270,13 @@ class _Shared(Generic[_Result]):
                 self._left.appendleft(index)
                 return
             self._futures[index] = future
-        future.add_done_callback(self._submit)
+        future.add_done_callback(partial(self._finish, index))
+
+    def _finish(self, index: int, future: Future[Any]) -> None:
+        """Count a chunk that a worker has finished, and submit the next one."""
+        if not future.cancelled() and future.exception() is None:
+            self._counted.add(len(self._chunks[index]))
+        self._submit(future)
 
     def _last(self) -> int | None:
         """Take the last of the remaining chunks."""
@@ -236,7 +306,10 @@ class _Shared(Generic[_Result]):
                 PROCESSES,
             )
         for index in lost:
-            own[index] = self._work(self._chunks[index])
+            own[index] = self._compute(index)
+
+    def _compute(self, index: int) -> _Result:
+        return self._counted.work(self._work, self._chunks[index])
 
 
 def _with_messages(work: Callable[[Crystals], _Result], chunk: Crystals, level: int) -> tuple[_Result, list[_Message]]:

@@ -20,6 +20,7 @@ from crystalbench.plugins import source_digest
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs.executors import executor_for
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.locks import RunLocks
 from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number, whole_numbers
 from crystalbench.runs.observer import Observer
@@ -160,6 +161,7 @@ class _Calls:
             Tuner.in_folder(self.studies, None, resources, since),
             keep_models=self.root / "models" if self.root is not None and self.keep_models else None,
             return_models=self.keep_models,
+            checkpoints=None if store is None else FitCheckpoints.of_records(store.root),
         )
         with executor_for(runner, workers) as executor:
             return run_plan(plan, store, executor, self.observer, since)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +15,13 @@ from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.metrics import score
-from crystalbench.models.model import Model, Progress, Runtime, silent
+from crystalbench.models.model import Model, Phase, Progress, Runtime, silent
 from crystalbench.plugins import code_digest, source_digest
 from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames, repeat_command
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
@@ -84,13 +86,18 @@ def compute(
     shown: VisibleTask | None = None,
     tuned: TuningResult | None = None,
     names: CommandNames | None = None,
+    checkpoints: FitCheckpoints | None = None,
 ) -> Computed:
-    """Compute one run and return its record with the fitted models; see `execute`."""
+    """Compute one run and return its record with the fitted models; see `execute`.
+
+    With ``checkpoints``, long fits are saved there from time to time, and go on where an interrupted call saved them.
+    """
     if (tuned is None) != (spec.tuning is None):
         raise ValueError("the result of tuning must be given for runs with tuning, and only for these")
     reset_peak_memory()
     shown = shown or VisibleTask.of(task, get_view(spec.view), model.needs, resources.processes)
     shown.used.clear()
+    progress = shown.follow(progress)
     train_rows, test_rows = task.split(spec.fold)
     splits = inner_splits(task.name, spec.fold, task.targets[train_rows], task.target.kind, spec.protocol)
     test = shown.samples(test_rows, with_targets=False)
@@ -103,17 +110,23 @@ def compute(
             seed=spec.derived_seed("member", number),
             device=resources.device,
             threads=resources.threads,
-            progress=_member_progress(progress, number, len(splits)),
+            progress=member_progress(progress, number, len(splits)),
         )
         train = shown.samples(train_rows[inner_train], with_targets=True)
         valid = shown.samples(train_rows[inner_valid], with_targets=True)
+        if checkpoints is not None:
+            member.runtime.checkpoint = checkpoints.of(spec, number, member)
+        member.runtime.progress(0, 0)
         waited, start = shown.waited, time.perf_counter()
         member.fit(train, valid)
         fit_seconds += time.perf_counter() - start - (shown.waited - waited)
+        if member.runtime.checkpoint is not None:
+            fit_seconds += member.runtime.checkpoint.earlier_seconds
+        progress(0, len(test), phase=Phase.PREDICTING, unit="rows")
         start = time.perf_counter()
         predictions.append(_predict(member, test).checked(task.target, test.ids))
         predict_seconds += time.perf_counter() - start
-        member.runtime.progress = silent
+        member.runtime.progress, member.runtime.checkpoint = silent, None
         members.append(member)
     combined = combine(predictions, task.target.kind)
     targets = task.targets[test_rows]
@@ -190,8 +203,12 @@ def _total_parameters(members: Sequence[Model]) -> int | None:
     return sum(known) if known else None
 
 
-def _member_progress(progress: Progress, number: int, members: int) -> Progress:
-    def report(done: int, total: int, **numbers: float) -> None:
-        progress(number * total + done, members * total, **numbers)
+def member_progress(progress: Progress, number: int, members: int) -> Progress:
+    """A callback for one member of an ensemble: it counts the steps of all members, which are fitted in turn."""
+    if members == 1:
+        return progress
+
+    def report(done: int, total: int, **details: Any) -> None:
+        progress(number * total + done, members * total, member=number, members=members, **details)
 
     return report

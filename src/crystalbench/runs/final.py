@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from pymatgen.core import Structure
 
 from crystalbench._files import new_folder
 from crystalbench._validation import first_problem
+from crystalbench.data.checks import first_ids
 from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.elements import SYMBOLS
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import FULL, get_view
 from crystalbench.errors import ConfigError, DataError, SavingError
@@ -28,7 +31,8 @@ from crystalbench.models.model import Progress, Runtime, silent
 from crystalbench.results.sealed import seal, unseal
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import combine
+from crystalbench.runs.execute import combine, member_progress
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
@@ -37,12 +41,14 @@ from crystalbench.targets import Target
 from crystalbench.tasks.inputs import as_inputs
 from crystalbench.tasks.task import Task
 
+log = logging.getLogger(__name__)
+
 ALL_ROWS = -1
 """Number of the fold in the specification of a final model: it has no test part."""
 
 DESCRIPTION = "final.json"
-FORMAT = 2
-"""Format of ``final.json``; format 1 had no digest."""
+FORMAT = 3
+"""Format of ``final.json``; format 1 had no digest, format 2 no elements."""
 
 
 class FinalDescription(BaseModel):
@@ -58,6 +64,7 @@ class FinalDescription(BaseModel):
         members: number of ensemble members.
         spec: specification from which the seeds follow.
         columns: names of the columns of the task's table, as in a task file; empty for other tasks.
+        elements: symbols of the elements in these rows; None in files of formats before 3.
         environment: versions, processor, git commit.
         finished: UTC time, ISO 8601.
     """
@@ -73,6 +80,7 @@ class FinalDescription(BaseModel):
     members: int = Field(ge=1)
     spec: RunSpec
     columns: dict[str, Any] = {}
+    elements: tuple[str, ...] | None = None
     environment: dict[str, Any]
     finished: str
 
@@ -113,12 +121,15 @@ class FinalModel:
             inputs: n crystals or compositions, pymatgen structures, or chemical formulas.
 
         Returns:
-            Predictions of n rows; of an ensemble's regression with standard deviations.
+            Predictions of n rows; of an ensemble's regression with standard deviations. A warning names the rows with
+            elements that the model has never seen.
 
         Raises:
             DataError: an input is invalid, the model needs structures, or a prediction is not finite; names the id.
         """
         inputs = as_inputs(inputs)
+        if new := self.new_elements(inputs):
+            log.warning("%s", _new_elements_text(new, self.description))
         if isinstance(inputs, Crystals):
             inputs = get_view(self.description.view)(inputs)
             inputs = inputs.compositions() if self.needs is Needs.COMPOSITION else inputs
@@ -127,6 +138,30 @@ class FinalModel:
         samples = Samples(inputs, self.target)
         predictions = [member.predict(samples).checked(self.target, samples.ids) for member in self.members]
         return combine(predictions, self.target.kind)
+
+    def new_elements(self, inputs: Inputs) -> dict[str, tuple[str, ...]]:
+        """Elements of inputs that occur in no row that the model was fitted to.
+
+        Args:
+            inputs: n crystals or compositions.
+
+        Returns:
+            The symbols of these elements by id, for the ids that have any; nothing if the elements of the rows are not
+            known, or if the view hides them.
+        """
+        if self.description.elements is None:
+            return {}
+        known = set(self.description.elements)
+        found = {}
+        for row, elements in enumerate(_elements_of(inputs)):
+            if elements <= known:
+                continue
+            if isinstance(inputs, Crystals):
+                one = inputs[row : row + 1]
+                if _elements_of(get_view(self.description.view)(one)) != [elements]:
+                    continue  # the view hides the elements
+            found[str(inputs.ids[row])] = tuple(sorted(elements - known))
+        return found
 
     def save(self, folder: Path | str) -> None:
         """Write the model to a new folder, atomically.
@@ -170,13 +205,13 @@ def _described(file: Path) -> FinalDescription:
     try:
         body = json.loads(file.read_text(encoding="utf-8"))
         written_by = body["format"]
-        if written_by not in (1, FORMAT):
+        if written_by not in range(1, FORMAT + 1):
             raise SavingError(
                 f"{file}: has format {written_by}, and this version of CrystalBench reads formats up to {FORMAT}; "
                 "update CrystalBench, or fit the model again"
             )
         unchanged = True
-        if written_by == FORMAT:
+        if written_by > 1:
             body, unchanged = unseal(json.dumps(body))
         description = FinalDescription.model_validate(body)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
@@ -184,6 +219,21 @@ def _described(file: Path) -> FinalDescription:
     if not unchanged:
         raise SavingError(f"{file}: is damaged: it was changed after it was written; fit the model again")
     return description
+
+
+def _elements_of(inputs: Inputs) -> list[set[str]]:
+    """The symbols of the elements of each row."""
+    compositions = inputs.compositions() if isinstance(inputs, Crystals) else inputs
+    return [set(compositions.amounts_of(row)) for row in range(len(compositions))]
+
+
+def _new_elements_text(new: Mapping[str, tuple[str, ...]], description: FinalDescription) -> str:
+    ids: dict[str, list[str]] = {}
+    for name, symbols in new.items():
+        for symbol in symbols:
+            ids.setdefault(symbol, []).append(name)
+    listed = "; ".join(f"{symbol} in {first_ids(np.array(names))}" for symbol, names in sorted(ids.items()))
+    return f"elements in none of the {description.rows:,} rows that {description.model} was fitted to: {listed}"
 
 
 def _member(number: int) -> str:
@@ -201,6 +251,7 @@ def fit_final(
     resources: Resources | None = None,
     columns: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    checkpoints: FitCheckpoints | None = None,
 ) -> FinalModel:
     """Fit a model to all rows of a task.
 
@@ -214,6 +265,8 @@ def fit_final(
         resources: device and threads.
         columns: names of the columns of the task's table, to read tables for prediction.
         progress: called with progress.
+        checkpoints: where long fits are saved from time to time, to go on after an interruption; the caller removes
+            them.
 
     Raises:
         UnknownNameError: there is no such model, view or hyperparameter.
@@ -244,6 +297,7 @@ def fit_final(
         protocol=protocol,
     )
     visible = VisibleTask.of(task, seen, found.needs, resources.threads)
+    progress = visible.follow(progress)
     splits = inner_splits(task.name, ALL_ROWS, task.targets, task.target.kind, protocol)
     members = []
     for number, (train, valid) in enumerate(splits):
@@ -252,11 +306,15 @@ def fit_final(
             seed=spec.derived_seed("member", number),
             device=resources.device,
             threads=resources.threads,
-            progress=_shifted(progress, number, len(splits)),
+            progress=member_progress(progress, number, len(splits)),
         )
+        if checkpoints is not None:
+            member.runtime.checkpoint = checkpoints.of(spec, number, member)
+        member.runtime.progress(0, 0)
         member.fit(
             visible.samples(np.asarray(train), with_targets=True), visible.samples(np.asarray(valid), with_targets=True)
         )
+        member.runtime.progress, member.runtime.checkpoint = silent, None
         members.append(member)
     description = FinalDescription(
         format=FORMAT,
@@ -268,14 +326,8 @@ def fit_final(
         members=len(members),
         spec=spec,
         columns=dict(columns or {}),
+        elements=tuple(SYMBOLS[z] for z in np.unique(task.inputs.numbers)),
         environment=environment(resources.device),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     return FinalModel(tuple(members), description)
-
-
-def _shifted(progress: Progress, number: int, members: int) -> Progress:
-    def report(done: int, total: int, **numbers: float) -> None:
-        progress(number * total + done, members * total, **numbers)
-
-    return report

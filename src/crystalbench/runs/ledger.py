@@ -11,6 +11,7 @@ from typing import Protocol
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs.failures import FailureFiles, RunFailedError
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.locks import RunLocks
 from crystalbench.runs.plan import Run
 
@@ -72,12 +73,13 @@ class FolderLedger:
         return self._failures.reason_since(run, self.since)
 
     def keep(self, run: Run, record: Record) -> None:
-        """Write the record of a run.
+        """Write the record of a run, whose checkpoints are then removed.
 
         Raises:
             RecordError: it cannot be written.
         """
         self.store.write(record)
+        FitCheckpoints.of_records(self.store.root).remove(run.spec)
         with contextlib.suppress(OSError):
             self._failures.remove(run)
 

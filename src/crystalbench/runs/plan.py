@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
-from crystalbench.models.model import hyperparameter_types
+from crystalbench.models.model import Phase, Progress, hyperparameter_types
 from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
@@ -74,8 +74,16 @@ class Plan:
     notes: list[str]
 
 
-def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
+def make_plan(
+    suite: Suite, selection: Selection, sources: DataSources, reading: Callable[[TaskSpec], Progress] | None = None
+) -> Plan:
     """All selected runs of a suite: task by task, fold by fold, model by model.
+
+    Args:
+        suite: the suite.
+        selection: the part of it to run.
+        sources: where the data is.
+        reading: called with each task that is going to be read; returns a callback for the progress.
 
     Raises:
         UnknownNameError: a selected task, model, hyperparameter or view does not exist.
@@ -90,7 +98,12 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
         specs = _with_data(specs, sources, notes)
     else:
         require_data(specs, sources)
-    return _plan([spec.load(sources) for spec in specs], choices, suite, selection, notes)
+    tasks = []
+    for number, spec in enumerate(specs):
+        if reading is not None:
+            reading(spec)(number, len(specs), phase=Phase.READING, unit="tasks")
+        tasks.append(spec.load(sources))
+    return _plan(tasks, choices, suite, selection, notes)
 
 
 def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, s: Selection) -> Plan:

@@ -11,6 +11,7 @@ from crystalbench.errors import CrystalBenchError
 from crystalbench.models.model import Progress, silent
 from crystalbench.runs.execute import Computed, compute
 from crystalbench.runs.failures import RunFailedError
+from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Resources
@@ -29,12 +30,14 @@ class Runner:
         tuner: tunes the runs with tuning; may be None if there are none.
         keep_models: folder in which fitted models are saved; None if they are not saved.
         return_models: whether fitted models are returned with the record.
+        checkpoints: where long fits are saved from time to time; None if they are not.
     """
 
     resources: Resources = field(default_factory=Resources)
     tuner: Tuner | None = None
     keep_models: Path | None = None
     return_models: bool = False
+    checkpoints: FitCheckpoints | None = None
     _visible: dict[tuple[str, str, str], VisibleTask] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, run: Run, progress: Progress = silent) -> Computed:
@@ -45,9 +48,19 @@ class Runner:
         """
         try:
             shown = self._visible_to(run)
+            progress = shown.follow(progress)
             tuned = self._tuner.tune(run, shown, progress) if run.spec.tuning else None
             computed = compute(
-                run.spec, run.label, run.model, run.task, self.resources, progress, shown, tuned, run.names
+                run.spec,
+                run.label,
+                run.model,
+                run.task,
+                self.resources,
+                progress,
+                shown,
+                tuned,
+                run.names,
+                self.checkpoints,
             )
             if self.keep_models is not None:
                 save_models(computed.record, computed.models, self.keep_models)
@@ -62,7 +75,9 @@ class Runner:
         if run.spec.tuning is None:
             return 0
         try:
-            return self._tuner.help(run, self._visible_to(run))
+            shown = self._visible_to(run)
+            shown.follow(silent)
+            return self._tuner.help(run, shown)
         except CrystalBenchError as error:  # reported by the process that computes the run
             log.debug("%s: could not help with tuning: %s", run.title, error)
             return 0

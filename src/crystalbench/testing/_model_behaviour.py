@@ -113,7 +113,7 @@ def only_declared_inputs_are_used(case: ModelCase) -> None:
     """
     kind = case.kind
     train, valid = training_crystals()
-    if case.model.needs is Needs.STRUCTURE:
+    if case.needs is Needs.STRUCTURE:
         compositions = Samples(train.compositions(), TARGETS[kind], targets_for(train, kind))
         try:
             case.new().fit(compositions, compositions)
@@ -133,7 +133,7 @@ def inputs_are_not_modified(case: ModelCase) -> None:
     """Inputs and targets are not modified."""
     kind = case.kind
     case.expected(kind)
-    needs = case.model.needs
+    needs = case.needs
     train, valid = training_crystals()
     parts = [frozen(part, needs) for part in (train, valid, prediction_crystals()[:7])]
     targets = [targets_for(part, kind) for part in (train, valid)]

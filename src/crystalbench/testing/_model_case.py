@@ -68,6 +68,18 @@ class ModelCase:
         model.runtime = Runtime(seed=seed, progress=progress)
         return model
 
+    @property
+    def needs(self) -> Needs:
+        """What the model declares.
+
+        Raises:
+            SkipCheck: it declares nothing valid, which another check reports.
+        """
+        needs = getattr(self.model, "needs", None)
+        if not isinstance(needs, Needs):
+            raise SkipCheck
+        return needs
+
     def samples(self, inputs: Inputs, kind: Kind, *, fit: bool = False, targets: Values | None = None) -> Samples:
         """Samples as in a run: only compositions if the model needs no more, and targets only to fit.
 
@@ -75,7 +87,7 @@ class ModelCase:
         """
         if fit and targets is None:
             targets = targets_for(inputs, kind)
-        if isinstance(inputs, Crystals) and self.model.needs is Needs.COMPOSITION:
+        if isinstance(inputs, Crystals) and self.needs is Needs.COMPOSITION:
             inputs = inputs.compositions()
         inputs = inputs[:]
         return Samples(inputs, TARGETS[kind], targets, represent=lambda r, rows: _represented(r, inputs)[rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from crystalbench.errors import ConfigError
 from crystalbench.models import Invariance, Model, get_model
 from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_symmetry
 from crystalbench.testing._isolation import isolated
@@ -53,6 +54,8 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
     """
     __tracebackhide__ = True
     model_class = get_model(model) if isinstance(model, str) else model
+    if not (isinstance(model_class, type) and issubclass(model_class, Model)):
+        raise ConfigError(f"check_model({model!r}): give a subclass of crystalbench.models.Model, or its name or place")
     case = ModelCase(model_class, parameters)
     checks = Checks(model_class.__name__, case, model_class, verbose=verbose)
     with isolated():

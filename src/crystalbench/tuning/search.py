@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from crystalbench.errors import CrystalBenchError
-from crystalbench.models.model import Progress, silent
+from crystalbench.models.model import Phase, Progress, silent
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import Study
@@ -138,9 +138,11 @@ class Search:
         tuning = self.spec.tuning
         assert tuning is not None
         if tuning.trials is not None:
-            progress(len(finished), tuning.trials, trial=number, trials=tuning.trials, **best)
+            details: dict[str, Any] = {"unit": "trials", "trial": number, "trials": tuning.trials, **best}
+            progress(len(finished), tuning.trials, phase=Phase.TUNING, **details)
         else:
-            progress(int(used_seconds(finished)), round(60 * (tuning.minutes or 0)), trial=number, **best)
+            details = {"unit": "s", "trial": number, **best}
+            progress(int(used_seconds(finished)), round(60 * (tuning.minutes or 0)), phase=Phase.TUNING, **details)
 
     def _conclude(self, shared: SharedStudy) -> Study:
         """Write the finished study to its file, unless another worker has done so."""

@@ -64,7 +64,7 @@ class TreeEnsemble(Model):
             self._standardisation = Standardisation.fit(np.concatenate([train.targets, valid.targets]))
         x, y = self._features(train), self._labels(train.targets)
         steps = self._grow(x, y, self._features(valid), self._labels(valid.targets))
-        self.runtime.progress(steps, steps)
+        self.runtime.progress(steps, steps, unit="trees")
         return self
 
     def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

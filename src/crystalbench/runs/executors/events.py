@@ -96,10 +96,10 @@ class EventServer:
                         if number in self._ends:
                             self._ends[number].set()
                         continue
-                    done, total, numbers = event
+                    done, total, details = event
                     progress = self._callbacks.get(number, silent)
                     try:
-                        progress(done, total, **numbers)
+                        progress(done, total, **details)
                     except Exception:
                         log.exception("the progress of a run cannot be shown")
 
@@ -127,8 +127,8 @@ class EventClient:
     def progress(self, number: int) -> Progress:
         """A callback that sends the progress of a call."""
 
-        def send(done: int, total: int, **numbers: float) -> None:
-            self._send(number, (done, total, numbers))
+        def send(done: int, total: int, **details: Any) -> None:
+            self._send(number, (done, total, details))
 
         return send
 
@@ -136,6 +136,6 @@ class EventClient:
         """Announce that a call has no further events."""
         self._send(number, None)
 
-    def _send(self, number: int, event: tuple[int, int, dict[str, float]] | None) -> None:
+    def _send(self, number: int, event: tuple[int, int, dict[str, Any]] | None) -> None:
         with contextlib.suppress(OSError):  # the server is gone; this process ends soon
             self._connection.send((number, event))
