@@ -384,13 +384,13 @@ def models(**maes: list[float]) -> list[Record]:
 
 
 def test_a_board_says_which_entries_are_not_better_than_the_dummy() -> None:
-    (board,) = boards_of(models(dummy=[4.0, 6.0, 5.0, 5.0, 5.0], sen=[3.0] * 5, cgcnn=[4.5, 6.0]))
+    (board,) = boards_of(models(dummy=[4.0, 6.0, 5.0, 5.0, 5.0], sen=[3.0] * 5, cgcnn=[4.5, 6.0], hybrid=[9.0] * 5))
     text = to_markdown([board])
     assert "| **cgcnn**‡ |" in text
     assert "| **sen** |" in text
     assert (
         "‡ not better than dummy, which ignores its inputs; MAE (cm⁻¹) minus that of dummy, mean over the folds that "
-        "both have: cgcnn (+0.250, folds 0, 1)." in notes(board)
+        "both have: hybrid (+4.000, all folds); cgcnn (+0.250, folds 0, 1)." in notes(board)
     )
     assert any("cgcnn‡" in line for line in rendered(board, 100))
     row = next(r for r in csv.DictReader(io.StringIO(to_csv([board]))) if (r["model"], r["metric"]) == ("cgcnn", "mae"))
