@@ -19,7 +19,15 @@ from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Samples
 from crystalbench.models.model import Model, Runtime
-from crystalbench.results.record import DataFile, Record, RecordedPredictions, RowCounts, Timings, TuningResult
+from crystalbench.results.record import (
+    DataFile,
+    Decision,
+    Record,
+    RecordedPredictions,
+    RowCounts,
+    Timings,
+    TuningResult,
+)
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.targets import Kind
 from crystalbench.tasks import Source, Task
@@ -171,7 +179,7 @@ def record(mae: float | None = 1.0, *, scores: dict[str, float | None] | None = 
 def tuned_record(
     mae: float = 1.0, *, fold: int = 0, scheme: str = "per_fold", trials: int = 20, best: int = 3, **changes: Any
 ) -> Record:
-    """A record of a tuned run, with the scheme and number of trials of its study, and its best trial."""
+    """A record of a tuned run, with the scheme and number of trials of its study, and its chosen trial."""
     where = 0 if scheme == "first_fold" else fold
     found = TuningResult(
         study=f"study-{where}-{trials}",
@@ -184,6 +192,9 @@ def tuned_record(
         pruned=2,
         failed=1,
         seconds=10.0 + where,
+        decision=Decision(
+            kept=not best, reason="as decided", candidate=best or 1, gain=0.4, standard_error=0.5 if not best else 0.25
+        ),
     )
     how = TuningSpec(trials=trials, scheme=scheme, space="a" * 64)  # type: ignore[arg-type]
     return record(mae, fold=fold, tuning=how, tuned=found, **changes)

@@ -108,7 +108,7 @@ class Hyperparameters(TableFromCode):
         shared = _defaults(NetworkModel) if "without" in self.arguments else {}
         texts = attribute_texts(model)
         return ["name", "default", "valid values", "search space", "meaning"], [
-            [f"`{name}`", f"`{defaults[name]}`", _valid(declared), _space(declared.distribution), texts[name]]
+            [f"`{name}`", f"`{defaults[name]}`", _valid(declared), _space(declared), texts[name]]
             for name, declared in hyperparameters(model).items()
             if name not in shared or shared[name] != defaults[name]
         ]
@@ -193,7 +193,12 @@ def _valid(declared: Hyperparameter) -> str:
     return " ".join(part for part in (kind, declared.valid) if part)
 
 
-def _space(distribution: BaseDistribution | None) -> str:
+def _space(declared: Hyperparameter) -> str:
+    conditions = "; ".join(condition.text for condition in declared.conditions)
+    return _values_of(declared.distribution) + (f" ({conditions})" if conditions else "")
+
+
+def _values_of(distribution: BaseDistribution | None) -> str:
     if isinstance(distribution, CategoricalDistribution):
         return ", ".join(f"`{choice}`" for choice in distribution.choices)
     if isinstance(distribution, (IntDistribution, FloatDistribution)):

@@ -41,7 +41,7 @@ def test_help_shows_the_defaults() -> None:
     text = call("run", "--help").output
     for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
         assert f"[default: {default}]" in text
-    assert text.count("[default: 1]") == 2  # tune-splits, threads
+    assert text.count("[default: 1]") == 1  # threads
 
 
 @pytest.mark.parametrize("width", [80, 100])

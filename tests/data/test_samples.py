@@ -112,3 +112,40 @@ def test_targets_of_the_builders_hold_every_class() -> None:
     assert set(targets_for(crystals, Kind.BINARY)) == {0.0, 1.0}
     assert set(targets_for(crystals, Kind.MULTICLASS)) == {0.0, 1.0, 2.0}
     assert Target("x", Kind.BINARY).outputs == 1
+
+
+def test_concatenated_samples_share_the_representations_of_their_task() -> None:
+    crystals = random_crystals(0, 12)
+    representation = MagpieFeatures()
+    calls: list[np.ndarray] = []
+
+    def represent(found: Representation, rows: np.ndarray) -> Arrays:
+        calls.append(rows)
+        return found(crystals)[rows]
+
+    def part(rows: list[int]) -> Samples:
+        targets = np.array(rows, dtype=float)
+        return Samples(
+            crystals[rows], TARGETS[Kind.REGRESSION], targets, represent=represent, rows=np.array(rows, dtype=np.int64)
+        )
+
+    joined = Samples.concatenated([part([5, 1]), part([7])])
+    assert joined.targets.tolist() == [5.0, 1.0, 7.0]
+    assert joined.ids.tolist() == crystals.ids[[5, 1, 7]].tolist()
+    expected = representation(crystals)[np.array([5, 1, 7])].values["features"]
+    assert np.array_equal(joined.represent(representation).values["features"], expected)
+    assert [rows.tolist() for rows in calls] == [[5, 1, 7]]
+    other = samples_of(random_crystals(1, 2), Kind.REGRESSION)  # of no task: its rows are represented directly
+    mixed = Samples.concatenated([part([3]), other])
+    assert len(mixed.represent(representation).values["features"]) == 3
+    assert len(calls) == 1
+
+
+def test_samples_that_do_not_fit_together_are_not_concatenated() -> None:
+    one = samples_of(random_crystals(0, 3), Kind.REGRESSION)
+    with pytest.raises(DataError, match="no samples"):
+        Samples.concatenated([])
+    with pytest.raises(DataError, match="with and without targets"):
+        Samples.concatenated([one, one.to_predict()])
+    with pytest.raises(DataError, match="different properties"):
+        Samples.concatenated([one, samples_of(random_crystals(0, 3), Kind.BINARY)])

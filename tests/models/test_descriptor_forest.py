@@ -80,7 +80,7 @@ def test_features_are_the_columns_of_the_bank(bank: str, columns: int) -> None:
     assert model._features(samples).shape == (5, columns)
 
 
-def test_missing_values_are_imputed_by_the_median_of_the_training_rows() -> None:
+def test_missing_values_are_imputed_by_the_median_of_all_rows_to_fit() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(9, 28))
     values[0, 3], values[1, 3], values[:, 5] = np.nan, np.inf, np.nan
@@ -89,7 +89,15 @@ def test_missing_values_are_imputed_by_the_median_of_the_training_rows() -> None
     test = np.full((2, 28), np.nan)
     test[1] = 1e300
     features = model._features(FixedDescriptors(test).samples)
-    assert features[0, 3] == np.median(values[2:, 3])  # of rows where it is known, and not of the validation part
+    known = values[2:, 3]  # the other rows lack it
+    assert features[0, 3] == np.median(
+        np.concatenate(
+            [
+                known,
+                known + 100,
+            ]
+        )
+    )
     assert features[0, 5] == 0.0  # missing in all rows
     assert np.isfinite(features.astype(np.float32)).all()
     assert np.isfinite(model.predict(FixedDescriptors(test).samples).values).all()
@@ -127,7 +135,7 @@ def test_the_seed_decides() -> None:
 def test_search_space_and_needs() -> None:
     assert DescriptorForest.needs is Needs.STRUCTURE
     space = search_space(DescriptorForest)
-    assert set(space) == set(DescriptorForest().configuration())
+    assert set(space) == {"bank", "trees", "max_features"}  # validation rows choose the leaf size
     assert space["bank"].choices == ("gong28", "gong28+magpie", "rich")  # type: ignore[attr-defined]
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import TARGETS, changed, one_crystal, random_crystals, read_only, rotated, samples_of, tiny_task
 from optuna.distributions import CategoricalDistribution
+from scipy.special import eval_legendre
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Samples
@@ -18,7 +19,13 @@ from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Runtime, search_space
 from crystalbench.models.diffraction.base import DiffractionNetwork
-from crystalbench.models.diffraction.deepknet import DeepKNet, DeepKNetSphere, ReflectionsEncoder, random_orthogonal
+from crystalbench.models.diffraction.deepknet import (
+    DeepKNet,
+    DeepKNetSphere,
+    ReflectionsEncoder,
+    mean_legendre,
+    random_orthogonal,
+)
 from crystalbench.models.diffraction.grid import DiffractionGrid
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.hyperparameters import hyperparameters
@@ -34,13 +41,15 @@ OWN: dict[Network, dict[str, Any]] = {
     DiffractionSpectrum: {"q_max": 0.5},
     DiffractionGrid: {"max_index": 2},
     DeepKNet: {"max_index": 2, "orientations": 3},
-    DeepKNetSphere: {"q_max": 0.5, "orientations": 2},
+    DeepKNetSphere: {"q_max": 0.5},
 }
 """Hyperparameters that make each network fast."""
 NETWORKS = list(OWN)
 ABLATIONS: list[dict[str, Any]] = [
-    *({"intensities": kind} for kind in ("random_scale", "absences", "none")),
+    *({"intensities": kind} for kind in ("normalised", "random_scale", "absences", "none")),
     {"scattering": "neutron"},
+    {"scattering": "equal"},
+    {"scattering": "equal", "intensities": "normalised"},
     {"cell": "conventional"},
     {"orientations": 0},
 ]
@@ -131,6 +140,18 @@ def test_without_intensities_elements_do_not_matter() -> None:
         np.testing.assert_allclose(predicted(model, crystals), predicted(model, lighter), atol=1e-5)
 
 
+@pytest.mark.parametrize("intensities", ["full", "normalised", "absences"])
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_equal_scatterers_hide_the_elements(network: Network, intensities: str) -> None:
+    crystals = random_crystals(4, 6, most_atoms=3)
+    # Consistent names keep the symmetry, and with it the standard cell.
+    renamed = changed(crystals, numbers=(crystals.numbers + 7) % 94 + 1)
+    model = fitted(network, scattering="equal", intensities=intensities, epochs=1)
+    np.testing.assert_allclose(predicted(model, renamed), predicted(model, crystals), atol=1e-5)
+    model = fitted(network, scattering="xray", intensities="full", epochs=1)
+    assert not np.allclose(predicted(model, renamed), predicted(model, crystals), rtol=0, atol=1e-4)
+
+
 def test_it_learns() -> None:
     task = tiny_task(n=60)
     train, test = task.split(0)
@@ -160,6 +181,11 @@ def test_the_search_space_can_be_built(network: Network) -> None:
         (DiffractionSpectrum, {"input_dropout": 1.0}, "input_dropout = 1.0; it must be in [0, 1)"),
         (DiffractionSpectrum, {"l_max": 3}, "l_max = 3; it must be at least 0 and a multiple of 2"),
         (DiffractionSpectrum, {"scattering": "x-ray"}, "Did you mean 'xray'?"),
+        (
+            DeepKNet,
+            {"scattering": "equal", "intensities": "none"},
+            "scattering = 'equal' has no effect with intensities = 'none'; leave it at 'xray'",
+        ),
         (DiffractionGrid, {"max_index": 0}, "max_index = 0; it must be in [1, 4]"),
         (DiffractionGrid, {"cell": "large"}, "cell = 'large'; it must be one of primitive, conventional"),
         (DeepKNet, {"orientations": -1}, "orientations = -1; it must be at least 0"),
@@ -231,13 +257,30 @@ def test_random_matrices_are_orthogonal_and_uniform() -> None:
     assert abs(trace.square().mean() - 1) < 0.05
 
 
-@pytest.mark.parametrize("network", [DiffractionSpectrum, DiffractionGrid, DeepKNet], ids=named)
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
 def test_rotating_a_crystal_does_not_change_the_prediction(network: Network) -> None:
     crystals = random_crystals(7, 7, most_atoms=3)
-    if network is not DiffractionSpectrum:  # a cube needs a lattice without more symmetry than the crystal
+    if network in (DiffractionGrid, DeepKNet):  # a cube needs a lattice without more symmetry than the crystal
         crystals = crystals[[6]]
     model = fitted(network)
     np.testing.assert_allclose(predicted(model, rotated(crystals)), predicted(model, crystals), atol=1e-5)
+
+
+def test_mean_legendre_equals_a_double_sum() -> None:
+    rng = np.random.default_rng(0)
+    g, weights = rng.normal(size=(31, 3)), rng.random(31)
+    g[4] = 0  # the origin
+    weights[11:20] = 0  # a crystal of which nothing is seen
+    owners = np.repeat([0, 1, 2], [11, 9, 11])
+    found = mean_legendre(*(torch.from_numpy(array) for array in (g, weights, owners)), 3).numpy()
+    for i, (own, owner) in enumerate(zip(g, owners, strict=True)):
+        if i == 4 or owner == 1:
+            assert not found[i].any()
+            continue
+        others = [j for j in np.flatnonzero(owners == owner) if j != 4]
+        cosines = g[others] @ own / np.linalg.norm(g[others], axis=1) / np.linalg.norm(own)
+        expected = [np.average(eval_legendre(degree, cosines), weights=weights[others]) for degree in (2, 4)]
+        np.testing.assert_allclose(found[i], expected, atol=1e-12)
 
 
 def drift(orientations: int) -> float:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import TARGETS, random_crystals, samples_of
+from helpers import TARGETS, random_crystals, samples_of, targets_for
 
+from crystalbench.data.compositions import Compositions
 from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
+from crystalbench.models import load_model, save_model
 from crystalbench.models.dummy import Dummy
+from crystalbench.models.forests.labels import Standardisation
 from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest, OnMagpieFeatures
 from crystalbench.models.model import Runtime
 from crystalbench.targets import Kind
@@ -59,15 +63,18 @@ def test_every_forest_learns(algorithm: Any, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("algorithm", FORESTS)
-def test_the_spread_of_the_trees_is_the_standard_deviation(algorithm: Any) -> None:
+@pytest.mark.parametrize("aggregate", ["median", "mean"])
+def test_median_or_mean_and_standard_deviation_are_those_of_the_trees(algorithm: Any, aggregate: str) -> None:
     train, test = samples_of(random_crystals(1, 30)), samples_of(random_crystals(2, 10))
-    model = algorithm(trees=10).fit(train, train)
+    model = algorithm(trees=10, min_samples_leaf=2, aggregate=aggregate).fit(train, train)
     predictions = model.predict(test)
     x, y = model._features(train), train.targets
-    forest = model._estimator().fit(np.concatenate([x, x]), np.concatenate([y, y]))
-    trees = np.array([tree.predict(model._features(test)) for tree in forest.estimators_])
-    assert np.array_equal(predictions.values, trees.mean(0))
-    assert np.array_equal(predictions.std, trees.std(0))  # type: ignore[arg-type]
+    labels = Standardisation.fit(y)(y)
+    forest = model._estimator(10, 2).fit(np.concatenate([x, x]), np.concatenate([labels, labels]))
+    trees = y.mean() + y.std() * np.array([tree.predict(model._features(test)) for tree in forest.estimators_])
+    expected = np.median(trees, axis=0) if aggregate == "median" else trees.mean(0)
+    np.testing.assert_allclose(predictions.values, expected, rtol=1e-12)
+    np.testing.assert_allclose(predictions.std, trees.std(0), rtol=1e-12)  # type: ignore[arg-type]
     assert (predictions.std > 0).any()  # type: ignore[operator]
 
 
@@ -120,6 +127,7 @@ def test_threads_do_not_change_the_result(algorithm: Any, kind: Kind) -> None:
         (MagpieBoosting, {"leaves": 1}),
         (MagpieBoosting, {"trees": 10}),
         (MagpieForest, {"leaves": 10}),
+        (MagpieForest, {"aggregate": "mode"}),
     ],
     ids=str,
 )
@@ -131,7 +139,8 @@ def test_invalid_hyperparameters_are_refused_before_any_work(algorithm: Any, par
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_hyperparameter_is_inert(algorithm: Any) -> None:
-    other = {"trees": 7, "rounds": 7, "min_samples_leaf": 3, "max_features": 0.9, "learning_rate": 0.1, "leaves": 4}
+    other: dict[str, Any] = {"trees": 7, "rounds": 7, "min_samples_leaf": 3, "max_features": 0.9}
+    other |= {"learning_rate": 0.1, "leaves": 4, "aggregate": "mean"}
     train, test = samples_of(random_crystals(1, 150)), samples_of(random_crystals(2, 20))
 
     def predicted(**options: Any) -> np.ndarray:
@@ -141,3 +150,112 @@ def test_no_hyperparameter_is_inert(algorithm: Any) -> None:
     expected = predicted()
     for name in algorithm().configuration():
         assert not np.array_equal(predicted(**{name: other[name]}), expected), name
+
+
+# ---------------------------------------------------------------------- standardised targets
+
+
+def in_other_units(samples: Samples, factor: float, offset: float) -> Samples:
+    return Samples(samples.inputs, samples.target, samples.targets * factor + offset)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("factor", "offset"),
+    [(1e-31, 0.0), (1e31, 0.0), (9.1e-31, 0.0), (1.0, -1e5), (-3.7, 12.0), (1e-3, 1e3), (1e-200, 0.0)],
+)
+def test_the_unit_and_the_origin_of_a_target_have_no_influence(algorithm: Any, factor: float, offset: float) -> None:
+    """Negating the targets, too: a median or an absolute error does not distinguish directions."""
+    train, valid, test = (samples_of(random_crystals(s, n)) for s, n in ((1, 90), (2, 20), (3, 30)))
+    expected = small(algorithm, 20).fit(train, valid).predict(test)
+    other = [in_other_units(samples, factor, offset) for samples in (train, valid)]
+    found = small(algorithm, 20).fit(*other).predict(test)
+    spread = train.targets.std()
+    accuracy = 1e-9 * spread + 4e-16 * abs(offset / factor)  # of one value in double precision
+    np.testing.assert_allclose((found.values - offset) / factor, expected.values, rtol=0, atol=accuracy)
+    if expected.std is not None:
+        assert found.std is not None
+        np.testing.assert_allclose(found.std / abs(factor), expected.std, rtol=0, atol=accuracy)
+
+
+def test_standardised_targets_have_mean_0_and_standard_deviation_1() -> None:
+    targets = np.array([1.0, 2.0, 4.0, 9.0])
+    standardisation = Standardisation.fit(targets)
+    labels = standardisation(targets)
+    assert labels.mean() == pytest.approx(0, abs=1e-7)
+    assert labels.std() == pytest.approx(1, abs=1e-7)
+    np.testing.assert_allclose(standardisation.inverse(labels), targets, atol=1e-6)
+    assert Standardisation.fit(np.full(3, 7.0)) == Standardisation(7.0, 1.0)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_saving_keeps_the_unit_and_the_leaf_size(algorithm: Any, tmp_path: Path) -> None:
+    train, test = in_other_units(samples_of(random_crystals(1, 30)), 1e-20, 5e-20), samples_of(random_crystals(2, 9))
+    model = small(algorithm).fit(train, train)
+    save_model(model, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert np.array_equal(again.predict(test).values, model.predict(test).values)
+    assert getattr(again, "leaf_size", None) == getattr(model, "leaf_size", None)
+
+
+# ---------------------------------------------------------------------- what validation rows choose
+
+
+def pairs(kind: Kind, noise: float, compositions: int = 250) -> Samples:
+    """Each composition occurs twice, in random order; the two labels have independent noise, like polymorphs."""
+    rng = np.random.default_rng(0)
+    formulas = [f"{a}{i}{b}{j}" for a in ("Fe", "Na", "Ti", "Cu") for b in ("O", "Cl", "S") for i, j in GRID]
+    chosen = rng.permutation(np.repeat(rng.permutation(formulas)[:compositions], 2))
+    inputs = Compositions.from_formulas(list(chosen), [str(i) for i in range(len(chosen))])
+    values = targets_for(inputs, Kind.REGRESSION)
+    values = (values - values.mean()) / values.std() + noise * rng.normal(size=len(values))
+    return Samples(inputs, TARGETS[kind], values if kind is Kind.REGRESSION else (values > 0).astype(float))
+
+
+GRID = [(i, j) for i in range(1, 7) for j in range(1, 7)]
+
+
+@pytest.mark.parametrize("kind", [Kind.REGRESSION, Kind.BINARY])
+def test_where_equal_compositions_have_different_labels_leaves_are_larger_and_errors_smaller(kind: Kind) -> None:
+    rows = pairs(kind, noise=2.0)
+    train, valid, test = rows[:330], rows[330:400], rows[400:]
+
+    def error(model: Any) -> float:
+        errors = np.abs(model.fit(train, valid).predict(test).values - test.targets)
+        return float((errors if kind is Kind.REGRESSION else errors**2).mean())
+
+    model = MagpieForest(trees=50)
+    chosen, grown, dummy = error(model), error(MagpieForest(trees=50, min_samples_leaf=1)), error(Dummy())
+    assert model.leaf_size > 1
+    assert chosen < grown
+    if kind is Kind.REGRESSION:  # classes are all but random here
+        assert chosen < dummy < grown
+
+
+@pytest.mark.parametrize("kind", [Kind.REGRESSION, Kind.BINARY])
+def test_where_equal_compositions_have_equal_labels_trees_are_fully_grown(kind: Kind) -> None:
+    rows = pairs(kind, noise=0.0, compositions=60)
+    assert MagpieForest(trees=20).fit(rows[:90], rows[90:]).leaf_size == 1
+
+
+def test_a_single_validation_row_chooses_nothing() -> None:
+    rows = pairs(Kind.REGRESSION, noise=2.0, compositions=40)
+    assert MagpieForest(trees=5).fit(rows[:-1], rows[-1:]).leaf_size == 1
+
+
+def test_a_leaf_size_that_is_given_is_used() -> None:
+    rows = samples_of(random_crystals(1, 30))
+    model = MagpieForest(trees=5, min_samples_leaf=7).fit(rows, rows)
+    assert model.leaf_size == 7
+    assert len(model._trees.value) < MagpieForest(trees=5, min_samples_leaf=2).fit(rows, rows)._trees.value.shape[0]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_validation_rows_are_fitted_in_the_end(algorithm: Any) -> None:
+    """Rows far from all others, with a label of their own, are predicted only by a model that has fitted them."""
+    crystals = random_crystals(1, 60)
+    far = Compositions.from_formulas(["H"] * 20, [f"far{i}" for i in range(20)])
+    train = Samples(crystals.compositions(), TARGETS[Kind.REGRESSION], targets_for(crystals, Kind.REGRESSION))
+    valid = Samples(far, TARGETS[Kind.REGRESSION], np.full(20, train.targets.max() + 50.0))
+    values = small(algorithm, 40).fit(train, valid).predict(valid).values
+    assert values.min() > train.targets.max()

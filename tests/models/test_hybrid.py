@@ -91,7 +91,7 @@ class Elements(nn.Module):
 
 def test_the_atom_count_distinguishes_a_supercell_from_its_cell() -> None:
     model = fitted(Hybrid(**SMALL, bank="atom_count"))
-    crystals = random_crystals(5, 8)
+    crystals = random_crystals(5, 8, most_atoms=1)  # the training rows have up to three
     double = supercells(crystals, (2, 1, 1))
     plain, larger = (model.inputs(rows(c)).values["descriptors"] for c in (crystals, double))
     assert plain.shape == (8, 1)
@@ -150,7 +150,35 @@ def test_columns_are_imputed_by_the_median_and_standardised() -> None:
     scaled = scaling(filled)
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(scaled.std(0), [1, 0, 0], atol=1e-12)
-    np.testing.assert_array_equal(scaling(np.array([[1e9, 9.0, 5.0]])), [[5.0, 5.0, 0.0]])  # outliers are clipped
+
+
+def test_columns_are_clipped_to_the_range_of_the_rows_to_fit() -> None:
+    train = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0]])
+    scaling = Scaling.fit(train)
+    np.testing.assert_array_equal(scaling(np.array([[1e9, 9.0], [-1e9, -9.0]])), scaling(train[[2, 0]]))
+    np.testing.assert_array_equal(scaling(np.array([[1.0, 7.0]])), scaling(train[[1]]))  # a constant column stays so
+
+
+def test_rare_values_are_clipped_to_five_standard_deviations() -> None:
+    train = np.zeros((1000, 1))
+    train[0] = 1.0
+    assert Scaling.fit(train)(train).max() == 5.0
+
+
+def test_descriptors_outside_the_range_of_the_training_rows_do_not_move_a_prediction_further() -> None:
+    model = fitted(Hybrid(**SMALL, bank="gong28"))
+    crystals = random_crystals(7, 2)
+    values = model._values(rows(crystals))
+    ranges = model._scaling.highest - model._scaling.lowest
+    edge, beyond = (np.tile(model._scaling.highest + factor * ranges, (2, 1)) for factor in (0, 1000))
+    assert beyond.shape == values.shape
+
+    def predictions(descriptors: np.ndarray) -> np.ndarray:
+        model._values = lambda samples: descriptors
+        return model.predict(rows(crystals)).values
+
+    assert np.array_equal(predictions(beyond), predictions(edge))
+    assert not np.array_equal(predictions(edge), predictions(values))
 
 
 def test_values_beyond_single_precision_are_missing_or_clipped() -> None:

@@ -20,7 +20,7 @@ from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "deepknet_sphere": {"q_max": 0.4, "orientations": 2},
+    "deepknet_sphere": {"q_max": 0.4},
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
 }
@@ -28,7 +28,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
-    ("cgcnn", {"epochs": 20, "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),  # stops early
+    ("cgcnn", {"epochs": 20, "stopping": "best", "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),
     ("descriptor_forest", {"bank": "gong28+magpie"}),
     ("hybrid", {"readout": "sum"}),
     ("sen", {"readout": "sum"}),

@@ -21,48 +21,75 @@ from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.model import Runtime
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import DivergedError, _Schedule, prepare_torch
-from crystalbench.nn.batches import Batch
+from crystalbench.models.training import DivergedError, Part, TrainingOptions, _Schedule, best_epoch, prepare_torch
+from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
 from crystalbench.targets import Kind
 
 
 class Note:
-    """Collects the progress that a model reports."""
+    """Collects the progress that a model reports, with and without validation scores."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
         self.valid: list[float] = []
 
     def __call__(self, done: int, total: int, **numbers: float) -> None:
-        self.epochs.append(done)
-        self.valid.append(numbers["valid"])
-        assert numbers["best"] == min(self.valid)
+        if "valid" in numbers:
+            self.valid.append(numbers["valid"])
+            assert numbers["best"] == min(self.valid)
+        else:
+            self.epochs.append(done)
+
+
+def test_all_rows_are_trained_on_for_all_epochs(train: Samples, valid: Samples, unseen: Crystals) -> None:
+    model = CGCNN(**SMALL_CGCNN)
+    model.runtime = Runtime(progress=(note := Note()))
+    model.fit(train, valid)
+    assert model.trained_epochs == len(note.epochs) == SMALL_CGCNN["epochs"]
+    assert not note.valid
+    rows = Samples.concatenated([train, valid])
+    other = CGCNN(**SMALL_CGCNN).fit(rows[:-3], rows[-3:])  # where the parts are divided does not matter
+    assert np.array_equal(predicted(model, unseen), predicted(other, unseen))
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_early_stopping_keeps_the_best_epoch(train: Samples, valid: Samples, averaging: float) -> None:
+def test_early_stopping_chooses_the_number_of_epochs_on_all_rows(
+    train: Samples, valid: Samples, unseen: Crystals, averaging: float
+) -> None:
     rng = np.random.default_rng(0)
     noise = Samples(valid.inputs, valid.target, rng.permutation(valid.targets))  # cannot be learned
-    model = CGCNN(**{**SMALL_CGCNN, "epochs": 60, "patience": 4, "learning_rate": 1e-2, "averaging": averaging})
+    parameters = {**SMALL_CGCNN, "epochs": 60, "learning_rate": 1e-2, "averaging": averaging}
+    model = CGCNN(**parameters, stopping="best", patience=4)
     model.runtime = Runtime(progress=(note := Note()))
     model.fit(train, noise)
     best = int(np.argmin(note.valid)) + 1
-    assert model.best_epoch == best
-    assert len(note.epochs) == min(best + 4, 60) < 60
-    scale = train.targets.std()
-    error = np.abs(model.predict(noise).values - noise.targets).mean() / scale
-    assert error == pytest.approx(min(note.valid), rel=1e-4)
-    assert error < note.valid[-1]
+    assert len(note.valid) == min(best + 4, 60) < 60
+    assert model.trained_epochs == best
+    assert note.epochs == list(range(1, best + 1))
+    everything = CGCNN(**parameters).fit(train, noise)
+    assert not np.allclose(predicted(model, unseen), predicted(everything, unseen))
 
 
 @pytest.mark.parametrize("loss", ["l1", "huber"])
 def test_regression_is_always_validated_by_the_absolute_error(train: Samples, valid: Samples, loss: str) -> None:
-    model = CGCNN(**{**SMALL_CGCNN, "loss": loss})
-    model.runtime = Runtime(progress=(note := Note()))
-    model.fit(train, valid)
-    error = np.abs(model.predict(valid).values - valid.targets).mean() / train.targets.std()
-    assert error == pytest.approx(min(note.valid), rel=1e-4)
+    outputs = nn.Linear(1, 1)
+    part = Part(DeviceArrays(Sizes()(valid.inputs), torch.device("cpu")), torch.zeros((len(valid), 1)))
+    note = Note()
+    options = TrainingOptions(epochs=1, loss=loss, averaging=0.0, learning_rate=1e-30)
+    scale = 100.0  # far from the targets, where the losses differ
+
+    class Far(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = outputs
+
+        def forward(self, batch: Batch) -> Tensor:
+            return self.linear(batch["size"]) * 0 + scale
+
+    criterion = nn.L1Loss() if loss == "l1" else nn.HuberLoss()
+    assert best_epoch(Far(), criterion, part, part, options, Runtime(progress=note)) == 1
+    assert note.valid == [pytest.approx(scale)]
 
 
 def test_averaging_changes_the_weights(train: Samples, valid: Samples, unseen: Crystals) -> None:
@@ -174,6 +201,7 @@ def test_a_missing_device_is_named(train: Samples, valid: Samples) -> None:
         ({"batch_size": 0}, "batch_size = 0"),
         ({"epochs": 0}, "epochs = 0"),
         ({"patience": -3}, "patience = -3"),
+        ({"stopping": "early"}, "stopping = 'early'; it must be one of last, best"),
         ({"schedule": "linear"}, "schedule = 'linear'; it must be one of one_cycle, cosine, constant"),
         ({"loss": "mse"}, "loss = 'mse'; it must be one of l1, huber"),
         ({"gradient_clip": -1.0}, "gradient_clip"),
@@ -225,7 +253,7 @@ def test_subnormal_numbers_are_flushed_while_networks_compute_and_only_then(
     monkeypatch.setattr(SizeEncoder, "forward", observed)
     assert not flushed()
     model = SizeNetwork(epochs=1).fit(train, valid)
-    assert seen == {(True, True), (False, True)}
+    assert seen == {(True, True)}
     assert not flushed()
     seen.clear()
     model.predict(valid)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from helpers import random_crystals, samples_of
@@ -18,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from crystalbench.models import get_model, model_names
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import Trainer, outputs
+from crystalbench.models.training import Part, Trainer, outputs
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 
@@ -58,9 +57,9 @@ def pass_over(model: NetworkModel, kind: Kind = Kind.REGRESSION) -> nn.Module:
     targets = torch.zeros(size, dtype=torch.int64 if kind is Kind.MULTICLASS else torch.float32, device=META)
     losses = {Kind.REGRESSION: nn.L1Loss, Kind.BINARY: nn.BCEWithLogitsLoss, Kind.MULTICLASS: nn.CrossEntropyLoss}
     model.batch_size = 16
-    trainer = Trainer(network, losses[kind](), model, steps_per_epoch=2)
+    trainer = Trainer(network, losses[kind](), Part(data, targets), model, seed=0)
     with NoWaitedCopies():
-        loss = trainer.epoch(data, targets, np.random.default_rng(0).permutation(len(rows)))
+        loss = trainer.epoch()
         found = [output for _, output in outputs(trainer.evaluated_network, data, batch_size=16)]
     assert loss.device == found[0].device == META
     assert sum(len(output) for output in found) == len(rows)

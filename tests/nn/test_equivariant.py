@@ -63,6 +63,28 @@ def test_layers_commute_with_rotations_and_reflections(part: nn.Module) -> None:
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("lmax", [0, 1])
+def test_layers_of_a_smaller_largest_degree_have_fewer_components_and_commute(lmax: int) -> None:
+    components = (lmax + 1) ** 2
+    before = features()[:, :components]
+
+    def layers(values: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        values = LinearByDegree(WIDTH, WIDTH, lmax).double()(values)
+        values = values + Product(WIDTH, WIDTH, lmax).double()(values, values.roll(1, -1))
+        values = Gate(WIDTH, 3, lmax).double()(values, values[:, 0, :3])
+        rescaled: Tensor = Rescale(WIDTH, lmax).double()(values)
+        return rescaled
+
+    found = layers(before)
+    assert found.shape == (5, components, WIDTH)
+    assert lengths(found).shape == (5, (lmax + 1) * WIDTH)
+    assert harmonics(torch.ones(5, 3), lmax).shape == (5, components)
+    for operation in operations():
+        matrix = IRREPS.D_from_matrix(operation.float()).double()[:components, :components]
+        torch.testing.assert_close(layers(matrix @ before), matrix @ found, atol=2e-5, rtol=0)
+
+
 def test_lengths_are_invariant_and_have_a_gradient_at_zero() -> None:
     before = features()
     for operation in operations():

@@ -138,6 +138,14 @@ def test_the_change_through_tuning_is_listed_fold_by_fold(tuned_board: Board) ->
     assert "| dummy (tuned on fold 0) | full | +0 ± 0.5 | +0.5 | -0.5 |" in text
 
 
+def test_what_tuning_found_on_the_inner_folds_is_listed(tuned_board: Board) -> None:
+    text = to_markdown([tuned_board])
+    assert "The default is kept unless the gain exceeds the standard error." in text
+    assert "| dummy (tuned) | full | +0.4 ± 0.25 | +0.4 ± 0.5 (kept) |" in text
+    untuned = [e for e in tuned_board.entries if e.protocol == "default"]
+    assert "What tuning found" not in to_markdown([dataclasses.replace(tuned_board, entries=untuned)])
+
+
 def test_the_change_through_tuning_is_in_the_csv_file(tuned_board: Board) -> None:
     rows = [r for r in csv.DictReader(io.StringIO(to_csv([tuned_board]))) if r["metric"] == "mae"]
     names = COLUMNS[COLUMNS.index("source") + 1 : COLUMNS.index("data")]

@@ -27,6 +27,7 @@ from crystalbench.reports.studies import (
     write_all,
 )
 from crystalbench.reports.winners import to_suite
+from crystalbench.results.record import Decision
 from crystalbench.results.spec import TuningSpec
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import State, Study, Trial
@@ -176,7 +177,7 @@ def test_the_heading_of_a_study_without_a_completed_trial_gives_the_reason() -> 
 def test_studies_that_differ_in_their_splits_have_other_headings() -> None:
     how = TuningSpec(trials=8, splits=2, space="a" * 64)
     two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "no_density"}))
-    start = "matbench_phonons · mine · fold 0, view no_density, scored on 2 inner folds: 8 of 8 trials"
+    start = "matbench_phonons · mine · fold 0, view no_density, scored on 2 inner folds with 2 seeds: 8 of 8 trials"
     assert heading(two).startswith(start)
 
 
@@ -208,6 +209,31 @@ def test_a_study_is_converted_to_optuna_unchanged() -> None:
     assert [t.state.name for t in made.trials] == ["COMPLETE"] * 2 + ["FAIL", "PRUNED"] + ["COMPLETE"] * 4
     assert made.trials[0].distributions == SPACE
     assert made.trials[3].intermediate_values == {5: 4.0}
+
+
+DECIDED = Decision(
+    kept=True,
+    reason="default kept: gain 0.5 ± 1 over 6 evaluations (trial 5)",
+    candidate=5,
+    default_scores=[5.0, 5.5, 6.0, 5.0, 5.5, 6.0],
+    candidate_scores=[4.0, 5.5, 6.0, 5.0, 5.5, 4.0],
+    gain=0.5,
+    standard_error=1.0,
+)
+
+
+def test_a_decision_is_in_the_heading_on_the_page_and_in_the_suite(tmp_path: Path) -> None:
+    decided = study(decision=DECIDED)
+    assert f"; {DECIDED.reason}" in heading(decided)
+    assert DECIDED.reason not in heading(study(decision=DECIDED, finished=""))  # it may change
+    page, suite = write_all(decided, tmp_path)
+    text = page.read_text()
+    assert DECIDED.reason in text
+    assert "<tr><td>2</td><td>1</td><td>6</td><td>4</td><td>+2</td></tr>" in text
+    assert "+0.5 ± 1" in text
+    assert "Trial 0 of " in suite.read_text()
+    (entry,) = parse_suite(suite).entries()
+    assert entry.parameters == {**study().spec.parameters, **study().trials[0].parameters}
 
 
 def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:

@@ -59,21 +59,26 @@ def of(*names: str) -> Crystals:
     return Crystals.from_pymatgen([KNOWN[name] for name in names], names)
 
 
-def plain_intensity(crystals: Crystals, i: int, hkl: tuple[int, ...], scattering: str) -> float:
+def plain_intensity(
+    crystals: Crystals, i: int, hkl: tuple[int, ...], scattering: str, normalised: bool = False
+) -> float:
     """One reflection of one crystal, atom by atom in plain Python."""
     atoms = slice(crystals.offsets[i], crystals.offsets[i + 1])
     b = np.linalg.inv(crystals.lattices[i]).T
     s_squared = sum(x * x for x in np.array(hkl) @ b) / 4
-    total = 0j
+    total, strength = 0j, 0.0
     for coords, z in zip(crystals.frac_coords[atoms].tolist(), crystals.numbers[atoms].tolist(), strict=True):
         symbol = SYMBOLS[z]
         if scattering == "neutron":
             f = ATOMIC_SCATTERING_LEN[symbol]
+        elif scattering == "equal":
+            f = 10.0
         else:
             terms = sum(a * math.exp(-b * s_squared) for a, b in ATOMIC_SCATTERING_PARAMS[symbol])
             f = z - 41.78214 * s_squared * terms
+        strength += f**2
         total += f * cmath.exp(2j * math.pi * sum(n * x for n, x in zip(hkl, coords, strict=True)))
-    return abs(total) ** 2 / abs(np.linalg.det(crystals.lattices[i])) ** 2
+    return abs(total) ** 2 / (strength if normalised else abs(np.linalg.det(crystals.lattices[i])) ** 2)
 
 
 def sets_of(crystals: Crystals, representation: DiffractionPattern) -> list[list[np.ndarray]]:
@@ -94,13 +99,15 @@ def sets_of(crystals: Crystals, representation: DiffractionPattern) -> list[list
 # ---------------------------------------------------------------------- the formula
 
 
-@pytest.mark.parametrize("scattering", ["xray", "neutron"])
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("scattering", ["xray", "neutron", "equal"])
 @pytest.mark.parametrize("max_index", [-1, 0, 1, 2, 3])
-def test_intensities_equal_those_of_a_plain_loop(scattering: str, max_index: int) -> None:
+def test_intensities_equal_those_of_a_plain_loop(scattering: str, max_index: int, normalised: bool) -> None:
     crystals = random_crystals(max_index + 5, n=5, most_atoms=4, largest_z=83)
-    found = cube_intensities(crystals, max_index, scattering)
+    found = cube_intensities(crystals, max_index, scattering, normalised)
+    miller = miller_indices(max_index).tolist()
     for i in range(len(crystals)):
-        expected = [plain_intensity(crystals, i, tuple(hkl), scattering) for hkl in miller_indices(max_index).tolist()]
+        expected = [plain_intensity(crystals, i, tuple(hkl), scattering, normalised) for hkl in miller]
         np.testing.assert_allclose(found[i], expected, rtol=1e-9, atol=1e-9)
 
 

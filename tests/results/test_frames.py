@@ -40,6 +40,8 @@ def test_a_row_per_run_and_metric_with_the_facts_of_the_run() -> None:
     assert np.isnan(plain["tuning_seconds"])
     assert tuned[["view", "protocol", "study", "tuned_fold"]].tolist() == ["no_density", "tuned", "study-0-20", 0]
     assert tuned[["tuned_trial", "trials", "failed_trials", "tuning_seconds"]].tolist() == [3, 20, 1, 10.0]
+    assert tuned[["tuning_gain", "tuning_gain_error"]].tolist() == [0.4, 0.25]
+    assert plain[["tuning_gain", "tuning_gain_error"]].isna().all()
     assert json.loads(tuned["settings"])["tuning_trials"] == 20
     assert json.loads(plain["settings"])["width"] == 64
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from helpers import spec
 from optuna.distributions import FloatDistribution
 
 from crystalbench.errors import RecordError
+from crystalbench.results.record import Decision
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import Study, Trial, study_name, study_seed, study_spec
@@ -114,9 +116,9 @@ def test_another_process_may_rename_a_damaged_study_first(tmp_path: Path, monkey
 def test_a_damaged_study_is_recovered_from_its_storage(tmp_path: Path) -> None:
     tried: list[int] = []
 
-    def judge(number: int, parameters: Any, report: Any) -> float:
+    def judge(number: int, parameters: Any) -> Iterator[float]:
         tried.append(number)
-        return float(abs(parameters["x"] - 1))
+        yield from [float(abs(parameters["x"] - 1))] * 6
 
     space = {"x": FloatDistribution(0.0, 2.0)}
     files = StudyStore(tmp_path)
@@ -143,6 +145,41 @@ def test_the_best_is_the_earliest_of_the_best() -> None:
     assert (best.complete, best.pruned, best.failed, best.trials, best.seconds) == (3, 0, 1, 4, 6.0)
     with pytest.raises(RecordError, match="no trial was completed"):
         study(None, None).tuned()
+
+
+def test_the_decision_chooses_between_the_default_and_the_best_other_trial() -> None:
+    kept = study(3.0, 2.0, decision=Decision(kept=True, reason="default kept: noise", candidate=1))
+    assert (kept.tuned().trial, kept.tuned().value, kept.tuned().parameters) == (0, 3.0, {"x": 0.0})
+    assert kept.tuned().decision == kept.decision
+    replaced = study(3.0, 2.0, decision=Decision(kept=False, reason="trial 1: better", candidate=1))
+    assert (replaced.tuned().trial, replaced.tuned().value) == (1, 2.0)
+
+
+def test_specifications_of_version_1_keep_their_keys() -> None:
+    # The study of cgcnn on the first fold of jdft2d, as an earlier version wrote it.
+    tuning = '{"trials": 12, "minutes": null, "scheme": "per_fold", "inner_folds": 5, "splits": 1, "space": '
+    tuning += '"5d95d586124100a609591c74421f33e426179cd9945c73666a2c6b04321e86ce", "sampler": "tpe", "pruner": "median"'
+    text = f'{{"tuning": {tuning}, "version": 1}}, {CGCNN_ON_JDFT2D}}}'
+    read = RunSpec.model_validate_json(text)
+    assert read.tuning is not None
+    assert (read.tuning.splits, read.tuning.seeds) == (1, 1)
+    assert read.key.startswith("2ab72cbe366bd046")
+    assert RunSpec.model_validate_json(read.model_dump_json()) == read
+
+
+CGCNN_ON_JDFT2D = (
+    '"task": "matbench_jdft2d", "data": "4f39e2b0720c9a4926d2deff6fdc2f85f1c147b0421b4e0c84bc1ed7408d1f5c", "fold": 0, '
+    '"model": "cgcnn", "model_version": 1, "parameters": {"learning_rate": 0.003, "weight_decay": 0.01, '
+    '"batch_size": 64, "epochs": 200, "patience": 60, "schedule": "one_cycle", "loss": "l1", "gradient_clip": 5.0, '
+    '"averaging": 0.99, "readout": "mean", "head_width": 128, "head_layers": 1, "dropout": 0.0, "width": 64, '
+    '"layers": 3, "neighbors": 12, "cutoff": 8.0}, "model_code": null, "view": "full", "view_version": 1, "seed": 0, '
+    '"protocol": {"inner_folds": 10, "ensemble": 1}'
+)
+
+
+def test_a_single_evaluation_is_refused() -> None:
+    with pytest.raises(ValueError, match="a gain has no standard error with a single evaluation"):
+        TuningSpec(trials=4, splits=1, seeds=1)
 
 
 def of_run(first_fold: int = 0, **changes: Any) -> RunSpec:
@@ -172,6 +209,7 @@ def test_runs_that_differ_in_what_tuning_ignores_share_a_study() -> None:
         {"tuning": TuningSpec(minutes=4, space="a" * 64)},
         {"tuning": TuningSpec(trials=4, space="b" * 64)},
         {"tuning": TuningSpec(trials=4, space="a" * 64, splits=2)},
+        {"tuning": TuningSpec(trials=4, space="a" * 64, seeds=3)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -19,7 +19,7 @@ from helpers import started, wait_for, write_toy_suite, write_toys
 
 from crystalbench.models.model import Progress
 from crystalbench.results.record import Record
-from crystalbench.results.store import RecordStore
+from crystalbench.results.store import RecordStore, StudyStore
 from crystalbench.runs.executors import ProcessExecutor, SerialExecutor
 from crystalbench.runs.failures import RunFailedError
 from crystalbench.runs.observer import SilentObserver
@@ -351,7 +351,7 @@ def test_idle_workers_join_the_tuning_of_a_run(tmp_path: Path, monkeypatch: pyte
     # A fit waits until two processes have begun one: the only run's study is done by both, or never.
     monkeypatch.setenv("TUNE_LOG", str(tmp_path / "fits.txt"))
     monkeypatch.setenv("TUNE_PROCESSES", "2")
-    plan = planned(f"{TUNABLE}:Quiet", tuning=TuningEntry(trials=12, inner_folds=3))
+    plan = planned(f"{TUNABLE}:Bowl", tuning=TuningEntry(trials=12, inner_folds=3))
     tuner = Tuner.in_folder(tmp_path / "studies", None, Resources(), 0.0)
     with ProcessExecutor(Runner(tuner=tuner), 2) as executor:
         outcome = run_plan(plan, RecordStore(tmp_path / "records"), executor)
@@ -359,7 +359,8 @@ def test_idle_workers_join_the_tuning_of_a_run(tmp_path: Path, monkeypatch: pyte
     assert record.tuned is not None
     assert record.tuned.trials == 12
     lines = (tmp_path / "fits.txt").read_text().splitlines()
-    assert len(lines) == 12 + 1
+    (study,) = StudyStore(tmp_path / "studies").read_all()[0]
+    assert len(lines) == sum(len(trial.scores) for trial in study.trials) + 1
     assert len({line.split()[0] for line in lines}) == 2
 
 
@@ -367,7 +368,7 @@ def test_unfinished_assistance_is_abandoned_on_exit(tmp_path: Path, monkeypatch:
     log = tmp_path / "fits.txt"
     monkeypatch.setenv("TUNE_LOG", str(log))
     monkeypatch.setenv("TUNE_HANGS_AT", "1")
-    (run,) = planned(f"{TUNABLE}:Quiet", tuning=TuningEntry(trials=12, inner_folds=3)).runs
+    (run,) = planned(f"{TUNABLE}:Bowl", tuning=TuningEntry(trials=12, inner_folds=3)).runs
     tuner = Tuner.in_folder(tmp_path / "studies", None, Resources(), 0.0)
     begun = time.monotonic()
     with ProcessExecutor(Runner(tuner=tuner), 2) as executor:

@@ -68,11 +68,14 @@ def test_all_keys_of_a_suite(tmp_path: Path) -> None:
         scheme = "first_fold"
         inner_folds = 4
         splits = 2
+        seeds = 3
         """,
     )
     assert suite.tuning is not None
     how = suite.tuning.tuning("hash", "regression", "rmse")
-    assert (how.trials, how.minutes, how.scheme, how.inner_folds, how.splits) == (None, 1.5, "first_fold", 4, 2)
+    assert (how.trials, how.minutes, how.scheme, how.inner_folds) == (None, 1.5, "first_fold", 4)
+    assert (how.splits, how.seeds) == (2, 3)
+    assert how.evaluations == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
     assert (how.space, how.metric) == ("hash", "rmse")
     assert suite.tuning.tuning("hash", "regression", "mae").metric == ""
     assert [(e.name, e.model, e.parameters) for e in suite.entries()] == [
@@ -234,6 +237,7 @@ def test_options_tune_a_suite_and_change_how() -> None:
         (MINE, {"minutes": float("nan")}, "--tune-minutes: Input should be a finite number"),
         (TUNED, {"inner_folds": 1}, "--tune-inner-folds: Input should be greater than or equal to 2"),
         (TUNED, {"splits": 6}, "tuning: splits cannot be more than inner_folds"),
+        (TUNED, {"splits": 1, "seeds": 1}, "tuning: splits = 1 and seeds = 1: a gain has no standard error"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(suite: Suite, options: dict[str, Any], message: str) -> None:

@@ -158,7 +158,7 @@ def test_equal_fractions_round_to_one_formula() -> None:
         (("lattice", "pbc"), None, "pbc"),
         (("lattice", "pbc"), True, "pbc"),
         (("lattice", "matrix"), [[1e300, 0, 0], [0, 4, 0], [0, 0, 4]], "longer than 100000 Å"),
-        (("lattice", "matrix"), [[4, 0, 0], [4, 1e-5, 0], [0, 0, 4]], "1e-05 Å apart"),
+        (("lattice",), {"matrix": [[4, 0, 0], [4, 1e-5, 0], [0, 0, 4]]}, "1e-05 Å apart"),
         (("sites", 0, "species"), [{"element": "Na", "occu": float("nan")}], "disordered"),
     ],
 )
@@ -166,6 +166,8 @@ def test_more_broken_json_structures_are_refused(
     tmp_path: Path, path: tuple[Any, ...], value: Any, reason: str
 ) -> None:
     entries = structures()
+    for site in entries[3]["sites"]:
+        del site["xyz"]  # would contradict another lattice
     place: Any = entries[3]
     for key in path[:-1]:
         place = place[key]
@@ -186,12 +188,12 @@ def test_skewed_cells_have_the_distances_of_the_same_crystal() -> None:
 # ---------------------------------------------------------------------- tables
 
 
-def csv_task(folder: Path, content: str | bytes, kind: str = "regression") -> Task:
+def csv_task(folder: Path, content: str | bytes, kind: str = "regression", more: str = "") -> Task:
     """A task of a CSV table with the columns id, f and y."""
     (folder / "t.csv").write_bytes(content.encode() if isinstance(content, str) else content)
     (folder / "t.toml").write_text(
         f'name = "t"\ntable = "t.csv"\nid = "id"\ncomposition = "f"\ntarget = "y"\nkind = "{kind}"\n'
-        "folds = { k = 2 }\n"
+        f"folds = {{ k = 2 }}\n{more}"
     )
     return TableTaskSpec.from_toml(folder / "t.toml").load(DataSources(download=False))
 
@@ -222,6 +224,19 @@ def test_ids_keep_leading_zeros_and_a_byte_order_mark_is_skipped(tmp_path: Path)
 def test_doubtful_tables_are_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:
     with pytest.raises(CrystalBenchError, match=f"(?s){reason}"):
         csv_task(tmp_path, content)
+
+
+def test_infinite_targets_are_dropped_if_the_task_file_says_so(tmp_path: Path) -> None:
+    task = csv_task(tmp_path, PLAIN.replace(",1\n", ",-inf\n"), more='invalid = "drop"\n')
+    assert task.inputs.ids.tolist() == ["01", "1", "1.0"]
+    assert "dropped as invalid: 001: its 'y' is not finite" in task.remarks
+
+
+@pytest.mark.parametrize("other", ["01", "1.0", "+1"])
+def test_one_number_in_two_spellings_is_no_label(tmp_path: Path, other: str) -> None:
+    rows = "".join(f"r{i},NaCl,{label}\n" for i, label in enumerate(["1", "0", other, "0"]))
+    with pytest.raises(DataError, match=r"labels '1' and .* are one number"):
+        csv_task(tmp_path, f"id,f,y\n{rows}", "binary")
 
 
 @pytest.mark.parametrize("other", ["Yes", "YES", "yes\u200b", "ｙｅｓ"])

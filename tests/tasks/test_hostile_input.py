@@ -144,11 +144,19 @@ def layer(entry: dict[str, Any]) -> None:
 
 
 def one_place(entry: dict[str, Any]) -> None:
-    entry["sites"][1]["abc"] = [0.0, 0.0, 1.0]
+    entry["sites"][1] |= {"abc": [0.0, 0.0, 1.0], "xyz": None}
 
 
 def close(entry: dict[str, Any]) -> None:
-    entry["sites"][1]["abc"] = [0.05, 0.0, 0.0]
+    entry["sites"][1] |= {"abc": [0.05, 0.0, 0.0], "xyz": None}
+
+
+def two_places(entry: dict[str, Any]) -> None:
+    entry["sites"][1]["abc"] = [0.25, 0.25, 0.25]
+
+
+def other_length(entry: dict[str, Any]) -> None:
+    entry["lattice"]["b"] *= 1.01
 
 
 BROKEN: dict[Callable[[dict[str, Any]], None], str] = {
@@ -160,6 +168,8 @@ BROKEN: dict[Callable[[dict[str, Any]], None], str] = {
     layer: "periodic in 2 of three directions",
     one_place: "0 Å apart",
     close: "0.2.* Å apart",
+    two_places: "contradicts itself: the xyz and the abc of site 1",
+    other_length: "contradicts itself: the lattice has b = ",
 }
 
 

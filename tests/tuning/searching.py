@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from tunable import Bowl
 from crystalbench.results.spec import RunSpec, TuningSpec
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import Study, study_name
+from crystalbench.targets import Kind
 from crystalbench.tuning import Search, Storage, digest_of, space_of
-from crystalbench.tuning.objective import Report
 from crystalbench.tuning.reading import WITHDRAWN
 
-SPACE = space_of(Bowl)
+SPACE = space_of(Bowl, Kind.REGRESSION)
 DEFAULT = {"x": 2.0, "depth": 10, "shape": "square"}
+EVALUATIONS = TuningSpec(trials=1).evaluations
 
 
 def tuned_spec(trials: int | None = 14, minutes: float | None = None, **changes: Any) -> RunSpec:
@@ -43,23 +44,20 @@ def new_search(folder: Path, study_spec: RunSpec | None = None, **changes: Any) 
     return Search(**{**plain, **changes})
 
 
-def bowl(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+def depth_of(parameters: Mapping[str, Any]) -> float:
     """Smallest at x = 1, round."""
     value: float = (parameters["x"] - 1) ** 2 + (parameters["shape"] == "square") + 0.001 * parameters["depth"]
     return value
 
 
-def reporting_bowl(number: int, parameters: Mapping[str, Any], report: Report) -> float:
-    """The same; reports its progress in ten steps."""
-    value = bowl(number, parameters, report)
-    for step in range(1, 11):
-        report(step, value + 1 / step)
-    return value
+def bowl(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
+    """Evaluations that differ by the same amounts in all trials."""
+    yield from (depth_of(parameters) + 0.01 * place for place in range(len(EVALUATIONS)))
 
 
 def history(study: Study) -> list[tuple[Any, ...]]:
     """The trials without their seconds."""
-    return [(t.number, t.state, tuple(sorted(t.parameters.items())), t.value, t.intermediate) for t in study.trials]
+    return [(t.number, t.state, tuple(sorted(t.parameters.items())), t.value, t.scores) for t in study.trials]
 
 
 def stored_trials(search: Search) -> list[optuna.trial.FrozenTrial]:
@@ -67,7 +65,7 @@ def stored_trials(search: Search) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=study_name(search.spec), storage=search.storage.database).get_trials()
 
 
-def never_called(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+def never_called(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
     raise AssertionError("no trial should be evaluated")
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import gc
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from searching import (
     DEFAULT,
+    EVALUATIONS,
     bowl,
     history,
     never_called,
     new_search,
-    reporting_bowl,
     take_over,
     tuned_spec,
 )
 
 from crystalbench.errors import ConfigError
 from crystalbench.tuning import Search
-from crystalbench.tuning.objective import ObjectiveFunction, Report
+from crystalbench.tuning.objective import ObjectiveFunction
+from crystalbench.tuning.sampler import STARTUP_TRIALS
 from crystalbench.tuning.search import TuningError
 
 # ---------------------------------------------------------------------- trials
@@ -49,55 +51,82 @@ def test_a_finished_study_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_the_same_specification_gives_the_same_trials(tmp_path: Path) -> None:
-    one = new_search(tmp_path / "one").run(reporting_bowl)
-    assert history(new_search(tmp_path / "two").run(reporting_bowl)) == history(one)
+    one = new_search(tmp_path / "one").run(bowl)
+    assert history(new_search(tmp_path / "two").run(bowl)) == history(one)
     other = new_search(tmp_path / "three", tuned_spec(3, fold=1)).run(bowl)
     assert {t.parameters["x"] for t in other.trials} & {t.parameters["x"] for t in one.trials} == {2.0}
 
 
-def test_poor_trials_are_pruned(tmp_path: Path) -> None:
-    study = new_search(tmp_path, tuned_spec(16)).run(reporting_bowl)
-    pruned = [t for t in study.trials if t.state == "pruned"]
-    assert pruned
-    for trial in pruned:
-        assert trial.value is None
-        assert 3 <= len(trial.intermediate) < 10
-        assert trial.number >= 5  # the first finished trials are what others are compared with
-    worst = max(t.value for t in study.trials if t.value is not None)
-    assert any(trial.intermediate[-1][1] - 1 / len(trial.intermediate) < worst for trial in pruned)
+def test_after_each_evaluation_a_trial_goes_on_only_in_the_best_half(tmp_path: Path) -> None:
+    study = new_search(tmp_path, tuned_spec(24)).run(bowl)
+    assert study.count("pruned") > study.count("complete") > 1
+    means = [dict(t.intermediate) for t in study.trials]
+    for trial in study.trials[1:]:
+        for step, mean in means[trial.number].items():
+            assert mean == pytest.approx(np.mean(trial.scores[:step]))
+            earlier = [m[step] for m in means[: trial.number] if step in m]
+            in_best_half = sum(other < mean for other in earlier) < max(1, (len(earlier) + 1) // 2)
+            assert in_best_half == (step < len(trial.scores) or trial.state == "complete")
+    assert all((t.state == "complete") == (len(t.scores) == len(EVALUATIONS)) for t in study.trials)
+    assert all(t.value is None for t in study.trials if t.state == "pruned")
+
+
+def test_the_default_is_evaluated_completely_even_if_it_is_the_worst(tmp_path: Path) -> None:
+    def late_default(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
+        for evaluation in range(len(EVALUATIONS)):
+            if number == 0 and evaluation == 0:  # others come first
+                new_search(tmp_path, tuned_spec(6)).assist(lambda *_: iter([0.0] * len(EVALUATIONS)))
+            yield float(number == 0)
+
+    study = new_search(tmp_path, tuned_spec(6)).run(late_default)
+    assert study.trials[0].scores == [1.0] * len(EVALUATIONS)
+    assert study.count("complete") == 6
+
+
+def test_the_first_trials_change_a_few_hyperparameters_of_the_default(tmp_path: Path) -> None:
+    study = new_search(tmp_path, tuned_spec(STARTUP_TRIALS)).run(bowl)
+    for trial in study.trials[1:]:
+        assert 1 <= sum(trial.parameters[name] != DEFAULT[name] for name in DEFAULT) <= 3
+
+
+def test_the_default_is_kept_if_the_gain_is_within_the_noise(tmp_path: Path) -> None:
+    def noise(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
+        yield from np.random.default_rng(number).normal(size=len(EVALUATIONS)).tolist()
+
+    kept = [new_search(tmp_path, tuned_spec(8, fold=fold)).run(noise).tuned() for fold in (0, 1)]
+    for found in kept:
+        assert found.decision is not None
+        assert (found.trial, found.parameters) == (0, DEFAULT)
+        assert found.decision.reason.startswith("default kept: ")
+    better = new_search(tmp_path / "better", tuned_spec(8)).run(bowl).tuned()
+    assert better.trial > 0
+    assert better.decision is not None
+    assert better.decision.gain is not None
+    assert better.decision.gain > 0.5
+    assert better.decision.standard_error == pytest.approx(0, abs=1e-9)  # all evaluations differ by the same amounts
 
 
 def test_a_metric_may_be_maximised(tmp_path: Path) -> None:
-    def negated(number: int, parameters: Mapping[str, Any], report: Report) -> float:
-        return -reporting_bowl(number, parameters, lambda step, value: report(step, -value))
+    def negated(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
+        yield from (-score for score in bowl(number, parameters))
 
     study = new_search(tmp_path, tuned_spec(12), metric="rocauc_true").run(negated)
     assert study.higher_is_better
     assert study.best is not None
     assert study.best.value == max(t.value for t in study.trials if t.value is not None)
-    down = new_search(tmp_path / "down", tuned_spec(12)).run(reporting_bowl)
+    down = new_search(tmp_path / "down", tuned_spec(12)).run(bowl)
     assert [(t.parameters, t.state) for t in down.trials] == [(t.parameters, t.state) for t in study.trials]
-
-
-def test_skipped_steps_get_the_best_score_before_them(tmp_path: Path) -> None:
-    def skips_steps(number: int, parameters: Mapping[str, Any], report: Report) -> float:
-        report(3, 0.5)
-        report(5, 0.4)
-        report(10, 0.3)
-        return 0.3
-
-    (trial,) = new_search(tmp_path, tuned_spec(1)).run(skips_steps).trials
-    steps = dict(trial.intermediate)
-    assert (steps[3], steps[4], steps[5], steps[6], steps[9], steps[10]) == (0.5, 0.5, 0.4, 0.4, 0.4, 0.3)
-    assert min(steps) == 3
+    assert study.decision is not None
+    assert down.decision is not None
+    assert study.decision.gain == pytest.approx(down.decision.gain)
 
 
 def test_a_budget_of_minutes_counts_the_time_of_the_trials(tmp_path: Path) -> None:
     now = [0.0]
 
-    def lasts(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def lasts(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         now[0] += 25
-        return bowl(number, parameters, report)
+        yield from bowl(number, parameters)
 
     study = new_search(tmp_path, tuned_spec(None, 2.0), clock=lambda: now[0]).run(lasts)
     assert len(study.trials) == 5  # the fifth begins after 100 of 120 seconds
@@ -111,10 +140,11 @@ def test_progress_reports_the_trial_and_the_best_value(tmp_path: Path) -> None:
         bowl, lambda done, total, **numbers: reported.append((done, total, numbers))
     )
     values = [t.value for t in study.trials]
+    best = [min(v for v in values[:count] if v is not None) for count in (1, 2)]
     assert reported == [
         (0, 3, {"trial": 0, "trials": 3}),
-        (1, 3, {"trial": 1, "trials": 3, "best": values[0]}),
-        (2, 3, {"trial": 2, "trials": 3, "best": min(values[:2])}),  # type: ignore[type-var]
+        (1, 3, {"trial": 1, "trials": 3, "best": best[0]}),
+        (2, 3, {"trial": 2, "trials": 3, "best": best[1]}),
     ]
 
 
@@ -122,10 +152,10 @@ def test_progress_reports_the_trial_and_the_best_value(tmp_path: Path) -> None:
 
 
 def test_a_failed_trial_counts_and_keeps_its_error(tmp_path: Path) -> None:
-    def fragile(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def fragile(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         if number in (0, 3):
             raise RuntimeError("the bowl\nis broken")
-        return bowl(number, parameters, report)
+        yield from bowl(number, parameters)
 
     study = new_search(tmp_path, tuned_spec(8)).run(fragile)
     assert [t.number for t in study.trials if t.state == "failed"] == [0, 3]
@@ -140,7 +170,7 @@ def test_a_failed_trial_keeps_no_data_in_memory(tmp_path: Path) -> None:
 
     held = []
 
-    def fails(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def fails(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         data = Data()
         held.append(weakref.ref(data))
         raise RuntimeError("no bowl")
@@ -153,7 +183,7 @@ def test_a_failed_trial_keeps_no_data_in_memory(tmp_path: Path) -> None:
 
 
 def test_if_all_trials_fail_the_error_says_why_and_a_later_command_restarts_the_study(tmp_path: Path) -> None:
-    def hopeless(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def hopeless(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         raise RuntimeError("too deep" if number == 1 else "no bowl")
 
     message = "all 4 trials of tuning failed, 3 of them with: RuntimeError: no bowl; run the same command again"
@@ -163,7 +193,8 @@ def test_if_all_trials_fail_the_error_says_why_and_a_later_command_restarts_the_
     with pytest.raises(TuningError, match=message):  # the same command does not restart it
         new_search(tmp_path, tuned_spec(4)).run(never_called)
     study = new_search(tmp_path, tuned_spec(4), since=time.time() + 1).run(bowl)
-    assert [(t.number, t.state, t.tries) for t in study.trials] == [(n, "complete", 1) for n in range(4)]
+    assert [(t.number, t.tries) for t in study.trials] == [(n, 1) for n in range(4)]
+    assert study.count("failed") == 0
     assert study.trials[0].parameters == DEFAULT
 
 
@@ -171,11 +202,11 @@ def test_a_restarted_study_has_its_full_budget_of_minutes(tmp_path: Path) -> Non
     now = [0.0]
 
     def lasts(seconds: float, error: Exception | None) -> ObjectiveFunction:
-        def objective(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+        def objective(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
             now[0] += seconds
             if error:
                 raise error
-            return bowl(number, parameters, report)
+            yield from bowl(number, parameters)
 
         return objective
 
@@ -189,7 +220,7 @@ def test_a_restarted_study_has_its_full_budget_of_minutes(tmp_path: Path) -> Non
 
 
 def test_a_budget_of_minutes_ends_after_many_trials_that_all_fail(tmp_path: Path) -> None:
-    def refused(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def refused(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         raise ConfigError("softening = 9.0; it must not be larger than the cutoff")
 
     with pytest.raises(TuningError, match="all 20 trials of tuning failed, 20 of them with: softening = 9"):
@@ -200,11 +231,11 @@ def test_an_interrupted_study_ends_with_the_same_trials(tmp_path: Path) -> None:
     complete = new_search(tmp_path / "complete", tuned_spec(12)).run(bowl)
     stops = {4: KeyboardInterrupt, 11: SystemExit}  # the last one depends on the values of the others
 
-    def interrupted(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def interrupted(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         if number in stops:
-            report(5, 0.1)
+            yield 0.1
             raise stops.pop(number)
-        return bowl(number, parameters, report)
+        yield from bowl(number, parameters)
 
     for stop in (KeyboardInterrupt, SystemExit):
         with pytest.raises(stop):
@@ -218,11 +249,11 @@ def test_a_trial_that_was_taken_over_counts_once(tmp_path: Path) -> None:
     late, quick = new_search(tmp_path, tuned_spec(5)), new_search(tmp_path, tuned_spec(5))
     nested: list[int] = []
 
-    def slow(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def slow(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         if number == 2 and not nested:
             take_over(late)
             nested.append(quick.assist(bowl))
-        return 1e-9 if number == 2 else bowl(number, parameters, lambda *_: None)
+        yield from [1e-9] * len(EVALUATIONS) if number == 2 else bowl(number, parameters)
 
     study = late.run(slow)
     assert nested == [3]
@@ -231,17 +262,17 @@ def test_a_trial_that_was_taken_over_counts_once(tmp_path: Path) -> None:
     assert study.trials[2].tries == 2
 
 
-def test_a_trial_that_was_taken_over_stops_at_its_next_step(tmp_path: Path) -> None:
+def test_a_trial_that_was_taken_over_stops_after_the_evaluation(tmp_path: Path) -> None:
     late = new_search(tmp_path, tuned_spec(2))
     reached = []
 
-    def slow(number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def slow(number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         if number == 0 and not reached:
             take_over(late)
             reached.append("before")
-            report(1, 1.0)
+            yield 1.0
             reached.append("after")
-        return bowl(number, parameters, report)
+        yield from bowl(number, parameters)
 
     late.run(slow)
     assert reached == ["before"]

@@ -6,13 +6,22 @@ from searching import DEFAULT, SPACE
 from tunable import Bowl
 
 from crystalbench.errors import ConfigError
+from crystalbench.models import CGCNN
+from crystalbench.targets import Kind
 from crystalbench.tuning import default_in, digest_of, space_of
 
 
 def test_hyperparameters_that_are_set_are_not_tuned() -> None:
-    assert set(space_of(Bowl)) == {"x", "depth", "shape"}  # `fixed` declares no distribution
-    assert set(space_of(Bowl, {"x": 1.0})) == {"depth", "shape"}
-    assert digest_of(space_of(Bowl)) != digest_of(space_of(Bowl, {"x"}))
+    assert set(SPACE) == {"x", "depth", "shape"}  # `fixed` declares no distribution
+    without = space_of(Bowl, Kind.REGRESSION, {"x": 1.0})
+    assert set(without) == {"depth", "shape"}
+    assert digest_of(without) != digest_of(SPACE)
+
+
+def test_hyperparameters_without_effect_are_not_tuned() -> None:
+    assert set(space_of(CGCNN, Kind.REGRESSION)) - set(space_of(CGCNN, Kind.BINARY)) == {"loss"}
+    headless = space_of(CGCNN, Kind.REGRESSION, {"head_layers": 0})
+    assert set(space_of(CGCNN, Kind.REGRESSION)) - set(headless) == {"head_layers", "head_width", "dropout"}
 
 
 def test_the_digest_of_a_space_does_not_depend_on_its_order() -> None:

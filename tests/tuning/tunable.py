@@ -13,7 +13,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from crystalbench.data.samples import Predictions
 from crystalbench.models import Model, Needs
-from crystalbench.models.model import silent
 
 
 @dataclass
@@ -39,8 +38,6 @@ class Bowl(Model):
             while self.must_wait(Path(log).read_text().splitlines()) and time.time() - begun < 60:
                 time.sleep(0.02)
         self.off = (self.x - 1) ** 2 + (self.shape == "square") + 0.001 * self.depth
-        for epoch in range(1, 11):
-            self.runtime.progress(epoch, 10, valid=self.off + 1 / epoch)
         self.mean = float(train.targets.mean())
         return self
 
@@ -50,33 +47,3 @@ class Bowl(Model):
 
     def predict(self, samples: Any) -> Predictions:
         return Predictions(np.full(len(samples), self.mean + 10 * self.off))
-
-
-@dataclass
-class Quiet(Bowl):
-    """Reports no progress, so no trial is pruned."""
-
-    def fit(self, train: Any, valid: Any) -> Quiet:
-        progress, self.runtime.progress = self.runtime.progress, silent
-        super().fit(train, valid)
-        self.runtime.progress = progress
-        return self
-
-
-@dataclass
-class Fragile(Bowl):
-    """Fails if x is negative."""
-
-    def fit(self, train: Any, valid: Any) -> Fragile:
-        if self.x < 0:
-            raise RuntimeError("the bowl\nis broken")
-        super().fit(train, valid)
-        return self
-
-
-@dataclass
-class Hopeless(Bowl):
-    """Always fails."""
-
-    def fit(self, train: Any, valid: Any) -> Hopeless:
-        raise RuntimeError("there is no bowl")

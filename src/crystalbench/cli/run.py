@@ -57,7 +57,10 @@ def run(
         int | None, typer.Option(help="Inner folds of a training part for tuning. [default: 5]", min=2)
     ] = None,
     tune_splits: Annotated[
-        int | None, typer.Option(help="Number of these that score a trial. [default: 1]", min=1)
+        int | None, typer.Option(help="Number of these that score a trial. [default: 3]", min=1)
+    ] = None,
+    tune_seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds of a trial on each of these. [default: 2]", min=1)
     ] = None,
     storage: options.Storage = None,
     device: options.Device = "cpu",
@@ -88,7 +91,7 @@ def run(
         from crystalbench.runs.suite import with_tuning
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
-        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits}
+        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
         chosen = _suite(suite, selection, inner_folds=inner_folds, ensemble=ensemble)
         chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
         if storage is not None and chosen.tuning is None:

@@ -130,8 +130,9 @@ class Crystals:
         """Build from pymatgen's JSON form (`Structure.as_dict`), without the cost of creating `Structure` objects.
 
         Raises:
-            DataError: a dictionary is not a structure, a site is disordered, or the structure is not periodic in all
-                three directions; names the id, or the row if there are no ids.
+            DataError: a dictionary is not a structure, its redundant entries contradict each other (``xyz`` and
+                ``abc``, ``matrix`` and ``a``), a site is disordered, or the structure is not periodic in all three
+                directions; names the id, or the row if there are no ids.
         """
         lattices: list[Any] = []
         coords: list[Any] = []
@@ -152,6 +153,8 @@ class Crystals:
             if lattice.shape != (3, 3) or len(places) != len(sites):
                 raise DataError(f"{name}: must have a lattice matrix of 3 × 3 numbers and 3 coordinates for each site")
             _require_periodic(name, periodic)
+            if contradiction := _contradiction(entry["lattice"], lattice, sites, places):
+                raise DataError(f"{name}: contradicts itself: {contradiction}; write the structure again with pymatgen")
             lattices.append(lattice)
             coords.append(places)
             counts.append(len(sites))
@@ -268,6 +271,10 @@ class Crystals:
         return cls.from_arrays(arrays)
 
 
+JSON_TOLERANCE = 0.01
+"""Largest difference in Å between redundant entries of a structure in JSON form."""
+
+
 def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
     """Convert numbers to an array.
 
@@ -278,6 +285,35 @@ def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
     if array.size and array.dtype.kind not in "iuf":
         raise ValueError(f"its {what} must contain numbers only")
     return array.astype(np.float64)
+
+
+def _contradiction(
+    cell: Mapping[str, Any],
+    matrix: npt.NDArray[np.float64],
+    sites: Sequence[Mapping[str, Any]],
+    frac_coords: npt.NDArray[np.float64],
+) -> str | None:
+    """How the redundant entries of a structure in JSON form contradict each other; None if they agree.
+
+    Args:
+        cell: the lattice as written, perhaps with ``a``, ``b`` and ``c``.
+        matrix: (3, 3) lattice vectors in Å as rows.
+        sites: the sites as written, perhaps with Cartesian coordinates ``xyz``.
+        frac_coords: (atoms, 3) fractional coordinates.
+    """
+    if not np.abs(matrix).max() <= MAX_LENGTH or not np.isfinite(frac_coords).all():
+        return None  # refused with all crystals
+    for name, length in zip("abc", np.linalg.norm(matrix, axis=1), strict=True):
+        written = cell.get(name)
+        if isinstance(written, int | float) and not abs(written - length) <= JSON_TOLERANCE:
+            return f"the lattice has {name} = {written:g} Å, and its matrix {length:g} Å"
+    for k, (site, place) in enumerate(zip(sites, frac_coords @ matrix, strict=True)):
+        xyz = site.get("xyz")
+        if isinstance(xyz, list | tuple) and len(xyz) == 3:
+            distance = float(np.abs(np.asarray(xyz, dtype=np.float64) - place).max())
+            if not distance <= JSON_TOLERANCE:
+                return f"the xyz and the abc of site {k} are {distance:.3g} Å apart"
+    return None
 
 
 def _occupancy(value: Any) -> float:

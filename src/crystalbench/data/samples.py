@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from crystalbench.data.checks import id_range, refuse
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs, concatenate
 from crystalbench.data.flat import as_index
 from crystalbench.errors import DataError
 from crystalbench.targets import Kind, Target
@@ -119,6 +119,27 @@ class Samples:
     def to_predict(self) -> Samples:
         """The same rows without their targets."""
         return Samples(self._inputs, self.target, represent=self._represent, rows=self._rows)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Samples]) -> Samples:
+        """The rows of several samples of one property, such as a training and a validation part, in this order.
+
+        Raises:
+            DataError: there are no parts, they are of different properties, or only some have targets.
+        """
+        if not parts:
+            raise DataError("there are no samples to concatenate")
+        first = parts[0]
+        if any(part.target != first.target or part.has_targets != first.has_targets for part in parts):
+            raise DataError("samples of different properties, or with and without targets, cannot be concatenated")
+        return cls(
+            concatenate([part._inputs for part in parts]),
+            first.target,
+            np.concatenate([part.targets for part in parts]) if first.has_targets else None,
+            # Samples of one task share its representations; those of others are computed anew.
+            represent=first._represent if all(part._represent == first._represent for part in parts) else None,
+            rows=np.concatenate([part._rows for part in parts]),
+        )
 
     def __getitem__(self, key: Any) -> Samples:
         """The samples at a slice, mask or index array."""

@@ -105,8 +105,10 @@ class Entry:
         trials: number of tuning trials, summed over all studies of the entry; None without tuning.
         failed_trials: number of trials that failed.
         tuning_seconds: seconds of all trials together; None without tuning.
-        kept: folds on which tuning found nothing better than the initial configuration.
+        kept: folds on which tuning kept the default.
         gain: tuned minus default by metric; empty unless both were run.
+        inner_gain: by fold, the improvement of the best trial on the default on the inner folds of its study, and its
+            standard error.
         model_name: registered name of the model, or its place; empty for published entries.
         fold_numbers: the completed folds.
         undefined: by metric, the folds on which it is undefined.
@@ -131,6 +133,7 @@ class Entry:
     failed_trials: int = 0
     tuning_seconds: float | None = None
     kept: frozenset[int] = frozenset()
+    inner_gain: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     gain: Mapping[str, Difference] = field(default_factory=dict)
     model_name: str = ""
     fold_numbers: tuple[int, ...] = ()

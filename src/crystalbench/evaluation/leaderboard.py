@@ -52,6 +52,8 @@ COLUMNS = (
     "trials",
     "failed_trials",
     "tuning_seconds",
+    "tuning_gain",
+    "tuning_gain_error",
     "settings",
     "key",
     "configuration",
@@ -226,6 +228,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
     means = {metric: over_folds for metric in metrics if (over_folds := group.fold_means(metric))}
     parameters = runs["parameters"].dropna()
     tuned = runs.dropna(subset="study")
+    studied = tuned.dropna(subset="tuning_gain")
     studies = {study["study"]: study for study in tuned[STUDY].to_dict("records")}  # runs may share a study
     return Entry(
         model=name,
@@ -244,6 +247,12 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         tuning_seconds=sum(study["tuning_seconds"] for study in studies.values()) if studies else None,
         kept=frozenset(int(fold) for fold in tuned.loc[tuned["tuned_trial"] == 0, "fold"]),
         gain={} if default is None else _gains(means, default),
+        inner_gain={
+            int(fold): (float(gain), float(error))
+            for fold, gain, error in zip(
+                studied["fold"], studied["tuning_gain"], studied["tuning_gain_error"], strict=True
+            )
+        },
         model_name=str(first["model_name"]),
         fold_numbers=tuple(sorted(map(int, group.repetitions))),
         undefined={metric: folds for metric in metrics if (folds := group.undefined(metric))},

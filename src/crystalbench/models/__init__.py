@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from crystalbench.models.hyperparameters import OneOf, search_space
+from crystalbench.models.hyperparameters import ActsIf, OneOf, search_space
 from crystalbench.models.model import Invariance, Model, Needs, Runtime
 from crystalbench.models.registry import GROUP, get_model, model_names
 from crystalbench.models.saving import load_model, save_model
@@ -46,6 +46,7 @@ __all__ = [
     "CGCNN",
     "GROUP",
     "SEN",
+    "ActsIf",
     "DeepKNet",
     "DeepKNetSphere",
     "DescriptorBoosting",

@@ -47,25 +47,33 @@ class Imputation:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Standardises columns by mean and standard deviation over the rows to fit, and clips them to ±`LIMIT`.
+    """Clips columns to their range over the rows to fit, standardises them, and clips the result to ±`LIMIT`.
+
+    A network has learned nothing about values outside the range. A column that is constant over the rows to fit stays
+    so: its weights are not trained, and would add noise wherever it differs.
 
     Attributes:
         means: (d,) of each column.
         scales: (d,) standard deviations; 1 for a constant column.
+        lowest: (d,) least value of each column.
+        highest: (d,) greatest value of each column.
     """
 
     means: Values
     scales: Values
+    lowest: Values
+    highest: Values
 
     LIMIT = 5.0
 
     @classmethod
     def fit(cls, values: Values) -> Scaling:
-        """Compute means and standard deviations of the rows to fit (n, d), which have no missing values."""
+        """Compute means, standard deviations and ranges of the rows to fit (n, d), which have no missing values."""
         spread = values.std(0)
         constant = spread <= 1e-9 * np.maximum(1, np.abs(values).max(0))  # up to round-off
-        return cls(values.mean(0), np.where(constant, 1.0, spread))
+        return cls(values.mean(0), np.where(constant, 1.0, spread), values.min(0), values.max(0))
 
     def __call__(self, values: Values) -> Values:
         """(n, d), standardised."""
-        return np.asarray(np.clip((values - self.means) / self.scales, -self.LIMIT, self.LIMIT))
+        within = np.clip(values, self.lowest, self.highest)
+        return np.asarray(np.clip((within - self.means) / self.scales, -self.LIMIT, self.LIMIT))

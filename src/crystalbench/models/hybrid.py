@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -74,16 +74,16 @@ class WithDescriptors(_Network):
         return super().inputs(samples).with_rows(descriptors=descriptors.astype(np.float32))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """What the network has learned, and medians, means and scales of the descriptors."""
+        """What the network has learned, and medians and scaling of the descriptors."""
         arrays, facts = super().state()
         arrays["descriptors.medians"] = self._imputation.medians
-        arrays["descriptors.means"], arrays["descriptors.scales"] = self._scaling.means, self._scaling.scales
+        arrays |= {f"descriptors.{field.name}": getattr(self._scaling, field.name) for field in fields(Scaling)}
         return arrays, facts
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Inverse of `state`."""
         self._imputation = Imputation(arrays["descriptors.medians"])
-        self._scaling = Scaling(arrays["descriptors.means"], arrays["descriptors.scales"])
+        self._scaling = Scaling(**{field.name: arrays[f"descriptors.{field.name}"] for field in fields(Scaling)})
         super().restore(arrays, facts)
 
     def _values(self, samples: Samples) -> np.ndarray:

@@ -8,7 +8,8 @@
 
 Bounds are those of annotated-types: ``Ge``, ``Gt``, ``Le``, ``Lt``, ``Interval`` and ``MultipleOf``. The choices of a
 text are given by `OneOf` or as ``Literal``. An Optuna distribution is the search space; a hyperparameter without one is
-not tuned. Other metadata is ignored.
+not tuned. `ActsIf` is a condition without which a hyperparameter has no effect and is not tuned. Other metadata is
+ignored.
 
 A subclass that declares a field again to change its default, such as ``epochs: int = 150``, keeps the valid values of
 its parent unless it declares its own. The search space is not inherited.
@@ -22,7 +23,7 @@ import functools
 import math
 import types as python_types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MultipleOf
 from optuna.distributions import BaseDistribution
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.targets import Kind
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class OneOf:
     """
 
     choices: tuple[bool | int | float | str | None, ...]
+
+
+@dataclass(frozen=True)
+class ActsIf:
+    """A condition without which a hyperparameter has no effect, and is therefore not tuned.
+
+    It depends on the kind of the target and on the values of the other hyperparameters that the user has set or that
+    are defaults. A search space must not contain values for which the condition of another hyperparameter changes.
+
+    Attributes:
+        holds: called with the kind and with all hyperparameters by name.
+        text: the condition in words, such as ``regression only``.
+    """
+
+    holds: Callable[[Kind, Mapping[str, Any]], bool]
+    text: str
 
 
 Constraint = Ge | Gt | Le | Lt | MultipleOf | OneOf
@@ -55,12 +73,14 @@ class Hyperparameter:
         type: the declared type, without metadata.
         constraints: conditions on values, in addition to the type.
         distribution: the search space; None if the hyperparameter is not tuned.
+        conditions: conditions without which it has no effect.
     """
 
     name: str
     type: Any
     constraints: tuple[Constraint, ...] = ()
     distribution: BaseDistribution | None = None
+    conditions: tuple[ActsIf, ...] = ()
 
     @classmethod
     def from_hint(cls, name: str, declared: Any, annotated: Any) -> Hyperparameter:
@@ -75,12 +95,14 @@ class Hyperparameter:
         if typing.get_origin(declared) is typing.Literal:
             constraints.append(OneOf(typing.get_args(declared)))
         distribution = None
-        for extra in _metadata(annotated):
+        metadata = _metadata(annotated)
+        for extra in metadata:
             if isinstance(extra, BaseDistribution):
                 distribution = extra
             parts: Iterable[Any] = extra if isinstance(extra, GroupedMetadata) else (extra,)
             constraints += [part for part in parts if isinstance(part, Constraint)]
-        return cls(name, declared, tuple(constraints), distribution)
+        conditions = tuple(extra for extra in metadata if isinstance(extra, ActsIf))
+        return cls(name, declared, tuple(constraints), distribution, conditions)
 
     @property
     def valid(self) -> str:

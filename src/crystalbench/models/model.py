@@ -110,7 +110,8 @@ class Model(Configurable, ABC):
 
         Args:
             train: rows to fit.
-            valid: inner validation rows, for early stopping. A model that does not need them may fit them as well.
+            valid: rows to choose on, for example the number of boosting rounds. The fitted model has learned from these
+                rows as well: every model learns from the same rows, which are all of the training part.
         """
 
     @abstractmethod

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -14,27 +15,39 @@ from annotated_types import Ge, Interval
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
-from crystalbench.data.samples import Predictions
-from crystalbench.models.hyperparameters import OneOf
+from crystalbench.data.samples import Predictions, Samples
+from crystalbench.models.hyperparameters import ActsIf, OneOf
 from crystalbench.models.model import Invariance, Model, Needs
-from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
+from crystalbench.models.training import (
+    Part,
+    TrainingOptions,
+    best_epoch,
+    flushed_subnormals,
+    outputs,
+    prepare_torch,
+    train_network,
+)
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
-    from crystalbench.data.samples import Samples
     from crystalbench.representations import Arrays, Representation
     from crystalbench.targets import Target
 
+_HAS_HEAD = ActsIf(lambda _, others: others["head_layers"] > 0, "head_layers > 0")
+
 Dropout = Annotated[float, Interval(ge=0, lt=1), FloatDistribution(0.0, 0.3)]
-"""The declaration of a dropout rate, for networks that change the default."""
+"""The declaration of a dropout rate."""
+
+HeadDropout = Annotated[Dropout, _HAS_HEAD]
+"""The declaration of the head's dropout rate, for networks that change the default."""
 
 
 @dataclass
 class NetworkModel(TrainingOptions, Model):
     """A neural network: an encoder from a batch to one embedding per crystal, with a shared head, loss and training.
 
-    Regression targets are standardised by the mean and standard deviation of the training part. The head is a
+    Regression targets are standardised by their mean and standard deviation over the rows to train on. The head is a
     multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
 
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
@@ -57,9 +70,9 @@ class NetworkModel(TrainingOptions, Model):
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
     readout: Annotated[str, OneOf(("mean", "sum"))] = "mean"
-    head_width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256))] = 128
+    head_width: Annotated[int, Ge(1), CategoricalDistribution((64, 128, 256)), _HAS_HEAD] = 128
     head_layers: Annotated[int, Ge(0), IntDistribution(1, 3)] = 1
-    dropout: Dropout = 0.0
+    dropout: HeadDropout = 0.0
 
     @property
     def invariances(self) -> frozenset[Invariance]:
@@ -95,24 +108,18 @@ class NetworkModel(TrainingOptions, Model):
 
     @flushed_subnormals()
     def fit(self, train: Samples, valid: Samples) -> Self:
-        """Train with early stopping on the validation part."""
+        """Train on the rows of both parts; ``stopping`` says what the validation part is used for."""
         device = prepare_torch(self.runtime)
-        target = self.target = train.target
-        self._mean, self._scale = _mean_and_scale(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
-        self.fit_inputs(train)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(self.runtime.seed)
-            self._network = self.network(target).to(device)
-            self.best_epoch = train_network(
-                self._network,
-                _loss(target.kind, self.loss),
-                DeviceArrays(self.inputs(train), device),
-                self._labels(train, device),
-                DeviceArrays(self.inputs(valid), device),
-                self._labels(valid, device),
-                self,
-                self.runtime,
-            )
+        self.target = train.target
+        loss = _loss(self.target.kind, self.loss)
+        self.trained_epochs = self.epochs
+        if self.stopping == "best":
+            with self._seeded(device):
+                network, part = self._prepared(train, device)
+                self.trained_epochs = best_epoch(network, loss, part, self._part(valid, device), self, self.runtime)
+        with self._seeded(device):
+            self._network, part = self._prepared(Samples.concatenated([train, valid]), device)
+            train_network(self._network, loss, part, self, self.runtime, self.trained_epochs)
         return self
 
     @property
@@ -122,7 +129,7 @@ class NetworkModel(TrainingOptions, Model):
 
     @flushed_subnormals()
     def predict(self, samples: Samples) -> Predictions:
-        """Predict with the weights of the best epoch."""
+        """Predict with the weights of the last epoch."""
         if not len(samples):  # some networks cannot read an empty batch
             return Predictions(np.zeros((0, len(self.target.classes)) if self.target.kind is Kind.MULTICLASS else 0))
         device = prepare_torch(self.runtime)
@@ -135,23 +142,23 @@ class NetworkModel(TrainingOptions, Model):
         return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights, mean and scale of the target, and the best epoch.
+        """Weights, mean and scale of the target, and the number of epochs.
 
         A subclass that defines `fit_inputs` adds what it has learned.
         """
         weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
-        return weights, {"mean": self._mean, "scale": self._scale, "best_epoch": self.best_epoch}
+        return weights, {"mean": self._mean, "scale": self._scale, "epochs": self.trained_epochs}
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Make the network and load its weights. A subclass restores what `network` needs before it calls this."""
         device = prepare_torch(self.runtime)
-        self._mean, self._scale, self.best_epoch = facts["mean"], facts["scale"], facts["best_epoch"]
+        self._mean, self._scale, self.trained_epochs = facts["mean"], facts["scale"], facts["epochs"]
         weights = {
             name.removeprefix("network."): torch.from_numpy(np.array(array))
             for name, array in arrays.items()
             if name.startswith("network.")
         }
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with self._seeded(device):
             self._network = self.network(self.target)
         self._network.load_state_dict(weights)
         self._network.to(device).eval()
@@ -162,6 +169,22 @@ class NetworkModel(TrainingOptions, Model):
         if not hasattr(self, "_network"):
             return None
         return sum(p.numel() for p in self._network.parameters() if p.requires_grad)
+
+    @contextlib.contextmanager
+    def _seeded(self, device: torch.device) -> Iterator[None]:
+        """Seed torch in this context, and restore its state afterwards."""
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.runtime.seed)
+            yield
+
+    def _prepared(self, train: Samples, device: torch.device) -> tuple[nn.Module, Part]:
+        """Learn what inputs and labels need from the rows to train on, and make the untrained network."""
+        self._mean, self._scale = _mean_and_scale(train.targets) if self.target.kind is Kind.REGRESSION else (0.0, 1.0)
+        self.fit_inputs(train)
+        return self.network(self.target).to(device), self._part(train, device)
+
+    def _part(self, samples: Samples, device: torch.device) -> Part:
+        return Part(DeviceArrays(self.inputs(samples), device), self._labels(samples, device))
 
     def _labels(self, samples: Samples, device: torch.device) -> Tensor:
         if self.target.kind is Kind.MULTICLASS:

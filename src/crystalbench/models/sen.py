@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Invariance
-from crystalbench.models.network import Dropout, NetworkModel
+from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
 from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
 from crystalbench.nn.batches import DeviceArrays
-from crystalbench.nn.capsules import Capsules, CapsuleTransformer, PrimaryCapsules
+from crystalbench.nn.capsules import CapsuleRouting, Capsules
 from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
 from crystalbench.nn.radial import expand_distances
 from crystalbench.representations import CrystalGraph
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 RADIAL_WIDTH = 32
 BATCH = 512  # crystals in a batch of `SEN.explain`
+Pooling = Literal["mean", "uniform", "learned", "agreement"]
+ITERATIONS = {"uniform": 0, "learned": 1, "agreement": 3}
+"""Iterations of the routing of atoms to capsules, by pooling; Sabour et al. (2017) use three."""
 
 
 @dataclass
@@ -36,10 +39,9 @@ class SEN(NetworkModel):
     """Equivariant capsule network in the spirit of SEN (Liang et al., Nat. Commun. 14, 2023).
 
     Atoms exchange messages that are gated by the composition. From the directions of their neighbours they collect
-    spherical tensors (scalars, vectors and tensors of degree 2), which rotate with the crystal. Atoms are then pooled
-    into capsules: clusters of atoms that are similar in structure and chemistry, each with a presence, a feature and a
-    pose. Capsules interact by routing by agreement, and the embedding is computed from their invariants. `explain`
-    returns the capsules.
+    spherical tensors (scalars, vectors and tensors of degree 2), which rotate with the crystal. Atoms are then routed
+    to capsules by agreement: each atom votes for each capsule, and capsules compete for atoms. A capsule has a
+    presence, a feature and a pose, and the embedding is computed from their invariants. `explain` returns the capsules.
 
     The published network is called equivariant but sees distances only; `sen_published` reimplements it.
 
@@ -47,11 +49,14 @@ class SEN(NetworkModel):
         width: invariant features of an atom and of a capsule.
         channels: channels of the spherical tensors.
         layers: layers of message passing.
-        capsules: number of capsules.
-        exchanges: layers of the capsule transformer, in which capsules interact.
+        capsules: number of capsules; without effect if ``pooling`` is ``mean``.
+        pooling: of atoms: ``mean`` without capsules; capsules to which all atoms are coupled equally (``uniform``), by
+            a learned function of each atom (``learned``), or by routing by agreement (``agreement``).
+        lmax: largest degree of the spherical tensors; with 0, the network sees distances but no directions.
         neighbors: neighbours of each atom.
         cutoff: largest distance of the Gaussian expansion in Å.
-        atom_dropout: share of the hidden units dropped while training in the updates of atoms and capsules.
+        atom_dropout: share of the hidden units dropped while training in the updates of atoms and the readout of
+            capsules.
     """
 
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
@@ -60,11 +65,12 @@ class SEN(NetworkModel):
     channels: Annotated[int, Ge(1), CategoricalDistribution((8, 16, 32))] = 16
     layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 2
     capsules: Annotated[int, Ge(1), CategoricalDistribution((4, 8, 16))] = 8
-    exchanges: Annotated[int, Ge(0), IntDistribution(0, 2)] = 1
+    pooling: Pooling = "agreement"
+    lmax: Annotated[int, Interval(ge=0, le=2)] = 2
     neighbors: Annotated[int, Ge(1), IntDistribution(12, 24)] = 16
     cutoff: Annotated[float, Gt(0)] = 8.0
     atom_dropout: Dropout = 0.1
-    dropout: Dropout = 0.1
+    dropout: HeadDropout = 0.1
     weight_decay: WeightDecay = 0.1
     epochs: int = 150
 
@@ -80,7 +86,8 @@ class SEN(NetworkModel):
             self.channels,
             self.layers,
             self.capsules,
-            self.exchanges,
+            self.pooling,
+            lmax=self.lmax,
             cutoff=self.cutoff,
             dropout=self.atom_dropout,
         )
@@ -90,17 +97,19 @@ class SEN(NetworkModel):
         """The capsules of n crystals in the fitted network.
 
         Raises:
-            ConfigError: the model is not fitted.
+            ConfigError: the model is not fitted, or has no capsules.
         """
+        if self.pooling == "mean":
+            raise ConfigError("SEN with pooling = 'mean' has no capsules; choose another pooling and fit the model")
         if self.fitted_network is None:
             raise ConfigError("the model has to be fitted before its capsules can be read")
         encoder = next(m for m in self.fitted_network.eval().modules() if isinstance(m, SENEncoder))
         data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
         with torch.no_grad():
-            found = [encoder.capsules(batch)[0] for batch in data.batches(BATCH)]
+            found = [encoder.capsules(batch) for batch in data.batches(BATCH)]
         arrays: dict[str, npt.NDArray[Any]] = {
             name: torch.cat([getattr(f, name) for f in found]).cpu().numpy()
-            for name in ("memberships", "shares", "presences", "features", "poses")
+            for name in ("couplings", "shares", "presences", "features", "poses")
         }
         return CapsuleReading(ids=samples.ids, offsets=np.asarray(samples.crystals.offsets), **arrays)
 
@@ -111,36 +120,38 @@ class CapsuleReading:
 
     Attributes:
         ids: (n,) the crystals.
-        offsets: (n + 1,) crystal i has the rows ``offsets[i]:offsets[i + 1]`` of the memberships.
-        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
-        shares: (n, K) mean membership of the atoms of a crystal in each capsule; rows sum to 1.
-        presences: (n, K) in [0, 1], the degree to which each capsule is present.
+        offsets: (n + 1,) crystal i has the rows ``offsets[i]:offsets[i + 1]`` of the couplings.
+        couplings: (atoms, K) coupling of each atom to each capsule; rows sum to 1.
+        shares: (n, K) mean coupling of the atoms of a crystal to each capsule; rows sum to 1.
+        presences: (n, K) in [0, 1), the degree to which each capsule is present.
         features: (n, K, F) invariant features.
-        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which rotate with the crystal.
+        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2 (e3nn's order), which rotate with the crystal; fewer
+            components with a smaller ``lmax``.
     """
 
     ids: npt.NDArray[np.str_]
     offsets: npt.NDArray[np.int64]
-    memberships: npt.NDArray[np.float32]
+    couplings: npt.NDArray[np.float32]
     shares: npt.NDArray[np.float32]
     presences: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     poses: npt.NDArray[np.float32]
 
     def atoms_of(self, i: int) -> npt.NDArray[np.float32]:
-        """Memberships (atoms of crystal i, K)."""
-        return self.memberships[self.offsets[i] : self.offsets[i + 1]]
+        """Couplings (atoms of crystal i, K)."""
+        return self.couplings[self.offsets[i] : self.offsets[i + 1]]
 
 
 class SENEncoder(nn.Module):
     """Crystal graph with directions to embedding, through capsules.
 
     Args:
-        width: invariant features of an atom and of a capsule, F; the embedding has 2 F.
+        width: invariant features of an atom and of a capsule, F; the embedding has 2 F, or F without capsules.
         channels: channels of the spherical tensors, C.
         layers: layers of message passing.
         capsules: number of capsules, K.
-        exchanges: layers of the capsule transformer.
+        pooling: of the atoms.
+        lmax: largest degree of the spherical tensors.
         cutoff: last Gaussian centre in Å.
         step: spacing and width of the Gaussians in Å.
         dropout: share of hidden units dropped while training.
@@ -155,45 +166,43 @@ class SENEncoder(nn.Module):
         channels: int,
         layers: int,
         capsules: int,
-        exchanges: int,
+        pooling: Pooling,
         *,
+        lmax: int = 2,
         cutoff: float = 8.0,
         step: float = 0.2,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.width, self.step = 2 * width, step
+        self.width, self.step, self.lmax = width if pooling == "mean" else 2 * width, step, lmax
         self.register_buffer("elements", torch.from_numpy(element_features()), persistent=False)
         self.register_buffer("centers", torch.arange(0, cutoff + step / 2, step), persistent=False)
         self.embedding = nn.Linear(self.elements.shape[1], width)
         self.composition = nn.Sequential(nn.Linear(width, width), nn.SiLU())
         self.gate = nn.Linear(width, width)
         self.layers = nn.ModuleList(
-            Interaction(width, channels, len(self.centers), first=k == 0, dropout=dropout) for k in range(layers)
+            Interaction(width, channels, len(self.centers), lmax, first=k == 0, dropout=dropout) for k in range(layers)
         )
-        self.primary = PrimaryCapsules(width, channels, capsules)
-        self.exchanges = nn.ModuleList(CapsuleTransformer(width, channels, dropout=dropout) for _ in range(exchanges))
-        self.readout = nn.Sequential(
-            nn.Linear(width + 3 * channels + 1, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width)
+        self.readout = (
+            None
+            if pooling == "mean"
+            else CapsuleReadout(width, channels, capsules, ITERATIONS[pooling], lmax, dropout=dropout)
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Embeddings (n, 2 F): the weighted sum of readouts of capsules, and the mean over the atoms."""
-        found, scalars = self.capsules(batch)
-        inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
-        summed = (self.readout(inputs) * (found.presences * found.shares).unsqueeze(-1)).sum(1)
-        return torch.cat([summed, batch.mean(scalars, "atom")], dim=1)
-
-    def capsules(self, batch: Batch) -> tuple[Capsules, Tensor]:
-        """Capsules of n crystals after the capsule transformer, and invariant features of the atoms (N, F)."""
+        """Embeddings: (n, 2 F), the readout of the capsules and the mean over the atoms; only the mean without them."""
         scalars, tensors = self.atoms(batch)
-        found = self.primary(scalars, tensors, batch)
-        for exchange in self.exchanges:
-            found = exchange(found)
-        return found, scalars
+        mean = batch.mean(scalars, "atom")
+        return mean if self.readout is None else torch.cat([self.readout(scalars, tensors, batch), mean], dim=1)
+
+    def capsules(self, batch: Batch) -> Capsules:
+        """Capsules of n crystals."""
+        assert self.readout is not None  # there are capsules
+        found: Capsules = self.readout.routing(*self.atoms(batch), batch)
+        return found
 
     def atoms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Invariant features (N, F) and spherical tensors (N, 9, C) of the atoms."""
+        """Invariant features (N, F) and spherical tensors (N, (lmax + 1)², C) of the atoms."""
         scalars = self.embedding(self.elements)[batch["numbers"]]
         composition = batch.mean(self.composition(scalars), "atom")
         gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners["atom"]]
@@ -202,13 +211,41 @@ class SENEncoder(nn.Module):
             batch["neighbors"][:, :-1],
             expand_distances(distances, self.centers, self.step),
             envelope(distances / reach).unsqueeze(-1),
-            harmonics(batch["vectors"][:, :-1]),
+            harmonics(batch["vectors"][:, :-1], self.lmax),
         )
         tensors: Tensor | None = None
         for layer in self.layers:
             scalars, tensors = layer(scalars, tensors, gate, edges)
         assert tensors is not None  # there is a layer
         return scalars, tensors
+
+
+class CapsuleReadout(nn.Module):
+    """Capsules of the atoms, and the mean over them of a function of features, lengths of poses and presence.
+
+    Args:
+        width: invariant features of an atom and of a capsule, F.
+        channels: channels of the spherical tensors, C.
+        capsules: number of capsules.
+        iterations: of the routing.
+        lmax: largest degree of the spherical tensors.
+        dropout: share of hidden units dropped while training.
+    """
+
+    def __init__(self, width: int, channels: int, capsules: int, iterations: int, lmax: int, *, dropout: float) -> None:
+        super().__init__()
+        self.routing = CapsuleRouting(width, channels, capsules, iterations, lmax)
+        invariants = width + (lmax + 1) * channels + 1
+        self.function = nn.Sequential(
+            nn.Linear(invariants, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
+
+    def forward(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Tensor:
+        """Atoms with invariants (N, F) and spherical tensors (N, (lmax + 1)², C) to (n, F)."""
+        found = self.routing(scalars, tensors, batch)
+        inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
+        result: Tensor = self.function(inputs).mean(1)
+        return result
 
 
 @dataclass
@@ -219,7 +256,7 @@ class Neighbors:
         neighbors: (N, k) atom indices.
         distances: (N, k, gaussians) expanded distances.
         weights: (N, k, 1) envelope.
-        harmonics: (N, k, 9) spherical harmonics of the directions.
+        harmonics: (N, k, (lmax + 1)²) spherical harmonics of the directions.
     """
 
     neighbors: Tensor
@@ -250,24 +287,27 @@ class Interaction(nn.Module):
         width: invariant features of an atom, F.
         channels: channels of the tensors, C.
         gaussians: features of a distance.
+        lmax: largest degree of the tensors.
         first: whether this is the first layer, without tensors as input.
         dropout: share of hidden units dropped while training.
     """
 
-    def __init__(self, width: int, channels: int, gaussians: int, *, first: bool, dropout: float) -> None:
+    def __init__(self, width: int, channels: int, gaussians: int, lmax: int, *, first: bool, dropout: float) -> None:
         super().__init__()
+        self.slices = SLICES[: lmax + 1]
         self.send = nn.Linear(width, channels)
         self.radial = nn.Sequential(
-            nn.Linear(gaussians, RADIAL_WIDTH), nn.SiLU(), nn.Linear(RADIAL_WIDTH, len(SLICES) * channels)
+            nn.Linear(gaussians, RADIAL_WIDTH), nn.SiLU(), nn.Linear(RADIAL_WIDTH, len(self.slices) * channels)
         )
-        self.norm = Rescale(channels)
-        self.left, self.right = LinearByDegree(channels, channels), LinearByDegree(channels, channels)
-        self.product = Product(channels, channels)
-        self.keep = None if first else LinearByDegree(channels, channels)
-        self.gate = Gate(channels, width)
+        self.norm = Rescale(channels, lmax)
+        self.left, self.right = (LinearByDegree(channels, channels, lmax) for _ in range(2))
+        self.product = Product(channels, channels, lmax)
+        self.keep = None if first else LinearByDegree(channels, channels, lmax)
+        self.gate = Gate(channels, width, lmax)
+        invariants = width + len(self.slices) * channels
         self.update = nn.Sequential(
-            nn.LayerNorm(width + 3 * channels),
-            nn.Linear(width + 3 * channels, 2 * width),
+            nn.LayerNorm(invariants),
+            nn.Linear(invariants, 2 * width),
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(2 * width, width),
@@ -278,19 +318,19 @@ class Interaction(nn.Module):
 
         Args:
             scalars: (N, F).
-            tensors: (N, 9, C); None in the first layer.
+            tensors: (N, (lmax + 1)², C); None in the first layer.
             gate: (N, F) factors of the scalars, computed from the composition.
             edges: the neighbours.
 
         Returns:
-            The scalars (N, F) and tensors (N, 9, C) of the next layer.
+            The scalars (N, F) and tensors of the next layer.
         """
         count, degree = edges.neighbors.shape
         sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)
         sent = sent * edges.weights
-        radial = self.radial(edges.distances).chunk(len(SLICES), dim=-1)
+        radial = self.radial(edges.distances).chunk(len(self.slices), dim=-1)
         gathered = [
-            edges.harmonics[..., rows].transpose(1, 2) @ (sent * r) for rows, r in zip(SLICES, radial, strict=True)
+            edges.harmonics[..., rows].transpose(1, 2) @ (sent * r) for rows, r in zip(self.slices, radial, strict=True)
         ]
         around = self.norm(torch.cat(gathered, dim=1) / degree**0.5)
         found = around + self.product(self.left(around), self.right(around))

@@ -1,4 +1,4 @@
-"""The training loop that all networks share: optimiser, schedule, early stopping.
+"""The training loop that all networks share: optimiser, schedule, choice of the number of epochs.
 
 The learning rate follows torch's ``LambdaLR`` with a factor of our own. ``SequentialLR`` of ``LinearLR`` and
 ``CosineAnnealingLR`` gives the same curve, but computes each rate from the one before: in 4,000 steps nearly all rates
@@ -24,11 +24,14 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError
-from crystalbench.models.hyperparameters import Configurable, OneOf
+from crystalbench.models.hyperparameters import ActsIf, Configurable, OneOf
+from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
     from crystalbench.models.model import Runtime
     from crystalbench.nn.batches import Batch, DeviceArrays
+
+_FOR_REGRESSION = ActsIf(lambda kind, _: kind is Kind.REGRESSION, "regression only")
 
 WeightDecay = Annotated[float, Ge(0), FloatDistribution(1e-6, 1.0, log=True)]
 """The declaration of the weight decay, for networks that change the default."""
@@ -43,8 +46,11 @@ class TrainingOptions(Configurable):
         weight_decay: AdamW's decoupled weight decay of matrices; parameters with a single axis, such as biases and most
             scales of normalisations, have none.
         batch_size: largest number of crystals in a batch.
-        epochs: largest number of passes over the training part.
-        patience: epochs without a better validation score after which training stops.
+        epochs: largest number of passes over the rows; the learning rate falls over all of them.
+        stopping: ``last``: train on all rows, including those for validation, for all epochs. ``best``: train without
+            the validation rows first, to find the epoch with the best validation score, and then again on all rows up
+            to that epoch.
+        patience: with ``stopping="best"``, epochs without a better validation score after which the search ends.
         schedule: ``one_cycle`` (warm-up over the first tenth, then cosine to zero), ``cosine`` or ``constant``.
         loss: of regression on standardised targets: ``l1`` or ``huber`` (transition at 1 standard deviation).
         gradient_clip: largest norm of the gradient; 0 for no limit.
@@ -56,11 +62,17 @@ class TrainingOptions(Configurable):
     weight_decay: WeightDecay = 1e-2
     batch_size: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128, 256))] = 64
     epochs: Annotated[int, Ge(1)] = 200
+    stopping: Annotated[str, OneOf(("last", "best"))] = "last"
     patience: Annotated[int, Ge(1)] = 60
     schedule: Annotated[
         str, OneOf(("one_cycle", "cosine", "constant")), CategoricalDistribution(("one_cycle", "cosine"))
     ] = "one_cycle"
-    loss: Annotated[str, OneOf(("l1", "huber")), CategoricalDistribution(("l1", "huber"))] = "l1"
+    loss: Annotated[
+        str,
+        OneOf(("l1", "huber")),
+        CategoricalDistribution(("l1", "huber")),
+        _FOR_REGRESSION,
+    ] = "l1"
     gradient_clip: Annotated[float, Ge(0)] = 5.0
     averaging: Annotated[float, Interval(ge=0, lt=1)] = 0.99
 
@@ -128,58 +140,91 @@ def _keep_freed_memory() -> None:
     torch.empty(31 << 20, dtype=torch.uint8)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows to train on, or to validate with.
+
+    Attributes:
+        data: n crystals.
+        targets: (n, ...) their targets, on the device.
+    """
+
+    data: DeviceArrays
+    targets: Tensor
+
+
 def train_network(
-    network: nn.Module,
-    loss: nn.Module,
-    data: DeviceArrays,
-    targets: Tensor,
-    valid: DeviceArrays,
-    valid_targets: Tensor,
-    options: TrainingOptions,
-    runtime: Runtime,
-) -> int:
-    """Train a network in place, and keep the weights of its best epoch on the validation part.
+    network: nn.Module, loss: nn.Module, train: Part, options: TrainingOptions, runtime: Runtime, last_epoch: int
+) -> None:
+    """Train a network in place up to an epoch, and keep the weights of that epoch.
 
     Args:
         network: batch to outputs (n, outputs).
-        loss: outputs and targets to a scalar. It is also the validation score, except for regression: there the score
-            is always the mean absolute error, so that scores of different losses can be compared.
-        data: training part.
-        targets: (n, ...) its targets, on the device.
-        valid: validation part.
-        valid_targets: its targets.
-        options: hyperparameters.
+        loss: outputs and targets to a scalar.
+        train: rows to train on.
+        options: hyperparameters. The learning rate falls over all ``options.epochs``, also if training ends before.
         runtime: seed and progress.
-
-    Returns:
-        The epoch whose weights are kept, counted from 1.
+        last_epoch: the epoch after which training ends, counted from 1.
 
     Raises:
         DivergedError: the loss is not finite.
     """
-    shuffle = np.random.default_rng(runtime.seed)
-    trainer = Trainer(network, loss, options, max(1, -(-len(data) // options.batch_size)))
+    trainer = Trainer(network, loss, train, options, runtime.seed)
+    for epoch in range(1, last_epoch + 1):
+        mean_loss = float(trainer.epoch())
+        _require_finite(epoch, options, loss=mean_loss)
+        runtime.progress(epoch, last_epoch, loss=mean_loss)
+    network.load_state_dict(trainer.evaluated_network.state_dict())
+    network.eval()
+
+
+def best_epoch(
+    network: nn.Module,
+    loss: nn.Module,
+    train: Part,
+    valid: Part,
+    options: TrainingOptions,
+    runtime: Runtime,
+) -> int:
+    """Train a network until it no longer improves on the validation part, and return its best epoch.
+
+    Args:
+        network: batch to outputs (n, outputs); it is trained in place.
+        loss: outputs and targets to a scalar. It is also the validation score, except for regression: there the score
+            is always the mean absolute error, so that scores of different losses can be compared.
+        train: rows to train on.
+        valid: rows to validate with.
+        options: hyperparameters.
+        runtime: seed and progress.
+
+    Returns:
+        The epoch with the best validation score, counted from 1.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    trainer = Trainer(network, loss, train, options, runtime.seed)
     validation_loss = nn.L1Loss() if isinstance(loss, nn.HuberLoss) else loss
-    best, best_epoch, best_state = math.inf, 0, {}
+    best, best_epoch = math.inf, 0
     for epoch in range(1, options.epochs + 1):
-        mean_loss = float(trainer.epoch(data, targets, shuffle.permutation(len(data))))
-        score = validate(trainer.evaluated_network, validation_loss, valid, valid_targets)
-        if not (math.isfinite(score) and math.isfinite(mean_loss)):
-            raise DivergedError(
-                f"training diverged in epoch {epoch} (loss {mean_loss}, validation {score}); "
-                f"try a smaller learning_rate than {options.learning_rate:g}"
-            )
+        mean_loss = float(trainer.epoch())
+        score = validate(trainer.evaluated_network, validation_loss, valid)
+        _require_finite(epoch, options, loss=mean_loss, validation=score)
         if score < best:
             best, best_epoch = score, epoch
-            weights = trainer.evaluated_network.state_dict()
-            best_state = {name: tensor.detach().clone() for name, tensor in weights.items()}
         stops = epoch - best_epoch >= options.patience
         runtime.progress(options.epochs if stops else epoch, options.epochs, loss=mean_loss, valid=score, best=best)
         if stops:
             break
-    network.load_state_dict(best_state)
-    network.eval()
     return best_epoch
+
+
+def _require_finite(epoch: int, options: TrainingOptions, **numbers: float) -> None:
+    if not all(map(math.isfinite, numbers.values())):
+        found = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        raise DivergedError(
+            f"training diverged in epoch {epoch} ({found}); try a smaller learning_rate than {options.learning_rate:g}"
+        )
 
 
 class Trainer:
@@ -188,37 +233,32 @@ class Trainer:
     Args:
         network: batch to outputs (n, outputs).
         loss: outputs and targets to a scalar.
+        train: rows to train on.
         options: hyperparameters.
-        steps_per_epoch: number of steps in an epoch.
+        seed: seed of the order of the rows.
     """
 
-    def __init__(self, network: nn.Module, loss: nn.Module, options: TrainingOptions, steps_per_epoch: int) -> None:
-        self._network, self._loss, self._options = network, loss, options
+    def __init__(self, network: nn.Module, loss: nn.Module, train: Part, options: TrainingOptions, seed: int) -> None:
+        self._network, self._loss, self._train, self._options = network, loss, train, options
+        self._shuffle = np.random.default_rng(seed)
         groups = _parameter_groups(network, options.weight_decay)
         self._optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+        steps_per_epoch = max(1, -(-len(train.data) // options.batch_size))
         factor = _Schedule(options.schedule, steps_per_epoch * options.epochs)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, factor)
         self._averaged = _Average(network, options.averaging) if options.averaging else None
 
     @property
     def evaluated_network(self) -> nn.Module:
-        """The network to validate: the one with averaged weights if there is one."""
+        """The network to validate and to keep: the one with averaged weights if there is one."""
         return self._network if self._averaged is None else self._averaged.network
 
-    def epoch(self, data: DeviceArrays, targets: Tensor, order: np.ndarray) -> Tensor:
-        """Make one pass over the data.
-
-        Args:
-            data: n crystals.
-            targets: (n, ...) their targets, on the device.
-            order: (n,) row numbers, in the order of training.
-
-        Returns:
-            The mean loss, on the device.
-        """
+    def epoch(self) -> Tensor:
+        """Make one pass over the rows, in a new order; returns the mean loss, on the device."""
+        data, targets = self._train.data, self._train.targets
         self._network.train()
         total = torch.zeros((), device=data.device)
-        for batch in data.batches(self._options.batch_size, order):
+        for batch in data.batches(self._options.batch_size, self._shuffle.permutation(len(data))):
             total += self._step(batch, targets[batch.index]) * batch.size
         return total / len(data)
 
@@ -249,19 +289,18 @@ def _outputs_to_fit(network: nn.Module, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def validate(network: nn.Module, loss: nn.Module, data: DeviceArrays, targets: Tensor) -> float:
+def validate(network: nn.Module, loss: nn.Module, part: Part) -> float:
     """Mean loss over a data set, in evaluation mode.
 
     Args:
         network: batch to outputs (n, outputs).
         loss: outputs and targets to a scalar.
-        data: n crystals.
-        targets: (n, ...) their targets, on the device.
+        part: rows and their targets.
     """
-    total = torch.zeros((), device=data.device)
-    for batch, output in outputs(network, data):
-        total += loss(output, targets[batch.index]) * batch.size
-    return float(total) / len(data)
+    total = torch.zeros((), device=part.data.device)
+    for batch, output in outputs(network, part.data):
+        total += loss(output, part.targets[batch.index]) * batch.size
+    return float(total) / len(part.data)
 
 
 @torch.no_grad()

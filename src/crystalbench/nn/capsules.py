@@ -1,4 +1,4 @@
-"""Capsules, after SEN: atoms pooled into clusters, which interact by routing by agreement."""
+"""Capsules of a crystal: atoms vote for the poses of parent capsules, which compete for them (Sabour et al., 2017)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from crystalbench.nn.equivariant import COMPONENTS, LinearByDegree, Rescale, lengths
+from crystalbench.nn.equivariant import LinearByDegree, components
 
 if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
 
-_FEW = 1e-3  # share of the atoms below which a capsule's mean is shrunk to zero
+_LEAST = 1e-4  # added to squared lengths, so that the length has a gradient at zero
 
 
 @dataclass
@@ -22,100 +21,94 @@ class Capsules:
     """The K capsules of n crystals.
 
     Attributes:
-        memberships: (atoms, K) membership of each atom in each capsule; rows sum to 1.
-        shares: (n, K) mean membership of the atoms of a crystal; rows sum to 1.
-        presences: (n, K) in [0, 1], the degree to which a capsule is present; 0 if no atom belongs to it.
+        couplings: (atoms, K) coupling of each atom to each capsule; rows sum to 1.
+        shares: (n, K) mean coupling of the atoms of a crystal; rows sum to 1.
+        presences: (n, K) in [0, 1), the degree to which a capsule is present: its length when squashed.
         features: (n, K, F) invariant features.
-        poses: (n, K, 9, C) spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
+        poses: (n, K, (lmax + 1)², C) spherical tensors, which rotate with the crystal.
     """
 
-    memberships: Tensor
+    couplings: Tensor
     shares: Tensor
     presences: Tensor
     features: Tensor
     poses: Tensor
 
 
-class PrimaryCapsules(nn.Module):
-    """Pools atoms into capsules by learned attention.
+class CapsuleRouting(nn.Module):
+    """Atoms routed to capsules by agreement (Sabour, Frosst and Hinton, NeurIPS 2017), with spherical tensors as poses.
 
-    The memberships of an atom are a softmax over the capsules of a function of its invariants. Feature and pose of a
-    capsule are means over its atoms, so a supercell has the same capsules.
+    Each atom votes for each capsule with a transformation of that capsule: linear maps of its invariants and, degree by
+    degree, of its spherical tensors. A coupling is a softmax over the capsules, so capsules compete for atoms. At first
+    its logits are a function of the atom's invariants. A capsule is the mean over atoms of couplings times votes. In
+    each further iteration, a logit grows by the agreement of the vote and the squashed capsule: a scalar product, which
+    no rotation or reflection changes.
+
+    Unlike in the paper, the first logits depend on the atom, sums over children are means over the atoms times K, so
+    that repeating the cell changes nothing, lengths are root mean squares over the components, and agreements are
+    divided by the square root of the number of components, as in attention. Features and poses are those before
+    squashing, which are better scaled for what follows.
 
     Args:
-        width: invariant features of an atom, F.
-        channels: channels of the equivariant features, C.
+        width: invariant features of an atom and of a capsule, F.
+        channels: channels of the spherical tensors, C.
         capsules: number of capsules, K.
+        iterations: 0 for equal couplings, 1 for couplings without agreement, more for routing by agreement.
+        lmax: largest degree of the spherical tensors.
     """
 
-    def __init__(self, width: int, channels: int, capsules: int) -> None:
+    def __init__(self, width: int, channels: int, capsules: int, iterations: int, lmax: int = 2) -> None:
         super().__init__()
-        self.attention = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, capsules))
-        self.presence = nn.Sequential(nn.Linear(width + 3 * channels, width), nn.SiLU(), nn.Linear(width, 1))
+        self.count, self.iterations = capsules, iterations
+        self.logits = (
+            nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, capsules)) if iterations else None
+        )
+        self.vote = nn.Linear(width, capsules * width)
+        self.pose_vote = LinearByDegree(channels, capsules * channels, lmax)
+        self.sizes = [width, components(lmax) * channels]
 
     def forward(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Capsules:
-        """Pool atoms into capsules.
+        """Route atoms to capsules.
 
         Args:
             scalars: (N, F) invariant features of the atoms.
-            tensors: (N, 9, C) equivariant features of the atoms.
+            tensors: (N, (lmax + 1)², C) equivariant features of the atoms.
             batch: the batch that the atoms belong to.
         """
-        memberships = torch.softmax(self.attention(scalars), dim=-1)
-        rows = torch.cat([scalars, tensors.flatten(1), torch.ones_like(scalars[:, :1])], dim=1)
-        pooled = batch.mean(memberships.unsqueeze(2) * rows.unsqueeze(1), "atom")  # (n, K, F + 9 C + 1)
-        shares = pooled[..., -1]
-        means = pooled[..., :-1] / (shares.unsqueeze(-1) + _FEW)
-        features = means[..., : scalars.shape[1]]
-        poses = means[..., scalars.shape[1] :].reshape(*means.shape[:2], COMPONENTS, tensors.shape[2])
-        gates = torch.sigmoid(self.presence(torch.cat([features, lengths(poses)], dim=-1))).squeeze(-1)
-        presences = gates * -torch.expm1(-shares * memberships.shape[1])
-        return Capsules(memberships, shares, presences, features, poses)
+        votes = self.votes(scalars, tensors)
+        logits = scalars.new_zeros(len(scalars), self.count) if self.logits is None else self.logits(scalars)
+        couplings = torch.softmax(logits, dim=-1)
+        means = self._means(votes, couplings, batch)
+        for _ in range(self.iterations - 1):
+            agreements = (votes * squash(means).index_select(0, batch.owners["atom"])).sum(-1)
+            logits = logits + agreements / votes.shape[-1] ** 0.5
+            couplings = torch.softmax(logits, dim=-1)
+            means = self._means(votes, couplings, batch)
+        features, poses = torch.split(means, self.sizes, dim=-1)
+        shaped = poses.reshape(*poses.shape[:2], *tensors.shape[1:])
+        return Capsules(couplings, batch.mean(couplings, "atom"), presence(means), features, shaped)
+
+    def votes(self, scalars: Tensor, tensors: Tensor) -> Tensor:
+        """Votes (N, K, F + (lmax + 1)² C) of the atoms: features and pose, side by side."""
+        features = self.vote(scalars).unflatten(-1, (self.count, -1))
+        poses = self.pose_vote(tensors).unflatten(-1, (self.count, -1)).transpose(1, 2)
+        return torch.cat([features, poses.flatten(2)], dim=-1)
+
+    def _means(self, votes: Tensor, couplings: Tensor, batch: Batch) -> Tensor:
+        """Capsules (n, K, F + (lmax + 1)² C) before squashing."""
+        return self.count * batch.mean(couplings.unsqueeze(-1) * votes, "atom")
 
 
-class CapsuleTransformer(nn.Module):
-    """Attention between the capsules of a crystal, with routing by agreement (Sabour et al., NeurIPS 2017).
+def presence(vectors: Tensor) -> Tensor:
+    """Length s² / (1 + s²) of squashed vectors (..., d), in [0, 1).
 
-    Every capsule casts a vote: a linear map of its feature and pose. Each capsule attends to the votes by a softmax of
-    queries and keys, weighted by presences. After each round, the logit of a vote grows by its agreement with the
-    attended mean: the scalar product of features and of poses, which no rotation changes.
-
-    Args:
-        width: invariant features of a capsule, F.
-        channels: channels of its pose, C.
-        rounds: rounds of routing.
-        dropout: share of hidden units dropped while training.
+    The length s of a vector is its root mean square over the components, so that it does not depend on their number.
     """
+    squares = vectors.square().mean(-1)
+    return squares / (1 + squares)
 
-    def __init__(self, width: int, channels: int, rounds: int = 2, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.rounds = rounds
-        invariants = width + 3 * channels
-        self.queries_keys = nn.Linear(invariants, 2 * width)
-        self.vote = nn.Linear(invariants, width)
-        self.pose_vote = LinearByDegree(channels, channels)
-        self.agreement = nn.Parameter(torch.zeros(2))
-        self.norm = nn.LayerNorm(width)
-        self.pose_norm = Rescale(channels)
-        self.update = nn.Sequential(
-            nn.Linear(width + 3 * channels, 2 * width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
-        )
 
-    def forward(self, capsules: Capsules) -> Capsules:
-        """Updated capsules."""
-        inputs = torch.cat([capsules.features, lengths(capsules.poses)], dim=-1)
-        queries, keys = self.queries_keys(inputs).chunk(2, dim=-1)
-        votes, poses = self.vote(inputs), self.pose_vote(capsules.poses).flatten(2)
-        logits = queries @ keys.transpose(1, 2) / queries.shape[-1] ** 0.5
-        logits = logits + torch.log(capsules.presences + 1e-6).unsqueeze(1)
-        strength = functional.softplus(self.agreement)
-        for round_ in range(self.rounds):
-            attention = torch.softmax(logits, dim=-1)
-            mean_vote, mean_pose = attention @ votes, attention @ poses
-            if round_ + 1 < self.rounds:
-                logits = logits + strength[0] * (mean_vote @ votes.transpose(1, 2)) / votes.shape[-1]
-                logits = logits + strength[1] * (mean_pose @ poses.transpose(1, 2)) / poses.shape[-1]
-        updated_poses = self.pose_norm(capsules.poses + mean_pose.reshape(capsules.poses.shape))
-        features = self.norm(capsules.features + mean_vote)
-        features = features + self.update(torch.cat([features, lengths(updated_poses)], dim=-1))
-        return Capsules(capsules.memberships, capsules.shares, capsules.presences, features, updated_poses)
+def squash(vectors: Tensor) -> Tensor:
+    """Vectors of the same directions as vectors (..., d), with the lengths that `presence` gives."""
+    squares = vectors.square().mean(-1, keepdim=True)
+    return vectors * torch.sqrt(squares + _LEAST) / (1 + squares)

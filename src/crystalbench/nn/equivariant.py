@@ -1,8 +1,9 @@
 """Layers on spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
 
 Features are (N, 9, C): nine components, one of degree 0, three of degree 1, five of degree 2, in e3nn's order, for each
-of C channels. Their parity is that of the spherical harmonics, (−1)^l (e3nn's ``0e + 1o + 2e``): no pseudo-tensors, so
-every scalar is also unchanged by a reflection. Channels come last, which makes products plain matrix products.
+of C channels. With a largest degree ``lmax`` of 1 or 0, there are four components or one. Their parity is that of the
+spherical harmonics, (−1)^l (e3nn's ``0e + 1o + 2e``): no pseudo-tensors, so every scalar is also unchanged by a
+reflection. Channels come last, which makes products plain matrix products.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from e3nn import o3
 from torch import Tensor, nn
 
 DEGREES = (0, 1, 2)
-COMPONENTS = 9
 SLICES = tuple(slice(l**2, (l + 1) ** 2) for l in DEGREES)  # noqa: E741
+"""The components of each degree."""
 PATHS = tuple(
     (first, second, out)
     for out in DEGREES
@@ -28,19 +29,39 @@ PATHS = tuple(
 _NOISE = 1e-4  # squared lengths below this count as zero: round-off of what vanishes by symmetry
 
 
-def harmonics(vectors: Tensor) -> Tensor:
-    """Real spherical harmonics of the directions of vectors (..., 3): (..., 9), each degree of squared norm 2l + 1."""
-    return cast(Tensor, o3.spherical_harmonics(list(DEGREES), vectors, normalize=True, normalization="component"))
+def components(lmax: int) -> int:
+    """Number of components of degree 0 to lmax."""
+    return (lmax + 1) ** 2
+
+
+def harmonics(vectors: Tensor, lmax: int = 2) -> Tensor:
+    """Real spherical harmonics of the directions of vectors (..., 3), each degree l of squared norm 2l + 1.
+
+    Args:
+        vectors: (..., 3).
+        lmax: largest degree.
+
+    Returns:
+        (..., (lmax + 1)²).
+    """
+    degrees = list(DEGREES[: lmax + 1])
+    return cast(Tensor, o3.spherical_harmonics(degrees, vectors, normalize=True, normalization="component"))
 
 
 def lengths(features: Tensor) -> Tensor:
     """Invariants (..., 3 C) of features (..., 9, C): the scalars, and the lengths of the vectors and tensors.
 
-    Lengths are √(|v|² / (2l + 1) + 10⁻⁴), which has a gradient at zero.
+    With a largest degree lmax, there are (lmax + 1) C of them. Lengths are √(|v|² / (2l + 1) + 10⁻⁴), which has a
+    gradient at zero.
     """
     parts = [features[..., 0, :]]
-    parts += [torch.sqrt(features[..., rows, :].square().mean(-2) + _NOISE) for rows in SLICES[1:]]
+    parts += [torch.sqrt(features[..., rows, :].square().mean(-2) + _NOISE) for rows in _slices(features)[1:]]
     return torch.cat(parts, dim=-1)
+
+
+def _slices(features: Tensor) -> tuple[slice, ...]:
+    """The components of each degree that the features have."""
+    return tuple(rows for rows in SLICES if rows.stop <= features.shape[-2])
 
 
 class LinearByDegree(nn.Module):
@@ -49,16 +70,17 @@ class LinearByDegree(nn.Module):
     Args:
         width: channels of the input.
         out_width: channels of the output.
+        lmax: largest degree.
     """
 
-    def __init__(self, width: int, out_width: int) -> None:
+    def __init__(self, width: int, out_width: int, lmax: int = 2) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(torch.randn(width, out_width) / width**0.5 for _ in DEGREES)
+        self.weights = nn.ParameterList(torch.randn(width, out_width) / width**0.5 for _ in DEGREES[: lmax + 1])
         self.bias = nn.Parameter(torch.zeros(out_width))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., 9, width) to (..., 9, out_width)."""
-        scalars, *others = (features[..., s, :] @ w for s, w in zip(SLICES, self.weights, strict=True))
+        scalars, *others = (features[..., s, :] @ w for s, w in zip(_slices(features), self.weights, strict=True))
         return torch.cat([scalars + self.bias, *others], dim=-2)
 
 
@@ -73,20 +95,21 @@ class Product(nn.Module):
     Args:
         width: channels of both factors.
         out_width: channels of the product.
+        lmax: largest degree of the factors and of the product.
     """
 
     coefficients: Tensor
 
-    def __init__(self, width: int, out_width: int) -> None:
+    def __init__(self, width: int, out_width: int, lmax: int = 2) -> None:
         super().__init__()
-        rows = []
-        for first, second, out in PATHS:
-            block = torch.zeros(2 * out + 1, COMPONENTS, COMPONENTS)
+        rows, paths_within = [], [path for path in PATHS if max(path) <= lmax]
+        for first, second, out in paths_within:
+            block = torch.zeros(2 * out + 1, components(lmax), components(lmax))
             coupling = o3.wigner_3j(first, second, out) * (2 * out + 1) ** 0.5
             block[:, SLICES[first], SLICES[second]] = coupling.permute(2, 0, 1).to(block.dtype)
             rows.append(block.flatten(1))
         self.register_buffer("coefficients", torch.cat(rows), persistent=False)
-        self.paths = [sum(path[2] == degree for path in PATHS) for degree in DEGREES]
+        self.paths = [sum(path[2] == degree for path in paths_within) for degree in DEGREES[: lmax + 1]]
         self.weights = nn.ParameterList(
             torch.randn(paths * width, out_width) / (paths * width) ** 0.5 for paths in self.paths
         )
@@ -96,7 +119,7 @@ class Product(nn.Module):
         outer = first.unsqueeze(2) * second.unsqueeze(1)
         coupled = torch.matmul(self.coefficients, outer.flatten(1, 2))
         parts, start = [], 0
-        for degree, paths, weight in zip(DEGREES, self.paths, self.weights, strict=True):
+        for degree, (paths, weight) in enumerate(zip(self.paths, self.weights, strict=True)):
             size = 2 * degree + 1
             block = coupled[:, start : start + paths * size].reshape(len(coupled), paths, size, -1)
             parts.append(block.transpose(1, 2).flatten(2) @ weight)
@@ -110,17 +133,22 @@ class Gate(nn.Module):
     Args:
         width: channels.
         invariants: number of invariants.
+        lmax: largest degree.
     """
 
-    def __init__(self, width: int, invariants: int) -> None:
+    def __init__(self, width: int, invariants: int, lmax: int = 2) -> None:
         super().__init__()
-        self.open = nn.Linear(invariants, 2 * width)
+        self.lmax = lmax
+        self.open = nn.Linear(invariants, lmax * width) if lmax else None
 
     def forward(self, features: Tensor, invariants: Tensor) -> Tensor:
         """(N, 9, width) features and (N, invariants) to (N, 9, width)."""
-        vectors, tensors = torch.sigmoid(self.open(invariants)).unsqueeze(1).chunk(2, dim=-1)
         scalars = nn.functional.silu(features[:, SLICES[0]])
-        return torch.cat([scalars, features[:, SLICES[1]] * vectors, features[:, SLICES[2]] * tensors], dim=1)
+        if self.open is None:
+            return scalars
+        gates = torch.sigmoid(self.open(invariants)).unsqueeze(1).chunk(self.lmax, dim=-1)
+        others = [features[:, rows] * gate for rows, gate in zip(_slices(features)[1:], gates, strict=True)]
+        return torch.cat([scalars, *others], dim=1)
 
 
 class Rescale(nn.Module):
@@ -130,17 +158,18 @@ class Rescale(nn.Module):
 
     Args:
         width: channels.
+        lmax: largest degree.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, lmax: int = 2) -> None:
         super().__init__()
         self.scalars = nn.LayerNorm(width)
-        self.scales = nn.Parameter(torch.ones(2, width))
+        self.scales = nn.Parameter(torch.ones(lmax, width))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., 9, width) to (..., 9, width)."""
         parts = [self.scalars(features[..., SLICES[0], :])]
-        for rows, scale in zip(SLICES[1:], self.scales, strict=True):
+        for rows, scale in zip(_slices(features)[1:], self.scales, strict=True):
             part = features[..., rows, :]
             square = part.square().mean((-2, -1), keepdim=True)
             parts.append(part * torch.rsqrt(square + 0.1) * scale)

@@ -28,6 +28,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         lines += _table(board)
         lines += _common_folds(board)
         lines += _gain_table(board)
+        lines += _decision_table(board)
     return "\n".join(lines) + "\n"
 
 
@@ -63,7 +64,7 @@ def _gain_table(board: Board) -> list[str]:
     ]
     explanation = (
         f"Tuned minus default, {metric_title(metric, board.unit)}, fold by fold; {better} is better. Where the default "
-        "was kept, since tuning found nothing better, the difference is that of another seed."
+        "was kept, since tuning found nothing that is reliably better, the difference is that of another seed."
     )
     return ["", explanation, "", *markdown_table(titles, rows)]
 
@@ -72,3 +73,27 @@ def _gain_of_fold(entry: Entry, gain: Difference, fold: int) -> str:
     if fold not in gain.folds:
         return ""
     return f"{gain.folds[fold]:+.4g}{' (kept)' if fold in entry.kept else ''}"
+
+
+def _decision_table(board: Board) -> list[str]:
+    """What tuning found on the inner folds; empty if no study has paired evaluations."""
+    entries = [entry for entry in board.entries if entry.inner_gain]
+    if not entries:
+        return []
+    folds = sorted({fold for entry in entries for fold in entry.inner_gain} | {f for e in entries for f in e.kept})
+    titles = ["model", "view", *(f"fold {fold}" for fold in folds)]
+    rows = [[entry_title(entry), entry.view, *(_decision_of_fold(entry, fold) for fold in folds)] for entry in entries]
+    title = metric_title(METRICS[board.metric], board.unit)
+    explanation = (
+        f"What tuning found: gain of the best trial over the default on inner folds, {title}, with its paired standard "
+        "error; positive is better. The default is kept unless the gain exceeds the standard error."
+    )
+    return ["", explanation, "", *markdown_table(titles, rows)]
+
+
+def _decision_of_fold(entry: Entry, fold: int) -> str:
+    kept = "kept" if fold in entry.kept else ""
+    if fold not in entry.inner_gain:
+        return kept
+    gain, error = entry.inner_gain[fold]
+    return f"{gain:+.3g} ± {error:.2g}" + (f" ({kept})" if kept else "")

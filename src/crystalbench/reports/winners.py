@@ -1,4 +1,4 @@
-"""The best configuration of a study as a suite, to run it again."""
+"""The chosen configuration of a study as a suite, to run it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crystalbench.tasks import task_specs
 
 
 def to_suite(study: Study, results: Path | None = None) -> str:
-    """A suite (TOML) with the study's task, and the best configuration as its only model.
+    """A suite (TOML) with the study's task, and the chosen configuration as its only model.
 
     A study knows names but not the places of files. A comment above each name that is not registered says what to
     write instead.
@@ -31,14 +31,14 @@ def to_suite(study: Study, results: Path | None = None) -> str:
     Raises:
         ValueError: no trial was completed.
     """
-    best = study.best
-    if best is None:
+    chosen = study.chosen
+    if chosen is None:
         raise ValueError(f"study {study.name}: no trial was completed")
     spec = study.spec
-    parameters = {**spec.parameters, **best.parameters}
+    parameters = {**spec.parameters, **chosen.parameters}
     suite = tomlkit.document()
-    comment = f"Trial {best.number} of {study.name}: {study.metric} {best.value:.6g} on inner rows of fold {spec.fold}."
-    suite.add(tomlkit.comment(comment))
+    score = f"{study.metric} {chosen.value:.6g} on inner rows of fold {spec.fold}"
+    suite.add(tomlkit.comment(f"Trial {chosen.number} of {study.name}: {score}."))
     suite.add(tomlkit.comment("Tuned on the training part of this fold, which contains the test rows of the others."))
     suite.add("description", tomlkit.item(f"{study.label}, tuned on fold {spec.fold}"))
     if results is not None:
@@ -60,7 +60,7 @@ def _add(table: Any, key: str, value: Any, comments: Iterator[str] | list[str]) 
 
 
 def _models(study: Study, parameters: Mapping[str, Any]) -> Any:
-    """An array with the best configuration. TOML has no null: parameters without a value are left out."""
+    """An array with the chosen configuration. TOML has no null: parameters without a value are left out."""
     model = tomlkit.inline_table()
     model.add("model", study.spec.model)
     model.add("label", f"{study.label}, fold {study.spec.fold}")
@@ -95,7 +95,7 @@ def _can_be_imported(spec: RunSpec) -> bool:
 
 
 def _none_comments(spec: RunSpec, parameters: Mapping[str, Any]) -> Iterator[str]:
-    """TOML has no null, so the suite would use the model's default where the best value is None."""
+    """TOML has no null, so the suite would use the model's default where the chosen value is None."""
     empty = [name for name, value in parameters.items() if value is None]
     if empty and (spec.model in model_names() or _can_be_imported(spec)):
         without = _none_by_default(spec.model)
@@ -120,7 +120,7 @@ def _view_comments(spec: RunSpec) -> Iterator[str]:
 
 
 def write_suite(study: Study, folder: Path) -> Path:
-    """Write the best configuration as a suite next to the study's page.
+    """Write the chosen configuration as a suite next to the study's page.
 
     Args:
         study: a study with a completed trial.

@@ -52,6 +52,8 @@ DTYPES: dict[str, str] = {
     "trials": "Int64",
     "failed_trials": "Int64",
     "tuning_seconds": "float64",
+    "tuning_gain": "float64",
+    "tuning_gain_error": "float64",
     "settings": "object",
     "key": "object",
     "configuration": "object",
@@ -103,6 +105,8 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
         * ``finished``: UTC time, ISO 8601
         * ``study``, ``tuned_fold``, ``tuned_trial`` (0 is the configuration before tuning), ``trials``,
           ``failed_trials``, ``tuning_seconds``: the tuning study behind a run; missing where nothing was tuned
+        * ``tuning_gain``, ``tuning_gain_error``: improvement of the best trial on the default in the study, and its
+          standard error; NaN where nothing was tuned, or where one of the two was not completed
         * ``settings``: JSON text with versions, protocol and hyperparameters, to tell configurations apart
         * ``key``: hash of the run's specification; ``configuration``: the same without fold and seed; ``untuned``: the
           configuration of the same run without tuning.
@@ -136,6 +140,7 @@ def _repeated(facts: Sequence[Row], lengths: Sequence[int], names: Iterable[str]
 def run_facts(record: Record) -> Row:
     """Everything in the scores frame but metric and score."""
     spec, tuned = record.spec, record.tuned
+    decision = None if tuned is None else tuned.decision
     plain = spec.model_dump(mode="json", exclude={"fold", "seed"})
     configuration = digest(plain)
     return {
@@ -173,6 +178,10 @@ def run_facts(record: Record) -> Row:
         "trials": None if tuned is None else tuned.trials,
         "failed_trials": None if tuned is None else tuned.failed,
         "tuning_seconds": np.nan if tuned is None else tuned.seconds,
+        "tuning_gain": np.nan if decision is None or decision.gain is None else decision.gain,
+        "tuning_gain_error": (
+            np.nan if decision is None or decision.standard_error is None else decision.standard_error
+        ),
         "settings": json.dumps(settings_of(record), ensure_ascii=False),
         "key": spec.key,
         "configuration": configuration,

@@ -22,8 +22,8 @@ class RowCounts(Frozen):
     """Numbers of rows.
 
     Attributes:
-        train: rows that were fitted.
-        valid: rows that validated.
+        train: rows of the training part that were fitted only.
+        valid: rows of the training part that also validated. Networks of records up to format 3 did not fit them.
         test: rows that were predicted.
         task: available rows of the task.
         task_total: rows of the complete task.
@@ -77,20 +77,44 @@ class RecordedPredictions(Frozen):
     std: list[float] | None = None
 
 
+class Decision(Frozen):
+    """Whether tuning kept the default, i.e. the configuration of the specification (trial 0), and why.
+
+    Attributes:
+        kept: whether the default was kept.
+        reason: why, on one line.
+        candidate: number of the best completed trial other than the default; None if there is none.
+        default_scores: score of each evaluation of the default; empty if it failed.
+        candidate_scores: the same for the candidate; empty if there is none.
+        gain: mean over the evaluations of the candidate's improvement on the default, in the unit of the metric and
+            positive if the candidate is better; None unless there are both.
+        standard_error: standard error of the gain, from the differences of the paired evaluations.
+    """
+
+    kept: bool
+    reason: str
+    candidate: int | None = None
+    default_scores: list[float] = Field(default_factory=list)
+    candidate_scores: list[float] = Field(default_factory=list)
+    gain: float | None = None
+    standard_error: float | None = None
+
+
 class TuningResult(Frozen):
     """The outcome of tuning.
 
     Attributes:
         study: name of the study.
         fold: the fold whose training part was used.
-        parameters: the best hyperparameters, which replace those of the specification.
-        trial: number of the best trial; trial 0 is the configuration of the specification.
+        parameters: the chosen hyperparameters, which replace those of the specification.
+        trial: number of the chosen trial; trial 0 is the configuration of the specification.
         metric: name of the metric that scored the trials.
-        value: score of the best trial, the mean over the inner splits.
+        value: score of the chosen trial, the mean over its evaluations.
         complete: number of completed trials.
         pruned: number of trials that were stopped early because they were poor.
         failed: number of trials that ended with an error.
         seconds: time of all trials together.
+        decision: whether the default was kept, and why; None up to format 3, when the best trial was chosen.
     """
 
     study: str
@@ -103,6 +127,7 @@ class TuningResult(Frozen):
     pruned: int
     failed: int
     seconds: float
+    decision: Decision | None = None
 
     @property
     def trials(self) -> int:

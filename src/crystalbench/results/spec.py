@@ -9,6 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from crystalbench.results.sealed import Frozen, digest
 from crystalbench.results.seeds import derived_seed
 
+TOO_FEW_EVALUATIONS = "splits = 1 and seeds = 1: a gain has no standard error with a single evaluation; give more"
+
 
 class ProtocolSpec(Frozen):
     """How the training part of a fold is used; the same for every model.
@@ -30,36 +32,52 @@ class TuningSpec(Frozen):
         minutes: alternatively, a time budget for all trials together; no trial starts after it.
         scheme: ``per_fold`` tunes on the training part of each fold; ``first_fold`` on that of the first fold, for all.
         inner_folds: number of inner folds of the training part.
-        splits: number of inner folds that score a configuration; its score is their mean.
+        splits: number of inner folds that score a configuration.
+        seeds: number of seeds with which it is fitted for each of these inner folds; its score is the mean over all.
         space: SHA-256 of the search space.
         metric: metric that scores a trial; empty for the main metric of the target's kind.
         sampler: algorithm that proposes configurations.
         pruner: algorithm that stops poor trials early.
-        version: raised when the same study would propose other trials.
+        version: raised when the same study would propose other trials or choose another of them. Version 1 had one
+            seed, another one for each trial.
     """
 
     trials: int | None = None
     minutes: float | None = None
     scheme: Literal["per_fold", "first_fold"] = "per_fold"
     inner_folds: int = 5
-    splits: int = 1
+    splits: int = 3
+    seeds: int = 2
     space: str = ""
     metric: str = ""
     sampler: str = "tpe"
-    pruner: str = "median"
-    version: int = 1
+    pruner: str = "halving"
+    version: int = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, content: Any) -> Any:
+        return {"seeds": 1, **content} if isinstance(content, dict) and content.get("version") == 1 else content
 
     @model_validator(mode="after")
-    def _one_budget(self) -> Self:
+    def _makes_sense(self) -> Self:
         if (self.trials is None) == (self.minutes is None):
             raise ValueError("tuning needs a budget of either trials or minutes: exactly one of both")
+        if self.version > 1 and len(self.evaluations) < 2:
+            raise ValueError(TOO_FEW_EVALUATIONS)
         return self
 
     @model_serializer(mode="wrap")
-    def _without_default_metric(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Specifications written before this field existed keep their keys.
+    def _without_new_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Specifications written before these fields existed keep their keys.
+        new = {"metric": not self.metric, "seeds": self.version == 1}
         content: dict[str, Any] = handler(self)
-        return content if self.metric else {name: value for name, value in content.items() if name != "metric"}
+        return {name: value for name, value in content.items() if not new.get(name)}
+
+    @property
+    def evaluations(self) -> list[tuple[int, int]]:
+        """The evaluations of every trial, in order: pairs of inner split and seed."""
+        return [(split, seed) for seed in range(self.seeds) for split in range(self.splits)]
 
     @property
     def budget(self) -> str:

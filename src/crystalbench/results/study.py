@@ -8,12 +8,12 @@ from pydantic import AliasChoices, Field
 
 from crystalbench.errors import RecordError
 from crystalbench.results.names import plain_name
-from crystalbench.results.record import TuningResult
+from crystalbench.results.record import Decision, TuningResult
 from crystalbench.results.sealed import Frozen, Sealed
 from crystalbench.results.seeds import derived_seed
 from crystalbench.results.spec import RunSpec
 
-FORMAT = 2
+FORMAT = 3
 
 State = Literal["complete", "pruned", "failed", "running"]
 
@@ -25,9 +25,11 @@ class Trial(Frozen):
         number: from 0; trial 0 is the configuration of the specification.
         state: ``complete``, ``pruned``, ``failed``, or ``running`` while the study is not finished.
         parameters: hyperparameters of the search space.
-        value: score, the mean over the inner splits; None unless the trial was completed.
-        intermediate: pairs of progress (in tenths of the first fit) and the best validation score so far, with the
-            sign of the metric's direction.
+        value: score, the mean over the evaluations; None unless the trial was completed.
+        scores: score of each evaluation, in order; empty up to format 2.
+        intermediate: pairs of the number of an evaluation, from 1, and the mean score up to it. Up to format 2, pairs
+            of progress (in tenths of the first fit) and the best validation score so far, with the sign of the
+            metric's direction.
         seconds: time to fit and score the trial.
         error: message of the error of a failed trial.
         tries: number of attempts; more than one if a worker was stopped.
@@ -37,6 +39,7 @@ class Trial(Frozen):
     state: State
     parameters: dict[str, Any]
     value: float | None = None
+    scores: list[float] = Field(default_factory=list)
     intermediate: list[tuple[int, float]] = Field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
@@ -54,6 +57,8 @@ class Study(Sealed):
         unit: unit of the target.
         space: the search space: Optuna's distributions as JSON, by hyperparameter.
         trials: the trials, ordered by number.
+        decision: whether the default was kept, and why; provisional while the study is running. None if no trial was
+            completed, and up to format 2.
         environment: versions, processor and git commit of the process that finished the study.
         finished: UTC time, ISO 8601; empty while the study is running.
         format: version of this format.
@@ -69,6 +74,7 @@ class Study(Sealed):
     unit: str
     space: dict[str, Any]
     trials: list[Trial]
+    decision: Decision | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
     finished: str = ""
     format: int = FORMAT
@@ -96,6 +102,14 @@ class Study(Sealed):
         return min(done, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
 
     @property
+    def chosen(self) -> Trial | None:
+        """The trial whose configuration a run uses: that of the decision; in studies without one, the best."""
+        if self.decision is None:
+            return self.best
+        number = 0 if self.decision.kept else self.decision.candidate
+        return next(trial for trial in self.trials if trial.number == number)
+
+    @property
     def seconds(self) -> float:
         """Time of all trials together."""
         return sum(t.seconds for t in self.trials)
@@ -110,19 +124,21 @@ class Study(Sealed):
         Raises:
             RecordError: no trial was completed.
         """
-        if self.best is None or self.best.value is None:
+        chosen = self.chosen
+        if chosen is None or chosen.value is None:
             raise RecordError(f"study {self.name}: no trial was completed")
         return TuningResult(
             study=self.name,
             fold=self.spec.fold,
-            parameters=self.best.parameters,
-            trial=self.best.number,
+            parameters=chosen.parameters,
+            trial=chosen.number,
             metric=self.metric,
-            value=self.best.value,
+            value=chosen.value,
             complete=self.count("complete"),
             pruned=self.count("pruned"),
             failed=self.count("failed"),
             seconds=round(self.seconds, 2),
+            decision=self.decision,
         )
 
 

@@ -47,7 +47,14 @@ def repeat_command(
     if (tuning := spec.tuning) is not None:
         budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]
         words += [*budget, "--tune-scheme", tuning.scheme]
-        words += ["--tune-inner-folds", tuning.inner_folds, "--tune-splits", tuning.splits]
+        words += [
+            "--tune-inner-folds",
+            tuning.inner_folds,
+            "--tune-splits",
+            tuning.splits,
+            "--tune-seeds",
+            tuning.seeds,
+        ]
     for name, value in spec.parameters.items():
         if tuned is None or name not in tuned.parameters:
             words += ["--set", f"{name}={_as_text(value)}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.numbers import LARGEST_SEED, whole_number
 from crystalbench.runs.suite import ModelEntry, Suite
+from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space, default_in, digest_of, space_of
@@ -83,7 +84,7 @@ def make_plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
     """
     notes = _Notes()
     models = [(entry, get_model(entry.model)) for entry in _selected_models(suite, selection)]
-    choices = _choices(models, suite, selection, notes)  # mistakes are found before data is loaded
+    choices = _choices(models, suite, selection)  # mistakes are found before data is loaded
     specs = _selected_tasks(suite, selection)
     if suite.optional_data:
         specs = _with_data(specs, sources, notes)
@@ -100,7 +101,7 @@ def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], s
         ConfigError: a selected fold does not exist, or no run is left.
     """
     notes = _Notes()
-    return _plan([task], _choices(models, suite, s, notes), suite, s, notes)
+    return _plan([task], _choices(models, suite, s), suite, s, notes)
 
 
 class _Notes:
@@ -123,11 +124,11 @@ class _Notes:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A model with the hyperparameters of its runs."""
+    """A model with the hyperparameters of its runs, and those to tune for each kind of target that it predicts."""
 
     entry: ModelEntry
     model: type[Model]
-    space: Space
+    spaces: Mapping[Kind, Space]
     configuration: dict[str, Any]
     code: str | None
 
@@ -138,17 +139,15 @@ class _Choice:
         return name.replace("\\", "/").rpartition("/")[2] if ":" in name else name
 
 
-def _choices(
-    models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, selection: Selection, notes: _Notes
-) -> list[_Choice]:
+def _choices(models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, selection: Selection) -> list[_Choice]:
     _check_parameters(models, selection.parameters)
     choices = []
     for plain, model in models:
         entry = _with_parameters(plain, model, selection.parameters)
         configuration = model.from_configuration(entry.parameters).configuration()
-        space = _space(entry, model, configuration, suite, notes)
+        spaces = _spaces(entry, model, configuration) if suite.tuning else {kind: {} for kind in model.kinds}
         code = local_digest(model) if ":" in entry.model else None
-        choices.append(_Choice(entry, model, space, configuration, code))
+        choices.append(_Choice(entry, model, spaces, configuration, code))
     return choices
 
 
@@ -165,6 +164,10 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     runs: list[Run] = []
     for task in tasks:
         able = [choice for choice in choices if _can(task, choice, notes)]
+        if suite.tuning:
+            for choice in able:
+                if not choice.spaces[task.target.kind]:
+                    notes.add(f"{choice.entry.name} has no hyperparameters to tune; it runs without tuning")
         for fold in _selected_folds(task, selection.folds or protocol.folds):
             for name, view in views:
                 if view.name != FULL and not task.has_structures:
@@ -180,7 +183,7 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
 
 
 def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, seed: int, suite: Suite) -> Run:
-    entry, space = choice.entry, choice.space
+    entry, space = choice.entry, choice.spaces[task.target.kind]
     spec = RunSpec(
         task=task.name,
         data=task.digest,
@@ -200,15 +203,12 @@ def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, see
     return Run(spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name))
 
 
-def _space(entry: ModelEntry, model: type[Model], configuration: dict[str, Any], suite: Suite, notes: _Notes) -> Space:
-    """The hyperparameters to tune: those with a search space that the user has not set."""
-    if suite.tuning is None:
-        return {}
-    space = space_of(model, entry.parameters)
-    if not space:
-        notes.add(f"{entry.name} has no hyperparameters to tune; it runs without tuning")
-    default_in(space, configuration, entry.name)
-    return space
+def _spaces(entry: ModelEntry, model: type[Model], configuration: dict[str, Any]) -> dict[Kind, Space]:
+    """The hyperparameters to tune, by kind of target: those with a space, that act and are not set by the user."""
+    spaces: dict[Kind, Space] = {kind: space_of(model, kind, entry.parameters) for kind in model.kinds}
+    for space in spaces.values():
+        default_in(space, configuration, entry.name)
+    return spaces
 
 
 def _selected_tasks(suite: Suite, selection: Selection) -> list[TaskSpec]:

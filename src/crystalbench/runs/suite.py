@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from crystalbench._validation import problems
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
-from crystalbench.results.spec import ProtocolSpec, TuningSpec
+from crystalbench.results.spec import TOO_FEW_EVALUATIONS, ProtocolSpec, TuningSpec
 from crystalbench.targets import main_metric
 
 
@@ -68,7 +68,8 @@ class TuningEntry(_Strict):
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     scheme: Literal["per_fold", "first_fold"] = "per_fold"
     inner_folds: int = Field(default=5, ge=2)
-    splits: int = Field(default=1, ge=1)
+    splits: int = Field(default=3, ge=1)
+    seeds: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -76,6 +77,8 @@ class TuningEntry(_Strict):
             raise ValueError("give either trials or minutes")
         if self.splits > self.inner_folds:
             raise ValueError("splits cannot be more than inner_folds")
+        if self.splits * self.seeds < 2:
+            raise ValueError(TOO_FEW_EVALUATIONS)
         return self
 
     def tuning(self, space: str, kind: str, metric: str) -> TuningSpec:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import optuna
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
@@ -16,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.tuning.objective import ObjectiveFunction
-from crystalbench.tuning.sampler import NUMBER, STEPS, WARM_UP
+from crystalbench.tuning.sampler import NUMBER
 from crystalbench.tuning.shared import SharedStudy
 from crystalbench.tuning.worker import Heartbeat
 
@@ -44,11 +43,14 @@ def evaluate(
         The exception that made the trial fail; None if it was completed, pruned or taken over.
     """
     number: int = trial.user_attrs[NUMBER]
-    value, failure, state = None, None, TrialState.COMPLETE
+    scores: list[float] = []
+    failure, state = None, TrialState.COMPLETE
     begun = clock()
     try:
         with Heartbeat(shared.storage.database, trial._trial_id, shared.storage.heartbeat):
-            value = objective(number, trial.params, _Reporter(trial))
+            for score in objective(number, trial.params):
+                scores.append(score)
+                _report(trial, scores)
     except TrialPruned:
         state = TrialState.PRUNED
     except _TakenOver:
@@ -63,7 +65,7 @@ def evaluate(
         with contextlib.suppress(Exception):
             shared.release(trial)
         raise
-    shared.finish(trial, state, value, None if failure is None else _reason(failure), clock() - begun)
+    shared.finish(trial, state, scores, None if failure is None else _reason(failure), clock() - begun)
     return failure
 
 
@@ -72,28 +74,16 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())
 
 
-@dataclass
-class _Reporter:
-    """Passes a trial's progress to Optuna, and prunes the trial if it is poor."""
+def _report(trial: optuna.Trial, scores: Sequence[float]) -> None:
+    """Report the mean of the evaluations so far.
 
-    trial: optuna.Trial
-    last: int = 0
-    best: float = math.nan
-
-    def __call__(self, step: int, value: float) -> None:
-        """Report a step. Steps that were skipped get the best score before them.
-
-        Raises:
-            TrialPruned: the trial is worse than others were at this step.
-        """
-        if step <= self.last:
-            return
-        try:
-            for skipped in range(self.last + 1, step if self.last else 0):
-                self.trial.report(self.best, skipped)
-            self.trial.report(value, step)
-        except UpdateFinishedTrialError as error:
-            raise _TakenOver from error
-        self.last, self.best = step, value
-        if WARM_UP <= step < STEPS and self.trial.should_prune():
-            raise TrialPruned
+    Raises:
+        TrialPruned: it is worse than the means of other trials over the same evaluations.
+        _TakenOver: the trial was finished by another worker.
+    """
+    try:
+        trial.report(fmean(scores), len(scores))
+    except UpdateFinishedTrialError as error:
+        raise _TakenOver from error
+    if trial.should_prune():
+        raise TrialPruned

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,17 +14,16 @@ import numpy.typing as npt
 from crystalbench.data.samples import Samples
 from crystalbench.errors import DataError
 from crystalbench.evaluation.metrics import score
-from crystalbench.models.model import Model, Progress, Runtime
+from crystalbench.models.model import Model, Runtime
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import study_seed
 from crystalbench.targets import METRICS
-from crystalbench.tuning.sampler import STEPS
 
-Report: TypeAlias = Callable[[int, float], None]
-"""Called with a step of the first fit (1 to ``STEPS``) and the best validation score up to that step."""
+log = logging.getLogger(__name__)
 
-ObjectiveFunction: TypeAlias = Callable[[int, Mapping[str, Any], Report], float]
-"""Called with the number of a trial, its hyperparameters and a `Report`; returns the value of the trial."""
+ObjectiveFunction: TypeAlias = Callable[[int, Mapping[str, Any]], Iterator[float]]
+"""Called with the number of a trial and its hyperparameters; yields the score of each evaluation, in order. A pruned
+trial does not ask for further ones."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,11 @@ class InnerSplit:
 
 @dataclass(frozen=True)
 class Objective:
-    """Maps a configuration to the metric on the selection rows, averaged over the inner splits.
+    """Maps a configuration to the metric on the selection rows: one score for each inner split and seed.
 
-    An objective contains only the rows of the training part, so nothing of the test part can reach a trial.
+    Splits and seeds are the same for every configuration, so differences between two configurations are paired: they
+    contain neither the difficulty of the rows nor the luck of a seed. An objective contains only the rows of the
+    training part, so nothing of the test part can reach a trial.
 
     Attributes:
         spec: specification of the study.
@@ -66,59 +68,37 @@ class Objective:
     device: str = "cpu"
     threads: int = 1
 
-    def __call__(self, number: int, parameters: Mapping[str, Any], report: Report) -> float:
+    def __call__(self, number: int, parameters: Mapping[str, Any]) -> Iterator[float]:
         """Evaluate a configuration.
 
         Args:
-            number: number of the trial, from which its random seeds follow.
+            number: number of the trial, for the log.
             parameters: hyperparameters of the trial; they replace those of ``spec``.
-            report: receives the progress of the first fit.
 
-        Returns:
-            The mean of the metric over the inner splits, in the metric's unit.
+        Yields:
+            The metric of each evaluation, in the metric's unit.
 
         Raises:
             DataError: the metric is not defined on the selection rows.
         """
-        values = []
-        for i, split in enumerate(self.splits):
-            model = self.model.from_configuration({**self.spec.parameters, **parameters})
-            model.runtime = Runtime(
-                seed=study_seed(self.spec, "trial", number, i),
-                device=self.device,
-                threads=self.threads,
-                progress=_Steps(report, -1 if METRICS[self.metric].higher_is_better else 1) if i == 0 else _ignore,
-            )
-            model.fit(self.training[split.fit], self.training[split.valid])
-            selection = self.training[split.selection]
-            predicted = model.predict(selection.to_predict()).checked(selection.target, selection.ids)
-            values.append(score(selection.target.kind, selection.targets, predicted.values)[self.metric])
-        value = float(np.mean(values))
+        assert self.spec.tuning is not None
+        for split, seed in self.spec.tuning.evaluations:
+            value = self._score(parameters, self.splits[split], study_seed(self.spec, "evaluation", split, seed))
+            log.debug("trial %d, inner split %d, seed %d: %s %.6g", number, split, seed, self.metric, value)
+            yield value
+
+    def _score(self, parameters: Mapping[str, Any], split: InnerSplit, seed: int) -> float:
+        model = self.model.from_configuration({**self.spec.parameters, **parameters})
+        model.runtime = Runtime(seed=seed, device=self.device, threads=self.threads)
+        model.fit(self.training[split.fit], self.training[split.valid])
+        selection = self.training[split.selection]
+        predicted = model.predict(selection.to_predict()).checked(selection.target, selection.ids)
+        value = score(selection.target.kind, selection.targets, predicted.values)[self.metric]
         if not math.isfinite(value):
             cause = METRICS[self.metric].undefined_for or "such targets"
             raise DataError(
-                f"{self.metric} is undefined on selection rows with {cause} (inner splits have "
-                f"{len(self.splits[0].selection)} selection rows): use more rows, fewer inner folds of tuning "
+                f"{self.metric} is undefined on selection rows with {cause} (this inner split has "
+                f"{len(split.selection)} selection rows): use more rows, fewer inner folds of tuning "
                 "(--tune-inner-folds), or another main metric of the task (metric in its task file)"
             )
-        return value
-
-
-class _Steps(Progress):
-    """Converts a model's progress into steps, each with the best validation score up to that step."""
-
-    def __init__(self, report: Report, sign: int) -> None:
-        self.report, self.sign = report, sign
-        self.best = math.inf
-
-    def __call__(self, done: int, total: int, **numbers: float) -> None:
-        valid = numbers.get("valid")
-        if valid is None or not math.isfinite(valid):
-            return
-        self.best = min(self.best, valid)
-        if step := STEPS * done // max(1, total):
-            self.report(step, self.sign * self.best)
-
-
-def _ignore(done: int, total: int, **numbers: float) -> None:
-    """Discards progress: only the first fit of a trial can be pruned."""
+        return float(value)

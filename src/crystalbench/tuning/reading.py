@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import State, Study, Trial
+from crystalbench.tuning.decision import decide
 from crystalbench.tuning.sampler import NUMBER
 from crystalbench.tuning.storage import Storage
 
@@ -21,6 +22,9 @@ WITHDRAWN = "withdrawn"
 
 SECONDS, ERROR, WORKER = "seconds", "error", "worker"
 """User attributes of an Optuna trial: the time it took, why it failed, and the worker that claimed it."""
+
+SCORES = "scores"
+"""User attribute of an Optuna trial: the score of each evaluation."""
 
 LAST_DISCARDED = "set_aside"
 """User attribute of a study: the Optuna number of the last trial from before the study was restarted."""
@@ -68,24 +72,23 @@ def to_study(study: optuna.Study, **fields: Any) -> Study:
     trials = study.get_trials(deepcopy=False)
     first = last_discarded(study) + 1
     attempts = Counter(t.user_attrs[NUMBER] for t in trials if t.number >= first)
-    return Study(
-        **study.user_attrs[FACTS],
-        trials=[
-            Trial(
-                number=number,
-                state=_STATES[trial.state],
-                parameters=trial.params,
-                value=trial.value if trial.state is TrialState.COMPLETE else None,
-                intermediate=sorted(trial.intermediate_values.items()),
-                seconds=trial.user_attrs.get(SECONDS, 0.0),
-                error=trial.user_attrs.get(ERROR),
-                tries=attempts[number],
-            )
-            for number, trial in current_trials(study, trials).items()
-            if trial.state is not TrialState.WAITING
-        ],
-        **fields,
-    )
+    found = [
+        Trial(
+            number=number,
+            state=_STATES[trial.state],
+            parameters=trial.params,
+            value=trial.value if trial.state is TrialState.COMPLETE else None,
+            scores=trial.user_attrs.get(SCORES, []),
+            intermediate=sorted(trial.intermediate_values.items()),
+            seconds=trial.user_attrs.get(SECONDS, 0.0),
+            error=trial.user_attrs.get(ERROR),
+            tries=attempts[number],
+        )
+        for number, trial in current_trials(study, trials).items()
+        if trial.state is not TrialState.WAITING
+    ]
+    made = Study(**study.user_attrs[FACTS], trials=found, **fields)
+    return made.model_copy(update={"decision": decide(found, made.higher_is_better)})
 
 
 def facts_of(spec: RunSpec, label: str, metric: str, higher_is_better: bool, unit: str, space: Any) -> dict[str, Any]:

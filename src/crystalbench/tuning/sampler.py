@@ -1,47 +1,47 @@
-"""The sampler, which proposes configurations, and the pruner, which stops poor trials."""
+"""The sampler, which proposes configurations."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from crystalbench.results.spec import RunSpec
 from crystalbench.results.study import study_seed
+from crystalbench.tuning.perturbation import near
 
 NUMBER = "number"
 """User attribute of an Optuna trial: the trial's number in the budget. Optuna's own numbers also count attempts that
 were interrupted. The name is in the databases of unfinished studies, so its value must not change."""
 
-STARTUP_TRIALS = 10
-"""Number of random trials before the sampler models the results; Optuna's default."""
-
-STEPS = 10
-"""Number of steps into which the first fit of a trial is divided, for pruning."""
-
-WARM_UP = 3
-"""No trial is pruned before this step."""
+STARTUP_TRIALS = 4
+"""Number of trials, the default among them, before the sampler models the results."""
 
 
 class SeededTPE(BaseSampler):
-    """Optuna's multivariate TPE with constant liar, with a seed for each trial.
+    """Configurations near the default, then Optuna's multivariate TPE with constant liar; a seed for each trial.
+
+    Until `STARTUP_TRIALS` trials are completed or pruned, one to three hyperparameters of the default are changed:
+    uniform draws from ten dimensions are rarely better than a default, and small budgets contain little else.
 
     The seed is derived from the study and the number of the trial. Workers of one study therefore draw different random
     numbers, and a study with a single worker has the same trials whether or not it was interrupted.
 
     Args:
         spec: specification of the study.
+        space: the search space.
+        default: the configuration of trial 0, in the search space.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: RunSpec, space: Mapping[str, BaseDistribution], default: Mapping[str, Any]) -> None:
+        self.spec, self.space, self.default = spec, space, default
         self._tpe = self._seeded(0)
 
     def _seeded(self, number: int) -> TPESampler:
@@ -60,13 +60,19 @@ class SeededTPE(BaseSampler):
         self._tpe.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Delegate to TPE."""
-        return self._tpe.infer_relative_search_space(study, trial)
+        """The search space, without hyperparameters that have a single value."""
+        return {name: distribution for name, distribution in self.space.items() if not distribution.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Delegate to TPE."""
+        """A configuration near the default in the first trials, then one from TPE."""
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if len(finished) < STARTUP_TRIALS:
+            random = np.random.default_rng(study_seed(self.spec, "near", trial.user_attrs[NUMBER]))
+            return {
+                name: value for name, value in near(self.default, self.space, random).items() if name in search_space
+            }
         return self._tpe.sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -78,11 +84,3 @@ class SeededTPE(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Delegate to TPE."""
         self._tpe.after_trial(study, trial, state, values)
-
-
-def median_pruner() -> BasePruner:
-    """Optuna's pruner of trials whose best validation score is worse than the median of other trials at the same step.
-
-    It prunes after the first five finished trials, and not in the first three tenths of a trial's first fit.
-    """
-    return MedianPruner(n_startup_trials=5, n_warmup_steps=WARM_UP, n_min_trials=3)

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Self
 
 import optuna
@@ -16,17 +17,19 @@ from optuna.trial import FrozenTrial, TrialState
 from crystalbench.results.spec import RunSpec, TuningSpec
 from crystalbench.results.study import study_name
 from crystalbench.tuning.budget import has_room
+from crystalbench.tuning.halving import Halving
 from crystalbench.tuning.reading import (
     ERROR,
     FACTS,
     LAST_DISCARDED,
+    SCORES,
     SECONDS,
     WITHDRAWN,
     WORKER,
     current_trials,
     last_discarded,
 )
-from crystalbench.tuning.sampler import NUMBER, SeededTPE, median_pruner
+from crystalbench.tuning.sampler import NUMBER, SeededTPE
 from crystalbench.tuning.storage import Storage
 from crystalbench.tuning.worker import is_dead, worker_id
 
@@ -85,13 +88,14 @@ class SharedStudy:
             since: when this command began, in seconds since the epoch. A study whose trials all failed before that is
                 restarted.
         """
+        assert spec.tuning is not None
         database = storage.database
         with storage.locked(study_name(spec)):
             study = optuna.create_study(
                 study_name=study_name(spec),
                 storage=database,
-                sampler=SeededTPE(spec),
-                pruner=median_pruner(),
+                sampler=SeededTPE(spec, space, default),
+                pruner=Halving(len(spec.tuning.evaluations)),
                 direction="maximize" if facts["higher_is_better"] else "minimize",
                 load_if_exists=True,
             )
@@ -128,14 +132,14 @@ class SharedStudy:
             return trial
 
     def finish(
-        self, trial: optuna.Trial, state: TrialState, value: float | None, error: str | None, seconds: float
+        self, trial: optuna.Trial, state: TrialState, scores: Sequence[float], error: str | None, seconds: float
     ) -> None:
         """Store the outcome of a trial, unless another worker has taken it over.
 
         Args:
             trial: a claimed trial.
             state: complete, pruned or failed.
-            value: value of a complete trial.
+            scores: score of each evaluation; the value of a complete trial is their mean.
             error: why it failed, in one line.
             seconds: time it took.
         """
@@ -145,9 +149,10 @@ class SharedStudy:
                 log.warning("%s: another worker has taken over trial %d", self.name, stored.user_attrs[NUMBER])
                 return
             trial.set_user_attr(SECONDS, round(seconds, 4))
+            trial.set_user_attr(SCORES, list(scores))
             if error is not None:
                 trial.set_user_attr(ERROR, error)
-            self.study.tell(trial, value, state)
+            self.study.tell(trial, fmean(scores) if state is TrialState.COMPLETE else None, state)
 
     def release(self, trial: optuna.Trial) -> None:
         """Give up an interrupted trial, so that it is attempted again."""

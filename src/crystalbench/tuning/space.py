@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import create_trial
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.model import Model, search_space
+from crystalbench.models.hyperparameters import hyperparameters
+from crystalbench.models.model import Model
 from crystalbench.results.sealed import digest
+from crystalbench.targets import Kind
 
 Space: TypeAlias = Mapping[str, BaseDistribution]
 """Optuna's distributions by hyperparameter."""
 
 
-def space_of(model: type[Model], fixed: Collection[str] = ()) -> dict[str, BaseDistribution]:
-    """The hyperparameters that are tuned: those that declare a distribution and are not in ``fixed``."""
-    return {name: found for name, found in search_space(model).items() if name not in fixed}
+def space_of(model: type[Model], kind: Kind, fixed: Mapping[str, Any] | None = None) -> dict[str, BaseDistribution]:
+    """The hyperparameters that are tuned: those that declare a distribution, act, and are not set by the user.
+
+    Args:
+        model: the model class.
+        kind: kind of the target.
+        fixed: hyperparameters that the user has set.
+    """
+    fixed = fixed or {}
+    configuration = model.from_configuration(fixed).configuration()
+    return {
+        name: declared.distribution
+        for name, declared in hyperparameters(model).items()
+        if declared.distribution is not None
+        and name not in fixed
+        and all(condition.holds(kind, configuration) for condition in declared.conditions)
+    }
 
 
 def space_as_json(space: Space) -> dict[str, Any]:

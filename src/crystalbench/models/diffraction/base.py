@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -16,9 +16,9 @@ from crystalbench.models.model import Invariance
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations.diffraction.cells import CELLS
 from crystalbench.representations.diffraction.power_spectrum import FLOOR, PRESENT, SPAN
-from crystalbench.representations.diffraction.scattering import SCATTERINGS
+from crystalbench.representations.diffraction.scattering import SCATTERINGS, check_effect
 
-INTENSITIES = ("full", "random_scale", "absences", "none")
+INTENSITIES = ("full", "normalised", "random_scale", "absences", "none")
 
 
 @dataclass
@@ -29,9 +29,11 @@ class DiffractionNetwork(NetworkModel):
 
     Attributes:
         width: features of the embedding.
-        intensities: what the network sees of them: ``full``; ``random_scale``, up to one random factor per crystal;
-            ``absences``, whether there is any; ``none``, positions only.
-        scattering: ``xray`` or ``neutron``.
+        intensities: what the network sees of them: ``full``, |F|² / V²; ``normalised``, |E|² = |F|² / Σ_j f_j²;
+            ``random_scale``, up to one random factor per crystal; ``absences``, whether there is any; ``none``,
+            positions only.
+        scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike. Without intensities it has no
+            effect and cannot be chosen.
         symprec: tolerance of the symmetry search in Å.
     """
 
@@ -39,6 +41,15 @@ class DiffractionNetwork(NetworkModel):
     intensities: Annotated[str, OneOf(INTENSITIES)] = "full"
     scattering: Annotated[str, OneOf(SCATTERINGS)] = "xray"
     symprec: Annotated[float, Gt(0)] = 0.1
+
+    def __post_init__(self) -> None:
+        """Check every hyperparameter.
+
+        Raises:
+            ConfigError: a value that is not valid, or a kind of scattering without effect.
+        """
+        super().__post_init__()
+        check_effect(self.scattering, self.intensities)
 
 
 @dataclass
@@ -53,6 +64,16 @@ class PatternNetwork(DiffractionNetwork):
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.REFLECTION})
 
     cell: Annotated[str, OneOf(CELLS)] = "primitive"
+
+    @property
+    def _pattern(self) -> dict[str, Any]:
+        """Options of the pattern that all these networks have."""
+        return {
+            "scattering": self.scattering,
+            "normalised": self.intensities == "normalised",
+            "cell": self.cell,
+            "symprec": self.symprec,
+        }
 
 
 class ScaledIntensities(nn.Module):

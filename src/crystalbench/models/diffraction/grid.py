@@ -34,9 +34,7 @@ class DiffractionGrid(PatternNetwork):
     @property
     def representation(self) -> DiffractionPattern:
         """Reflections in a cube of Miller indices."""
-        return DiffractionPattern(
-            max_index=self.max_index, scattering=self.scattering, cell=self.cell, symprec=self.symprec
-        )
+        return DiffractionPattern(max_index=self.max_index, **self._pattern)
 
     def encoder(self) -> nn.Module:
         """Three-dimensional convolutions."""

@@ -53,7 +53,7 @@ class DiffractionSpectrum(DiffractionNetwork):
             q_max=self.q_max,
             shells=self.shells,
             l_max=self.l_max,
-            intensities=self.intensities if self.intensities in ("absences", "none") else "linear",
+            intensities="linear" if self.intensities in ("full", "random_scale") else self.intensities,
             scattering=self.scattering,
             symprec=self.symprec,
         )

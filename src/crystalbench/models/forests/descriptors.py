@@ -31,7 +31,7 @@ BANKS = ("gong28", f"gong28{_WITH_MAGPIE}", "rich", "atom_count")
 class OnDescriptors(TreeEnsemble):
     """Trees on a bank of descriptors: they see symmetry, neighbourhoods, density and the cell as numbers.
 
-    A descriptor that could not be computed for a crystal gets the median over the training rows.
+    A descriptor that could not be computed for a crystal gets the median over all rows to fit.
 
     Attributes:
         bank: bank of descriptors: ``gong28``, ``gong28+magpie`` (with Magpie's composition features), ``rich`` (which
@@ -46,8 +46,8 @@ class OnDescriptors(TreeEnsemble):
 
     bank: Annotated[str, OneOf(BANKS), CategoricalDistribution(("gong28", f"gong28{_WITH_MAGPIE}", "rich"))] = "rich"
 
-    def _fit_features(self, train: Samples) -> None:
-        self._imputation = Imputation.fit(self._computed(train))
+    def _fit_features(self, *parts: Samples) -> None:
+        self._imputation = Imputation.fit(np.concatenate([self._computed(part) for part in parts]))
 
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         values = self._computed(samples)

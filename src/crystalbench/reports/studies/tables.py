@@ -13,6 +13,7 @@ from rich.table import Table
 
 from crystalbench.reports.formatting import MISSING, metric_title
 from crystalbench.reports.studies.optuna import importances
+from crystalbench.results.spec import TuningSpec
 from crystalbench.results.study import State, Study, Trial
 from crystalbench.targets import METRICS
 
@@ -23,6 +24,7 @@ INITIAL = "initial"
 """Title of trial 0, the configuration before tuning."""
 
 _LONGEST_REASON = 200
+_USUAL = TuningSpec(trials=1)
 
 
 def heading(study: Study) -> str:
@@ -38,11 +40,22 @@ def heading(study: Study) -> str:
     counts = ", ".join(f"{study.count(state)} {state}" for state in states if study.count(state))
     unfinished = "" if study.finished else ", not finished"
     view = "" if study.spec.view == "full" else f", view {study.spec.view}"
-    parts = f", scored on {tuning.splits} inner folds" if tuning is not None and tuning.splits != 1 else ""
+    decision = f"; {study.decision.reason}" if study.decision and study.finished else ""
     return (
-        f"{study.spec.task} · {study.label} · fold {study.spec.fold}{view}{parts}: {spent}"
-        f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{unfinished}{reason}"
+        f"{study.spec.task} · {study.label} · fold {study.spec.fold}{view}{_evaluations(tuning)}: {spent}"
+        f"{f' ({counts})' if counts else ''}, {study.seconds:,.0f} s{unfinished}{decision}{reason}"
     )
+
+
+def _evaluations(tuning: TuningSpec | None) -> str:
+    """What scores a trial, unless it is what the options say by default."""
+    if tuning is None or (tuning.splits, tuning.seeds) == (_USUAL.splits, _USUAL.seeds):
+        return ""
+    return f", scored on {_count(tuning.splits, 'inner fold')} with {_count(tuning.seeds, 'seed')}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _reason(study: Study) -> str:
@@ -63,6 +76,8 @@ def _all_failed(study: Study) -> bool:
 
 def best_table(study: Study, width: int = 100) -> Table:
     """The best configurations next to the initial one (trial 0), with the importances of the hyperparameters.
+
+    The configuration that runs use is highlighted.
 
     Args:
         study: finished or not.
@@ -98,7 +113,7 @@ def _table_of(study: Study, shares: Mapping[str, float], ranked: Sequence[Trial]
         table.add_column("importance", justify="right", no_wrap=True)
     for trial in shown:
         name = f"trial {trial.number}" if trial.number else INITIAL
-        style = "bold cyan" if ranked and trial is ranked[0] else ""
+        style = "bold cyan" if trial is study.chosen else ""
         table.add_column(name, justify="right", overflow="fold", min_width=9, style=style)
     blank = [""] if shares else []
     table.add_row(escape(metric_title(METRICS[study.metric], study.unit)), *blank, *map(_value, shown))

@@ -41,16 +41,24 @@ def reciprocal_lattices(crystals: Crystals) -> npt.NDArray[np.float64]:
     return np.asarray(np.linalg.inv(crystals.lattices).transpose(0, 2, 1))
 
 
-def intensity_boxes(crystals: Crystals, bounds: npt.NDArray[np.int64], scattering: str = "xray") -> Iterator[Box]:
-    """Intensities I = |F|² / V² with F = Σ_j f_j(|g| / 2) exp(2πi (h x_j + k y_j + l z_j)).
+def intensity_boxes(
+    crystals: Crystals, bounds: npt.NDArray[np.int64], scattering: str = "xray", normalised: bool = False
+) -> Iterator[Box]:
+    """Intensities I = |F|² / V² with F = Σ_j f_j(|g| / 2) exp(2πi (h x_j + k y_j + l z_j)), or normalised ones.
 
     V is the volume of the cell. Thermal motion, Lorentz and polarisation factors are not included. The unit is that of
     the squared form factor per Å⁶.
 
+    Normalised structure factors |E|² = |F|² / Σ_j f_j(|g| / 2)² (Hauptman and Karle, 1953) have no unit: neither the
+    strength of the scatterers nor the decay of form factors with the angle matters, nor a displacement factor that is
+    the same for all atoms. Their mean over many reflections is 1 for atoms at random in a primitive cell, and n if a
+    centred cell of n lattice points is given. Symmetry factors ε of special reflections are not divided out.
+
     Args:
         crystals: n crystals; the reciprocal lattices are those of their given cells.
         bounds: (n, 3) largest Miller indices H, K and L.
-        scattering: ``xray`` or ``neutron``.
+        scattering: ``xray``, ``neutron`` or ``equal``.
+        normalised: whether to compute |E|² instead of I.
 
     Yields:
         Boxes of crystals with equal bounds; each crystal is in one of them.
@@ -68,7 +76,7 @@ def intensity_boxes(crystals: Crystals, bounds: npt.NDArray[np.int64], scatterin
         chunk_of = np.cumsum(crystals.atom_counts[rows] * (miller.size // 3)) // _CHUNK
         for part in np.split(rows, np.flatnonzero(np.diff(chunk_of)) + 1):
             with _one_thread():
-                box = _box(crystals, part, miller, scattering)
+                box = _box(crystals, part, miller, scattering, normalised)
             yield box
 
 
@@ -85,7 +93,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _box(crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np.int64], scattering: str) -> Box:
+def _box(
+    crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np.int64], scattering: str, normalised: bool
+) -> Box:
     import torch
 
     crystals = crystals[rows]
@@ -110,8 +120,16 @@ def _box(crystals: Crystals, rows: npt.NDArray[np.int64], miller: npt.NDArray[np
     torch.from_numpy(parts).index_add_(0, torch.from_numpy(element_owners), torch.from_numpy(sums))
     parts *= parts
     intensities = np.empty((len(crystals), len(miller), len(kept)))
-    intensities[:, :, kept] = parts[:, :, 0] + parts[:, :, 1]
-    intensities /= (crystals.volumes**2)[:, None, None]
+    if normalised:
+        strengths = torch.zeros(len(crystals), few.shape[1], dtype=torch.float64)
+        strengths.index_add_(
+            0, torch.from_numpy(element_owners), torch.from_numpy(counts[by_count, None] * np.square(factors))
+        )
+        # The smallest positive number stands for 0, where no atom scatters and no wave remains.
+        units = strengths.clamp_min_(np.finfo(np.float64).tiny).numpy().reshape(parts.shape[0], len(miller), -1)
+    else:
+        units = (crystals.volumes**2)[:, None, None]
+    intensities[:, :, kept] = (parts[:, :, 0] + parts[:, :, 1]) / units
     shape = (len(crystals), *miller.shape[:3])
     intensities = intensities.reshape(shape)
     half = miller.shape[1] // 2

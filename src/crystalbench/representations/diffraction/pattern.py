@@ -32,7 +32,8 @@ class DiffractionPattern(Representation):
     The pattern of deepKNet ("Learning the Crystal Structure Genome", Phys. Rev. Research, 2022): the crystal in its
     standard primitive cell, g = (h, k, l) B without 2π, and ``I = |F|² / V²`` without thermal motion, Lorentz and
     polarisation factors, or a wavelength. See `standard_cells`, `form_factors` and `intensity_boxes` for the formulas.
-    Intensities are computed in double precision and stored in single.
+    With ``normalised``, ``|E|²`` takes the place of I. Intensities are computed in double precision and stored in
+    single.
 
     Arrays, always: ``reciprocal`` (n, 3, 3) float32 in Å⁻¹, rows a*, b*, c*.
     With ``points="cube"``: ``intensities`` (n, points) float32 in the order of `miller_indices`.
@@ -44,7 +45,9 @@ class DiffractionPattern(Representation):
             because several standard cells exist then.
         max_index: 1 to 4; 0 for only the points 100, 010, 001; −1 for these and 000.
         q_max: radius of the sphere in Å⁻¹.
-        scattering: ``xray`` or ``neutron``.
+        scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike.
+        normalised: whether intensities are ``|E|² = |F|² / Σ_j f_j²`` instead of ``|F|² / V²``. In a conventional cell
+            with n lattice points, they are n times those of the primitive cell.
         cell: ``primitive`` or ``conventional`` standard cell.
         symprec: tolerance of the symmetry search in Å.
     """
@@ -55,6 +58,7 @@ class DiffractionPattern(Representation):
     max_index: int = 3
     q_max: float = 1.0
     scattering: str = "xray"
+    normalised: bool = False
     cell: str = "primitive"
     symprec: float = 0.1
 
@@ -80,14 +84,14 @@ class DiffractionPattern(Representation):
         crystals = standard_cells(inputs, self.cell, self.symprec)
         reciprocal = reciprocal_lattices(crystals).astype(np.float32)
         if self.points == "cube":
-            intensities = cube_intensities(crystals, self.max_index, self.scattering)
+            intensities = cube_intensities(crystals, self.max_index, self.scattering, self.normalised)
             return Arrays(
                 values={"reciprocal": reciprocal, "intensities": intensities.astype(np.float32)},
                 layouts={"reciprocal": Layout(CRYSTAL), "intensities": Layout(CRYSTAL)},
                 offsets={},
                 length=len(crystals),
             )
-        miller, intensities, counts = sphere_intensities(crystals, self.q_max, self.scattering)
+        miller, intensities, counts = sphere_intensities(crystals, self.q_max, self.scattering, self.normalised)
         return Arrays(
             values={
                 "reciprocal": reciprocal,
@@ -112,13 +116,16 @@ def miller_indices(max_index: int) -> npt.NDArray[np.int64]:
     return np.stack(np.meshgrid(indices, indices, indices, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray") -> npt.NDArray[np.float64]:
+def cube_intensities(
+    crystals: Crystals, max_index: int, scattering: str = "xray", normalised: bool = False
+) -> npt.NDArray[np.float64]:
     """Intensities at `miller_indices`, in the cells as given.
 
     Args:
         crystals: n crystals.
         max_index: largest Miller index; see `DiffractionPattern` for 0 and −1.
-        scattering: ``xray`` or ``neutron``.
+        scattering: ``xray``, ``neutron`` or ``equal``.
+        normalised: whether to compute ``|E|²`` instead of I.
 
     Returns:
         (n, points).
@@ -128,7 +135,7 @@ def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray
     """
     reach = max(1, max_index)
     full = np.empty((len(crystals), *[2 * reach + 1] * 3))
-    for box in intensity_boxes(crystals, np.full((len(crystals), 3), reach), scattering):
+    for box in intensity_boxes(crystals, np.full((len(crystals), 3), reach), scattering, normalised):
         full[box.rows, :, :, reach:] = box.intensities
         full[box.rows, :, :, :reach] = box.intensities[:, ::-1, ::-1, :0:-1]
     if max_index > 0:
@@ -138,14 +145,15 @@ def cube_intensities(crystals: Crystals, max_index: int, scattering: str = "xray
 
 
 def sphere_intensities(
-    crystals: Crystals, q_max: float, scattering: str = "xray"
+    crystals: Crystals, q_max: float, scattering: str = "xray", normalised: bool = False
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Intensities at all points with |g| ≤ q_max, in the cells as given.
 
     Args:
         crystals: n crystals.
         q_max: radius of the sphere in Å⁻¹.
-        scattering: ``xray`` or ``neutron``.
+        scattering: ``xray``, ``neutron`` or ``equal``.
+        normalised: whether to compute ``|E|²`` instead of I.
 
     Returns:
         Miller indices (rows, 3) and intensities (rows,), crystal by crystal, and rows per crystal (n,).
@@ -155,7 +163,7 @@ def sphere_intensities(
     """
     owners, miller = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
     values = [np.zeros(0)]
-    for box in intensity_boxes(crystals, sphere_bounds(crystals, q_max), scattering):
+    for box in intensity_boxes(crystals, sphere_bounds(crystals, q_max), scattering, normalised):
         inside = mirrored(within(box.squares, q_max))
         crystal, h, k, l = np.nonzero(inside)  # noqa: E741
         owners.append(box.rows[crystal])

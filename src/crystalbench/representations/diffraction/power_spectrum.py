@@ -16,7 +16,7 @@ from crystalbench.representations.diffraction.cells import standard_cells
 from crystalbench.representations.diffraction.harmonics import degrees, even_harmonics
 from crystalbench.representations.diffraction.intensities import intensity_boxes, reciprocal_lattices
 from crystalbench.representations.diffraction.pattern import sphere_bounds, within
-from crystalbench.representations.diffraction.scattering import check_scattering
+from crystalbench.representations.diffraction.scattering import check_effect, check_scattering
 from crystalbench.representations.representation import Representation
 
 FLOOR, SPAN = 1e-6, 15.0
@@ -35,6 +35,7 @@ def scaled(intensities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 INTENSITIES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
     "linear": lambda intensities: intensities,
     "log": scaled,
+    "normalised": lambda intensities: intensities,
     "absences": lambda intensities: (scaled(intensities) > PRESENT).astype(np.float64),
     "none": np.ones_like,
 }
@@ -57,15 +58,18 @@ class DiffractionPowerSpectrum(Representation):
     stored separately.
 
     Arrays: ``spectrum`` (n, shells, l_max / 2 + 1) float32, p_kl for even l; ``origin`` (n, 1) float32, the square root
-    of I_000, for X-rays the density of electrons in Å⁻³.
+    of I_000, for X-rays the density of electrons in Å⁻³; with normalised intensities that of |E_000|² / V, for equal
+    scatterers the density of atoms.
 
     Attributes:
         q_max: radius of the sphere in Å⁻¹.
         shells: number of radial shells.
         l_max: largest degree of the spherical harmonics, even.
-        intensities: u: ``linear`` for I, ``log`` for (ln(I + 1e-6) − ln 1e-6) / 15, ``absences`` for 1 where that
-            exceeds 1e-3 and 0 elsewhere, ``none`` for 1 at every point.
-        scattering: ``xray`` or ``neutron``.
+        intensities: u: ``linear`` for I, ``log`` for (ln(I + 1e-6) − ln 1e-6) / 15, ``normalised`` for |E|² / V, whose
+            sum over a shell is that of the static structure factor and the same in every cell, ``absences`` for 1
+            where ``log`` exceeds 1e-3 and 0 elsewhere, ``none`` for 1 at every point.
+        scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike. Without intensities it has no
+            effect and cannot be chosen.
         symprec: tolerance of the symmetry search in Å.
     """
 
@@ -82,6 +86,7 @@ class DiffractionPowerSpectrum(Representation):
         check_scattering(self.scattering)
         if self.intensities not in INTENSITIES:
             raise ConfigError(f"intensities = {self.intensities!r}; it must be one of {', '.join(INTENSITIES)}")
+        check_effect(self.scattering, self.intensities)
         if self.l_max < 0 or self.l_max % 2:
             raise ConfigError(f"l_max = {self.l_max}; it must be even, since odd degrees vanish")
         for name in ("q_max", "shells", "symprec"):
@@ -114,17 +119,19 @@ class DiffractionPowerSpectrum(Representation):
         columns = degrees(self.l_max)
         moments = np.zeros((len(crystals), self.shells, len(columns)), dtype=np.complex128)
         origin = np.zeros((len(crystals), 1))
-        for box in intensity_boxes(crystals, sphere_bounds(crystals, self.q_max), self.scattering):
+        normalised = self.intensities == "normalised"
+        for box in intensity_boxes(crystals, sphere_bounds(crystals, self.q_max), self.scattering, normalised):
+            values = box.intensities / crystals.volumes[box.rows, None, None, None] if normalised else box.intensities
             h, k, l = (box.miller[..., axis] for axis in range(3))  # noqa: E741
             half = (l > 0) | ((l == 0) & ((h > 0) | ((h == 0) & (k > 0))))  # one of g and −g, without 000
-            origin[box.rows, 0] = np.sqrt(box.intensities[:, h.shape[0] // 2, h.shape[1] // 2, 0])
+            origin[box.rows, 0] = np.sqrt(values[:, h.shape[0] // 2, h.shape[1] // 2, 0])
             crystal, *at = np.nonzero(within(box.squares, self.q_max) & half)
             for start in range(0, len(crystal), _POINTS):
                 part = slice(start, start + _POINTS)
                 point = tuple(axis[part] for axis in at)
                 owner = crystal[part]
                 g = np.einsum("pi,pij->pj", box.miller[point], reciprocal[box.rows[owner]])
-                weights = 2 * INTENSITIES[self.intensities](box.intensities[(owner, *point)])
+                weights = 2 * INTENSITIES[self.intensities](values[(owner, *point)])
                 self._add(moments, box.rows[owner], g, weights)
         starts = np.searchsorted(columns, np.arange(0, self.l_max + 1, 2))
         return np.sqrt(np.add.reduceat(moments.real**2 + moments.imag**2, starts, axis=2)), origin

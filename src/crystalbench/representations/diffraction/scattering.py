@@ -1,4 +1,4 @@
-"""Scattering by single atoms: X-ray form factors and neutron scattering lengths, from pymatgen's tables."""
+"""Scattering by single atoms: X-ray form factors, neutron scattering lengths (pymatgen's tables), equal scatterers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.errors import ConfigError, DataError
 
-SCATTERINGS = ("xray", "neutron")
+SCATTERINGS = ("xray", "neutron", "equal")
+
+EQUAL_LENGTH = 10.0
+"""What every atom scatters with ``scattering="equal"``.
+
+The unit is arbitrary. The value lies among numbers of electrons and scattering lengths in fm, so that the constants of
+logarithmic scales matter as little as for X-rays and neutrons.
+"""
 
 _LAST_XRAY = 98  # californium
 _VALUES = 1 << 13  # form factors computed at once: few enough for the processor's cache
@@ -24,10 +31,22 @@ def check_scattering(scattering: str) -> None:
     """Raise an error for an unknown kind of scattering.
 
     Raises:
-        ConfigError: it is neither ``xray`` nor ``neutron``.
+        ConfigError: it is not in `SCATTERINGS`.
     """
     if scattering not in SCATTERINGS:
         raise ConfigError(f"scattering = {scattering!r}; it must be one of {', '.join(SCATTERINGS)}")
+
+
+def check_effect(scattering: str, intensities: str) -> None:
+    """Raise an error for a kind of scattering that has no effect.
+
+    Raises:
+        ConfigError: intensities are not seen, so that two configurations would be the same.
+    """
+    if intensities == "none" and scattering != SCATTERINGS[0]:
+        raise ConfigError(
+            f"scattering = {scattering!r} has no effect with intensities = 'none'; leave it at {SCATTERINGS[0]!r}"
+        )
 
 
 def require_scattering(crystals: Crystals, scattering: str) -> None:
@@ -53,16 +72,19 @@ def form_factors(
 
     X-rays: f(s) = Z − 41.78214 s² Σ_k a_k exp(−b_k s²), in electrons (pymatgen's parametrisation; De Graef and McHenry,
     Structure of Materials, 2012). pymatgen has parameters up to californium; heavier elements get the form factor of
-    californium times Z / 98. Neutrons: the bound coherent scattering length in fm, natural isotopes, for every s.
+    californium times Z / 98. Neutrons: the bound coherent scattering length in fm, natural isotopes, for every s. Equal
+    scatterers: `EQUAL_LENGTH` for every element and s, so that only the positions of the atoms matter.
 
     Args:
         numbers: (p,) atomic numbers.
         s_squared: (p, points) squares of s = |g| / 2 = sin θ / λ, in Å⁻².
-        scattering: ``xray`` or ``neutron``.
+        scattering: ``xray``, ``neutron`` or ``equal``.
 
     Returns:
         (p, points).
     """
+    if scattering == "equal":
+        return np.broadcast_to(EQUAL_LENGTH, s_squared.shape)
     if scattering == "neutron":
         return np.broadcast_to(_scattering_lengths()[numbers][:, None], s_squared.shape)
     import torch  # several times faster than NumPy here

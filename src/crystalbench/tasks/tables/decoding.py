@@ -60,6 +60,8 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
         ids = ids_of(table, config.id)
         index, remarks = _usable(table, config, ids)
         table, ids = table.taken(index), ids[index]
+        index, dropped = _with_finite_targets(table, config, ids)
+        table, ids, remarks = table.taken(index), ids[index], remarks + dropped
         if not len(ids):
             raise DataError("has no rows")
         inputs, kept, dropped = _valid_inputs(table, config, ids)
@@ -128,6 +130,22 @@ def _usable(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[n
     if config.missing == "error":
         raise DataError(f'{"; ".join(lacking)}. Complete them, or write missing = "drop" in the task file')
     return np.flatnonzero(usable), tuple(f"dropped: {line}" for line in lacking)
+
+
+def _with_finite_targets(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Rows whose targets are finite, and remarks about the others if the task file says to drop invalid rows.
+
+    Infinite targets that are not dropped are left to the checks of the task, which refuse them.
+    """
+    everything = np.arange(table.rows), ()
+    if config.kind is not Kind.REGRESSION or config.invalid != "drop":
+        return everything
+    finite = np.isfinite(numbers_of(table.values(config.target), ids, config.target))
+    if finite.all():
+        return everything
+    return np.flatnonzero(finite), tuple(
+        f"dropped as invalid: {name}: its {config.target!r} is not finite" for name in ids[~finite]
+    )
 
 
 def _targets_of(table: Table, config: TableConfig, ids: _Ids) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:

@@ -123,4 +123,13 @@ def _read_texts(texts: list[str]) -> list[Any]:
         numbers = [float(text) for text in texts]
     except ValueError:
         return list(texts)
-    return [int(number) for number in numbers] if all(n.is_integer() for n in numbers) else list(texts)
+    if not all(number.is_integer() for number in numbers):
+        return list(texts)
+    written: dict[float, str] = {}
+    for text, number in zip(texts, numbers, strict=True):
+        if written.setdefault(number, text) != text:
+            raise DataError(
+                f"the labels {written[number]!r} and {text!r} are one number; write equal labels in the same way, and "
+                "others so that they are not numbers"
+            )
+    return [int(number) for number in numbers]
