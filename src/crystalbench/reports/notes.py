@@ -81,7 +81,9 @@ def _on_entries(board: Board) -> list[str]:
             difference = board.minus_dummy(entry)
             if difference is not None and not board.is_better(difference):
                 text = difference_text(difference, entry, METRICS[board.metric])
-                worse.append(f"{full_title(entry)} ({text}, {folds_list(difference.folds)})")
+                common = difference.folds
+                folds = "all folds" if len(common) == board.folds_total else folds_list(common)
+                worse.append(f"{full_title(entry)} ({text}, {folds})")
         if worse:
             title = metric_title(METRICS[board.metric], board.unit)
             found.append(

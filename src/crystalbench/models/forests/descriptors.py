@@ -39,7 +39,7 @@ class OnDescriptors(TreeEnsemble):
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
-    # The bank and the kind of trees were chosen on training parts of these tasks.
+    # The bank, the kind of trees and the median over them were chosen on training parts of these tasks.
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset({"matbench_phonons", "matbench_jdft2d"})
     # The number of the space group differs between mirror images; lattice and counts per cell between cells.
     invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION})
