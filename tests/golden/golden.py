@@ -40,6 +40,7 @@ from crystalbench.representations import (
     QuotientGraph,
     Representation,
     SphereGraph,
+    WeightedGraph,
 )
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Task, get_task_spec
@@ -85,6 +86,8 @@ REPRESENTATIONS: dict[str, Representation] = {
     "SphereGraph": SphereGraph(),
     "QuotientGraph of CrystalGraph": QuotientGraph(),
     "QuotientGraph of SphereGraph": QuotientGraph(graph=SphereGraph()),
+    "WeightedGraph": WeightedGraph(),
+    "QuotientGraph of WeightedGraph": QuotientGraph(graph=WeightedGraph()),
     "DescriptorBank gong28": DescriptorBank("gong28"),
     "DescriptorBank rich": DescriptorBank("rich"),
     "DescriptorBank atom_count": DescriptorBank("atom_count"),
