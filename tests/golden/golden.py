@@ -164,7 +164,9 @@ def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.fl
 
 def kinds_of(title: str) -> list[Kind]:
     """The kinds of target that a case predicts."""
-    return [kind for kind in Kind if kind in get_model(cases()[title][0]).kinds]
+    name, given = cases()[title]
+    model = get_model(name).from_configuration(given)
+    return [kind for kind in Kind if model.supports(kind)]
 
 
 def model_version(title: str) -> int:

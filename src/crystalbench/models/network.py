@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,8 +16,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions
+from crystalbench.errors import ConfigError
 from crystalbench.models.hyperparameters import OneOf
 from crystalbench.models.model import Invariance, Model, Needs
+from crystalbench.models.standard import Standard
 from crystalbench.models.training import TrainingOptions, flushed_subnormals, outputs, prepare_torch, train_network
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
@@ -34,17 +37,20 @@ Dropout = Annotated[float, Interval(ge=0, lt=1), FloatDistribution(0.0, 0.3)]
 class NetworkModel(TrainingOptions, Model):
     """A neural network: an encoder from a batch to one embedding per crystal, with a shared head, loss and training.
 
-    Regression targets are standardised by the mean and standard deviation of the training part. The head is a
-    multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
+    Regression targets are standardised by the mean and standard deviation of the rows to fit (`Standard`). The head is
+    a multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
 
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
 
-    Embeddings should not grow with the cell: an encoder averages over atoms. For properties per cell,
-    ``readout="sum"`` multiplies embeddings by the number of atoms in the cell, which turns means into sums.
+    Embeddings should not grow with the cell: an encoder averages over atoms, so a prediction does not change when the
+    cell is repeated. For properties per cell, ``readout="sum"`` multiplies the output of the head by the number of atoms
+    N: the prediction is N · (m + s · head(embedding)), without a constant that does not grow with the cell. m is the sum
+    of the targets over that of the atoms, and s the standard deviation of the targets from N · m, divided by the mean
+    number of atoms. It is for regression only.
 
     Attributes:
         embedding_invariances: changes that leave the encoder's embeddings unchanged; not a hyperparameter.
-        readout: ``mean`` over atoms, or ``sum`` for properties per cell.
+        readout: ``mean`` over atoms, or ``sum`` over atoms for properties per cell.
         head_width: width of the head's hidden layers.
         head_layers: number of the head's hidden layers.
         dropout: share of the head's hidden units dropped while training.
@@ -61,8 +67,12 @@ class NetworkModel(TrainingOptions, Model):
 
     @property
     def invariances(self) -> frozenset[Invariance]:
-        """Those of the embedding; a sum over atoms grows with the cell."""
+        """Those of the embedding; with a sum over atoms, predictions grow with the cell."""
         return self.embedding_invariances - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
+
+    def supports(self, kind: Kind) -> bool:
+        """With a sum over atoms, only regression."""
+        return super().supports(kind) and (self.readout == "mean" or kind is Kind.REGRESSION)
 
     @property
     @abstractmethod
@@ -74,21 +84,31 @@ class NetworkModel(TrainingOptions, Model):
         """Make a module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
 
     def body(self) -> nn.Module:
-        """Make the part of the network before the head: the encoder and the readout."""
-        return SumReadout(self.encoder()) if self.readout == "sum" else self.encoder()
+        """Make the part of the network before the head."""
+        return self.encoder()
 
     def network(self, target: Target) -> nn.Module:
-        """Make the untrained network for a target: body and head."""
-        return _Network(self.body(), target.outputs, self.head_width, self.head_layers, self.dropout)
+        """Make the untrained network for a target: body and head.
+
+        Raises:
+            ConfigError: the readout is a sum, and the target is a class.
+        """
+        if not self.supports(target.kind) and self.readout == "sum":
+            raise ConfigError(
+                f"readout = 'sum' is for regression, but {target.name} is a {target.kind} target, and probabilities do "
+                "not grow with the cell; use readout = 'mean'"
+            )
+        sizes = (target.outputs, self.head_width, self.head_layers)
+        return _Network(self.body(), *sizes, self.dropout, extensive=self.readout == "sum")
 
     def fit_inputs(self, train: Samples) -> None:
         """Learn what `inputs` needs from the rows to fit; does nothing by default."""
 
     def inputs(self, samples: Samples) -> Arrays:
-        """The network's input for n rows: the representation, and the number of atoms if the readout needs it."""
+        """The network's input for n rows: the representation, and the sizes of the cells if the readout needs them."""
         arrays = samples.represent(self.representation)
         if self.readout == "sum":
-            arrays = arrays.with_rows(atom_counts=samples.compositions.totals.astype(np.float32))
+            arrays = arrays.with_rows(sizes=self._standard.sizes(samples).astype(np.float32))
         return arrays
 
     @flushed_subnormals()
@@ -96,7 +116,7 @@ class NetworkModel(TrainingOptions, Model):
         """Train with early stopping on the validation part."""
         device = prepare_torch(self.runtime)
         target = self.target = train.target
-        self._mean, self._scale = _mean_and_scale(train.targets) if target.kind is Kind.REGRESSION else (0.0, 1.0)
+        self._standard = Standard.fit(train, extensive=self.readout == "sum")
         self.fit_inputs(train)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.runtime.seed)
@@ -130,20 +150,21 @@ class NetworkModel(TrainingOptions, Model):
             return Predictions(torch.softmax(raw, 1).numpy())
         if self.target.kind is Kind.BINARY:
             return Predictions(torch.sigmoid(raw[:, 0]).numpy())
-        return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
+        return Predictions(self._standard.restored(raw[:, 0].numpy(), samples))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights, mean and scale of the target, and the best epoch.
+        """Weights, how targets were standardised, and the best epoch.
 
         A subclass that defines `fit_inputs` adds what it has learned.
         """
         weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
-        return weights, {"mean": self._mean, "scale": self._scale, "best_epoch": self.best_epoch}
+        return weights, {"best_epoch": self.best_epoch} | dataclasses.asdict(self._standard)
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Make the network and load its weights. A subclass restores what `network` needs before it calls this."""
         device = prepare_torch(self.runtime)
-        self._mean, self._scale, self.best_epoch = facts["mean"], facts["scale"], facts["best_epoch"]
+        self._standard = Standard(**{f.name: facts[f.name] for f in dataclasses.fields(Standard) if f.name in facts})
+        self.best_epoch = facts["best_epoch"]
         weights = {
             name.removeprefix("network."): torch.from_numpy(np.array(array))
             for name, array in arrays.items()
@@ -164,32 +185,18 @@ class NetworkModel(TrainingOptions, Model):
     def _labels(self, samples: Samples, device: torch.device) -> Tensor:
         if self.target.kind is Kind.MULTICLASS:
             return torch.from_numpy(samples.targets.astype(np.int64)).to(device)
-        standardised = (samples.targets - self._mean) / self._scale
+        standardised = self._standard.standardised(samples)
         return torch.from_numpy(standardised.astype(np.float32)[:, None]).to(device)
 
 
-class SumReadout(nn.Module):
-    """Multiplies the embeddings of an encoder, which are means over atoms, by the number of atoms.
-
-    Args:
-        encoder: batch to embeddings (n, width).
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.width = encoder.width
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Embeddings (n, width)."""
-        summed: Tensor = self.encoder(batch) * batch["atom_counts"].unsqueeze(1)
-        return summed
-
-
 class _Network(nn.Module):
-    def __init__(self, body: nn.Module, outputs: int, width: int, layers: int, dropout: float) -> None:
+    """Body and head; if extensive, the output is multiplied by ``sizes`` of the batch."""
+
+    def __init__(
+        self, body: nn.Module, outputs: int, width: int, layers: int, dropout: float, *, extensive: bool
+    ) -> None:
         super().__init__()
-        self.body = body
+        self.body, self.extensive = body, extensive
         sizes = [int(body.width), *[width] * layers]  # type: ignore[arg-type]
         hidden = [
             module for a, b in itertools.pairwise(sizes) for module in (nn.Linear(a, b), nn.SiLU(), nn.Dropout(dropout))
@@ -198,12 +205,7 @@ class _Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         result: Tensor = self.head(self.body(batch))
-        return result
-
-
-def _mean_and_scale(targets: np.ndarray) -> tuple[float, float]:
-    scale = float(targets.std())
-    return float(targets.mean()), scale if scale > 0 else 1.0
+        return result * batch["sizes"].unsqueeze(1) if self.extensive else result
 
 
 def _loss(kind: Kind, regression: str) -> nn.Module:
