@@ -43,10 +43,10 @@ class NetworkModel(TrainingOptions, Model):
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
 
     Embeddings should not grow with the cell: an encoder averages over atoms, so a prediction does not change when the
-    cell is repeated. For properties per cell, ``readout="sum"`` multiplies the output of the head by the number of atoms
-    N: the prediction is N · (m + s · head(embedding)), without a constant that does not grow with the cell. m is the sum
-    of the targets over that of the atoms, and s the standard deviation of the targets from N · m, divided by the mean
-    number of atoms. It is for regression only.
+    cell is repeated. For properties per cell, ``readout="sum"`` multiplies the output of the head by the number of
+    atoms N: the prediction is N · (m + s · head(embedding)), without a constant that does not grow with the cell. m is
+    the sum of the targets over that of the atoms, and s the standard deviation of the targets from N · m, divided by
+    the mean number of atoms. It is for regression only.
 
     Attributes:
         embedding_invariances: changes that leave the encoder's embeddings unchanged; not a hyperparameter.
