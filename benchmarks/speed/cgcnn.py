@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 WIDTH, LAYERS, NEIGHBORS = 64, 3, 12
 _SIZES = f"width {WIDTH}, {LAYERS} layers, {NEIGHBORS} neighbours, batch 256"
-_SAME = "PyTorch Geometric CGConv with CGCNN's norms, the same function, DataLoader"
+# The peers read exactly 12 neighbours of equal weight; ours reads some more, with weights.
+_SAME = "PyTorch Geometric CGConv with CGCNN's norms, the same function but for the weights of neighbours, DataLoader"
 
 
 def our_measurement(

@@ -21,7 +21,7 @@ from benchmarks.speed import machine
 from benchmarks.speed.cgcnn import LAYERS, WIDTH, our_measurement
 from benchmarks.speed.passes import crystals_and_targets
 from benchmarks.speed.rows import Settings
-from crystalbench.representations import QuotientGraph
+from crystalbench.models.cgcnn import CGCNN
 
 PASSES = 10
 _FLOAT = 4  # bytes
@@ -57,7 +57,7 @@ def main() -> None:
     measure()
     seconds = len(crystals) / measure()
     parts = _parts(measure)
-    bound = _bound(measure, int(QuotientGraph()(crystals).offsets["edge"][-1]))
+    bound = _bound(measure, int(CGCNN().representation(crystals).offsets["edge"][-1]))
     table = Table(
         title=f"One pass of training over {len(crystals):,} crystals: {len(crystals) / seconds:,.0f} crystals/s"
     )

@@ -40,6 +40,7 @@ from crystalbench.representations import (
     QuotientGraph,
     Representation,
     SphereGraph,
+    WeightedGraph,
 )
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Task, get_task_spec
@@ -85,6 +86,8 @@ REPRESENTATIONS: dict[str, Representation] = {
     "SphereGraph": SphereGraph(),
     "QuotientGraph of CrystalGraph": QuotientGraph(),
     "QuotientGraph of SphereGraph": QuotientGraph(graph=SphereGraph()),
+    "WeightedGraph": WeightedGraph(),
+    "QuotientGraph of WeightedGraph": QuotientGraph(graph=WeightedGraph()),
     "DescriptorBank gong28": DescriptorBank("gong28"),
     "DescriptorBank rich": DescriptorBank("rich"),
     "DescriptorBank atom_count": DescriptorBank("atom_count"),
@@ -161,7 +164,9 @@ def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.fl
 
 def kinds_of(title: str) -> list[Kind]:
     """The kinds of target that a case predicts."""
-    return [kind for kind in Kind if kind in get_model(cases()[title][0]).kinds]
+    name, given = cases()[title]
+    model = get_model(name).from_configuration(given)
+    return [kind for kind in Kind if model.supports(kind)]
 
 
 def model_version(title: str) -> int:

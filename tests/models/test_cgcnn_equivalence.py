@@ -1,7 +1,11 @@
-"""CGCNN over quotient graphs is the same function as a plain network of PyTorch Geometric over all atoms and edges."""
+"""CGCNN over quotient graphs is the same function as a plain network over all atoms and edges.
+
+Without weights, it is compared with PyTorch Geometric; with weights, with the formula of the convolution.
+"""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +14,7 @@ import pytest
 import torch
 from helpers import known_structures, random_crystals, supercells
 from torch import Tensor, nn
+from torch.nn import functional
 from torch_geometric.data import Batch
 
 from benchmarks.speed.plain_cgcnn import PlainCGCNN, copy_weights, plain_graphs
@@ -17,7 +22,7 @@ from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.views import get_view
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.nn.batches import DeviceArrays
-from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph
+from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, WeightedGraph
 from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
@@ -133,3 +138,63 @@ def test_steps_of_training_stay_equal(networks: tuple[nn.Module, PlainCGCNN, Dat
     with torch.no_grad():
         mine, theirs = ours(case.batch), plain(data)
     torch.testing.assert_close(mine.double(), theirs, atol=TOLERANCE, rtol=0)
+
+
+# ---------------------------------------------------------------------- weighted edges
+
+
+def _normalised(rows: Tensor, weights: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Batch normalisation by weighted mean and variance while training, by those of the module otherwise."""
+    mean, variance = norm.running_mean, norm.running_var
+    if norm.training:
+        shares = (weights / weights.sum()).unsqueeze(1)
+        mean = (shares * rows).sum(0)
+        variance = (shares * (rows - mean) ** 2).sum(0)
+    return (rows - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
+
+
+def _plain_outputs(network: nn.Module, full: Arrays) -> Tensor:
+    """Outputs (n, 1) of a CGCNN in double precision, from all atoms and weighted edges of n crystals."""
+    encoder = network.body
+    owners = torch.from_numpy(np.repeat(np.arange(len(full)), np.diff(full.offsets["atom"])))
+    starts = np.repeat(full.offsets["atom"][:-1], np.diff(full.offsets["edge"]))
+    sources, neighbors = (torch.from_numpy(full.values[name] + starts) for name in ("sources", "neighbors"))
+    weights = torch.from_numpy(full.values["weights"]).double()
+    distances = torch.from_numpy(full.values["distances"]).double()
+    gaussians = torch.exp(-(((distances[:, None] - encoder.centers) / encoder.step) ** 2))
+    atoms = encoder.embedding(encoder.elements[torch.from_numpy(full.values["numbers"].astype(np.int64))])
+    ones = torch.ones(len(atoms), dtype=torch.float64)
+    for layer in encoder.convolutions:
+        joined = torch.cat([atoms[sources], atoms[neighbors], gaussians], dim=1)
+        gates, messages = _normalised(layer.gate(joined), weights, layer.gate_norm).chunk(2, dim=1)
+        messages = weights[:, None] * torch.sigmoid(gates) * functional.softplus(messages)
+        summed = torch.zeros_like(atoms).index_add(0, sources, messages)
+        atoms = functional.softplus(atoms + _normalised(summed, ones, layer.norm))
+    total = atoms.new_zeros(len(full), atoms.shape[1]).index_add(0, owners, atoms)
+    means = total / torch.from_numpy(np.diff(full.offsets["atom"]))[:, None]
+    return network.head(functional.softplus(means))
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", ["asymmetric", "symmetric", "supercells", "no chemistry"])
+def test_weighted_edges_enter_sums_and_statistics_with_their_weights(name: str, train: bool) -> None:
+    crystals, graph = _crystals(name), WeightedGraph(neighbors=10, softening=0.4)
+    full = graph(crystals)
+    assert ((full.values["weights"] > 0.01) & (full.values["weights"] < 0.99)).mean() > 0.05
+    torch.manual_seed(0)
+    ours = CGCNN(width=16, layers=2).network(Target("y", Kind.REGRESSION)).train(train)
+    plain = copy.deepcopy(ours).double()
+    batch = DeviceArrays(QuotientGraph(graph)(crystals), "cpu").batch(np.arange(len(crystals)))
+    found, expected = ours(batch), _plain_outputs(plain, full)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found.double(), expected, atol=TOLERANCE, rtol=0)
+    for outputs in (found, expected):
+        (outputs**2).mean().backward()
+    for (label, mine), theirs in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(
+            mine.grad.double(),
+            theirs.grad,
+            atol=TOLERANCE * max(1.0, float(theirs.grad.abs().max())),
+            rtol=0,
+            msg=label,
+        )

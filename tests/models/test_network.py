@@ -9,7 +9,7 @@ from helpers import (
     SMALL_CGCNN,
     TARGETS,
     atom_order,
-    changed,
+    batch_of,
     fitted_cgcnn,
     moved_by_lattice_vectors,
     one_crystal,
@@ -21,16 +21,19 @@ from helpers import (
     supercells,
     translated,
 )
-from torch import Tensor
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Samples
-from crystalbench.errors import CrystalBenchError
+from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models.cgcnn import CGCNN
+from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.dummy import Dummy
+from crystalbench.models.hybrid import Hybrid
+from crystalbench.models.hyperparameters import hyperparameter_types
 from crystalbench.models.model import Runtime
-from crystalbench.nn.batches import DeviceArrays
+from crystalbench.models.network import NetworkModel
 from crystalbench.targets import Kind
+from crystalbench.testing.crystals import other_cells
 
 # ---------------------------------------------------------------------- seeds
 
@@ -167,6 +170,7 @@ def test_the_description_of_a_crystal_does_not_matter(model: CGCNN, unseen: Crys
         reordered(unseen, atom_order(unseen)),
         supercells(unseen, (2, 1, 1)),
         supercells(unseen, (1, 2, 3)),
+        other_cells(unseen),
     ):
         np.testing.assert_allclose(predicted(model, other), expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
@@ -179,28 +183,39 @@ def test_the_embedding_depends_on_elements_and_distances(model: CGCNN, unseen: C
         assert (np.abs(predicted(model, other) - expected) > 1e-4).mean() > 0.8
 
 
-def test_sum_readout_doubles_with_the_cell_and_mean_readout_does_not(unseen: Crystals) -> None:
-    def embedded(crystals: Crystals, readout: str) -> Tensor:
-        torch.manual_seed(0)
-        model = CGCNN(width=8, layers=2, readout=readout)
-        data = DeviceArrays(model.inputs(Samples(crystals, TARGETS[Kind.REGRESSION])), "cpu")
-        return model.body().eval()(data.batch(np.arange(len(crystals))))
-
-    double = supercells(unseen, (1, 2, 1))
-    for readout, factor in (("sum", 2), ("mean", 1)):
-        torch.testing.assert_close(embedded(double, readout), factor * embedded(unseen, readout), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.xfail(strict=True, reason="a shell is cut by the order of the atoms, as in the original CGCNN")
-def test_the_order_of_atoms_does_not_matter_if_a_cut_shell_has_different_surroundings(
-    train: Samples, valid: Samples
+@pytest.mark.parametrize("kind", [CGCNN, Hybrid, DiffractionSpectrum])
+def test_with_a_sum_over_atoms_the_prediction_is_the_number_of_atoms_times_that_per_atom(
+    kind: type[NetworkModel], train: Samples, valid: Samples, unseen: Crystals
 ) -> None:
-    """Body-centred iron has 8 + 6 neighbours, of which 12 are kept; oxygen near some of them makes them differ."""
-    iron = supercells(one_crystal(np.eye(3) * 2.87, [[0, 0, 0], [0.5, 0.5, 0.5]], [26, 26]), (3, 3, 3))
-    numbers = iron.numbers.copy()
-    numbers[[0, 7, 9]] = 8
-    alloy = changed(iron, numbers=numbers)
-    model = fitted_cgcnn(train, valid, neighbors=12)
-    orders = [reordered(alloy, atom_order(alloy, seed)) for seed in range(4)]
-    values = np.concatenate([predicted(model, crystals) for crystals in orders])
-    np.testing.assert_allclose(values, values[0], rtol=1e-6)
+    known = {name: value for name, value in SMALL_CGCNN.items() if name in hyperparameter_types(kind)}
+    model = kind(**known, readout="sum").fit(train, valid)
+    sums = predicted(model, unseen)
+    per_atom = model._network.head(model._network.body(batch_of(model, unseen))).detach().double().numpy()[:, 0]
+    mean, scale, atoms = dataclasses.astuple(model._standard)
+    np.testing.assert_allclose(sums, unseen.atom_counts * (mean + scale / atoms * per_atom), rtol=1e-5, atol=1e-5)
+
+
+def test_a_sum_over_atoms_doubles_with_the_cell(train: Samples, valid: Samples, unseen: Crystals) -> None:
+    totals = [Samples(s.inputs, s.target, s.targets * s.compositions.totals) for s in (train, valid)]
+    model = fitted_cgcnn(*totals, readout="sum")
+    expected = predicted(model, unseen)
+    for times, factor in (((1, 2, 1), 2), ((3, 1, 2), 6)):
+        np.testing.assert_allclose(predicted(model, supercells(unseen, times)), factor * expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_sum_over_atoms_fits_extensive_targets(train: Samples, valid: Samples) -> None:
+    """Targets proportional to the number of atoms are exact from the start, whatever the size of the cell."""
+    heat = [Samples(s.inputs, s.target, 24.9 * s.compositions.totals) for s in (train, valid)]
+    model = fitted_cgcnn(*heat, readout="sum", epochs=1, learning_rate=1e-12)
+    standard = model._standard
+    assert (standard.mean, standard.atoms) == (pytest.approx(24.9), pytest.approx(heat[0].compositions.totals.mean()))
+    np.testing.assert_allclose(standard.standardised(heat[0]), 0, atol=1e-9)
+    np.testing.assert_allclose(standard.restored(np.zeros(len(valid)), valid), 24.9 * valid.compositions.totals)
+
+
+@pytest.mark.parametrize("kind", [Kind.BINARY, Kind.MULTICLASS])
+def test_a_sum_over_atoms_is_for_regression(kind: Kind, valid: Samples) -> None:
+    labelled = Samples(valid.inputs, TARGETS[kind], np.arange(len(valid)) % 2.0)
+    assert not CGCNN(readout="sum").supports(kind)
+    with pytest.raises(ConfigError, match=f"readout = 'sum' is for regression, but .* is a {kind} target"):
+        fitted_cgcnn(labelled, labelled, readout="sum")

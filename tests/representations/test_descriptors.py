@@ -19,7 +19,7 @@ from helpers import (
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals
-from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import BANKS, DescriptorBank, bank
 from crystalbench.representations.descriptors.voronoi import FACE_TOLERANCE, tessellate
@@ -80,7 +80,7 @@ def test_labels_are_those_of_the_28() -> None:
 
 def test_the_rich_bank_begins_with_the_28_and_ends_with_the_composition() -> None:
     crystals = every_system()
-    small, rich = DescriptorBank(), DescriptorBank("rich")
+    small, rich = DescriptorBank(symprec=0.01), DescriptorBank("rich")
     labels, values = rich.labels, rich(crystals).values["descriptors"]
     assert values.shape == (len(crystals), len(labels))
     assert len(set(labels)) == len(labels) > 350
@@ -89,6 +89,22 @@ def test_the_rich_bank_begins_with_the_28_and_ends_with_the_composition() -> Non
     assert np.array_equal(values[:, :28], small(crystals).values["descriptors"])
     assert np.array_equal(values[:, -146:], MagpieFeatures()(crystals).values["features"])
     assert np.isfinite(values).all()
+
+
+def test_the_tolerance_of_the_space_group_is_0_1_in_gong28_and_an_option() -> None:
+    """Perovskite whose titanium is 0.05 Å off the centre: cubic within 0.1 Å, tetragonal within 0.01 Å."""
+    coords = [[0, 0, 0], [0.5, 0.5, 0.5 + 0.05 / 3.9], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+    crystal = one_crystal(np.eye(3) * 3.9, coords, [38, 22, 8, 8, 8])
+    for default, numbers in ((DescriptorBank(), [221, 1]), (DescriptorBank("rich"), [99, 4])):
+        assert default(crystal).values["descriptors"][0, :2].tolist() == numbers
+        assert default.key == DescriptorBank(default.bank, symprec=default.tolerance).key
+    for symprec, numbers in ((0.01, [99, 4]), (0.1, [221, 1])):
+        for name in ("gong28", "rich"):
+            found = DescriptorBank(name, symprec=symprec)(crystal).values["descriptors"]
+            assert found[0, :2].tolist() == numbers
+    assert DescriptorBank(symprec=0.01).key != DescriptorBank().key
+    with pytest.raises(ConfigError, match="symprec = 0; it must be a positive distance"):
+        DescriptorBank(symprec=0)
 
 
 @pytest.mark.parametrize("name", COORDINATION)
@@ -223,7 +239,7 @@ def test_failed_descriptors_are_nan_and_reported(caplog: pytest.LogCaptureFixtur
         [2, 2],
         ["halite", "one on another"],
     )
-    made = DescriptorBank()
+    made = DescriptorBank(symprec=0.01)  # so that the two symmetry searches have different tolerances
     with caplog.at_level(logging.WARNING):
         arrays = made(crystals).values
     values = dict(zip(made.labels, arrays["descriptors"][1], strict=True))

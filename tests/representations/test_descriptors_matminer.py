@@ -85,7 +85,7 @@ def featurized(featurizers: list[Any], crystals: Crystals) -> dict[str, np.ndarr
 
 def compare(bank: str, crystals: Crystals, expected: dict[str, np.ndarray], tolerance: float = 1e-6) -> list[str]:
     """Compare the descriptors that both compute, and return their names."""
-    ours = DescriptorBank(bank)
+    ours = DescriptorBank(bank, symprec=0.01)  # as matminer's `GlobalSymmetryFeatures`
     arrays = ours(crystals)
     values = dict(zip(ours.labels, arrays.values["descriptors"].T, strict=True))
     names = [label for label in expected if label in values]

@@ -14,7 +14,7 @@ from crystalbench.errors import DataError
 from crystalbench.representations.descriptors import one_crystal as module
 from crystalbench.representations.descriptors.one_crystal import each_crystal
 from crystalbench.representations.descriptors.space_group import find_symmetry, point_group
-from crystalbench.representations.descriptors.symmetry import COARSE, FINE, complexity
+from crystalbench.representations.descriptors.symmetry import COARSE, FINE, complexity, group
 from crystalbench.tasks import DataSources, get_task_spec
 
 CORNERS = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -54,9 +54,15 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_the_second_search_runs_only_if_it_may_find_more(
     crystals: Crystals, expected: float, tolerances: list[float], searches: list[float]
 ) -> None:
-    [crystal] = each_crystal(crystals)
+    [crystal] = each_crystal(crystals, FINE)
     assert complexity(crystal) == pytest.approx([expected, 8 * expected])
     assert searches == tolerances
+
+
+def test_a_coarse_space_group_needs_one_search(searches: list[float]) -> None:
+    [crystal] = each_crystal(rock_salt(0.05), COARSE)
+    assert [*group(crystal), *complexity(crystal)] == pytest.approx([225, 1, 1, 8])
+    assert searches == [COARSE]
 
 
 def test_a_failed_first_search_is_followed_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +74,7 @@ def test_a_failed_first_search_is_followed_by_the_second(monkeypatch: pytest.Mon
         return plain(*cell)
 
     monkeypatch.setattr(module, "find_symmetry", fails_when_fine)
-    [crystal] = each_crystal(rock_salt())
+    [crystal] = each_crystal(rock_salt(), FINE)
     assert complexity(crystal)[0] == pytest.approx(1)
 
 
@@ -76,7 +82,7 @@ def test_sites_equal_those_of_a_separate_search() -> None:
     task = get_task_spec("demo_crystal_system").load(DataSources())
     chosen = task.inputs[np.flatnonzero(task.inputs.atom_counts <= 12)[::4]]
     spared = 0
-    for crystal in each_crystal(chosen):
+    for crystal in each_crystal(chosen, FINE):
         _, counts = np.unique(crystal.symmetry(COARSE).orbits, return_counts=True)
         entropy = -(counts / len(crystal) * np.log2(counts / len(crystal))).sum()
         assert complexity(crystal)[0] == pytest.approx(entropy, abs=1e-12)

@@ -12,7 +12,7 @@ from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, quotient
+from crystalbench.representations import Arrays, CrystalGraph, QuotientGraph, SphereGraph, WeightedGraph, quotient
 from crystalbench.testing.crystals import atom_order
 
 GRAPHS = [CrystalGraph(), CrystalGraph(neighbors=5), SphereGraph(cutoff=4.0)]
@@ -100,13 +100,23 @@ def test_known_crystals() -> None:
     np.testing.assert_allclose(halite["distances"], [2.82], rtol=1e-6)
 
 
-@pytest.mark.parametrize("graph", [SphereGraph(cutoff=4.0), SphereGraph(cutoff=2.0)], ids=repr)
-def test_supercells_have_the_same_sites(graph: SphereGraph) -> None:
+@pytest.mark.parametrize("graph", [SphereGraph(cutoff=4.0), SphereGraph(cutoff=2.0), WeightedGraph()], ids=repr)
+def test_supercells_have_the_same_sites(graph: SphereGraph | WeightedGraph) -> None:
     crystals = concatenate([known_structures(), random_crystals(3, 7)])
     small, large = (QuotientGraph(graph)(c) for c in (crystals, supercells(crystals, (1, 2, 2))))
     assert np.array_equal(small.offsets["site"], large.offsets["site"])
     assert np.array_equal(4 * small.values["multiplicities"], large.values["multiplicities"])
-    assert np.array_equal(small.values["counts"], large.values["counts"])
+    np.testing.assert_allclose(small.values["counts"], large.values["counts"], atol=1e-5)
+
+
+def test_counts_of_a_weighted_graph_are_sums_of_weights() -> None:
+    crystals = _crystals()
+    graph = QuotientGraph(WeightedGraph(neighbors=12))(crystals)
+    starts = graph.offsets["site"][np.repeat(np.arange(len(crystals)), np.diff(graph.offsets["edge"]))]
+    np.testing.assert_allclose(np.bincount(starts + graph.values["sources"], graph.values["counts"]), 12, rtol=1e-6)
+    halite = graph[[1]].values
+    assert halite["neighbors"].tolist() == [1, 0, 0, 1]
+    np.testing.assert_allclose(halite["counts"], [6, 6, 6, 6], rtol=1e-6)  # the second shell has 12 atoms, half each
 
 
 def test_graphs_depend_neither_on_orientation_nor_on_the_order_of_atoms() -> None:

@@ -27,6 +27,7 @@ from crystalbench.representations import (
     QuotientGraph,
     Representation,
     SphereGraph,
+    WeightedGraph,
 )
 from crystalbench.testing import ContractError, check_representation
 
@@ -38,6 +39,8 @@ PASSING: list[Representation] = [
     SphereGraph(),
     QuotientGraph(),
     QuotientGraph(SphereGraph()),
+    WeightedGraph(),
+    QuotientGraph(WeightedGraph()),
     DescriptorBank(),
     DescriptorBank("rich"),
     DescriptorBank("atom_count"),

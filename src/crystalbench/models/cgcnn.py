@@ -17,7 +17,7 @@ from crystalbench.nn.convolution import GatedConvolution
 from crystalbench.nn.edges import Edges
 from crystalbench.nn.radial import expand_distances
 from crystalbench.nn.weighted import softplus
-from crystalbench.representations import CrystalGraph
+from crystalbench.representations import WeightedGraph
 from crystalbench.representations.element_features import element_features
 from crystalbench.representations.quotient import SITE
 
@@ -34,18 +34,18 @@ class CGCNN(MergesEqualAtoms, NetworkModel):
     Gaussians. It sees elements and distances, but neither angles nor (with the mean readout) the size of the cell.
 
     Deviations: the training is the shared one (AdamW, L1 loss, one cycle; the original has SGD and squared loss);
-    element features are rebuilt from matminer's tables; atoms with fewer than 12 neighbours within the cutoff keep
-    edges to farther atoms, where the original pads.
+    element features are rebuilt from matminer's tables; the last shell of neighbours is not cut by the order of the
+    atoms but shares the weight that the nearer ones leave (`WeightedGraph`); atoms with fewer than 12 neighbours within
+    the cutoff keep edges to farther atoms, where the original pads.
 
     Attributes:
         width: features of an atom.
         layers: number of convolutions.
-        neighbors: neighbours of each atom.
+        neighbors: neighbours of each atom, or the sum of their weights.
         cutoff: largest distance of the Gaussian expansion in Å.
     """
 
-    # Not supercells or other cells: the order of the atoms decides which atoms of a shell of equal distances are kept.
-    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION, Invariance.REFLECTION})
+    embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
     layers: Annotated[int, Ge(1), IntDistribution(1, 6)] = 3
@@ -54,8 +54,8 @@ class CGCNN(MergesEqualAtoms, NetworkModel):
 
     @property
     def representation(self) -> QuotientGraph:
-        """Nearest-neighbour graph with equal atoms merged."""
-        return self.merged(CrystalGraph(neighbors=self.neighbors))
+        """Weighted nearest neighbours, with equal atoms merged."""
+        return self.merged(WeightedGraph(neighbors=self.neighbors))
 
     def encoder(self) -> nn.Module:
         """Embedding, convolutions and pooling."""

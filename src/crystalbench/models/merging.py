@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from crystalbench.representations import QuotientGraph
 
 if TYPE_CHECKING:
-    from crystalbench.representations import CrystalGraph, SphereGraph
+    from crystalbench.representations import CrystalGraph, SphereGraph, WeightedGraph
 
 
 class MergesEqualAtoms:
@@ -20,6 +20,6 @@ class MergesEqualAtoms:
 
     merges_equal_atoms: ClassVar[bool] = True
 
-    def merged(self, graph: CrystalGraph | SphereGraph) -> QuotientGraph:
+    def merged(self, graph: CrystalGraph | SphereGraph | WeightedGraph) -> QuotientGraph:
         """The quotient of a graph of all atoms, which the network reads instead."""
         return QuotientGraph(graph, merged=self.merges_equal_atoms)

@@ -172,6 +172,10 @@ class Model(Configurable, ABC):
         """
         return frozenset()
 
+    def supports(self, kind: Kind) -> bool:
+        """Whether a model with these hyperparameters predicts a kind of target; by default, if it is in ``kinds``."""
+        return kind in self.kinds
+
     @property
     def n_parameters(self) -> int | None:
         """Number of fitted parameters after `fit`; None if the model does not count them."""

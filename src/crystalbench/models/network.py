@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -16,8 +17,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions, Samples
+from crystalbench.errors import ConfigError
 from crystalbench.models.hyperparameters import ActsIf, OneOf
 from crystalbench.models.model import Invariance, Model, Needs, Runtime, in_unit_of_target
+from crystalbench.models.standard import Standard
 from crystalbench.models.training import (
     Part,
     TrainingOptions,
@@ -47,17 +50,20 @@ HeadDropout = Annotated[Dropout, _HAS_HEAD]
 class NetworkModel(TrainingOptions, Model):
     """A neural network: an encoder from a batch to one embedding per crystal, with a shared head, loss and training.
 
-    Regression targets are standardised by their mean and standard deviation over the rows to train on. The head is a
-    multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
+    Regression targets are standardised by their mean and standard deviation over the rows to train on (`Standard`). The
+    head is a multilayer perceptron; binary and multiclass targets are fitted by cross entropy.
 
     A subclass declares ``representation`` (a class attribute or property) and defines `encoder`.
 
-    Embeddings should not grow with the cell: an encoder averages over atoms. For properties per cell,
-    ``readout="sum"`` multiplies embeddings by the number of atoms in the cell, which turns means into sums.
+    Embeddings should not grow with the cell: an encoder averages over atoms, so a prediction does not change when the
+    cell is repeated. For properties per cell, ``readout="sum"`` multiplies the output of the head by the number of
+    atoms N: the prediction is N · (m + s · head(embedding)), without a constant that does not grow with the cell. m is
+    the sum of the targets over that of the atoms, and s the standard deviation of the targets from N · m, divided by
+    the mean number of atoms. It is for regression only.
 
     Attributes:
         embedding_invariances: changes that leave the encoder's embeddings unchanged; not a hyperparameter.
-        readout: ``mean`` over atoms, or ``sum`` for properties per cell.
+        readout: ``mean`` over atoms, or ``sum`` over atoms for properties per cell.
         head_width: width of the head's hidden layers.
         head_layers: number of the head's hidden layers.
         dropout: share of the head's hidden units dropped while training.
@@ -76,8 +82,12 @@ class NetworkModel(TrainingOptions, Model):
 
     @property
     def invariances(self) -> frozenset[Invariance]:
-        """Those of the embedding; a sum over atoms grows with the cell."""
+        """Those of the embedding; with a sum over atoms, predictions grow with the cell."""
         return self.embedding_invariances - ({Invariance.SUPERCELL} if self.readout == "sum" else set())
+
+    def supports(self, kind: Kind) -> bool:
+        """With a sum over atoms, only regression."""
+        return super().supports(kind) and (self.readout == "mean" or kind is Kind.REGRESSION)
 
     @property
     @abstractmethod
@@ -89,21 +99,31 @@ class NetworkModel(TrainingOptions, Model):
         """Make a module from `Batch` to embeddings (n, d), with the attribute ``width`` = d."""
 
     def body(self) -> nn.Module:
-        """Make the part of the network before the head: the encoder and the readout."""
-        return SumReadout(self.encoder()) if self.readout == "sum" else self.encoder()
+        """Make the part of the network before the head."""
+        return self.encoder()
 
     def network(self, target: Target) -> nn.Module:
-        """Make the untrained network for a target: body and head."""
-        return _Network(self.body(), target.outputs, self.head_width, self.head_layers, self.dropout)
+        """Make the untrained network for a target: body and head.
+
+        Raises:
+            ConfigError: the readout is a sum, and the target is a class.
+        """
+        if not self.supports(target.kind) and self.readout == "sum":
+            raise ConfigError(
+                f"readout = 'sum' is for regression, but {target.name} is a {target.kind} target, and probabilities do "
+                "not grow with the cell; use readout = 'mean'"
+            )
+        sizes = (target.outputs, self.head_width, self.head_layers)
+        return _Network(self.body(), *sizes, self.dropout, extensive=self.readout == "sum")
 
     def fit_inputs(self, train: Samples) -> None:
         """Learn what `inputs` needs from the rows to fit; does nothing by default."""
 
     def inputs(self, samples: Samples) -> Arrays:
-        """The network's input for n rows: the representation, and the number of atoms if the readout needs it."""
+        """The network's input for n rows: the representation, and the sizes of the cells if the readout needs them."""
         arrays = samples.represent(self.representation)
         if self.readout == "sum":
-            arrays = arrays.with_rows(atom_counts=samples.compositions.totals.astype(np.float32))
+            arrays = arrays.with_rows(sizes=self._standard.sizes(samples).astype(np.float32))
         return arrays
 
     @flushed_subnormals()
@@ -139,20 +159,21 @@ class NetworkModel(TrainingOptions, Model):
             return Predictions(torch.softmax(raw, 1).numpy())
         if self.target.kind is Kind.BINARY:
             return Predictions(torch.sigmoid(raw[:, 0]).numpy())
-        return Predictions(raw[:, 0].numpy() * self._scale + self._mean)
+        return Predictions(self._standard.restored(raw[:, 0].numpy(), samples))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights, mean and scale of the target, and the number of epochs.
+        """Weights, how targets were standardised, and the number of epochs.
 
         A subclass that defines `fit_inputs` adds what it has learned.
         """
         weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self._network.state_dict().items()}
-        return weights, {"mean": self._mean, "scale": self._scale, "epochs": self.trained_epochs}
+        return weights, {"epochs": self.trained_epochs} | dataclasses.asdict(self._standard)
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Make the network and load its weights. A subclass restores what `network` needs before it calls this."""
         device = prepare_torch(self.runtime)
-        self._mean, self._scale, self.trained_epochs = facts["mean"], facts["scale"], facts["epochs"]
+        self._standard = Standard(**{f.name: facts[f.name] for f in dataclasses.fields(Standard) if f.name in facts})
+        self.trained_epochs = facts["epochs"]
         weights = {
             name.removeprefix("network."): torch.from_numpy(np.array(array))
             for name, array in arrays.items()
@@ -173,9 +194,9 @@ class NetworkModel(TrainingOptions, Model):
     def _choosing(self) -> Runtime:
         """The runtime for choosing the number of epochs: validation errors in the target's unit, its own checkpoint."""
         checkpoint = self.runtime.checkpoint
-        return replace(
+        return dataclasses.replace(
             self.runtime,
-            progress=in_unit_of_target(self.runtime.progress, self._scale),
+            progress=in_unit_of_target(self.runtime.progress, self._standard.scale),
             checkpoint=None if checkpoint is None else checkpoint.stage("choosing"),
         )
 
@@ -188,7 +209,7 @@ class NetworkModel(TrainingOptions, Model):
 
     def _prepared(self, train: Samples, device: torch.device) -> tuple[nn.Module, Part]:
         """Learn what inputs and labels need from the rows to train on, and make the untrained network."""
-        self._mean, self._scale = _mean_and_scale(train.targets) if self.target.kind is Kind.REGRESSION else (0.0, 1.0)
+        self._standard = Standard.fit(train, extensive=self.readout == "sum")
         self.fit_inputs(train)
         return self.network(self.target).to(device), self._part(train, device)
 
@@ -198,32 +219,18 @@ class NetworkModel(TrainingOptions, Model):
     def _labels(self, samples: Samples, device: torch.device) -> Tensor:
         if self.target.kind is Kind.MULTICLASS:
             return torch.from_numpy(samples.targets.astype(np.int64)).to(device)
-        standardised = (samples.targets - self._mean) / self._scale
+        standardised = self._standard.standardised(samples)
         return torch.from_numpy(standardised.astype(np.float32)[:, None]).to(device)
 
 
-class SumReadout(nn.Module):
-    """Multiplies the embeddings of an encoder, which are means over atoms, by the number of atoms.
-
-    Args:
-        encoder: batch to embeddings (n, width).
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.width = encoder.width
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Embeddings (n, width)."""
-        summed: Tensor = self.encoder(batch) * batch["atom_counts"].unsqueeze(1)
-        return summed
-
-
 class _Network(nn.Module):
-    def __init__(self, body: nn.Module, outputs: int, width: int, layers: int, dropout: float) -> None:
+    """Body and head; if extensive, the output is multiplied by ``sizes`` of the batch."""
+
+    def __init__(
+        self, body: nn.Module, outputs: int, width: int, layers: int, dropout: float, *, extensive: bool
+    ) -> None:
         super().__init__()
-        self.body = body
+        self.body, self.extensive = body, extensive
         sizes = [int(body.width), *[width] * layers]  # type: ignore[arg-type]
         hidden = [
             module for a, b in itertools.pairwise(sizes) for module in (nn.Linear(a, b), nn.SiLU(), nn.Dropout(dropout))
@@ -232,12 +239,7 @@ class _Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         result: Tensor = self.head(self.body(batch))
-        return result
-
-
-def _mean_and_scale(targets: np.ndarray) -> tuple[float, float]:
-    scale = float(targets.std())
-    return float(targets.mean()), scale if scale > 0 else 1.0
+        return result * batch["sizes"].unsqueeze(1) if self.extensive else result
 
 
 def _loss(kind: Kind, regression: str) -> nn.Module:

@@ -52,7 +52,8 @@ class GatedConvolution(nn.Module):
 
     v_i' = softplus(v_i + BN(Σ_j sigmoid(f_ij) · softplus(s_ij))) with (f, s)_ij = BN(W [v_i, v_j, e_ij] + b).
     W is applied in three parts, W_i v_i + W_j v_j + W_e e_ij, once per site or shell instead of once per edge: the same
-    function with fewer operations. Sums and the statistics of both BN are those of the complete graph.
+    function with fewer operations. Sums and the statistics of both BN are those of the complete
+    graph; edges of a `WeightedGraph` count with their weights.
 
     Args:
         width: features of an atom, F.

@@ -31,8 +31,8 @@ class Edges:
 
     Attributes:
         rows: (edges, 3) int64 rows of the table.
-        counts: (edges, 1) float, number of neighbours of an atom that an edge represents.
-        weights: (edges,) float, number of edges of the complete graph that an edge represents.
+        counts: (edges, 1) float, number of neighbours of an atom that an edge represents, or the sum of their weights.
+        weights: (edges,) float, counts times the number of atoms that the source represents.
         offsets: (sites + 1,) int64, index of the first edge of each source.
         table_rows: number of rows of the table.
     """

@@ -16,6 +16,7 @@ from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import SphereGraph
+from crystalbench.representations.weighted_graph import WeightedGraph
 
 __all__ = [
     "CRYSTAL",
@@ -30,5 +31,6 @@ __all__ = [
     "QuotientGraph",
     "Representation",
     "SphereGraph",
+    "WeightedGraph",
     "represent",
 ]

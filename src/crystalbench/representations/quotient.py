@@ -16,6 +16,7 @@ from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import EDGE, SphereGraph
+from crystalbench.representations.weighted_graph import WeightedGraph
 
 SITE, SHELL = "site", "shell"
 """Levels: sites, each of which represents a class of equal atoms, and the distinct distances of a crystal."""
@@ -36,14 +37,17 @@ class QuotientGraph(Representation):
     have equal features in every layer. So a site represents all equal atoms of the cell, and an edge all neighbours of
     an atom that are at one distance and of one site. Sums, means and statistics of normalisations that weight a site by
     its multiplicity and an edge by its count equal those of the full graph, also where a shell of neighbours is cut.
+    The count of an edge of a `WeightedGraph` is the sum of the weights; those of equal neighbours are equal, since they
+    follow from the distances of an atom.
 
     Limit: this does not hold for networks that see directions, or that treat equal atoms differently (noise or dropout
     of atoms).
 
     Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32, the number
     of atoms represented. On level ``edge``, ascending by source, then by distance: ``sources`` and ``neighbors``
-    (edges,) int32 sites; ``shells`` (edges,) int32; ``counts`` (edges,) int32, the number of neighbours of one atom
-    that are represented. On level ``shell``, ascending: ``distances`` (shells,) float32 in Å.
+    (edges,) int32 sites; ``shells`` (edges,) int32; ``counts`` (edges,), the number of neighbours of one atom that are
+    represented, int32, or the sum of their weights, float32. On level ``shell``, ascending: ``distances`` (shells,)
+    float32 in Å.
 
     Attributes:
         graph: the graph of all atoms.
@@ -53,7 +57,7 @@ class QuotientGraph(Representation):
 
     version: ClassVar[int] = 1
 
-    graph: CrystalGraph | SphereGraph = field(default_factory=CrystalGraph)
+    graph: CrystalGraph | SphereGraph | WeightedGraph = field(default_factory=CrystalGraph)
     merged: bool = True
     tolerance: float = 1e-5
 
@@ -99,7 +103,7 @@ class QuotientGraph(Representation):
             "sources": (sources - offsets[SITE][crystals]).astype(np.int32),
             "neighbors": (neighbors - offsets[SITE][crystals]).astype(np.int32),
             "shells": (shells - offsets[SHELL][crystals]).astype(np.int32),
-            "counts": counts.astype(np.int32),
+            "counts": counts,
             "distances": atoms.shell_distances.astype(np.float32),
         }
         return Arrays(values, _LAYOUTS, offsets, len(full))
@@ -125,6 +129,7 @@ class _Atoms:
         owners: (atoms,) the crystal of each atom.
         starts: (atoms,) the first edge of each atom.
         sources, neighbors, shells: (edges,) ascending by source.
+        weights: (edges,) float32 weights of neighbours; None if all count equally.
         shell_owners, shell_distances: (shells,) the crystal of each shell, and its mean distance.
     """
 
@@ -134,6 +139,7 @@ class _Atoms:
     sources: _Ints
     neighbors: _Ints
     shells: _Ints
+    weights: npt.NDArray[np.float32] | None
     shell_owners: _Ints
     shell_distances: npt.NDArray[np.float64]
 
@@ -145,7 +151,7 @@ class _Atoms:
         if "sources" in full.values:
             crystals = np.repeat(np.arange(len(full)), np.diff(full.offsets[EDGE]))
             sources = full.values["sources"] + offsets[crystals]
-        else:  # a crystal graph: the same number of neighbours for each atom
+        else:  # `CrystalGraph`: the same number of neighbours for each atom
             sources = np.repeat(np.arange(len(neighbors)), neighbors.shape[1])
             crystals = owners[sources]
         distances = distances.reshape(-1).astype(np.float64)
@@ -161,6 +167,7 @@ class _Atoms:
             sources,
             neighbors.reshape(-1) + offsets[crystals],
             shells,
+            full.values.get("weights"),
             crystals[order][new],
             np.bincount(shells, distances) / np.bincount(shells),
         )
@@ -179,8 +186,10 @@ class _Atoms:
             around = np.add.reduceat(_mixed(shells + colors[self.neighbors]), self.starts)
             colors = _mixed(_mixed(colors) + around)
 
-    def edges_between(self, classes: _Ints, first: _Ints) -> tuple[_Ints, _Ints, _Ints, _Ints]:
-        """Source class, shell, neighbour class and count of the distinct edges.
+    def edges_between(
+        self, classes: _Ints, first: _Ints
+    ) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.int32 | np.float32]]:
+        """Source class, shell, neighbour class and count, or sum of weights, of the distinct edges.
 
         Args:
             classes: (atoms,) the class of each atom.
@@ -203,8 +212,15 @@ class _Atoms:
         sources, shells, neighbors = classes[self.sources[own]], shells[own], neighbors[own]
         new = np.ones(len(sources), dtype=bool)
         new[1:] = (np.diff(sources) > 0) | (np.diff(shells) != 0) | (np.diff(neighbors) != 0)
-        counts = np.diff(np.append(np.flatnonzero(new), len(new)))
-        return sources[new], shells[new], neighbors[new], counts
+        return sources[new], shells[new], neighbors[new], self._counts(order[own], np.flatnonzero(new))
+
+    def _counts(self, edges: _Ints, starts: _Ints) -> npt.NDArray[np.int32 | np.float32]:
+        """The number, or the sum of the weights, of edges in groups that begin at ``starts``."""
+        if self.weights is None:
+            return np.diff(np.append(starts, len(edges))).astype(np.int32)
+        if not len(edges):
+            return np.zeros(0, dtype=np.float32)
+        return np.add.reduceat(self.weights[edges].astype(np.float64), starts).astype(np.float32)
 
 
 def _mixed(values: npt.NDArray[Any]) -> _Colors:

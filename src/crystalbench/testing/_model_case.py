@@ -115,8 +115,9 @@ class ModelCase:
 
     @property
     def kinds(self) -> list[Kind]:
-        """The kinds of target that the model declares, regression first."""
-        return [kind for kind in Kind if kind in self.model.kinds]
+        """The kinds of target that the model declares and supports with these hyperparameters, regression first."""
+        declared = [kind for kind in Kind if kind in self.model.kinds]
+        return [kind for kind in declared if self.new().supports(kind)]
 
     @property
     def kind(self) -> Kind:

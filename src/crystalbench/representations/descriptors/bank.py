@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, Inputs
-from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import cell, neighborhoods, radial, symmetry
@@ -61,8 +61,13 @@ class DescriptorBank(Representation):
 
     ``gong28`` contains the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) test what graph
     networks learn about periodicity. ``rich`` contains these, further descriptors of symmetry, neighbourhoods and
-    radial order, and the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``.
-    ``atom_count`` is only the number of atoms in the cell, to measure what a model gains from the size of the cell.
+    radial order, and the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``
+    but for the default of ``symprec``. ``atom_count`` is only the number of atoms in the cell, to measure what a model
+    gains from the size of the cell.
+
+    The space group and its crystal system are found within ``symprec``. The descriptors published with ``gong28`` need
+    0.1 Å, the tolerance of the Materials Project: with it, crystal systems agree in all but one of 1,511 crystals, with
+    0.01 Å in 98 %.
 
     Descriptors that cannot be computed for a crystal are NaN, and a warning names the crystals and the reason. Rows are
     never dropped and values never guessed; imputation requires fitting and is left to models.
@@ -79,6 +84,7 @@ class DescriptorBank(Representation):
 
     Attributes:
         bank: ``gong28``, ``rich`` or ``atom_count``.
+        symprec: tolerance of the space group in Å; None for 0.1 in ``gong28`` and 0.01 in the others.
 
     Example:
         >>> bank = DescriptorBank()
@@ -89,10 +95,26 @@ class DescriptorBank(Representation):
     packages: ClassVar[tuple[str, ...]] = ("matminer", "pymatgen", "scipy", "spglib")
 
     bank: str = "gong28"
+    symprec: float | None = None
 
     def __post_init__(self) -> None:
         if self.bank not in BANKS:
             raise UnknownNameError("bank of descriptors", self.bank, BANKS)
+        if not 0 < self.tolerance < np.inf:
+            raise ConfigError(f"symprec = {self.symprec}; it must be a positive distance in Å")
+
+    @property
+    def tolerance(self) -> float:
+        """Tolerance of the space group in Å."""
+        if self.symprec is not None:
+            return self.symprec
+        return symmetry.COARSE if self.bank == "gong28" else symmetry.FINE
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything that determines the result, with the tolerance that is used."""
+        recipe = super().recipe
+        return recipe | {"options": recipe["options"] | {"symprec": self.tolerance}}
 
     @property
     def labels(self) -> list[str]:
@@ -113,7 +135,7 @@ class DescriptorBank(Representation):
         """
         if not isinstance(inputs, Crystals):
             raise DataError("a bank of descriptors needs crystal structures; these rows are compositions")
-        values, failed, reasons = _join(self.bank, inputs)
+        values, failed, reasons = _join(self.bank, self.tolerance, inputs)
         _warn(inputs.ids, reasons)
         if self.bank in WITH_COMPOSITION:
             values = np.concatenate([values, MagpieFeatures()(inputs).values["features"]], axis=1)
@@ -125,20 +147,20 @@ _Reason = tuple[int, str, str]  # row, part, why it failed
 _Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], list[_Reason]]
 
 
-def _join(bank: str, crystals: Crystals) -> _Rows:
+def _join(bank: str, symprec: float, crystals: Crystals) -> _Rows:
     """Descriptors, failures and their reasons by row, computed in all allowed processes."""
-    found = by_chunks(partial(_rows, bank), crystals, _CHUNK)
+    found = by_chunks(partial(_rows, bank, symprec), crystals, _CHUNK)
     starts = np.cumsum([0, *(len(part[0]) for part in found[:-1])]).tolist()
     reasons = [(start + r[0], r[1], r[2]) for start, part in zip(starts, found, strict=True) for r in part[2]]
     return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]), reasons
 
 
-def _rows(bank: str, crystals: Crystals) -> _Rows:
+def _rows(bank: str, symprec: float, crystals: Crystals) -> _Rows:
     parts = BANKS[bank]
     values = np.full((len(crystals), sum(len(part.labels) for part in parts)), np.nan)
     failed = np.zeros((len(crystals), len(parts)), dtype=bool)
     reasons: list[_Reason] = []
-    for row, crystal in enumerate(each_crystal(crystals)):
+    for row, crystal in enumerate(each_crystal(crystals, symprec)):
         column = 0
         for number, part in enumerate(parts):
             columns = slice(column, column := column + len(part.labels))

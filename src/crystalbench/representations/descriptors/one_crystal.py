@@ -30,12 +30,14 @@ class OneCrystal:
         frac_coords: (atoms, 3) fractional coordinates in [0, 1).
         given_coords: (atoms, 3) fractional coordinates of the input.
         numbers: (atoms,) atomic numbers.
+        symprec: tolerance in Å of the space group.
     """
 
     lattice: FloatArray
     frac_coords: FloatArray
     given_coords: FloatArray
     numbers: npt.NDArray[np.uint8]
+    symprec: float
     _known: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -89,12 +91,12 @@ class OneCrystal:
         return found  # type: ignore[no-any-return]
 
 
-def each_crystal(crystals: Crystals) -> list[OneCrystal]:
-    """The crystals as a list."""
+def each_crystal(crystals: Crystals, symprec: float) -> list[OneCrystal]:
+    """The crystals as a list; ``symprec`` is the tolerance of the space group in Å."""
     wrapped = crystals.wrapped().frac_coords
     rows = [slice(a, b) for a, b in zip(crystals.offsets[:-1], crystals.offsets[1:], strict=True)]
     return [
-        OneCrystal(np.array(lattice), wrapped[r], crystals.frac_coords[r], crystals.numbers[r])
+        OneCrystal(np.array(lattice), wrapped[r], crystals.frac_coords[r], crystals.numbers[r], symprec)
         for lattice, r in zip(crystals.lattices, rows, strict=True)
     ]
 

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from crystalbench.representations.descriptors.one_crystal import OneCrystal
 
 FINE = 0.01
-"""Tolerance in Å: the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses."""
+"""Tolerance in Å: the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses.
+
+The tolerance of the space group in banks other than ``gong28``.
+"""
 COARSE = 0.1
-"""Tolerance in Å: the default of matminer's `StructuralComplexity` and of the Materials Project."""
+"""Tolerance in Å: the default of matminer's `StructuralComplexity` and of the Materials Project.
+
+The tolerance of the space group in ``gong28``, whose authors took symmetry from the Materials Project.
+"""
 
 _SYSTEMS = ("cubic", "hexagonal", "trigonal", "tetragonal", "orthorhombic", "monoclinic", "triclinic")
 """Crystal systems in the order in which matminer numbers them, from 1."""
@@ -44,8 +50,8 @@ PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "
 
 
 def group(crystal: OneCrystal) -> list[float]:
-    """Number of the space group, and crystal system from cubic (1) to triclinic (7), within 0.01 Å."""
-    symmetry = crystal.symmetry(FINE)
+    """Number of the space group, and crystal system from cubic (1) to triclinic (7), within ``symprec``."""
+    symmetry = crystal.symmetry(crystal.symprec)
     return [symmetry.number, 1 + _SYSTEMS.index(point_group(symmetry.point_group).system)]
 
 
@@ -65,11 +71,13 @@ def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
     """(atoms,) for each atom, the first atom that is equivalent to it within 0.1 Å.
 
     A larger tolerance can only merge sites, and only sites of one element. If all atoms of each element are equivalent
-    within 0.01 Å, they are within 0.1 Å, too. This saves the second search, which takes longer than all other
-    descriptors together in crystals of high symmetry.
+    within a smaller tolerance of the space group, they are within 0.1 Å, too. This saves the second search, which takes
+    longer than all other descriptors together in crystals of high symmetry.
     """
+    if crystal.symprec >= COARSE:
+        return crystal.symmetry(COARSE).orbits
     try:
-        sites = crystal.symmetry(FINE).orbits
+        sites = crystal.symmetry(crystal.symprec).orbits
     except DataError:
         return crystal.symmetry(COARSE).orbits
     if len(np.unique(sites)) == len(np.unique(crystal.numbers)):
@@ -78,12 +86,12 @@ def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
 
 
 def details(crystal: OneCrystal) -> list[float]:
-    """Descriptors of the symmetry operations (within 0.01 Å) and of the distinct sites (within 0.1 Å).
+    """Descriptors of the symmetry operations (within ``symprec``) and of the distinct sites (within 0.1 Å).
 
     Multiplicities count atoms of the primitive cell, so they do not depend on the choice of the cell. The order of a
     site symmetry is the order of the point group over the multiplicity.
     """
-    fine, coarse = crystal.symmetry(FINE), crystal.symmetry(COARSE)
+    fine, coarse = crystal.symmetry(crystal.symprec), crystal.symmetry(COARSE)
     atoms = len(np.unique(coarse.primitive))
     _, first, counts = np.unique(coarse.orbits, return_index=True, return_counts=True)
     multiplicities = counts * atoms / len(crystal)

@@ -1,4 +1,4 @@
-"""The k nearest neighbours of every atom, for many crystals at once.
+"""The k nearest neighbours of every atom, exactly k or with weights whose sum is k, for many crystals at once.
 
 pymatgen's compiled search finds the pairs of each crystal (`pairs_within`). Sorting by shell, element and atom, which
 takes longer in plain NumPy than the search, is done for a few thousand atoms at once.
@@ -7,7 +7,7 @@ takes longer in plain NumPy than the search, is done for a few thousand atoms at
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.flat import offsets_of, segment_rows
 from crystalbench.errors import DataError
 from crystalbench.representations.neighbors.search import GROWTH, SAME_PLACE, SAME_SHELL, pairs_within
+from crystalbench.representations.neighbors.weights import shared_weights
 
 _FIRST = 1.8  # times k atoms are expected in the first sphere
 _ATOMS = 2048  # atoms sorted at once: few enough for the processor's cache
@@ -71,6 +72,69 @@ def nearest(
         left = np.concatenate(unfinished)
         radii[left] *= GROWTH
     return neighbors, distances, directions
+
+
+class WeightedPairs(NamedTuple):
+    """Directed pairs of the atoms of n crystals, ascending by the first atom, then by distance.
+
+    Attributes:
+        sources: (p,) the first atom, counted over all crystals.
+        neighbors: (p,) the second atom, counted within the crystal.
+        distances: (p,) in Å.
+        weights: (p,) positive, at most 1.
+    """
+
+    sources: _Ints
+    neighbors: _Ints
+    distances: _Floats
+    weights: _Floats
+
+
+def weighted(crystals: Crystals, k: int, softening: float) -> WeightedPairs:
+    """The neighbours of every atom with `shared_weights`, whose sum is k.
+
+    The search radius of a crystal grows until it exceeds the distance of the k-th neighbour of every atom by
+    ``softening``.
+
+    Args:
+        crystals: n crystals.
+        k: sum of the weights of an atom's neighbours.
+        softening: distance in Å over which weights fall to zero beyond the k-th neighbour.
+
+    Raises:
+        DataError: the search fails; names the id.
+    """
+    none = np.zeros(0, dtype=np.int64)
+    found = [WeightedPairs(none, none, np.zeros(0), np.zeros(0))]
+    carts = np.ascontiguousarray(crystals.wrapped().cart_coords)
+    radii = _first_radii(crystals, k)
+    left = np.arange(len(crystals))
+    while len(left):
+        unfinished = []
+        for part in _groups(left, crystals.atom_counts):
+            pairs = _Pairs(crystals, carts, part, radii, images=False)
+            complete = np.zeros(len(pairs.rows), dtype=bool)
+            batches = list(pairs.ascending(k))
+            for some, _, ascending, far in batches:
+                last = ascending[:, k - 1]
+                complete[some] = (last < far) & (last + softening < radii[pairs.owners[some]])
+            missing = np.unique(pairs.owners[~complete])
+            unfinished.append(missing)
+            finished = ~np.isin(pairs.owners, missing)
+            for some, order, ascending, _ in batches:
+                chosen = finished[some]
+                weights = shared_weights(ascending[chosen], k, softening)
+                rows, columns = np.nonzero(weights)
+                kept = order[chosen][rows, columns]
+                lengths = ascending[chosen][rows, columns]
+                found.append(
+                    WeightedPairs(pairs.rows[some[chosen]][rows], pairs.points(kept), lengths, weights[rows, columns])
+                )
+        left = np.concatenate(unfinished)
+        radii[left] *= GROWTH
+    sources, neighbors, distances, weights = map(np.concatenate, zip(*found, strict=True))
+    order = np.argsort(sources, kind="stable")
+    return WeightedPairs(sources[order], neighbors[order], distances[order], weights[order])
 
 
 def _first_radii(crystals: Crystals, k: int) -> _Floats:
@@ -129,24 +193,15 @@ class _Pairs:
             The atoms (b,) of the batch; their pairs (b, k), the second atoms (b, k) and distances (b, k) of these; and
             the largest distance (b,) in the shell of the last pair, infinite where an atom has fewer than k pairs.
         """
-        starts = offsets_of(self._counts)[:-1]
         point_bits = int(self._points.max()).bit_length()
-        widths = -(-np.maximum(self._counts, k) // _WIDTH) * _WIDTH
-        for width in np.unique(widths).tolist():
-            some = np.flatnonzero(widths == width)
-            first, columns = starts[some, None], np.arange(width)
-            lengths = self._lengths.take(first + columns, mode="clip")
-            none = (columns >= self._counts[some, None]) | (lengths <= SAME_PLACE)
-            far = 2 * float(lengths.max()) + 1
-            lengths[none] = far
-            order, ascending = _ascending(lengths)
-            order += first  # pairs
+        for some, order, ascending, far in self.ascending(k):
+            width = ascending.shape[1]
             points = self._points.take(order, mode="clip")
             numbers = self._numbers.take(self.firsts[some, None] + points, mode="clip").astype(np.int64)
             shells = _shells(ascending)
             bits = (width - 1).bit_length()
             # Order within a shell: atomic number, then atom index, then distance.
-            keys = (((shells << 7 | numbers) << point_bits | points) << bits) | columns
+            keys = (((shells << 7 | numbers) << point_bits | points) << bits) | np.arange(width)
             keys.sort(axis=1)
             keys = keys[:, :k]
             places = (keys & ((1 << bits) - 1)) + np.arange(0, keys.shape[0] * width, width)[:, None]
@@ -158,6 +213,30 @@ class _Pairs:
                 ascending.ravel().take(places),
                 np.where(last < far, last, np.inf),
             )
+
+    def ascending(self, k: int) -> Iterator[tuple[_Ints, _Ints, _Floats, float]]:
+        """The pairs of each atom by distance, in batches of atoms with similar numbers of pairs.
+
+        Yields:
+            The atoms (b,) of the batch; their pairs (b, m), m at least k, in ascending order of the distances (b, m);
+            and a distance that is larger than all, which fills rows with fewer than m pairs.
+        """
+        starts = offsets_of(self._counts)[:-1]
+        widths = -(-np.maximum(self._counts, k) // _WIDTH) * _WIDTH
+        for width in np.unique(widths).tolist():
+            some = np.flatnonzero(widths == width)
+            first, columns = starts[some, None], np.arange(width)
+            lengths = self._lengths.take(first + columns, mode="clip")
+            none = (columns >= self._counts[some, None]) | (lengths <= SAME_PLACE)
+            far = 2 * float(lengths.max()) + 1
+            lengths[none] = far
+            order, ascending = _ascending(lengths)
+            order += first  # pairs
+            yield some, order, ascending, far
+
+    def points(self, pairs: _Ints) -> _Ints:
+        """The second atoms of pairs, counted within the crystal."""
+        return self._points[pairs]
 
 
 def _shells(ascending: _Floats) -> _Ints:
