@@ -94,7 +94,7 @@ class DescriptorBoosting(OnDescriptors, Boosting):
     differences below 1e-7.
     """
 
-    version: ClassVar[int] = 2  # rounding
+    version: ClassVar[int] = 3  # rounding of descriptors
 
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         return super()._features(samples).round(7)

@@ -41,6 +41,8 @@ class TreeEnsemble(Model):
     boosting rounds, the size of the leaves); then the trees are grown on all rows.
     """
 
+    version: ClassVar[int] = 2  # standardised targets, median over trees, choice of the leaf size
+
     @abstractmethod
     def _features(self, samples: Samples) -> Floats:
         """Finite features (n, d) of n rows."""
