@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -31,7 +32,7 @@ def test_other_predictions_after_loading_fail(
 
     def wrong(self: CGCNN, arrays: Mapping[str, object], facts: Mapping[str, object]) -> None:
         restore(self, arrays, facts)
-        self._scale *= 1.5
+        self._standard = dataclasses.replace(self._standard, scale=1.5 * self._standard.scale)
 
     monkeypatch.setattr(CGCNN, "restore", wrong)
     assert _check(monkeypatch, "--part", "equality") == 1

@@ -10,7 +10,7 @@ import torch
 from helpers import TARGETS, changed, one_crystal, random_crystals, samples_of, supercells
 from torch import Tensor, nn
 
-from crystalbench.data.crystals import Crystals
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models import load_model, save_model, search_space
@@ -101,7 +101,8 @@ def test_the_atom_count_distinguishes_a_supercell_from_its_cell() -> None:
 
 def test_imputation_and_scaling_are_fitted_to_the_rows_to_fit_only() -> None:
     model = fitted(Hybrid(**SMALL, bank="gong28"))
-    values = DescriptorBank()(random_crystals(1, 28, most_atoms=3)).values["descriptors"]
+    parts = [random_crystals(1, 28, most_atoms=3), random_crystals(2, 14)]  # see `fitted`
+    values = DescriptorBank()(concatenate(parts)).values["descriptors"]
     np.testing.assert_array_equal(model._imputation.medians, np.nanmedian(values, axis=0))
     np.testing.assert_allclose(model._scaling.means, model._imputation(values).mean(0))
 

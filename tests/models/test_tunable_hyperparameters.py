@@ -20,7 +20,7 @@ from crystalbench.tuning import space_of
 QUICK: dict[str, Any] = {
     "epochs": 1,
     "trees": 20,
-    "rounds": 20,
+    "rounds": 100,
     "width": 8,
     "layers": 1,
     "head_width": 8,

@@ -431,7 +431,7 @@ def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monke
         monkeypatch.setattr(CGCNN, "merges_equal_atoms", merged)
         values.append(np.array(execute(spec, "cgcnn", CGCNN, task, Resources()).predictions.values))
     assert values[0].std() > 1e-3
-    np.testing.assert_allclose(*values, rtol=0, atol=1e-3 * values[0].std())
+    np.testing.assert_allclose(*values, rtol=0, atol=5e-3 * values[0].std())
 
 
 def test_a_record_states_where_the_defaults_were_chosen_and_how_many_processes_computed() -> None:

@@ -95,6 +95,21 @@ def in_unit_of_target(progress: Progress, scale: float) -> Progress:
     return report
 
 
+def stage_of(progress: Progress, before: int, after: int) -> Progress:
+    """A callback for one stage of a fit in several: it counts the steps of the stages before and after it as well.
+
+    Args:
+        progress: receives the steps of the complete fit.
+        before: number of steps of the stages before.
+        after: number of steps of the stages after.
+    """
+
+    def report(done: int, total: int, **details: Any) -> None:
+        progress(before + done, before + total + after, **details)
+
+    return report
+
+
 @dataclass
 class Runtime:
     """Settings of a run that are not hyperparameters.

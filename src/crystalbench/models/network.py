@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.hyperparameters import ActsIf, OneOf
-from crystalbench.models.model import Invariance, Model, Needs, Runtime, in_unit_of_target
+from crystalbench.models.model import Invariance, Model, Needs, Runtime, in_unit_of_target, stage_of
 from crystalbench.models.standard import Standard
 from crystalbench.models.training import (
     Part,
@@ -132,15 +132,16 @@ class NetworkModel(TrainingOptions, Model):
         """Train on the rows of both parts; ``stopping`` says what the validation part is used for."""
         device = prepare_torch(self.runtime)
         self.target = train.target
-        loss = _loss(self.target.kind, self.loss)
+        loss, runtime = _loss(self.target.kind, self.loss), self.runtime
         self.trained_epochs = self.epochs
         if self.stopping == "best":
             with self._seeded(device):
                 network, part = self._prepared(train, device)
                 self.trained_epochs = best_epoch(network, loss, part, self._part(valid, device), self, self._choosing())
+            runtime = dataclasses.replace(runtime, progress=stage_of(runtime.progress, self.epochs, 0))
         with self._seeded(device):
             self._network, part = self._prepared(Samples.concatenated([train, valid]), device)
-            train_network(self._network, loss, part, self, self.runtime, self.trained_epochs)
+            train_network(self._network, loss, part, self, runtime, self.trained_epochs)
         return self
 
     @property
@@ -197,7 +198,7 @@ class NetworkModel(TrainingOptions, Model):
         checkpoint = self.runtime.checkpoint
         return dataclasses.replace(
             self.runtime,
-            progress=in_unit_of_target(self.runtime.progress, self._standard.scale),
+            progress=stage_of(in_unit_of_target(self.runtime.progress, self._standard.scale), 0, self.epochs),
             checkpoint=None if checkpoint is None else checkpoint.stage("choosing"),
         )
 

@@ -65,8 +65,8 @@ class DiffractionPowerSpectrum(Representation):
         q_max: radius of the sphere in Å⁻¹.
         shells: number of radial shells.
         l_max: largest degree of the spherical harmonics, even.
-        intensities: u: ``linear`` for I, ``log`` for (ln(I + 1e-6) − ln 1e-6) / 15, ``normalised`` for |E|² / V, whose
-            sum over a shell is that of the static structure factor and the same in every cell, ``absences`` for 1
+        intensities: u: ``linear`` for I, ``log`` for (ln(I + 1e-6) − ln 1e-6) / 15, ``normalised`` for ``|E|² / V``,
+            whose sum over a shell is that of the static structure factor and the same in every cell, ``absences`` for 1
             where ``log`` exceeds 1e-3 and 0 elsewhere, ``none`` for 1 at every point.
         scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike. Without intensities it has no
             effect and cannot be chosen.
