@@ -176,7 +176,8 @@ def train_network(
     for epoch in range(first, last_epoch + 1):
         mean_loss = float(trainer.epoch())
         _require_finite(epoch, options, loss=mean_loss)
-        runtime.progress(epoch, last_epoch, unit="epochs", loss=mean_loss)
+        done = options.epochs if epoch == last_epoch else epoch
+        runtime.progress(done, options.epochs, unit="epochs", loss=mean_loss)
         saved.save_if_due(epoch)
     network.load_state_dict(trainer.evaluated_network.state_dict())
     network.eval()
