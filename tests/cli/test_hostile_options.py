@@ -71,7 +71,7 @@ def test_predict_refuses_options_that_it_would_ignore() -> None:
     assert "t.csv: has no rows" in refusal("predict", "m", "t.csv")
 
 
-@pytest.mark.parametrize(("field", "value"), [("rows", 7), ("view", "no_density"), ("members", 0)])
+@pytest.mark.parametrize(("field", "value"), [("rows", 7), ("view", "unit_density"), ("members", 0)])
 def test_an_edited_final_model_is_refused(field: str, value: object) -> None:
     assert call(*FIT, "--out", "m").exit_code == 0
     file = Path("m/final.json")

@@ -17,7 +17,7 @@ from commands import ENERGY, call, failed, small
         (["--task", ENERGY, "--model", "cgcn"], "Unknown model 'cgcn'. Did you mean 'cgcnn'"),
         (["--task", ENERGY, "--model", "toys.py:Net"], "toys.py: there is no such file"),
         (["--task", ENERGY, "--fold", "7"], "has no fold 7"),
-        (["--task", ENERGY, "--view", "no_chem"], "Unknown view 'no_chem'. Did you mean 'no_chemistry'"),
+        (["--task", ENERGY, "--view", "anonymou"], "Unknown view 'anonymou'. Did you mean 'anonymous'"),
         (["--task", ENERGY, "--model", "cgcnn", "--set", "epoch=3"], "Did you mean 'epochs'"),
         (["--task", ENERGY, "--model", "cgcnn", "--set", "epochs=many"], "epochs = 'many' is a str; it must be int"),
         (["--task", ENERGY, "--model", "cgcnn", "--set", "schedule=linear"], "it must be one of one_cycle"),

@@ -145,9 +145,9 @@ def test_a_damaged_record_of_a_tuned_run_is_computed_again() -> None:
 
 
 def test_options_change_the_protocol() -> None:
-    assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "no_density").exit_code == 0
+    assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "unit_density").exit_code == 0
     spec = only_record().spec
-    assert (spec.protocol.inner_folds, spec.protocol.ensemble, spec.view) == (3, 2, "no_density")
+    assert (spec.protocol.inner_folds, spec.protocol.ensemble, spec.view) == (3, 2, "unit_density")
 
 
 def test_a_view_in_a_file_needs_no_registration() -> None:

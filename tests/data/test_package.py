@@ -68,7 +68,7 @@ def test_concatenation_is_the_inverse_of_slicing() -> None:
 
 def test_views_are_found_by_name() -> None:
     crystals = random_crystals(2, 2)
-    assert set(get_view("no_chemistry")(crystals).numbers) == {6}
+    assert (get_view("anonymous")(crystals).numbers != crystals.numbers).any()
 
 
 def test_an_error_names_each_bad_row_once() -> None:

@@ -89,8 +89,6 @@ DIFFERENT_ONLY_IN_WHAT_IS_REMOVED: dict[str, Change] = {
     "anonymous": _renamed_elements,
     "species_shuffled": _exchanged_atoms,
     "composition_only": _other_structure,
-    "no_chemistry": _other_elements,
-    "no_density": _other_density,
     "unit_density": _other_density,
     "anonymous+unit_density": _other_density_and_elements,
 }
@@ -246,11 +244,6 @@ def test_views_that_keep_symmetry(name: str) -> None:
     assert kept == 1.0 if "density" not in name else kept > 0.95  # a tolerance in Å is another one after scaling
 
 
-def test_all_carbon_does_not_keep_symmetry() -> None:
-    crystals = demo()
-    assert space_groups(get_view("no_chemistry")(crystals)) != space_groups(crystals)
-
-
 def test_anonymous_keeps_which_atoms_are_alike() -> None:
     crystals = demo()
     shown = get_view("anonymous")(crystals)
@@ -347,17 +340,21 @@ def test_composition_only_keeps_the_reduced_formula() -> None:
 # ---------------------------------------------------------------------- geometry
 
 
-def test_what_density_views_keep() -> None:
+@pytest.mark.parametrize(
+    ("former", "instead"), [("no_chemistry", "anonymous.unit_density"), ("no_density", "unit_density")]
+)
+def test_former_names_say_what_replaced_them(former: str, instead: str) -> None:
+    with pytest.raises(UnknownNameError, match=instead):
+        get_view(former)
+
+
+def test_what_unit_density_keeps() -> None:
     crystals = random_crystals(4)
-    for name in ("unit_density", "no_density"):
-        scaled = get_view(name)(crystals)
-        np.testing.assert_allclose(scaled.volumes / scaled.atom_counts, 20.0)
-        assert np.array_equal(scaled.numbers, crystals.numbers)
-        shapes = [c.lattices / np.cbrt(c.volumes)[:, None, None] for c in (scaled, crystals)]
-        np.testing.assert_allclose(shapes[0], shapes[1], rtol=1e-12)
-    blind = get_view("no_chemistry")(crystals)
-    assert set(blind.numbers) == {6}
-    assert np.array_equal(blind.lattices, crystals.lattices)
+    scaled = get_view("unit_density")(crystals)
+    np.testing.assert_allclose(scaled.volumes / scaled.atom_counts, 20.0)
+    assert np.array_equal(scaled.numbers, crystals.numbers)
+    shapes = [c.lattices / np.cbrt(c.volumes)[:, None, None] for c in (scaled, crystals)]
+    np.testing.assert_allclose(shapes[0], shapes[1], rtol=1e-12)
     assert get_view("full")(crystals) is crystals
 
 
@@ -526,7 +523,7 @@ def test_names_of_views_with_special_characters_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_chemisty", r"Unknown view 'no_chemisty'\. Did you mean 'no_chemistry'"),
+        ("anonymos", r"Unknown view 'anonymos'\. Did you mean 'anonymous'"),
         ("anonymous+unit_densty", r"Unknown view 'unit_densty'\. Did you mean 'unit_density'"),
     ],
 )

@@ -173,10 +173,10 @@ def test_the_same_record_twice_is_refused() -> None:
 def test_entries_are_named_as_in_tables_or_by_their_configuration() -> None:
     others = [
         *runs("old", *range(5), tuning={"trials": 3}),
-        *runs("old", *range(1, 6), view="no_chemistry"),
-        *runs("old", *range(2, 7), view="no_chemistry", tuning={"trials": 3}),
+        *runs("old", *range(1, 6), view="anonymous"),
+        *runs("old", *range(2, 7), view="anonymous", tuning={"trials": 3}),
     ]
-    for name, first in (("old (tuned)", 0), ("old (no_chemistry)", 1), ("old (tuned, no_chemistry)", 2), ("old", 10)):
+    for name, first in (("old (tuned)", 0), ("old (anonymous)", 1), ("old (tuned, anonymous)", 2), ("old", 10)):
         found = compared([*OLD, *NEW, *others], "new", name)
         assert (found.b, found.table["b"].iloc[0]) == (name, pytest.approx(first))
     configuration = predictions_frame(others)["configuration"].iloc[0]

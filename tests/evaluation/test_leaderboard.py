@@ -174,11 +174,11 @@ def test_every_entry_has_a_unique_name() -> None:
 def test_views_and_tuned_runs_are_separate_entries_with_the_same_name() -> None:
     records = [
         *folds(1.0),
-        *folds(2.0, view="no_chemistry"),
+        *folds(2.0, view="anonymous"),
         *folds(3.0, tuning={"trials": 10}),
     ]
     lines = [(e.model, e.view, e.protocol) for e in only(records).entries]
-    assert lines == [("dummy", "full", "default"), ("dummy", "no_chemistry", "default"), ("dummy", "full", "tuned")]
+    assert lines == [("dummy", "full", "default"), ("dummy", "anonymous", "default"), ("dummy", "full", "tuned")]
 
 
 def test_the_board_does_not_depend_on_the_order_of_the_records() -> None:
@@ -210,7 +210,7 @@ def test_evaluation_and_reports_do_not_import_torch() -> None:
 
 def test_tuned_runs_are_compared_with_the_same_runs_without_tuning() -> None:
     default = [record(float(f), fold=f, seed=s) for f in (0, 1, 2) for s in (0, 1)]
-    others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="no_chemistry")]
+    others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="anonymous")]
     tuned = [tuned_record(f + 0.5 * s, fold=f, seed=s) for f in (1, 2, 3) for s in (0, 1)]
     (board,) = boards_of([*default, *others, *tuned])
     (entry,) = [e for e in board.entries if e.protocol == "tuned"]

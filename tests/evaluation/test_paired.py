@@ -59,7 +59,7 @@ def test_errors_are_means_over_the_seeds_not_errors_of_the_mean() -> None:
 
 
 def test_other_tasks_views_and_kinds_are_ignored() -> None:
-    others = [made({"a": 0.0}, task="widths"), made({"a": 0.0}, view="no_chemistry"), made({"a": 0.0}, kind="binary")]
+    others = [made({"a": 0.0}, task="widths"), made({"a": 0.0}, view="anonymous"), made({"a": 0.0}, kind="binary")]
     assert rows_of(others, TASK) == ({}, [])
     parts, notes = rows_of([*both_folds(0.5), *others], TASK)
     assert parts["plain"].errors.tolist() == [0.5] * 4

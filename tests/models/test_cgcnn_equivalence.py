@@ -38,7 +38,7 @@ def _crystals(name: str) -> Crystals:
         return concatenate([known_structures(), random_crystals(1, 14, most_atoms=2)])
     if name == "supercells":
         return supercells(known_structures()[:6], (2, 1, 2))
-    return get_view("no_chemistry")(known_structures())
+    return get_view("anonymous")(known_structures())
 
 
 @dataclass(frozen=True)

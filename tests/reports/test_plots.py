@@ -75,9 +75,9 @@ def test_tasks_and_models_are_chosen_by_name(results: Results) -> None:
 
 
 def test_tuned_runs_views_and_configurations_are_separate_traces() -> None:
-    runs = [run("m", 1.0), run("m", 2.0, view="no_density"), run("m", 3.0, tuning={"trials": 3})]
+    runs = [run("m", 1.0), run("m", 2.0, view="unit_density"), run("m", 3.0, tuning={"trials": 3})]
     names = [trace.name for trace in plots.residuals(Results(runs)).data]
-    assert names == ["m", "m (no_density)", "m (tuned)"]
+    assert names == ["m", "m (tuned)", "m (unit_density)"]
     two = [trace.name for trace in plots.residuals(Results([run("m", 1.0), run("m", 2.0, model_version=2)])).data]
     assert len(set(two)) == 2
 

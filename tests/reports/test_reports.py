@@ -54,7 +54,7 @@ def boards() -> list[Board]:
         [
             *folds(28.5, 30.25, 29.0, 31.0, 27.75),
             *folds(40.0, 41.0, model="x", label=long_name),
-            *folds(35.0, view="no_chemistry"),
+            *folds(35.0, view="anonymous"),
             *folds(33.0, rows=PART, data="p" * 64),
             *classification(),
         ]
@@ -211,9 +211,9 @@ def test_notes_of_a_board(boards: list[Board]) -> None:
     assert not any("rows" in note and "Only" in note for note in notes(whole))
     (incomplete,) = (note for note in notes(whole) if note.startswith("Not all folds done"))
     assert "wide|deep" in incomplete
-    two = folds(1.0, view="full") + folds(1.0, view="no_density")
+    two = folds(1.0, view="full") + folds(1.0, view="unit_density")
     (incomplete,) = (note for note in notes(boards_of(two[:1] + two[-1:])[0]) if note.startswith("Not all"))
-    assert incomplete.count("no_density") == 1
+    assert incomplete.count("unit_density") == 1
     assert any("CGCNN v2019" in note for note in notes(metal))
 
 
@@ -299,7 +299,7 @@ def rendered(board: Board, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 220])
 def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: int) -> None:
-    large = boards_of(folds(123456.7, 654321.0, n_parameters=123_456_789, view="no_chemistry", task="large"))
+    large = boards_of(folds(123456.7, 654321.0, n_parameters=123_456_789, view="anonymous", task="large"))
     for board in [*boards, *large]:
         lines = rendered(board, width)
         assert max(map(len, lines)) <= width
@@ -314,7 +314,7 @@ def test_the_screen_table_fits_and_no_number_is_cut(boards: list[Board], width: 
                 assert "long_name" in line or "published" in line or line.index("…") < 42
 
 
-@pytest.mark.parametrize("view", ["full", "no_chemistry"])
+@pytest.mark.parametrize("view", ["full", "anonymous"])
 @pytest.mark.parametrize("width", [70, 80, 96, 100, 120])
 def test_names_are_wrapped_only_at_spaces(width: int, view: str) -> None:
     names = ("descriptor_forest", "hybrid_diffraction")
@@ -373,7 +373,7 @@ def test_the_number_of_published_entries_can_be_chosen(boards: list[Board], coun
 
 def test_the_view_is_shown_where_there_is_more_than_one(boards: list[Board]) -> None:
     _, whole, part = boards
-    assert "no_chemistry" in "\n".join(rendered(whole, 120))
+    assert "anonymous" in "\n".join(rendered(whole, 120))
     assert "view" not in "\n".join(rendered(part, 120))
 
 

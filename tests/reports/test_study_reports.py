@@ -176,8 +176,8 @@ def test_the_heading_of_a_study_without_a_completed_trial_gives_the_reason() -> 
 
 def test_studies_that_differ_in_their_splits_have_other_headings() -> None:
     how = TuningSpec(trials=8, splits=2, space="a" * 64)
-    two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "no_density"}))
-    start = "matbench_phonons · mine · fold 0, view no_density, scored on 2 inner folds with 2 seeds: 8 of 8 trials"
+    two = study(spec=study().spec.model_copy(update={"tuning": how, "view": "unit_density"}))
+    start = "matbench_phonons · mine · fold 0, view unit_density, scored on 2 inner folds with 2 seeds: 8 of 8 trials"
     assert heading(two).startswith(start)
 
 

@@ -23,7 +23,7 @@ from crystalbench.results.sealed import digest
 
 
 def test_a_row_per_run_and_metric_with_the_facts_of_the_run() -> None:
-    records = [record(1.5, fold=2, seed=1, label="my dummy"), tuned_record(2.5, view="no_density")]
+    records = [record(1.5, fold=2, seed=1, label="my dummy"), tuned_record(2.5, view="unit_density")]
     frame = scores_frame(records)
     assert dict(frame.dtypes.astype(str)) == DTYPES
     assert frame["metric"].tolist() == ["mae", "rmse", "r2", "max_error"] * 2
@@ -38,7 +38,7 @@ def test_a_row_per_run_and_metric_with_the_facts_of_the_run() -> None:
     assert plain[["fit_seconds", "predict_seconds", "featurise_seconds", "memory_mb"]].tolist() == [2.0, 0.1, 0.5, 100]
     assert plain[["study", "tuned_fold", "tuned_trial", "trials", "failed_trials"]].isna().all()
     assert np.isnan(plain["tuning_seconds"])
-    assert tuned[["view", "protocol", "study", "tuned_fold"]].tolist() == ["no_density", "tuned", "study-0-20", 0]
+    assert tuned[["view", "protocol", "study", "tuned_fold"]].tolist() == ["unit_density", "tuned", "study-0-20", 0]
     assert tuned[["tuned_trial", "trials", "failed_trials", "tuning_seconds"]].tolist() == [3, 20, 1, 10.0]
     assert tuned[["tuning_gain", "tuning_gain_error"]].tolist() == [0.4, 0.25]
     assert plain[["tuning_gain", "tuning_gain_error"]].isna().all()
@@ -58,7 +58,7 @@ def test_the_configuration_leaves_out_fold_and_seed_alone() -> None:
 
     same = {configuration(record(fold=fold, seed=seed)) for fold in (0, 1) for seed in (0, 3)}
     assert same == {digest(spec().model_dump(mode="json", exclude={"fold", "seed"}))}
-    others = [record(parameters={"width": 1}), record(view="no_density"), record(data="e" * 64), tuned_record()]
+    others = [record(parameters={"width": 1}), record(view="unit_density"), record(data="e" * 64), tuned_record()]
     assert len(same | {configuration(other) for other in others}) == 5
     tuned = scores_frame([tuned_record(fold=3)])
     assert set(tuned["untuned"]) == same

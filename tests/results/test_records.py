@@ -28,7 +28,7 @@ OTHER: dict[str, Any] = {
     "parameters": {"width": 65, "rate": 0.01},
     "model_code": "c" * 64,
     "view_version": 2,
-    "view": "no_chemistry",
+    "view": "anonymous",
     "seed": 1,
     "protocol": ProtocolSpec(inner_folds=7),
     "tuning": {"trials": 20},
@@ -209,7 +209,7 @@ def test_files_that_are_not_records_are_refused_by_name(text: str) -> None:
 
 def test_written_records_are_found_and_read(tmp_path: Path) -> None:
     store = RecordStore(tmp_path / "not" / "yet")
-    one, other = record(), record(fold=1, label="other", view="no_chemistry", seed=3)
+    one, other = record(), record(fold=1, label="other", view="anonymous", seed=3)
     assert store.find(one.spec) is None
     assert store.paths() == []
     paths = [store.write(r) for r in (one, other)]

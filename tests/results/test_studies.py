@@ -203,7 +203,7 @@ def test_runs_that_differ_in_what_tuning_ignores_share_a_study() -> None:
         {"model_version": 2},
         {"model_code": "f" * 64},
         {"parameters": {"width": 65}},
-        {"view": "no_chemistry"},
+        {"view": "anonymous"},
         {"protocol": ProtocolSpec(inner_folds=6)},
         {"tuning": TuningSpec(trials=5, space="a" * 64)},
         {"tuning": TuningSpec(minutes=4, space="a" * 64)},

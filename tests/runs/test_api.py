@@ -60,7 +60,7 @@ def test_the_options_are_those_of_the_specification(task: Task) -> None:
         task,
         folds=[2],
         seeds=[0, 3],
-        view="no_density",
+        view="unit_density",
         parameters={"trees": 5},
         ensemble=2,
         inner_folds=3,
@@ -69,7 +69,7 @@ def test_the_options_are_those_of_the_specification(task: Task) -> None:
         (label, seed) for seed in (0, 3) for label in ("magpie_forest x2", "dummy x2")
     ]
     spec = result.records[0].spec
-    assert (spec.fold, spec.view, spec.parameters["trees"]) == (2, "no_density", 5)
+    assert (spec.fold, spec.view, spec.parameters["trees"]) == (2, "unit_density", 5)
     assert (spec.protocol.inner_folds, spec.protocol.ensemble, spec.tuning) == (3, 2, None)
 
 
@@ -162,7 +162,7 @@ def test_a_task_in_memory_can_be_run(tmp_path: Path) -> None:
         ({"models": 3}, ConfigError, "3 is not a name"),
         ({"models": int}, ConfigError, "int.* is not a name and not a subclass"),
         ({"folds": [5]}, ConfigError, r"has no fold 5; its folds are \[0, 1, 2, 3, 4\]"),
-        ({"view": "no_chemisty"}, UnknownNameError, "Did you mean 'no_chemistry'"),
+        ({"view": "anonymos"}, UnknownNameError, "Did you mean 'anonymous'"),
         ({"parameters": {"shift": 3}}, UnknownNameError, "hyperparameter of dummy 'shift'"),
         ({"workers": 0}, ConfigError, "workers = 0"),
         ({"ensemble": 0}, ConfigError, "ensemble = 0"),

@@ -145,14 +145,14 @@ def test_every_model_and_seed_gets_the_same_inner_split() -> None:
     run(task)
     run(task, seed=1)
     execute(spec_of(task, "other", parameters={"sigma": 1.0}), "Other", OtherMemory, task, Resources())
-    run(task, view="no_chemistry")
+    run(task, view="anonymous")
     parts = [(train.ids.tolist(), valid.ids.tolist()) for train, valid in Memory.fits]
     assert all(part == parts[0] for part in parts)
     assert len(set(Memory.seeds)) == 4  # but every run has its own seed
 
 
 def test_the_view_is_all_that_a_model_sees() -> None:
-    run(tiny_task(), view="no_chemistry")
+    run(tiny_task(), view="anonymous")
     (train, valid), test = Memory.fits[0], Memory.spec[0]
     for samples in (train, valid, test):
         assert set(samples.crystals.numbers) == {6}
@@ -410,7 +410,7 @@ def test_one_member_is_itself_and_classes_have_mean_probabilities() -> None:
     assert combined.std is None
 
 
-@pytest.mark.parametrize("view", ["full", "no_chemistry"])
+@pytest.mark.parametrize("view", ["full", "anonymous"])
 def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from crystalbench.models.cgcnn import CGCNN  # here, because torch takes a while
 

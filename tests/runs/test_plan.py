@@ -44,14 +44,14 @@ def test_a_plan_contains_all_runs_of_a_suite_by_task_and_fold() -> None:
 
 
 def test_a_selection_restricts_the_plan() -> None:
-    selection = Selection([STABLE], ["dummy"], [3, 1], [0, 7], ["full", "no_density"])
+    selection = Selection([STABLE], ["dummy"], [3, 1], [0, 7], ["full", "unit_density"])
     runs = plan(selection).runs
     assert [(r.spec.fold, r.spec.view, r.spec.seed) for r in runs] == [
-        (fold, view, seed) for fold in (3, 1) for view in ("full", "no_density") for seed in (0, 7)
+        (fold, view, seed) for fold in (3, 1) for view in ("full", "unit_density") for seed in (0, 7)
     ]
     assert {(r.spec.task, r.label) for r in runs} == {(STABLE, "dummy")}
     assert runs[0].title == f"{STABLE} · dummy · fold 3"
-    assert runs[3].title == f"{STABLE} · dummy · fold 3, view no_density, seed 7"
+    assert runs[3].title == f"{STABLE} · dummy · fold 3, view unit_density, seed 7"
 
 
 def test_duplicates_in_a_selection_are_run_once() -> None:
@@ -60,10 +60,10 @@ def test_duplicates_in_a_selection_are_run_once() -> None:
 
 
 def test_the_protocol_of_the_suite_is_part_of_the_specification() -> None:
-    protocol = ProtocolEntry(inner_folds=4, ensemble=2, seeds=(0, 1), folds=(2,), views=("no_chemistry",))
+    protocol = ProtocolEntry(inner_folds=4, ensemble=2, seeds=(0, 1), folds=(2,), views=("anonymous",))
     runs = plan(protocol=protocol).runs
     assert {(r.spec.protocol.inner_folds, r.spec.protocol.ensemble) for r in runs} == {(4, 2)}
-    assert {(r.spec.fold, r.spec.view) for r in runs} == {(2, "no_chemistry")}
+    assert {(r.spec.fold, r.spec.view) for r in runs} == {(2, "anonymous")}
     assert {r.label for r in runs} == {"dummy x2", "magpie_forest x2"}
     assert {r.spec.seed for r in runs} == {0, 1}
 
@@ -132,7 +132,7 @@ def test_classes_of_one_name_in_two_files_are_two_models(tmp_path: Path) -> None
         ),
         (Selection(["demo_bulk_modulus"]), "Unknown task of the suite test 'demo_bulk_modulus'"),
         (Selection(models=["dumy"]), "Unknown model 'dumy'. Did you mean 'dummy'"),
-        (Selection(views=["no_chemisty"]), "Unknown view 'no_chemisty'. Did you mean 'no_chemistry'"),
+        (Selection(views=["anonymos"]), "Unknown view 'anonymos'. Did you mean 'anonymous'"),
         (
             Selection(models=["magpie_forest"], parameters={"tree": 3}),
             "Unknown hyperparameter of magpie_forest 'tree'. Did you mean 'trees'",
@@ -173,9 +173,9 @@ def test_models_that_cannot_do_a_task_are_noted(formulas: str, tmp_path: Path) -
 
 
 def test_views_do_not_apply_to_compositions(formulas: str) -> None:
-    made = plan(Selection(views=["full", "no_chemistry"]), tasks=(formulas,), models=("dummy",))
+    made = plan(Selection(views=["full", "anonymous"]), tasks=(formulas,), models=("dummy",))
     assert {r.spec.view for r in made.runs} == {"full"}
-    assert any("no_chemistry" in note and "alloys" in note for note in made.notes)
+    assert any("anonymous" in note and "alloys" in note for note in made.notes)
 
 
 def test_nothing_to_run_says_why(formulas: str) -> None:

@@ -62,7 +62,7 @@ def test_all_keys_of_a_suite(tmp_path: Path) -> None:
         ensemble = 2
         seeds = [0, 1]
         folds = [2]
-        views = ["full", "no_chemistry"]
+        views = ["full", "anonymous"]
         [tuning]
         minutes = 1.5
         scheme = "first_fold"
@@ -87,7 +87,7 @@ def test_all_keys_of_a_suite(tmp_path: Path) -> None:
     assert (suite.protocol.seeds, suite.protocol.folds, suite.protocol.views) == (
         (0, 1),
         (2,),
-        ("full", "no_chemistry"),
+        ("full", "anonymous"),
     )
 
 

@@ -128,5 +128,5 @@ def test_the_place_of_an_error_is_the_line_of_the_view() -> None:
 
 
 def test_unknown_views_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match="no_chemistry"):
-        check_view("no_chemstry")
+    with pytest.raises(UnknownNameError, match="anonymous"):
+        check_view("anonymos")

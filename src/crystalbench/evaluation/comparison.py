@@ -100,7 +100,7 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
 
     Args:
         predictions: one row per predicted sample, e.g. ``load_results("results").predictions``.
-        a: an entry by title, e.g. ``hybrid``, ``hybrid (tuned)`` or ``hybrid (no_chemistry)``, or by the start of its
+        a: an entry by title, e.g. ``hybrid``, ``hybrid (tuned)`` or ``hybrid (anonymous)``, or by the start of its
             configuration (at least eight characters).
         b: the entry that is subtracted.
         task: name of the task.

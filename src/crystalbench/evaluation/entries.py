@@ -39,7 +39,7 @@ def find_entry(frame: pd.DataFrame, name: str) -> tuple[str, pd.DataFrame]:
 
     Args:
         frame: predictions or scores of one task.
-        name: title of the entry, such as ``cgcnn``, ``cgcnn (tuned)`` or ``cgcnn (no_chemistry)``; or at least the
+        name: title of the entry, such as ``cgcnn``, ``cgcnn (tuned)`` or ``cgcnn (anonymous)``; or at least the
             first eight characters of its configuration.
 
     Returns:

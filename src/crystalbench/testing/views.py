@@ -59,7 +59,7 @@ def check_view(view: View | str, /, *, idempotent: bool = False, verbose: bool =
         UnknownNameError: no view has this name.
 
     Example:
-        >>> check_view("no_chemistry", idempotent=True).passed[0]
+        >>> check_view("anonymous", idempotent=True).passed[0]
         'rows and ids are kept'
     """
     __tracebackhide__ = True

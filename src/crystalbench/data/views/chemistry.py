@@ -18,12 +18,6 @@ _UNCOMMON = (2, 10, 18, 36, 54, *range(84, 90), *range(95, MAX_Z + 1))
 """Noble gases and elements that data sets hardly contain; tables lack some of their properties."""
 
 
-def all_carbon(crystals: Crystals) -> Crystals:
-    """Every atom is carbon."""
-    carbon = np.full_like(crystals.numbers, 6)
-    return Crystals(crystals.lattices, crystals.frac_coords, carbon, crystals.offsets, crystals.ids)
-
-
 def anonymous(crystals: Crystals) -> Crystals:
     """Elements become labels; see `crystalbench.data.views.labels.anonymous_numbers`."""
     return each(crystals, lambda one: one._replace(numbers=anonymous_numbers(one)))

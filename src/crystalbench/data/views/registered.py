@@ -36,21 +36,11 @@ composition_only = View(
     chemistry.composition_only,
     keeps="the reduced formula",
 )
-no_chemistry = View(
-    "no_chemistry",
-    "the names of the elements: every atom is carbon. The volume per atom still betrays them, and symmetry may rise; "
-    "see anonymous+unit_density",
-    chemistry.all_carbon,
-    keeps="the cell and the positions",
-)
 unit_density = View(
     "unit_density",
     "the density: every cell is scaled to 20 Å³ per atom",
     geometry.unit_density,
     keeps="elements, symmetry, ratios of distances",
-)
-no_density = View(
-    "no_density", "the density, like unit_density", geometry.unit_density, keeps="elements, symmetry, ratios"
 )
 no_periodicity = View(
     "no_periodicity",

@@ -12,11 +12,18 @@ import numpy as np
 
 from crystalbench import plugins
 from crystalbench.data.crystals import Crystals
-from crystalbench.errors import ConfigError
+from crystalbench.errors import ConfigError, UnknownNameError
 
 GROUP = "crystalbench.data.views"
 FULL = "full"
 JOINT = "+"
+
+RETIRED = {
+    "no_chemistry": "It did not hide the elements, which the volume per atom betrays, and raised the symmetry of many "
+    "crystals; use anonymous+unit_density, or anonymous to keep the volume.",
+    "no_density": "It is now called unit_density.",
+}
+"""Former names of views, and what replaced them."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ def get_view(name: str) -> View:
 
 
 def _single_view(name: str) -> View:
+    if name in RETIRED and name not in (known := view_names()):
+        raise UnknownNameError("view", name, known, RETIRED[name])
     found = plugins.load(GROUP, "view", name)
     if not isinstance(found, View):
         raise ConfigError(f"view {name!r} is {found!r}, not a crystalbench.data.View")
