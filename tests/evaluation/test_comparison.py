@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from helpers import ROOT, record
-from scipy import stats
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.evaluation.comparison import Comparison, compare, corrected_t_test
+from crystalbench.evaluation.comparison import Comparison, compare
 from crystalbench.evaluation.leaderboard import leaderboard
 from crystalbench.results import load_results
 from crystalbench.results.frames import predictions_frame
@@ -81,42 +78,6 @@ def test_identical_entries_do_not_differ() -> None:
         assert not found.resolved
         assert found.better is None
         assert str(found).endswith("p = 1: not resolved")
-
-
-def test_equal_differences_other_than_zero_are_resolved() -> None:
-    assert corrected_t_test([-2.0, -2.0], 0.25) == (-2, -2, -2, 0)
-
-
-def test_the_uncorrected_test_is_the_paired_one_of_scipy() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 8))
-    expected = stats.ttest_rel(a, b)
-    mean, low, high, p = corrected_t_test(a - b, 0.0)
-    assert p == pytest.approx(expected.pvalue)
-    assert (low, high) == pytest.approx(tuple(expected.confidence_interval()))
-    assert mean == pytest.approx((a - b).mean())
-
-
-def test_the_uncorrected_test_agrees_with_sign_flips_and_the_corrected_one_resolves_less() -> None:
-    rng = np.random.default_rng(1)
-    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
-    for shift in (0.0, 0.4, 0.8):
-        d = rng.normal(shift, 1, 10)
-        flipped = float((np.abs(signs @ d) >= abs(d.sum()) - 1e-12).mean())
-        plain, corrected = (corrected_t_test(d, ratio)[3] for ratio in (0.0, 1 / 9))
-        assert plain == pytest.approx(flipped, abs=0.03)
-        assert corrected > plain
-
-
-def test_the_level_is_exact_for_correlated_folds() -> None:
-    """Folds correlated by n_test / (n_test + n_train), as the correction assumes: the level is exact."""
-    rng = np.random.default_rng(2)
-    correlation, folds, repeats = 0.2, 5, 4000
-    common, own = rng.normal(size=(repeats, 1)), rng.normal(size=(repeats, folds))
-    draws = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
-    corrected, plain = (np.mean([corrected_t_test(d, ratio)[3] < 0.05 for d in draws]) for ratio in (0.25, 0.0))
-    assert corrected == pytest.approx(0.05, abs=0.012)
-    assert plain > 0.12
 
 
 # ---------------------------------------------------------------------- rows, folds, seeds
