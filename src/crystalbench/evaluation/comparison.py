@@ -17,7 +17,7 @@ from crystalbench.evaluation.columns import require_columns
 from crystalbench.evaluation.common_rows import CommonRows, check_data, check_rows, test_over_train
 from crystalbench.evaluation.entries import ENTRY, find_entry, title_of
 from crystalbench.evaluation.significance import SIGNIFICANCE, CorrectedTest, FoldScores, paired_test
-from crystalbench.targets import METRICS, Metric, get_metric, metrics_of
+from crystalbench.targets import Metric, get_metric, metrics_of
 
 COLUMNS = ("task", "data", *ENTRY, "fold", "seed", "kind", "unit", "main_metric", "rows", "id", "target", "prediction")
 """Columns of the predictions frame that a comparison needs."""
@@ -117,18 +117,25 @@ class Comparison:
             return None
         return self.a if (self.mean > 0) == self.metric.higher_is_better else self.b
 
+    @property
+    def seeds_text(self) -> str:
+        """Numbers of seeds per fold: ``3 seeds`` for both, or ``1–3 and 1 seeds``."""
+        texts = []
+        for column in ("seeds_a", "seeds_b"):
+            fewest, most = self.table[column].min(), self.table[column].max()
+            texts.append(f"{most}" if fewest == most else f"{fewest}–{most}")
+        return f"{' and '.join(dict.fromkeys(texts))} seed{'s' * (texts != ['1', '1'])}"
+
     def __str__(self) -> str:
         """One line: difference, interval, test and verdict."""
-        decimals = _decimals(self.high - self.low)
+        decimals = decimals_for(self.high - self.low)
         unit = f" {self.unit}" if self.metric.has_unit and self.unit else ""
-        bounds = ", ".join(_number(value, f"z.{decimals}f") for value in (self.low, self.high))
-        p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
+        bounds = ", ".join(signed(value, decimals, plus=False) for value in (self.low, self.high))
         verdict = f"resolved, {self.better} is better" if self.resolved else "not resolved"
-        mean = _number(self.mean, f"+z.{decimals + 1}f")
-        test = f"corrected paired t-test over {len(self.table)} folds × {_seeds_text(self.table)}"
-        return (
-            f"{self.a} − {self.b} on {self.task}: {mean}{unit} {self.metric.label} [{bounds}], {test}, {p}: {verdict}"
-        )
+        mean = signed(self.mean, decimals + 1)
+        test = f"corrected paired t-test over {len(self.table)} folds × {self.seeds_text}"
+        amount = f"{mean}{unit} {self.metric.label} [{bounds}]"
+        return f"{self.a} − {self.b} on {self.task}: {amount}, {test}, {p_text(self.p)}: {verdict}"
 
 
 def compare(
@@ -202,7 +209,9 @@ def compare(
     return replace(found, row_interval=row_interval(chosen.name, losses, formulas))
 
 
-def compare_on_board(board: Board, a: Entry, b: Entry, rope: float | None = None) -> Comparison:
+def compare_on_board(
+    board: Board, a: Entry, b: Entry, metric: str | None = None, *, rope: float | None = None
+) -> Comparison:
     """Compare two entries of a board by their scores of the folds, for entries whose predictions are not there.
 
     Published entries are an example. The scores of a fold are of the same test rows, since the board has one set of
@@ -212,13 +221,15 @@ def compare_on_board(board: Board, a: Entry, b: Entry, rope: float | None = None
         board: the board.
         a: one of its entries.
         b: the entry that is subtracted.
+        metric: name of a metric; the main metric of the task by default.
         rope: see `compare`.
 
     Raises:
-        DataError: an entry is of other rows than the board, its main metric is undefined, or there are fewer than two
-            common folds.
+        UnknownNameError: there is no such metric.
+        DataError: an entry is of other rows than the board, its metric is undefined or unknown, or there are fewer than
+            two common folds.
     """
-    metric = METRICS[board.metric]
+    chosen = get_metric(metric or board.metric)
     name_a, name_b = (title_of(entry.model, entry.protocol, entry.view) for entry in (a, b))
     title = f"{name_a} and {name_b} on {board.task}"
     for entry, name in ((a, name_a), (b, name_b)):
@@ -227,16 +238,16 @@ def compare_on_board(board: Board, a: Entry, b: Entry, rope: float | None = None
                 f"{title}: {name} is of all {board.rows_total:,} rows, the other one of {board.rows:,}; their scores "
                 "cannot be compared without the predictions"
             )
-        if metric.name not in entry.scores:
-            raise DataError(f"{title}: {metric.name} of {name} is undefined")
-    one, other = a.scores[metric.name], b.scores[metric.name]
+        if chosen.name not in entry.scores:
+            raise DataError(f"{title}: {chosen.name} of {name} is undefined, or was not published")
+    one, other = a.scores[chosen.name], b.scores[chosen.name]
     folds = [
         _ScoredFold(
             fold, round(board.test_rows.get(fold, board.mean_test_rows)), one.seeds_of(fold), other.seeds_of(fold)
         )
         for fold in sorted(one.folds.keys() & other.folds.keys())
     ]
-    return _comparison((name_a, name_b, board.task, metric, board.unit), folds, board.test_over_train, rope)
+    return _comparison((name_a, name_b, board.task, chosen, board.unit), folds, board.test_over_train, rope)
 
 
 @dataclass(frozen=True)
@@ -298,18 +309,16 @@ def _metric(rows: pd.DataFrame, task: str, name: str | None) -> Metric:
     return metric
 
 
-def _number(value: float, spec: str) -> str:
-    return f"{value:{spec}}".replace("-", "−")
+def signed(value: float, decimals: int, *, plus: bool = True) -> str:
+    """A number with a typographic minus sign; positive ones with a plus sign unless it is not wanted."""
+    return f"{value:{'+' * plus}z.{decimals}f}".replace("-", "−")
 
 
-def _decimals(width: float) -> int:
+def decimals_for(width: float) -> int:
     """Decimals that show two significant digits of half the width of an interval."""
     return 3 if width <= 0 else max(0, 1 - math.floor(math.log10(width / 2)))
 
 
-def _seeds_text(table: pd.DataFrame) -> str:
-    texts = []
-    for column in ("seeds_a", "seeds_b"):
-        fewest, most = table[column].min(), table[column].max()
-        texts.append(f"{most}" if fewest == most else f"{fewest}–{most}")
-    return f"{' and '.join(dict.fromkeys(texts))} seed{'s' * (texts != ['1', '1'])}"
+def p_text(p: float) -> str:
+    """A p value with two digits: ``p = 0.047``."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
