@@ -186,7 +186,14 @@ def load_model(folder: Path | str, *, device: str = "cpu", threads: int = 1) -> 
 
 
 def compare(
-    results: Results | pd.DataFrame, a: str, b: str, task: str | None = None, metric: str | None = None
+    results: Results | pd.DataFrame,
+    a: str,
+    b: str,
+    task: str | None = None,
+    metric: str | None = None,
+    *,
+    formulas: Mapping[str, str] | None = None,
+    rope: float | None = None,
 ) -> Comparison:
     """Test whether two entries differ on a task, fold by fold on the same test samples.
 
@@ -196,17 +203,20 @@ def compare(
         b: title of the entry that is subtracted.
         task: name of the task; may be left out if the results are of one task.
         metric: name of a metric; the main metric of the task by default.
+        formulas: formula by id, so that the bootstrap over test rows draws those of one composition together.
+        rope: half the width of the region of practical equivalence, in the unit of the metric; by default, 1 % of the
+            better error, or 0.01 for metrics of which higher scores are better.
 
     Raises:
         UnknownNameError: there is no such task, entry or metric.
         ConfigError: the results are of several tasks and none is named, or they are something else.
-        DataError: there are fewer than two common folds.
+        DataError: there are fewer than two common folds, or a formula is missing.
     """
     from crystalbench.evaluation import comparison
 
     _check_results(results, "predictions")
     predictions = results.predictions if isinstance(results, Results) else results
-    return comparison.compare(predictions, a, b, _only_task(predictions, task), metric)
+    return comparison.compare(predictions, a, b, _only_task(predictions, task), metric, formulas=formulas, rope=rope)
 
 
 def leaderboard(results: Results | pd.DataFrame, task: str | None = None) -> pd.DataFrame:

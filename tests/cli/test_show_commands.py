@@ -31,7 +31,7 @@ def test_the_version() -> None:
 
 
 def test_help_explains_every_option() -> None:
-    for command in ("run", "report", "list", "studies", "fit", "predict"):
+    for command in ("run", "report", "compare", "list", "studies", "fit", "predict"):
         assert call(command, "--help").exit_code == 0
     for option in ("--suite", "--task", "--model", "--fold", "--set", "--data-dir", "--results", "--offline"):
         assert option in call("run", "--help").output

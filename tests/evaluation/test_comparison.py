@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -10,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import ROOT, record
-from scipy import stats
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.evaluation.comparison import Comparison, compare, corrected_t_test
-from crystalbench.evaluation.leaderboard import leaderboard
+from crystalbench.evaluation.comparison import Comparison, compare, compare_on_board
+from crystalbench.evaluation.leaderboard import leaderboard, leaderboards
 from crystalbench.results import load_results
-from crystalbench.results.frames import predictions_frame
+from crystalbench.results.frames import predictions_frame, scores_frame
 from crystalbench.results.record import Record, RecordedPredictions, RowCounts
 
 TASK = "lengths"
@@ -81,42 +79,6 @@ def test_identical_entries_do_not_differ() -> None:
         assert not found.resolved
         assert found.better is None
         assert str(found).endswith("p = 1: not resolved")
-
-
-def test_equal_differences_other_than_zero_are_resolved() -> None:
-    assert corrected_t_test([-2.0, -2.0], 0.25) == (-2, -2, -2, 0)
-
-
-def test_the_uncorrected_test_is_the_paired_one_of_scipy() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 8))
-    expected = stats.ttest_rel(a, b)
-    mean, low, high, p = corrected_t_test(a - b, 0.0)
-    assert p == pytest.approx(expected.pvalue)
-    assert (low, high) == pytest.approx(tuple(expected.confidence_interval()))
-    assert mean == pytest.approx((a - b).mean())
-
-
-def test_the_uncorrected_test_agrees_with_sign_flips_and_the_corrected_one_resolves_less() -> None:
-    rng = np.random.default_rng(1)
-    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
-    for shift in (0.0, 0.4, 0.8):
-        d = rng.normal(shift, 1, 10)
-        flipped = float((np.abs(signs @ d) >= abs(d.sum()) - 1e-12).mean())
-        plain, corrected = (corrected_t_test(d, ratio)[3] for ratio in (0.0, 1 / 9))
-        assert plain == pytest.approx(flipped, abs=0.03)
-        assert corrected > plain
-
-
-def test_the_level_is_exact_for_correlated_folds() -> None:
-    """Folds correlated by n_test / (n_test + n_train), as the correction assumes: the level is exact."""
-    rng = np.random.default_rng(2)
-    correlation, folds, repeats = 0.2, 5, 4000
-    common, own = rng.normal(size=(repeats, 1)), rng.normal(size=(repeats, folds))
-    draws = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
-    corrected, plain = (np.mean([corrected_t_test(d, ratio)[3] < 0.05 for d in draws]) for ratio in (0.25, 0.0))
-    assert corrected == pytest.approx(0.05, abs=0.012)
-    assert plain > 0.12
 
 
 # ---------------------------------------------------------------------- rows, folds, seeds
@@ -257,3 +219,79 @@ def test_configurations_on_different_data_are_told_apart_by_it() -> None:
     both = [*OLD, *runs("new", *[1.0] * 5), *runs("new", *[1.0] * 5, data="e" * 64)]
     with pytest.raises(ConfigError, match=r"'new' has 2 configurations here.* \(data dddddddd\).* \(data eeeeeeee\)"):
         compared(both)
+
+
+# ---------------------------------------------------------------------- seeds, practical equivalence, rows
+
+
+def test_the_variance_between_seeds_is_reported_and_used() -> None:
+    # Fold means 11 ... 15 of two seeds that are 2 apart: s_seed = sqrt(2), one half of which is in a mean of two.
+    found = compared([*OLD, *runs("new", *range(10, 15)), *runs("new", *range(12, 17), seed=1)])
+    assert found.mean == pytest.approx(3)
+    assert found.seed_std_a == pytest.approx(math.sqrt(2))
+    assert math.isnan(found.seed_std_b)
+    assert found.error == pytest.approx(math.sqrt((1 / 5 + 1 / 4) * 5 / 2))  # the folds vary more than seeds explain
+    steady = compared([*OLD, *runs("new", *[10.0] * 5), *runs("new", *[12.0] * 5, seed=1)])
+    assert steady.table["difference"].tolist() == pytest.approx([1] * 5)
+    assert steady.error == pytest.approx(math.sqrt((1 / 5 + 1 / 4) * 1))
+
+
+def test_probabilities_of_practical_equivalence() -> None:
+    found = compared([*OLD, *NEW])
+    assert found.rope == pytest.approx(0.1)  # 1 % of the better error, 10
+    better, equal, worse = found.probabilities
+    assert better + equal + worse == pytest.approx(1)
+    assert worse > 0.95 > 0.05 > better
+    assert compared([*NEW, *OLD], "old", "new").probabilities == pytest.approx((worse, equal, better))
+    wide = compared([*OLD, *NEW], rope=100.0).probabilities
+    assert wide.equal == pytest.approx(1, abs=1e-4)
+    assert compared([*OLD, *NEW], rope=0.0).probabilities.equal == 0
+    assert compared(OLD, "old", "old").probabilities.equal == 1
+    with pytest.raises(ConfigError, match=r"rope = -1.0: .* not negative"):
+        compared([*OLD, *NEW], rope=-1.0)
+
+
+def test_rows_are_drawn_by_composition_if_their_formulas_are_given() -> None:
+    plain = compared([*OLD, *NEW]).row_interval
+    assert plain is not None
+    assert (plain.rows, plain.clusters, plain.by_formula) == (10, 10, False)
+    formulas = {f"{fold}{i}": f"Fe{fold + 1}O" for fold in range(5) for i in "ab"}
+    clustered = compared([*OLD, *NEW], formulas=formulas).row_interval
+    assert clustered is not None
+    assert (clustered.rows, clustered.clusters, clustered.by_formula) == (10, 5, True)
+    assert compared([*OLD, *NEW], metric="max_error").row_interval is None
+
+
+def test_two_seeds_of_one_model_differ_on_the_rows_but_not_over_folds() -> None:
+    """Errors of rows as in real records: skewed, mostly common to both seeds, with a part of each fit's own."""
+    rng = np.random.default_rng(0)
+    resolved = {"folds": 0, "rows": 0}
+    repeats = 40
+    for _ in range(repeats):
+        records = []
+        for fold in range(5):
+            names = [f"{fold}-{i}" for i in range(100)]
+            common = rng.lognormal(2.5, 1, 100)
+            for label in ("new", "old"):
+                errors = common * rng.lognormal(0, 0.3, 100) * np.exp(rng.normal(0, 0.08))
+                made = RecordedPredictions(ids=names, targets=[0.0] * 100, values=errors.tolist())
+                rows = RowCounts(train=300, valid=100, test=100, task=500, task_total=500, task_folds=5)
+                records.append(run(label, fold, 0.0, predictions=made, rows=rows))
+        found = compared(records)
+        assert found.row_interval is not None
+        resolved["folds"] += found.resolved
+        resolved["rows"] += found.row_interval.low > 0 or found.row_interval.high < 0
+    assert resolved["folds"] <= 0.05 * repeats
+    assert resolved["rows"] > 0.2 * repeats
+
+
+def test_entries_are_compared_by_their_scores_on_a_board() -> None:
+    (board,) = leaderboards(scores_frame([*OLD, *NEW]))
+    new, old = (next(e for e in board.entries if e.model == name) for name in ("new", "old"))
+    found, expected = compare_on_board(board, new, old), compared([*OLD, *NEW])
+    scored = [r.scores["mae"] for r in NEW]
+    assert found.table["a"].tolist() == scored
+    assert found.row_interval is None
+    assert found.table["rows"].tolist() == expected.table["rows"].tolist()
+    with pytest.raises(DataError, match=r"new and old on lengths: log_loss of new is undefined, or was not published"):
+        compare_on_board(board, new, old, "log_loss")

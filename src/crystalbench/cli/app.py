@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crystalbench import __version__
+from crystalbench.cli.compare import compare
 from crystalbench.cli.console import screen
 from crystalbench.cli.fit import fit
 from crystalbench.cli.listing import list_all
@@ -28,6 +29,7 @@ app = typer.Typer(
 
 app.command("run")(run)
 app.command("report")(report)
+app.command("compare")(compare)
 app.command("studies")(studies)
 app.command("list")(list_all)
 app.command("fit")(fit)

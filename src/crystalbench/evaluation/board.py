@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
+from crystalbench.evaluation.tiers import Standing, standings
 from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
@@ -40,6 +41,9 @@ COLUMNS = (
     "concurrent",
     "hardware",
     "defaults_chosen_here",
+    "tier",
+    "rank_low",
+    "rank_high",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -52,11 +56,17 @@ class Score:
         mean: mean over the folds; the score of a fold is the mean over its seeds.
         std: population standard deviation over the folds, as Matbench reports it.
         folds: score by fold.
+        seeds: scores of the seeds by fold; of a fold that is not among them, the score is of one run.
     """
 
     mean: float
     std: float
     folds: Mapping[int, float] = field(default_factory=dict)
+    seeds: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+    def seeds_of(self, fold: int) -> tuple[float, ...]:
+        """Scores of the seeds of a fold; none if the fold is missing."""
+        return self.seeds.get(fold, (self.folds[fold],)) if fold in self.folds else ()
 
     def minus(self, other: Score) -> Difference | None:
         """This score minus another one on the folds that both have; None if there are none."""
@@ -115,6 +125,7 @@ class Entry:
         hardware: processors and numbers of threads that the seconds were measured on; empty if unknown.
         concurrent: the largest number of processes that computed runs at the same time; None if it is unknown.
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
+        configuration: hash of everything but fold and seed; empty for published entries.
     """
 
     model: str
@@ -141,6 +152,7 @@ class Entry:
     hardware: frozenset[str] = frozenset()
     concurrent: int | None = None
     defaults_chosen_here: bool = False
+    configuration: str = ""
 
     @property
     def counterpart(self) -> str | None:
@@ -190,6 +202,22 @@ class Board:
     rows_total: int
     folds_total: int
     entries: list[Entry]
+    test_rows: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def mean_test_rows(self) -> float:
+        """Mean number of test rows of a fold; if it is not known, that of equal folds."""
+        return float(np.mean(list(self.test_rows.values()))) if self.test_rows else self.rows / self.folds_total
+
+    @property
+    def test_over_train(self) -> float:
+        """Number of test rows over number of training rows of a fold."""
+        return self.mean_test_rows / (self.rows - self.mean_test_rows)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher score in the main metric is better."""
+        return METRICS[self.metric].higher_is_better
 
     @property
     def is_partial(self) -> bool:
@@ -212,7 +240,7 @@ class Board:
 
     def is_better(self, difference: Difference) -> bool:
         """Whether a difference in the main metric is an improvement."""
-        return (difference.mean > 0) if METRICS[self.metric].higher_is_better else (difference.mean < 0)
+        return (difference.mean > 0) if self.higher_is_better else (difference.mean < 0)
 
     @cached_property
     def dummy(self) -> Entry | None:
@@ -249,22 +277,23 @@ def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
 
     ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` and ``fold_numbers`` tuples of
     folds. What an entry lacks is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
+    ``tier``, ``rank_low`` and ``rank_high`` are those of the main metric and missing in the rows of other metrics.
     """
     rows = [
-        _row(board, entry, metric)
+        _row(board, entry, metric, standing)
         for board in boards
-        for entry in board.entries
+        for entry, standing in zip(board.entries, standings(board), strict=True)
         for metric in board.metrics
         if metric.name in entry.scores
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(
-        {"parameters": "Int64", "trials": "Int64", "concurrent": "Int64", "defaults_chosen_here": "boolean"}
-    )
+    numbers = dict.fromkeys(("parameters", "trials", "concurrent", "tier", "rank_low", "rank_high"), "Int64")
+    return frame.astype({**numbers, "defaults_chosen_here": "boolean"})
 
 
-def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
+def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) -> tuple[object, ...]:
     score, gain = entry.scores[metric.name], entry.gain.get(metric.name)
+    place = standing if metric.name == board.metric else None
     dummy = None if board.minus_dummy(entry) is None or board.dummy is None else entry.minus(board.dummy, metric.name)
     return (
         board.task,
@@ -292,4 +321,5 @@ def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
         entry.concurrent,
         ", ".join(sorted(entry.hardware)),
         entry.defaults_chosen_here if entry.source == OURS else None,
+        *((None, None, None) if place is None else (place.tier, place.rank_low, place.rank_high)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +45,7 @@ COLUMNS = (
     "rows",
     "rows_total",
     "folds_total",
+    "rows_test",
     "fit_seconds",
     "parameters",
     "study",
@@ -144,6 +145,13 @@ class _Group:
         folds = self.runs["fold"].to_numpy()
         return {int(fold): float(np.mean(values[folds == fold])) for fold in np.unique(folds)}
 
+    def seed_scores(self, metric: str) -> dict[int, tuple[float, ...]]:
+        """Scores of the seeds by fold."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for fold, value in zip(self.runs["fold"].tolist(), self.runs[metric].tolist(), strict=True):
+            found[int(fold)].append(float(value))
+        return {fold: tuple(values) for fold, values in found.items()}
+
     def undefined(self, metric: str) -> tuple[int, ...]:
         """The folds on which a metric is undefined."""
         lacking = [isinstance(names, frozenset) and metric in names for names in self.runs[UNDEFINED]]
@@ -195,6 +203,7 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         rows_total=rows_total,
         folds_total=folds_total,
         entries=entries,
+        test_rows=dict(zip(runs["fold"].tolist(), runs["rows_test"].tolist(), strict=True)),
     )
 
 
@@ -234,7 +243,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         model=name,
         protocol=str(first["protocol"]),
         view=str(first["view"]),
-        scores={metric: _score(over_folds) for metric, over_folds in means.items()},
+        scores={metric: _score(over_folds, group.seed_scores(metric)) for metric, over_folds in means.items()},
         folds=len(group.repetitions),
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
@@ -259,12 +268,13 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         hardware=group.hardware,
         concurrent=group.concurrent,
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
+        configuration=str(first["configuration"]),
     )
 
 
-def _score(over_folds: dict[int, float]) -> Score:
+def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] | None = None) -> Score:
     values = np.array(list(over_folds.values()))
-    return Score(float(values.mean()), float(values.std()), over_folds)
+    return Score(float(values.mean()), float(values.std()), over_folds, seeds or {})
 
 
 def _gains(tuned: dict[str, dict[int, float]], default: _Group) -> dict[str, Difference]:

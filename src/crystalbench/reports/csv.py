@@ -8,14 +8,23 @@ from typing import Any
 import pandas as pd
 
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
+from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
 
-__all__ = ["COLUMNS", "to_csv"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "pairs_to_csv", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
     """One row per task, entry and metric; eight significant digits of scores, hundredths of seconds."""
-    frame = boards_frame(boards)
-    texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in COLUMNS}
+    return _csv(boards_frame(boards))
+
+
+def pairs_to_csv(boards: Sequence[Board]) -> str:
+    """One row per pair of entries of a board; eight significant digits of differences, four of p values."""
+    return _csv(pairs_frame(boards))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in map(str, frame)}
     return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
 
 
@@ -24,7 +33,7 @@ def _optional(spec: str) -> Callable[[Any], str]:
     return lambda value: "" if pd.isna(value) else f"{value:{spec}}"
 
 
-_SCORE, _SECONDS, _COUNT = _optional(".8g"), _optional(".2f"), _optional("d")
+_SCORE, _SECONDS, _COUNT, _P = _optional(".8g"), _optional(".2f"), _optional("d"), _optional(".4g")
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "mean": _SCORE,
@@ -41,4 +50,13 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "minus_dummy": _SCORE,
     "concurrent": _COUNT,
     "defaults_chosen_here": lambda chosen: "" if pd.isna(chosen) else str(bool(chosen)).lower(),
+    "tier": _COUNT,
+    "rank_low": _COUNT,
+    "rank_high": _COUNT,
+    "difference": _SCORE,
+    "low": _SCORE,
+    "high": _SCORE,
+    "p_corrected": _P,
+    "p_holm": _P,
+    "resolved": lambda resolved: str(bool(resolved)).lower(),
 }

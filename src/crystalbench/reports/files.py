@@ -8,17 +8,21 @@ from pathlib import Path
 from crystalbench._files import write_text
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.board import Board
-from crystalbench.reports.csv import to_csv
+from crystalbench.reports.csv import pairs_to_csv, to_csv
 from crystalbench.reports.markdown import to_markdown
 
 
 def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv`` and ``leaderboard.md``.
+    """Write ``leaderboard.csv``, ``leaderboard.md`` and ``pairs.csv``.
 
     Raises:
         CrystalBenchError: the folder cannot be written.
     """
-    files = {"leaderboard.csv": to_csv(boards), "leaderboard.md": to_markdown(boards)}
+    files = {
+        "leaderboard.csv": to_csv(boards),
+        "leaderboard.md": to_markdown(boards),
+        "pairs.csv": pairs_to_csv(boards),
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
