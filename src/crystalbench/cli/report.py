@@ -41,8 +41,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.notes import notes
-    from crystalbench.reports.screen import screen_differences, screen_table
+    from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
     from crystalbench.results.loading import read_results
     from crystalbench.results.store import RecordStore
@@ -58,6 +59,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
             screen.print(screen_table(board, screen.width))
             for line in notes(board):
                 say(line, style="dim")
+            if (kinds := screen_kinds(board)) is not None:
+                say(EXPLANATION, style="dim")
+                screen.print(kinds)
             if (differences := screen_differences(board)) is not None:
                 say(explanation(board), style="dim")
                 screen.print(differences)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
+from crystalbench.sees import Sees
 from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
@@ -40,6 +41,7 @@ COLUMNS = (
     "concurrent",
     "hardware",
     "defaults_chosen_here",
+    "sees",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -115,6 +117,8 @@ class Entry:
         hardware: processors and numbers of threads that the seconds were measured on; empty if unknown.
         concurrent: the largest number of processes that computed runs at the same time; None if it is unknown.
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
+        sees: what the model saw under the view.
+        configuration: digest of the configuration of its runs; empty for published entries.
     """
 
     model: str
@@ -141,6 +145,8 @@ class Entry:
     hardware: frozenset[str] = frozenset()
     concurrent: int | None = None
     defaults_chosen_here: bool = False
+    sees: Sees = Sees.UNDECLARED
+    configuration: str = ""
 
     @property
     def counterpart(self) -> str | None:
@@ -209,6 +215,10 @@ class Board:
     def is_complete(self, entry: Entry) -> bool:
         """Whether an entry has all folds."""
         return entry.folds >= self.folds_total
+
+    def is_ranked(self, entry: Entry) -> bool:
+        """Whether an entry has a rank: it is comparable, and has all folds and the main metric."""
+        return self.is_comparable(entry) and self.is_complete(entry) and self.metric in entry.scores
 
     def is_better(self, difference: Difference) -> bool:
         """Whether a difference in the main metric is an improvement."""
@@ -292,4 +302,5 @@ def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
         entry.concurrent,
         ", ".join(sorted(entry.hardware)),
         entry.defaults_chosen_here if entry.source == OURS else None,
+        entry.sees.value,
     )
