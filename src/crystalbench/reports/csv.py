@@ -9,7 +9,7 @@ import pandas as pd
 
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 
-__all__ = ["COLUMNS", "to_csv"]
+__all__ = ["COLUMNS", "slices_to_csv", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -17,6 +17,11 @@ def to_csv(boards: Sequence[Board]) -> str:
     frame = boards_frame(boards)
     texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in COLUMNS}
     return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
+
+
+def slices_to_csv(frame: pd.DataFrame) -> str:
+    """One row per task, model, slice and value; eight significant digits of errors."""
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.8g")
 
 
 def _optional(spec: str) -> Callable[[Any], str]:
