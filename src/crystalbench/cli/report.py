@@ -54,7 +54,7 @@ def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> 
     for problem in problems:
         complain("no slices", problem)
     if frame.empty:
-        raise ConfigError("there are no slices, since the data of no task was found")
+        raise ConfigError("there are no slices, for the reasons above")
     say(f"written: {write_slices(frame, results)}")
 
 
