@@ -134,6 +134,8 @@ def arguments_of(line: str) -> list[str] | None:
     for program, command in PROGRAMS.items():
         if tuple(words[: len(program)]) == program:
             arguments = [*command, *words[len(program) :]]
+            if "--slices" in arguments:
+                return [*arguments, *SMALL[2:4]]  # of the rows of the small runs
             is_run = arguments[:1] == ["run"] and not {"--list", "--help"} & set(arguments)
             return made_small(arguments) if is_run else arguments
     return None

@@ -1,6 +1,6 @@
 """Directives that generate tables from the code, so that pages always agree with it.
 
-``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``,
+``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``, ``{sees}``,
 ``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning]``.
 """
 
@@ -25,7 +25,7 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from crystalbench.models import get_model
+from crystalbench.models import Sees, get_model, model_names
 from crystalbench.models.hyperparameters import Hyperparameter, hyperparameters
 from crystalbench.models.network import NetworkModel
 from crystalbench.results.spec import ProtocolSpec, TuningSpec
@@ -132,6 +132,23 @@ class Metrics(TableFromCode):
             for m in METRICS.values()
         ]
         return header, rows
+
+
+class KindsOfInput(TableFromCode):
+    """What models see, with the registered models of each kind."""
+
+    def table(self) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+        """One row for each kind."""
+        declared = {name: get_model(name)().sees for name in model_names()}
+        return ["`sees`", "in tables", "meaning", "models, with their defaults"], [
+            [
+                f"`{kind}`",
+                kind.label,
+                kind.meaning,
+                ", ".join(f"`{name}`" for name in declared if declared[name] is kind),
+            ]
+            for kind in Sees
+        ]
 
 
 class Keys(TableFromCode):
@@ -244,6 +261,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("sources", Sources)
     app.add_directive("hyperparameters", Hyperparameters)
     app.add_directive("metrics", Metrics)
+    app.add_directive("sees", KindsOfInput)
     app.add_directive("task-file-keys", TaskFileKeys)
     app.add_directive("suite-keys", SuiteKeys)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

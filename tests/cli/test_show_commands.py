@@ -7,6 +7,7 @@ import itertools
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from commands import ENERGY, call, failed, only_record, small
 from helpers import record
@@ -69,6 +70,39 @@ def test_report_rewrites_the_leaderboard() -> None:
     assert result.exit_code == 0
     assert "dummy" in result.output
     assert Path("results/leaderboard.csv").read_text() == expected
+
+
+def test_report_writes_slices_when_asked() -> None:
+    assert small("--model", "dummy", "--model", "magpie_forest", "--set", "trees=3").exit_code == 0
+    assert not Path("results/slices.csv").exists()
+    result = call("report", "--results", "results", "--slices", "--limit", 60)
+    assert result.exit_code == 0, result.output
+    assert "written: results/slices.csv" in result.output
+    frame = pd.read_csv("results/slices.csv")
+    assert list(frame.columns) == ["task", "model", "slice", "value", "rows", "mae", "low", "high"]
+    whole = frame[frame["slice"] == "all"].set_index("model")
+    records = {record.label: record for record in RecordStore(Path("results/records")).read_all()[0]}
+    assert set(whole.index) == set(records) == {"dummy", "magpie_forest"}
+    for name, made in records.items():
+        assert whole.loc[name, "mae"] == pytest.approx(made.scores["mae"])
+        assert whole.loc[name, "rows"] == made.rows.test
+    split = frame[(frame["slice"] == "formula") & (frame["model"] == "dummy")]
+    assert split["rows"].sum() == whole.loc["dummy", "rows"]
+
+
+def test_slices_need_the_data_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_DATA", str(Path.cwd()))
+    RecordStore(Path("results/records")).write(record())
+    says = ("The data of 1 task is missing", "matbench_phonons", "--data-dir", "there are no slices")
+    failed(call("report", "--results", "results", "--slices"), *says)
+    RecordStore(Path("results/records")).write(record(task="mine"))
+    failed(call("report", "--results", "results", "--slices"), "mine: is not a registered task; name its task file")
+    failed(call("report", "--results", "results", "--limit", 60), "add --slices")
+
+
+def test_slices_of_other_rows_are_left_out() -> None:
+    small("--model", "dummy")
+    failed(call("report", "--results", "results", "--slices"), "1 of 1 records are of other rows", "--limit")
 
 
 def test_report_leaves_out_damaged_records() -> None:

@@ -30,6 +30,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
     ("cgcnn", {"epochs": 20, "stopping": "best", "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),
     ("descriptor_forest", {"bank": "gong28+magpie"}),
+    ("diffraction_grid", {"scattering": "equal"}),
     ("hybrid", {"readout": "sum"}),
     ("sen", {"readout": "sum"}),
 ]

@@ -17,9 +17,10 @@ from crystalbench.reports.boards import places
 from crystalbench.reports.csv import COLUMNS, pairs_to_csv, to_csv
 from crystalbench.reports.files import write_leaderboards
 from crystalbench.reports.formatting import score_text
+from crystalbench.reports.kinds import EXPLANATION
 from crystalbench.reports.markdown import to_markdown
 from crystalbench.reports.notes import notes
-from crystalbench.reports.screen import screen_table
+from crystalbench.reports.screen import screen_kinds, screen_table
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts
 from crystalbench.targets import METRICS
@@ -68,7 +69,7 @@ def test_the_columns_of_the_csv_file() -> None:
     header = "task,model,protocol,view,metric,mean,std,folds,rows,rows_total,fit_seconds,parameters,source"
     header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
     header += ",default_kept_on_folds,data,fold_numbers,minus_dummy,concurrent,hardware,defaults_chosen_here"
-    header += ",tier,rank_low,rank_high"
+    header += ",tier,rank_low,rank_high,sees"
     assert to_csv([]) == header + "\n"
 
 
@@ -76,7 +77,7 @@ def test_a_row_of_the_csv_file() -> None:
     (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
     start = "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
-    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,'
+    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,,undeclared'
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 
@@ -190,8 +191,35 @@ def test_the_markdown_tables_are_well_formed(boards: list[Board]) -> None:
         before = text[: text.index(table)]
         assert before.endswith("\n\n")  # a table needs an empty line before it
     assert r"**a_model_with_quite_a_long_name_and_more (wide\|deep)**" in text
-    assert text.count("**dummy**") == 4
+    assert text.count("**dummy**") == 6  # twice as the best of its kind
     assert "| MAE (cm⁻¹) |" in text
+
+
+def test_the_best_of_each_kind_follows_the_ranking() -> None:
+    records = [
+        *folds(40.0, 41.0, 42.0, 43.0, 44.0, label="a|b", model="x", sees="composition"),
+        *folds(30.0, label="short", model="y", sees="composition"),
+        *folds(50.0, 51.0, 52.0, 53.0, 54.0, sees="nothing"),
+        *folds(20.0, 21.0, 22.0, 23.0, 24.0, label="wide", model="z", sees="structure", view="anonymous"),
+    ]
+    (board,) = boards_of(records)
+    lines = to_markdown([board]).partition(EXPLANATION)[2].splitlines()[2:]
+    assert lines[0] == "| sees | best entry | MAE (cm⁻¹) | # | of this kind | source |"
+    assert lines[2] == "| nothing | **dummy** | 52.00 ± 1.41 | 14 | 2 | ours |"
+    assert lines[3] == "| composition | **a\\|b** | 42.00 ± 1.41 | 11 | 3 | ours |"  # with two published
+    assert lines[4] == "| structure without chemistry | **wide (anonymous)** | 22.00 ± 1.41 | 1 | 1 | ours |"
+    assert lines[5].startswith("| structure and chemistry | MegNet (kgcnn v2.1.0) | 28.76 ± 2.58 | 2 |")
+    (row,) = [line for line in to_csv([board]).splitlines() if ",wide,default,anonymous,mae," in line]
+    assert row.endswith(",structure")
+    table = screen_kinds(board)
+    assert table is not None
+    assert table.row_count == len(lines) - 2
+
+
+def test_a_board_with_one_kind_has_no_table_of_kinds() -> None:
+    (board,) = boards_of(folds(1.0, 2.0, 6.0, 7.0, 8.0, task="mine"))
+    assert screen_kinds(board) is None
+    assert EXPLANATION not in to_markdown([board])
 
 
 def test_only_comparable_entries_are_ranked(boards: list[Board]) -> None:

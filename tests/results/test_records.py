@@ -319,15 +319,24 @@ def test_records_of_format_3_are_read_without_the_new_fields() -> None:
     assert (found.concurrent, found.defaults_chosen_on, found.format) == (None, [], 3)
 
 
+def test_records_of_format_4_do_not_say_what_the_model_saw() -> None:
+    body = record().model_dump(mode="json") | {"format": 4}
+    del body["sees"]
+    found = Record.from_json(seal(body), "old.json")
+    assert (found.sees, found.format) == ("undeclared", 4)
+    assert found.key == record().key == record(sees="composition").key
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"kind": "regresion"}, "Unknown kind of task 'regresion'. Did you mean 'regression'"),
         ({"metric": "mea"}, "'mea' is not a metric of regression targets, which have mae"),
         ({"metric": "f1"}, "'f1' is not a metric of regression targets"),
+        ({"sees": "everything"}, "sees = 'everything' is none of nothing, composition"),
     ],
 )
-def test_a_record_with_an_unknown_kind_or_metric_is_named(
+def test_a_record_with_an_unknown_kind_metric_or_input_is_named(
     changes: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     store = RecordStore(tmp_path / "records")

@@ -16,7 +16,7 @@ from helpers import SMALL_CGCNN, changed, formulas_task, known_structures, rando
 
 from crystalbench.data.crystals import concatenate
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.data.views import get_view
+from crystalbench.data.views import View, get_view
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models import Model, Needs, get_model, model_names
@@ -34,6 +34,7 @@ from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import run_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.runs.visible import VisibleTask
+from crystalbench.sees import Sees
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Source, Task
 
@@ -158,6 +159,46 @@ def test_the_view_is_all_that_a_model_sees() -> None:
         assert set(samples.crystals.numbers) == {6}
         carbon = samples.represent(MagpieFeatures()).values["features"]
         assert (carbon == carbon[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "view", "sees"),
+    [
+        ("dummy", {}, "full", "nothing"),
+        ("magpie_forest", {"trees": 3}, "full", "composition"),
+        ("magpie_forest", {"trees": 3}, "anonymous+unit_density", "nothing"),
+        ("descriptor_forest", {"trees": 3, "bank": "atom_count"}, "full", "structure"),
+        ("cgcnn", {"epochs": 1}, "full", "structure_and_chemistry"),
+        ("cgcnn", {"epochs": 1}, "anonymous", "structure"),
+        ("cgcnn", {"epochs": 1}, "composition_only", "composition"),
+    ],
+)
+def test_the_record_says_what_the_model_saw_under_the_view(
+    name: str, parameters: dict[str, Any], view: str, sees: str
+) -> None:
+    model = get_model(name)
+    configuration = model.from_configuration(parameters).configuration()
+    task = tiny_task()
+    spec = spec_of(task, name, parameters=configuration, view=view)
+    assert execute(spec, name, model, task, Resources()).sees == sees
+
+
+def test_what_a_model_sees_of_compositions_or_under_an_own_view() -> None:
+    class Claims(Memory):
+        sees = Sees.STRUCTURE_AND_CHEMISTRY
+
+    bare = View("bare", "something", lambda crystals: crystals)
+    task = tiny_task()
+    assert run(formulas_task(), type("C", (Claims,), {"needs": Needs.COMPOSITION})).sees == "composition"
+    shown = VisibleTask.of(task, bare, Claims.needs)
+    assert execute(spec_of(task, view="bare"), "x", Claims, task, Resources(), shown=shown).sees == "undeclared"
+    assert run(task).sees == "undeclared"
+
+
+def test_a_model_that_declares_something_else_is_named() -> None:
+    model = type("Odd", (Memory,), {"sees": "structure"})
+    with pytest.raises(ConfigError, match=r"Odd\.sees is 'structure'; it must be one of Sees\.NOTHING"):
+        run(tiny_task(), model)
 
 
 def test_models_that_need_compositions_see_nothing_else() -> None:

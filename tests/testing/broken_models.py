@@ -14,7 +14,7 @@ from optuna.distributions import IntDistribution
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.models import Invariance, Model, Needs
+from crystalbench.models import Invariance, Model, Needs, Sees
 from crystalbench.targets import Kind
 
 REGRESSION = frozenset({Kind.REGRESSION})
@@ -31,6 +31,7 @@ class Plain(Model):
     needs: ClassVar[Needs] = Needs.STRUCTURE
     kinds: ClassVar[frozenset[Kind]] = REGRESSION
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+    sees: ClassVar[Sees] = Sees.DESCRIPTORS
 
     ridge: Annotated[int, IntDistribution(0, 10)] = 1
 
@@ -273,6 +274,7 @@ class Looks(Overstates):
     """Declares that compositions are enough, but uses crystals if it gets them."""
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
+    sees: ClassVar[Sees] = Sees.COMPOSITION
 
     def features(self, samples: Samples) -> np.ndarray:
         features = super().features(samples)

@@ -17,7 +17,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, CrystalBenchError, DataError, UnknownNameError
-from crystalbench.models import Invariance, Model, Needs
+from crystalbench.models import Invariance, Model, Needs, Sees
 from crystalbench.targets import Kind
 from crystalbench.testing import ContractError, check_model
 
@@ -374,6 +374,72 @@ def test_invariances_may_depend_on_hyperparameters() -> None:
 
     assert set(check_model(Depends).drifts) == set(Invariance)
     assert list(failed_checks(Depends, ridge=2)) == ["supercells have no influence, as declared"]
+
+
+# ---------------------------------------------------------------------- what models see
+
+ELEMENTS = "elements have no influence, as declared"
+STRUCTURE = "structure has no influence, as declared"
+
+
+class Declares(Plain):
+    """Reads only some columns of the features: 1 is chemistry, 2 is structure."""
+
+    columns: ClassVar[tuple[int, ...]] = ()
+
+    def features(self, samples: Samples) -> np.ndarray:
+        return super().features(samples)[:, [0, *self.columns]]
+
+
+@pytest.mark.parametrize(
+    ("sees", "columns", "failures"),
+    [
+        (Sees.STRUCTURE, (2,), []),
+        (Sees.STRUCTURE, (1, 2), [ELEMENTS]),
+        (Sees.COMPOSITION, (1,), []),
+        (Sees.COMPOSITION, (1, 2), [STRUCTURE]),
+        (Sees.NOTHING, (), []),
+        (Sees.NOTHING, (1,), [ELEMENTS]),
+        (Sees.NOTHING, (2,), [STRUCTURE]),
+        (Sees.STRUCTURE_AND_CHEMISTRY, (1, 2), []),
+    ],
+)
+def test_a_model_does_not_see_what_it_declares_not_to_see(
+    sees: Sees, columns: tuple[int, ...], failures: list[str]
+) -> None:
+    model = type("Seeing", (Declares,), {"__doc__": "Sees some.", "sees": sees, "columns": columns})
+    if failures:
+        assert list(failed_checks(model)) == failures
+    else:
+        passed = check_model(model).groups.get("what it sees", ())
+        expected = {Sees.NOTHING: (ELEMENTS, STRUCTURE), Sees.COMPOSITION: (STRUCTURE,), Sees.STRUCTURE: (ELEMENTS,)}
+        assert passed == expected.get(sees, ())
+
+
+def test_what_a_model_sees_is_one_of_the_kinds() -> None:
+    model = type("Spelled", (Plain,), {"__doc__": "Declares text.", "sees": "composition"})
+    failed = failed_checks(model)
+    assert "sees = 'composition'; it must be one of Sees.NOTHING" in failed[next(iter(failed))]
+
+
+def test_a_model_of_compositions_cannot_see_structures() -> None:
+    class Claims(Plain):
+        """Claims more than it gets."""
+
+        needs = Needs.COMPOSITION
+        sees = Sees.STRUCTURE
+
+        def features(self, samples: Samples) -> np.ndarray:
+            return np.ones((len(samples), 1))
+
+    failed = failed_checks(Claims)
+    assert list(failed.values()) == ["sees = Sees.STRUCTURE, but needs = Needs.COMPOSITION: it gets no structures"]
+
+
+def test_a_model_that_does_not_declare_what_it_sees_is_noted() -> None:
+    model = type("Quiet", (Plain,), {"__doc__": "Declares nothing.", "sees": Model.sees})
+    (note,) = check_model(model).notes
+    assert note.startswith("it does not declare what it sees")
 
 
 def test_a_constant_model_is_noted() -> None:

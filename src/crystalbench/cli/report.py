@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crystalbench.cli import options
 from crystalbench.cli.console import command, complain, say, screen
 from crystalbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crystalbench.tasks import DataSources
 
 SHOWN_PROBLEMS = 5
 
@@ -19,11 +23,39 @@ def report(
     readme: Annotated[
         Path | None, typer.Option(help="Markdown file to fill with a summary, between its results markers.")
     ] = None,
+    slices: Annotated[
+        bool,
+        typer.Option("--slices", help="Also write slices.csv: errors by groups of rows. It needs the tasks' data."),
+    ] = False,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only slices of this task (repeatable); also a task file .toml.")
+    ] = None,
+    data_dir: options.DataDir = None,
+    data: options.Data = None,
+    limit: options.Limit = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Compute the leaderboards from the records and show them."""
     with command(verbose):
+        if not slices and (task or data_dir or data or limit):
+            raise ConfigError("--task, --data-dir, --data and --limit are for slices; add --slices")
+        sources = options.data_sources(data_dir, data, limit, offline=True, tasks=task or ())
         show_leaderboards(results, None, readme)
+        if slices:
+            _write_slices(results, sources, task or ())
+
+
+def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
+    from crystalbench.reports.files import write_slices
+    from crystalbench.reports.slices import slices_of
+    from crystalbench.results import load_results
+
+    frame, problems = slices_of(load_results(results), sources, tasks)
+    for problem in problems:
+        complain("no slices", problem)
+    if frame.empty:
+        raise ConfigError("there are no slices, for the reasons above")
+    say(f"written: {write_slices(frame, results)}")
 
 
 def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
@@ -41,8 +73,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.notes import notes
-    from crystalbench.reports.screen import screen_differences, screen_table
+    from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
     from crystalbench.results.loading import read_results
     from crystalbench.results.store import RecordStore
@@ -58,6 +91,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
             screen.print(screen_table(board, screen.width))
             for line in notes(board):
                 say(line, style="dim")
+            if (kinds := screen_kinds(board)) is not None:
+                say(EXPLANATION, style="dim")
+                screen.print(kinds)
             if (differences := screen_differences(board)) is not None:
                 say(explanation(board), style="dim")
                 screen.print(differences)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
 from crystalbench.evaluation.tiers import Standing, standings
+from crystalbench.sees import Sees
 from crystalbench.targets import METRICS, Metric, metrics_of
 
 OURS, PUBLISHED = "ours", "published"
@@ -44,6 +45,7 @@ COLUMNS = (
     "tier",
     "rank_low",
     "rank_high",
+    "sees",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -125,6 +127,7 @@ class Entry:
         hardware: processors and numbers of threads that the seconds were measured on; empty if unknown.
         concurrent: the largest number of processes that computed runs at the same time; None if it is unknown.
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
+        sees: what the model saw under the view.
         configuration: hash of everything but fold and seed; empty for published entries.
     """
 
@@ -152,6 +155,7 @@ class Entry:
     hardware: frozenset[str] = frozenset()
     concurrent: int | None = None
     defaults_chosen_here: bool = False
+    sees: Sees = Sees.UNDECLARED
     configuration: str = ""
 
     @property
@@ -238,6 +242,10 @@ class Board:
         """Whether an entry has all folds."""
         return entry.folds >= self.folds_total
 
+    def is_ranked(self, entry: Entry) -> bool:
+        """Whether an entry has a rank: it is comparable, and has all folds and the main metric."""
+        return self.is_comparable(entry) and self.is_complete(entry) and self.metric in entry.scores
+
     def is_better(self, difference: Difference) -> bool:
         """Whether a difference in the main metric is an improvement."""
         return (difference.mean > 0) if self.higher_is_better else (difference.mean < 0)
@@ -322,4 +330,5 @@ def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) 
         ", ".join(sorted(entry.hardware)),
         entry.defaults_chosen_here if entry.source == OURS else None,
         *((None, None, None) if place is None else (place.tier, place.rank_low, place.rank_high)),
+        entry.sees.value,
     )

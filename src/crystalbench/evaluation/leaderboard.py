@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,9 @@ import pandas as pd
 from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.kinds import published_kind
 from crystalbench.evaluation.published import published_entries
+from crystalbench.sees import Sees, most
 from crystalbench.targets import METRICS, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
@@ -64,6 +66,7 @@ COLUMNS = (
     "concurrent",
     "processor",
     "defaults_chosen_here",
+    "sees",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
@@ -191,7 +194,8 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         incomparable = rows < rows_total and entry.source == PUBLISHED
         return (incomparable, entry.folds < folds_total, value, entry.model)
 
-    entries = sorted(ours + published_entries(task, rows_total), key=order)
+    theirs = [replace(e, sees=published_kind(e.model, task)) for e in published_entries(task, rows_total)]
+    entries = sorted(ours + theirs, key=order)
     return Board(
         task=task,
         data=str(first["data"]),
@@ -268,6 +272,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         hardware=group.hardware,
         concurrent=group.concurrent,
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
+        sees=most({Sees(kind) for kind in runs["sees"]}),
         configuration=str(first["configuration"]),
     )
 

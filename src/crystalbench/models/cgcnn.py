@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.models.merging import MergesEqualAtoms
-from crystalbench.models.model import Invariance
+from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import NetworkModel
 from crystalbench.nn.convolution import GatedConvolution
 from crystalbench.nn.edges import Edges
@@ -51,6 +51,11 @@ class CGCNN(MergesEqualAtoms, NetworkModel):
     layers: Annotated[int, Ge(1), IntDistribution(1, 6)] = 3
     neighbors: Annotated[int, Ge(1), IntDistribution(6, 24)] = 12
     cutoff: Annotated[float, Gt(0)] = 8.0
+
+    @property
+    def sees(self) -> Sees:
+        """Elements, and the distances between atoms."""
+        return Sees.STRUCTURE_AND_CHEMISTRY
 
     @property
     def representation(self) -> QuotientGraph:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.data.samples import Predictions
-from crystalbench.models.model import Invariance, Model, Needs
+from crystalbench.models.model import Invariance, Model, Needs, Sees
 from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Dummy(Model):
 
     needs: ClassVar[Needs] = Needs.COMPOSITION
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+    sees: ClassVar[Sees] = Sees.NOTHING
 
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Average the targets of both parts, since nothing has to be validated."""

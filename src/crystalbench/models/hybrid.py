@@ -16,7 +16,7 @@ from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import Imputation, Scaling, within_range
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.hyperparameters import OneOf
-from crystalbench.models.model import Invariance
+from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.sen import SEN
 from crystalbench.representations.descriptors import BANKS, DescriptorBank
 
@@ -55,6 +55,16 @@ class WithDescriptors(_Network):
     def invariances(self) -> frozenset[Invariance]:
         """At most rotation: banks contain the number of the space group, and the lattice of the cell as given."""
         return super().invariances & {Invariance.ROTATION}
+
+    @property
+    def sees(self) -> Sees:
+        """The network's input with descriptors, or what the network sees if it is pretrained or undeclared.
+
+        The number of atoms alone adds nothing.
+        """
+        alone = super().sees
+        unchanged = self.bank == "atom_count" or alone in (Sees.PRETRAINED, Sees.UNDECLARED)
+        return alone if unchanged else Sees.WITH_DESCRIPTORS
 
     def body(self) -> nn.Module:
         """Make the body of the network, with the descriptors concatenated."""

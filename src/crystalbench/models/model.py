@@ -16,6 +16,7 @@ from crystalbench.errors import SavingError
 from crystalbench.models.hyperparameters import Configurable
 from crystalbench.models.hyperparameters import hyperparameter_types as hyperparameter_types
 from crystalbench.models.hyperparameters import search_space as search_space
+from crystalbench.sees import Sees as Sees
 from crystalbench.targets import Kind, Target
 
 if TYPE_CHECKING:
@@ -186,6 +187,15 @@ class Model(Configurable, ABC):
         A subclass overrides it with a class attribute, or with a property if it depends on hyperparameters.
         """
         return frozenset()
+
+    @property
+    def sees(self) -> Sees:
+        """What the model sees of a material; ``Sees.UNDECLARED`` by default.
+
+        A subclass overrides it with a class attribute, or with a property if it depends on hyperparameters. It does not
+        include the view of a run, which may hide part of it (`crystalbench.sees.seen`).
+        """
+        return Sees.UNDECLARED
 
     def supports(self, kind: Kind) -> bool:
         """Whether a model with these hyperparameters predicts a kind of target; by default, if it is in ``kinds``."""

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
-from crystalbench.models.model import Invariance
+from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
 from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
 from crystalbench.nn.batches import DeviceArrays
@@ -76,6 +76,11 @@ class SEN(NetworkModel):
     dropout: HeadDropout = 0.1
     weight_decay: WeightDecay = 0.1
     epochs: int = 150
+
+    @property
+    def sees(self) -> Sees:
+        """Directions; without spherical tensors, distances only."""
+        return Sees.EQUIVARIANT if self.lmax else Sees.STRUCTURE_AND_CHEMISTRY
 
     @property
     def representation(self) -> CrystalGraph:

@@ -10,7 +10,7 @@ import pandas as pd
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
 
-__all__ = ["COLUMNS", "PAIR_COLUMNS", "pairs_to_csv", "to_csv"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "pairs_to_csv", "slices_to_csv", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -26,6 +26,11 @@ def pairs_to_csv(boards: Sequence[Board]) -> str:
 def _csv(frame: pd.DataFrame) -> str:
     texts = {name: [_FORMATS.get(name, str)(value) for value in frame[name].astype(object)] for name in map(str, frame)}
     return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
+
+
+def slices_to_csv(frame: pd.DataFrame) -> str:
+    """One row per task, model, slice and value; eight significant digits of errors."""
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.8g")
 
 
 def _optional(spec: str) -> Callable[[Any], str]:

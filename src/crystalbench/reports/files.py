@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from crystalbench._files import write_text
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.board import Board
-from crystalbench.reports.csv import pairs_to_csv, to_csv
+from crystalbench.reports.csv import pairs_to_csv, slices_to_csv, to_csv
 from crystalbench.reports.markdown import to_markdown
+
+
+def write_slices(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write ``slices.csv``.
+
+    Raises:
+        CrystalBenchError: the folder cannot be written.
+    """
+    path = folder / "slices.csv"
+    try:
+        write_text(path, slices_to_csv(frame))
+    except OSError as error:
+        raise CrystalBenchError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
 
 
 def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:

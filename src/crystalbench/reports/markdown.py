@@ -8,6 +8,7 @@ from crystalbench.evaluation.board import OURS, Board, Difference, Entry
 from crystalbench.reports.boards import cells, header, heading, marks, places
 from crystalbench.reports.common_folds import common_fold_table, explanation
 from crystalbench.reports.formatting import entry_title, gain_text, markdown_table, metric_title
+from crystalbench.reports.kinds import EXPLANATION, MODEL, kind_table
 from crystalbench.reports.notes import notes
 from crystalbench.targets import METRICS
 
@@ -26,6 +27,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         lines += ["", f"## {heading(board)}", ""]
         lines += [line for note in notes(board) for line in (note, "")]
         lines += _table(board)
+        lines += _best_of_kinds(board)
         lines += _common_folds(board)
         lines += _gain_table(board)
         lines += _decision_table(board)
@@ -41,6 +43,14 @@ def _table(board: Board) -> list[str]:
         row[1] += marks(board, entry)
         rows.append(row)
     return markdown_table(header(board), rows)
+
+
+def _best_of_kinds(board: Board) -> list[str]:
+    """The best entry of each kind of input; empty if all entries are of one kind."""
+    titles, rows = kind_table(board)
+    for row in rows:
+        row[MODEL] = f"**{row[MODEL]}**" if row[-1] == OURS else row[MODEL]
+    return ["", EXPLANATION, "", *markdown_table(titles, rows)] if rows else []
 
 
 def _common_folds(board: Board) -> list[str]:

@@ -13,6 +13,7 @@ from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.reports.boards import cells, counterparts, header, heading, marks, places
 from crystalbench.reports.common_folds import common_fold_table
+from crystalbench.reports.kinds import kind_table
 
 SHOWN_PUBLISHED = 6
 """Number of published entries in a table."""
@@ -111,6 +112,20 @@ def _in_order_of_interest(board: Board, foreign: Sequence[int]) -> list[int]:
     below = [i for i in foreign if ours and i > ours[0]][:1]
     nearest = sorted(foreign, key=lambda i: (min((abs(i - j) for j in ours), default=0), i))
     return list(dict.fromkeys([*best, *own, *above, *below, *nearest]))
+
+
+def screen_kinds(board: Board) -> Table | None:
+    """The best entry of each kind of input; None if all entries are of one kind."""
+    titles, rows = kind_table(board)
+    if not rows:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, title in enumerate(titles):
+        numeric = 1 < i < len(titles) - 1
+        table.add_column(escape(title), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row), style="bold cyan" if row[-1] == OURS else "dim")
+    return table
 
 
 def screen_differences(board: Board) -> Table | None:

@@ -59,6 +59,7 @@ DTYPES: dict[str, str] = {
     "configuration": "object",
     "untuned": "object",
     "defaults_chosen_here": "bool",
+    "sees": "object",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -111,6 +112,7 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
         * ``key``: hash of the run's specification; ``configuration``: the same without fold and seed; ``untuned``: the
           configuration of the same run without tuning.
         * ``defaults_chosen_here``: whether rows of this task were used in choosing the defaults of the model
+        * ``sees``: what the model saw under the view of the run (see `crystalbench.sees.Sees`)
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -187,6 +189,7 @@ def run_facts(record: Record) -> Row:
         "configuration": configuration,
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
         "defaults_chosen_here": spec.task in record.defaults_chosen_on,
+        "sees": record.sees,
     }
 
 

@@ -13,9 +13,10 @@ from crystalbench.errors import ConfigError
 from crystalbench.results.names import plain_name
 from crystalbench.results.sealed import Frozen, Sealed
 from crystalbench.results.spec import RunSpec
+from crystalbench.sees import Sees
 from crystalbench.targets import metrics_of
 
-FORMAT = 4
+FORMAT = 5
 
 
 class RowCounts(Frozen):
@@ -165,6 +166,8 @@ class Record(Sealed):
         remarks: remarks on the data, e.g. which rows were dropped and why; empty in records of format 2 and before.
         defaults_chosen_on: sorted names of the tasks whose rows were used in choosing the defaults of the model class;
             empty in records of format 3 and before, which did not state them.
+        sees: what the model saw of the materials under the view of the run; ``undeclared`` in records of format 4 and
+            before, which did not state it (see `crystalbench.sees.Sees`). It is not part of the key.
         format: version of this format.
     """
 
@@ -194,13 +197,16 @@ class Record(Sealed):
     code: str = ""
     remarks: list[str] = Field(default_factory=list)
     defaults_chosen_on: list[str] = Field(default_factory=list)
+    sees: str = Sees.UNDECLARED.value
     format: int = FORMAT
 
     def check_content(self) -> None:
-        """Check that the kind of the target is known and has the main metric."""
+        """Check that the kind of the target is known and has the main metric, and that the kind of input is known."""
         known = [metric.name for metric in metrics_of(self.kind)]
         if self.metric not in known:
             raise ConfigError(f"{self.metric!r} is not a metric of {self.kind} targets, which have {', '.join(known)}")
+        if self.sees not in (kinds := [kind.value for kind in Sees]):
+            raise ConfigError(f"sees = {self.sees!r} is none of {', '.join(kinds)}")
 
     @property
     def key(self) -> str:

@@ -26,6 +26,7 @@ from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
+from crystalbench.sees import Sees, seen
 from crystalbench.targets import Kind
 from crystalbench.tasks.task import Task
 
@@ -157,6 +158,7 @@ def compute(
         source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
         remarks=list(task.remarks),
         defaults_chosen_on=sorted(model.defaults_chosen_on),
+        sees=_seen_by(members[0], shown).value,
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(model),
@@ -196,6 +198,19 @@ def combine(members: Sequence[Predictions], kind: Kind) -> Predictions:
     own = [m.std**2 for m in members if m.std is not None]
     variance = values.var(0) + (np.mean(own, axis=0) if len(own) == len(members) else 0.0)
     return Predictions(values.mean(0), np.sqrt(variance))
+
+
+def _seen_by(model: Model, shown: VisibleTask) -> Sees:
+    """What a model sees of a task under the view of a run.
+
+    Raises:
+        ConfigError: the model declares something else than a member of `Sees`.
+    """
+    declared: object = model.sees
+    if not isinstance(declared, Sees):
+        kinds = ", ".join(f"Sees.{kind.name}" for kind in Sees)
+        raise ConfigError(f"{type(model).__name__}.sees is {declared!r}; it must be one of {kinds}")
+    return seen(declared, shown.hidden)
 
 
 def _total_parameters(members: Sequence[Model]) -> int | None:

@@ -16,6 +16,7 @@ from crystalbench.errors import DataError
 from crystalbench.models.model import Needs, Phase, Progress, silent
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
+from crystalbench.sees import Hidden
 from crystalbench.tasks.task import Task
 
 
@@ -26,6 +27,7 @@ class VisibleTask:
     Attributes:
         task: the task.
         inputs: its inputs under a view; compositions only for models that need no structures.
+        hidden: what the view, the task or the needs of the model hide; None if the view does not declare it.
         processes: number of processes that may compute a representation.
         used: keys of the representations requested since this set was last cleared.
         waited: seconds spent on computing or reading representations so far.
@@ -33,6 +35,7 @@ class VisibleTask:
 
     task: Task
     inputs: Inputs
+    hidden: frozenset[Hidden] | None
     processes: int = 1
     used: set[str] = field(default_factory=set)
     waited: float = 0.0
@@ -49,10 +52,12 @@ class VisibleTask:
         inputs = task.inputs
         if isinstance(inputs, Crystals):
             inputs = view(inputs)
-            return cls(task, inputs.compositions() if needs is Needs.COMPOSITION else inputs, processes)
+            if needs is Needs.STRUCTURE:
+                return cls(task, inputs, view.hides, processes)
+            return cls(task, inputs.compositions(), _without_structure(view.hides), processes)
         if needs is Needs.STRUCTURE:
             raise DataError(f"{task.name}: has compositions only; this model needs structures")
-        return cls(task, inputs, processes)
+        return cls(task, inputs, _without_structure(view.hides), processes)
 
     def samples(self, rows: npt.NDArray[np.int64], *, with_targets: bool) -> Samples:
         """The given rows of the task. Rows to predict carry no targets."""
@@ -86,6 +91,10 @@ class VisibleTask:
     def _report(self, done: int, total: int) -> None:
         unit = "crystals" if isinstance(self.inputs, Crystals) else "compositions"
         self._reports.progress(done, total, phase=Phase.REPRESENTATIONS, unit=unit)
+
+
+def _without_structure(hidden: frozenset[Hidden] | None) -> frozenset[Hidden] | None:
+    return None if hidden is None else hidden | {Hidden.STRUCTURE}
 
 
 class _Repeatable(Progress):

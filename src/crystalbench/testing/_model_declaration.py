@@ -9,11 +9,12 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models.model import Invariance, Needs, hyperparameter_types, search_space
+from crystalbench.models.model import Invariance, Needs, Sees, hyperparameter_types, search_space
 from crystalbench.targets import Kind
 from crystalbench.testing._model_case import ModelCase
 from crystalbench.testing.report import CheckFailure
 
+_OF_COMPOSITIONS = (Sees.NOTHING, Sees.COMPOSITION, Sees.PRETRAINED, Sees.UNDECLARED)
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -32,6 +33,11 @@ def declarations_are_valid(case: ModelCase) -> None:
     invariances = case.new().invariances
     if not all(isinstance(invariance, Invariance) for invariance in invariances):
         raise CheckFailure(f"invariances = {invariances!r}; it must be a set of Invariance")
+    sees: object = case.new().sees
+    if not isinstance(sees, Sees):
+        raise CheckFailure(f"sees = {sees!r}; it must be one of {', '.join(f'Sees.{kind.name}' for kind in Sees)}")
+    if model.needs is Needs.COMPOSITION and sees not in _OF_COMPOSITIONS:
+        raise CheckFailure(f"sees = Sees.{sees.name}, but needs = Needs.COMPOSITION: it gets no structures")
 
 
 def is_documented(case: ModelCase) -> None:

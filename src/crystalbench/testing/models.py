@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from crystalbench.errors import ConfigError
-from crystalbench.models import Invariance, Model, get_model
-from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_symmetry
+from crystalbench.models import Invariance, Model, Sees, get_model
+from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_sees, _model_symmetry
 from crystalbench.testing._isolation import isolated
 from crystalbench.testing._model_case import ModelCase
 from crystalbench.testing.report import Checks, Report
 
 _CONSTANT = "all crystals are predicted the same, so the checks of independence and symmetry mean nothing"
+_UNDECLARED = "it does not declare what it sees (sees = Sees....), so leaderboards list it as undeclared"
 _NOT_SAVED = "it cannot be saved, since it defines neither state nor restore"
 
 
@@ -29,6 +30,9 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
       inputs that are not declared have no influence; nothing is modified; edge cases are predicted;
     * symmetry: the order of the atoms, their periodic images and the origin of the cell have no influence, and neither
       have the declared `Model.invariances`;
+    * what it sees: a model that declares no chemistry predicts the same if all elements are exchanged for others, and
+      one that declares no structure if all atoms are moved into other cells (`Model.sees`). More than that is not
+      checked. A model that declares nothing passes with a note;
     * saving: the loaded model predicts the same. A model that defines neither ``state`` nor ``restore`` passes with a
       note.
 
@@ -66,6 +70,8 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
         declared = _declared(case)
         checks.run("symmetry", _model_symmetry.CHECKS)
         checks.run("symmetry", (_model_symmetry.DECLARED[invariance] for invariance in sorted(declared)))
+        sees = _sees(case)
+        checks.run("what it sees", _model_sees.DECLARED.get(sees, ()))
         notes = []
         if _model_saving.can_be_saved(model_class):
             checks.run("saving", _model_saving.CHECKS)
@@ -75,7 +81,16 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
             return checks.report()
         if case.is_constant:
             notes.append(_CONSTANT)
+        if sees is Sees.UNDECLARED:
+            notes.append(_UNDECLARED)
         return checks.report(_model_symmetry.drifts(case, frozenset(Invariance) - declared), notes)
+
+
+def _sees(case: ModelCase) -> Sees | None:
+    try:
+        return case.new().sees
+    except Exception:  # reported by another check
+        return None
 
 
 def _declared(case: ModelCase) -> frozenset[Invariance]:

@@ -13,6 +13,7 @@ import numpy as np
 from crystalbench import plugins
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.sees import Hidden
 
 GROUP = "crystalbench.data.views"
 FULL = "full"
@@ -39,6 +40,8 @@ class View:
         version: increase it when the function changes, so that runs are repeated.
         keeps: the information that is kept, for documentation.
         parts: the views that a composed view applies, from left to right; empty for other views.
+        hides: whether elements or structure are hidden entirely, so that leaderboards can say what a run saw; None if
+            the view does not declare it.
 
     Raises:
         ConfigError: the name contains characters other than letters, digits, ``_`` and ``.``.
@@ -50,6 +53,7 @@ class View:
     version: int = 1
     keeps: str = ""
     parts: tuple[View, ...] = ()
+    hides: frozenset[Hidden] | None = None
 
     def __post_init__(self) -> None:
         if not self.parts and not re.fullmatch(r"[A-Za-z0-9_.]+", self.name):
@@ -102,7 +106,18 @@ def _composed(parts: tuple[View, ...]) -> View:
         _Sequence(parts),
         version=1 + sum(part.version - 1 for part in parts),
         parts=parts,
+        hides=_hidden_by(parts),
     )
+
+
+def _hidden_by(parts: tuple[View, ...]) -> frozenset[Hidden] | None:
+    """What any of several views hides; None if one does not declare it."""
+    hidden: frozenset[Hidden] = frozenset()
+    for part in parts:
+        if part.hides is None:
+            return None
+        hidden |= part.hides
+    return hidden
 
 
 def view_names() -> list[str]:

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
 from crystalbench.models.hyperparameters import OneOf
-from crystalbench.models.model import Invariance
+from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations.diffraction.cells import CELLS
 from crystalbench.representations.diffraction.power_spectrum import FLOOR, PRESENT, SPAN
@@ -50,6 +50,12 @@ class DiffractionNetwork(NetworkModel):
         """
         super().__post_init__()
         check_effect(self.scattering, self.intensities)
+
+    @property
+    def sees(self) -> Sees:
+        """The structure without chemistry if all atoms scatter alike, or without intensities."""
+        hides_elements = self.scattering == "equal" or self.intensities == "none"
+        return Sees.STRUCTURE if hides_elements else Sees.STRUCTURE_AND_CHEMISTRY
 
 
 @dataclass

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from crystalbench.models.columns import Imputation, within_range
 from crystalbench.models.forests.ensembles import Boosting, ExtraTrees, RandomForest, TreeEnsemble
 from crystalbench.models.hyperparameters import OneOf
-from crystalbench.models.model import Invariance, Needs
+from crystalbench.models.model import Invariance, Needs, Sees
 from crystalbench.representations import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
 
@@ -45,6 +45,11 @@ class OnDescriptors(TreeEnsemble):
     invariances: ClassVar[frozenset[Invariance]] = frozenset({Invariance.ROTATION})
 
     bank: Annotated[str, OneOf(BANKS), CategoricalDistribution(("gong28", f"gong28{_WITH_MAGPIE}", "rich"))] = "rich"
+
+    @property
+    def sees(self) -> Sees:
+        """Descriptors; the number of atoms alone is no chemistry."""
+        return Sees.STRUCTURE if self.bank == "atom_count" else Sees.DESCRIPTORS
 
     def _fit_features(self, *parts: Samples) -> None:
         self._imputation = Imputation.fit(np.concatenate([self._computed(part) for part in parts]))

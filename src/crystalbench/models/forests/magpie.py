@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.models.forests.ensembles import Boosting, ExtraTrees, RandomForest, TreeEnsemble
-from crystalbench.models.model import Invariance, Needs
+from crystalbench.models.model import Invariance, Needs, Sees
 from crystalbench.representations import MagpieFeatures
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class OnMagpieFeatures(TreeEnsemble):
     # The kind of trees and the median over them were chosen on training parts of these tasks.
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset({"matbench_phonons", "matbench_jdft2d", "matbench_steels"})
     invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
+    sees: ClassVar[Sees] = Sees.COMPOSITION
 
     def _features(self, samples: Samples) -> npt.NDArray[np.float64]:
         return np.asarray(samples.represent(MagpieFeatures()).values["features"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from crystalbench.data.elements import MAX_Z
 from crystalbench.errors import ConfigError
 from crystalbench.models.merging import MergesEqualAtoms
-from crystalbench.models.model import Invariance
+from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen_published.blocks import (
     CAPSULES,
@@ -75,6 +75,11 @@ class SENPublished(MergesEqualAtoms, NetworkModel):
         super().__post_init__()
         if self.softening > self.cutoff:
             raise ConfigError(f"softening = {self.softening}; it must not be larger than the cutoff, {self.cutoff}")
+
+    @property
+    def sees(self) -> Sees:
+        """Elements, and the distances between atoms."""
+        return Sees.STRUCTURE_AND_CHEMISTRY
 
     @property
     def representation(self) -> QuotientGraph:
