@@ -9,6 +9,7 @@ import typer
 
 from crystalbench import __version__
 from crystalbench.cli.console import screen
+from crystalbench.cli.exchange import import_
 from crystalbench.cli.fit import fit
 from crystalbench.cli.listing import list_all
 from crystalbench.cli.predict import predict
@@ -32,6 +33,7 @@ app.command("studies")(studies)
 app.command("list")(list_all)
 app.command("fit")(fit)
 app.command("predict")(predict)
+app.command("import")(import_)
 
 
 def _print_version(wanted: bool) -> None:

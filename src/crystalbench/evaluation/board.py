@@ -12,7 +12,8 @@ import pandas as pd
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
 from crystalbench.targets import METRICS, Metric, metrics_of
 
-OURS, PUBLISHED = "ours", "published"
+OURS, PUBLISHED, IMPORTED = "ours", "published", "imported"
+"""Sources of entries: runs of this package; published elsewhere; predictions of somebody's file."""
 
 COLUMNS = (
     "task",
@@ -100,7 +101,7 @@ class Entry:
         rows_total: rows of the complete task.
         fit_seconds: mean seconds to fit a fold; None for published entries.
         parameters: number of fitted parameters, the largest over the folds; None if unknown.
-        source: ``ours`` or ``published``.
+        source: ``ours``, ``published`` or ``imported``.
         note: a reason for doubt, or empty.
         trials: number of tuning trials, summed over all studies of the entry; None without tuning.
         failed_trials: number of trials that failed.
@@ -115,6 +116,8 @@ class Entry:
         hardware: processors and numbers of threads that the seconds were measured on; empty if unknown.
         concurrent: the largest number of processes that computed runs at the same time; None if it is unknown.
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
+        by_row: whether the scores are computed from predictions of the rows of this board; published entries of which
+            only the scores are known are of all rows of the task.
     """
 
     model: str
@@ -141,6 +144,7 @@ class Entry:
     hardware: frozenset[str] = frozenset()
     concurrent: int | None = None
     defaults_chosen_here: bool = False
+    by_row: bool = False
 
     @property
     def counterpart(self) -> str | None:
@@ -203,8 +207,8 @@ class Board:
         return [METRICS[self.metric], *rest]
 
     def is_comparable(self, entry: Entry) -> bool:
-        """Whether an entry is of the rows of this board; published entries are of all rows."""
-        return entry.source == OURS or not self.is_partial
+        """Whether an entry is of the rows of this board; published scores are of all rows."""
+        return entry.by_row or not self.is_partial
 
     def is_complete(self, entry: Entry) -> bool:
         """Whether an entry has all folds."""

@@ -15,7 +15,7 @@ import pandas as pd
 from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
-from crystalbench.evaluation.published import published_entries
+from crystalbench.evaluation.published import merged, published_entries
 from crystalbench.targets import METRICS, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
@@ -63,6 +63,8 @@ COLUMNS = (
     "concurrent",
     "processor",
     "defaults_chosen_here",
+    "source",
+    "notes",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
@@ -170,20 +172,20 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
     first = runs.iloc[0]
     task, metric, kind, unit = (str(first[name]) for name in ("task", "main_metric", "kind", "unit"))
     rows, rows_total, folds_total = (int(first[name]) for name in ("rows", "rows_total", "folds_total"))
-    ours = []
+    by_row = []
     for name, group in _named(list(groups.values())):
         configuration, untuned = group.first["configuration"], group.first["untuned"]
         default = None if untuned == configuration else groups.get((group.first["model"], untuned))
-        ours.append(_entry(name, group, default))
+        by_row.append(_entry(name, group, default))
     higher_is_better = METRICS[metric].higher_is_better
 
     def order(entry: Entry) -> tuple[bool, bool, float, str]:
         score = entry.scores.get(metric)
         value = float("inf") if score is None else (-score.mean if higher_is_better else score.mean)
-        incomparable = rows < rows_total and entry.source == PUBLISHED
+        incomparable = rows < rows_total and not entry.by_row
         return (incomparable, entry.folds < folds_total, value, entry.model)
 
-    entries = sorted(ours + published_entries(task, rows_total), key=order)
+    entries = sorted(merged(by_row, published_entries(task, rows_total), folds_total), key=order)
     return Board(
         task=task,
         data=str(first["data"]),
@@ -239,9 +241,10 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
         rows_total=int(first["rows_total"]),
-        fit_seconds=float(np.mean(runs["fit_seconds"].to_numpy())),
+        fit_seconds=None if runs["fit_seconds"].isna().any() else float(np.mean(runs["fit_seconds"].to_numpy())),
         parameters=int(parameters.max()) if len(parameters) else None,
-        source=OURS,
+        source=str(first["source"]),
+        note=str(first["notes"]),
         trials=sum(study["trials"] for study in studies.values()) if studies else None,
         failed_trials=sum(study["failed_trials"] for study in studies.values()),
         tuning_seconds=sum(study["tuning_seconds"] for study in studies.values()) if studies else None,
@@ -259,6 +262,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         hardware=group.hardware,
         concurrent=group.concurrent,
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
+        by_row=True,
     )
 
 
