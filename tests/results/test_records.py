@@ -319,6 +319,12 @@ def test_records_of_format_3_are_read_without_the_new_fields() -> None:
     assert (found.concurrent, found.defaults_chosen_on, found.format) == (None, [], 3)
 
 
+def test_records_of_format_4_are_read_without_pretraining() -> None:
+    body = record().model_dump(mode="json") | {"format": 4}
+    del body["pretrained_on"]
+    assert Record.from_json(seal(body), "old.json").pretrained_on == []
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

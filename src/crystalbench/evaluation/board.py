@@ -41,6 +41,10 @@ COLUMNS = (
     "concurrent",
     "hardware",
     "defaults_chosen_here",
+    "pretrained_on",
+    "refused",
+    "flagged",
+    "note",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -118,6 +122,9 @@ class Entry:
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
         by_row: whether the scores are computed from predictions of the rows of this board; published entries of which
             only the scores are known are of all rows of the task.
+        pretrained_on: data sets that a pretrained part of the model has seen.
+        refused: why the entry is not ranked, e.g. since it was pretrained on labels of the task; empty if it may be.
+        flagged: what a reader should know about its pretraining; empty if nothing.
     """
 
     model: str
@@ -145,6 +152,9 @@ class Entry:
     concurrent: int | None = None
     defaults_chosen_here: bool = False
     by_row: bool = False
+    pretrained_on: tuple[str, ...] = ()
+    refused: str = ""
+    flagged: str = ""
 
     @property
     def counterpart(self) -> str | None:
@@ -180,8 +190,8 @@ class Board:
         rows: rows that were available.
         rows_total: rows of the complete task.
         folds_total: number of folds of the task.
-        entries: our own and the published ones, best first; entries that lack folds follow. Published entries use
-            all rows, so on a board with part of the rows they come last.
+        entries: our own and the published ones, best first; entries that lack folds or are refused follow. Published
+            scores are of all rows, so on a board with part of the rows they come last.
     """
 
     task: str
@@ -214,6 +224,11 @@ class Board:
         """Whether an entry has all folds."""
         return entry.folds >= self.folds_total
 
+    def is_ranked(self, entry: Entry) -> bool:
+        """Whether an entry has a rank: it is comparable, has all folds and the main metric, and is not refused."""
+        of_all = self.is_comparable(entry) and self.is_complete(entry)
+        return of_all and self.metric in entry.scores and not entry.refused
+
     def is_better(self, difference: Difference) -> bool:
         """Whether a difference in the main metric is an improvement."""
         return (difference.mean > 0) if METRICS[self.metric].higher_is_better else (difference.mean < 0)
@@ -233,9 +248,11 @@ class Board:
     def best(self, entries: Iterable[Entry]) -> Entry | None:
         """The best of some entries of the board; None if no one is.
 
-        Only an entry with all folds can be the best. If one with fewer is better on the folds that it has, neither is.
+        Only an entry with all folds can be the best, and none that is refused. If one with fewer folds is better on the
+        folds that it has, neither is.
         """
-        scored = [e for e in self.entries if e in entries and self.is_comparable(e) and self.metric in e.scores]
+        usable = [e for e in self.entries if e in entries and self.is_comparable(e) and not e.refused]
+        scored = [e for e in usable if self.metric in e.scores]
         first = next((e for e in scored if self.is_complete(e)), None)
         if first is None:
             return None
@@ -296,4 +313,8 @@ def _row(board: Board, entry: Entry, metric: Metric) -> tuple[object, ...]:
         entry.concurrent,
         ", ".join(sorted(entry.hardware)),
         entry.defaults_chosen_here if entry.source == OURS else None,
+        ", ".join(entry.pretrained_on),
+        entry.refused,
+        entry.flagged,
+        entry.note,
     )

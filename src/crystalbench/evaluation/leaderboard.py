@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.pretraining import verdict
 from crystalbench.evaluation.published import merged, published_entries
 from crystalbench.targets import METRICS, metrics_of
 
@@ -64,6 +65,7 @@ COLUMNS = (
     "processor",
     "defaults_chosen_here",
     "source",
+    "pretrained_on",
     "notes",
 )
 """Columns of the scores frame that leaderboards are made from."""
@@ -183,9 +185,10 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         score = entry.scores.get(metric)
         value = float("inf") if score is None else (-score.mean if higher_is_better else score.mean)
         incomparable = rows < rows_total and not entry.by_row
-        return (incomparable, entry.folds < folds_total, value, entry.model)
+        return (incomparable, bool(entry.refused) or entry.folds < folds_total, value, entry.model)
 
-    entries = sorted(merged(by_row, published_entries(task, rows_total), folds_total), key=order)
+    everything = merged(by_row, published_entries(task, rows_total), folds_total)
+    entries = sorted((_judged(entry, task) for entry in everything), key=order)
     return Board(
         task=task,
         data=str(first["data"]),
@@ -198,6 +201,12 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         folds_total=folds_total,
         entries=entries,
     )
+
+
+def _judged(entry: Entry, task: str) -> Entry:
+    """An entry with what its pretraining means on a task."""
+    found = verdict(entry.pretrained_on, task)
+    return replace(entry, refused=found.refused, flagged=found.flagged)
 
 
 def _named(groups: Sequence[_Group]) -> list[tuple[str, _Group]]:
@@ -263,6 +272,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         concurrent=group.concurrent,
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
         by_row=True,
+        pretrained_on=tuple(sorted({name for text in runs["pretrained_on"] for name in text.split(", ") if name})),
     )
 
 

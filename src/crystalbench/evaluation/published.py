@@ -19,6 +19,7 @@ import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.board import PUBLISHED, Entry, Score
+from crystalbench.evaluation.pretraining import PublishedFacts, published_facts
 from crystalbench.targets import METRICS
 
 _HISTORY = " [history]"
@@ -129,15 +130,18 @@ def merged(by_row: Sequence[Entry], published: Sequence[Entry], folds_total: int
 
     Returns:
         All entries. An imported entry replaces the published scores of the same name if it has all rows and folds, and
-        takes over their note.
+        takes over their note and what is known about the algorithm (`crystalbench.evaluation.pretraining`).
     """
     known = {entry.model.removesuffix(_HISTORY): entry for entry in published}
     kept, replaced = [], set()
     for entry in by_row:
         name = entry.model.removesuffix(_HISTORY)
-        if entry.source == PUBLISHED and name in known:
-            note = "; ".join(dict.fromkeys(part for part in (known[name].note, entry.note) if part))
-            entry = replace(entry, note=note)
+        if entry.source == PUBLISHED:
+            facts = published_facts().get(name, PublishedFacts())
+            parts = (known[name].note if name in known else "", facts.note, entry.note)
+            note = "; ".join(dict.fromkeys(part for part in parts if part))
+            seen = tuple(sorted({*entry.pretrained_on, *facts.pretrained_on}))
+            entry = replace(entry, note=note, pretrained_on=seen)
             if entry.rows == entry.rows_total and entry.folds == folds_total:
                 replaced.add(name)
         kept.append(entry)

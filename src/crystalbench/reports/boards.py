@@ -64,13 +64,9 @@ def marks(board: Board, entry: Entry) -> str:
 
 
 def places(board: Board) -> list[int | None]:
-    """Rank of each entry among the comparable ones: those with the same rows, all folds and the main metric."""
-
-    def is_ranked(entry: Entry) -> bool:
-        return board.is_comparable(entry) and board.is_complete(entry) and board.metric in entry.scores
-
+    """Rank of each entry among those that have one; None for the others."""
     ranks = itertools.count(1)
-    return [next(ranks) if is_ranked(entry) else None for entry in board.entries]
+    return [next(ranks) if board.is_ranked(entry) else None for entry in board.entries]
 
 
 def counterparts(board: Board) -> dict[str, list[str]]:

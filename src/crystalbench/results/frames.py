@@ -224,7 +224,7 @@ def run_facts(record: Record) -> Row:
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
         "defaults_chosen_here": spec.task in record.defaults_chosen_on,
         "source": OURS,
-        "pretrained_on": "",
+        "pretrained_on": joined(record.pretrained_on),
         "notes": "",
     }
 

@@ -15,7 +15,7 @@ from crystalbench.results.sealed import Frozen, Sealed
 from crystalbench.results.spec import RunSpec
 from crystalbench.targets import metrics_of
 
-FORMAT = 4
+FORMAT = 5
 
 
 class RowCounts(Frozen):
@@ -165,6 +165,8 @@ class Record(Sealed):
         remarks: remarks on the data, e.g. which rows were dropped and why; empty in records of format 2 and before.
         defaults_chosen_on: sorted names of the tasks whose rows were used in choosing the defaults of the model class;
             empty in records of format 3 and before, which did not state them.
+        pretrained_on: sorted names of the data sets that a pretrained part of the model has seen; empty in records of
+            format 4 and before, when no model had such a part.
         format: version of this format.
     """
 
@@ -194,6 +196,7 @@ class Record(Sealed):
     code: str = ""
     remarks: list[str] = Field(default_factory=list)
     defaults_chosen_on: list[str] = Field(default_factory=list)
+    pretrained_on: list[str] = Field(default_factory=list)
     format: int = FORMAT
 
     def check_content(self) -> None:

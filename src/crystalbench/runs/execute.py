@@ -157,6 +157,7 @@ def compute(
         source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
         remarks=list(task.remarks),
         defaults_chosen_on=sorted(model.defaults_chosen_on),
+        pretrained_on=sorted(model.pretrained_on),
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(model),
