@@ -1,7 +1,8 @@
-"""``crystalbench import``: predictions that were computed elsewhere, as entries of the leaderboards."""
+"""``crystalbench import`` and ``export``: predictions of others on our boards, and ours for those of others."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,13 @@ from crystalbench.cli.console import command, note, say
 
 if TYPE_CHECKING:
     from crystalbench.exchange.importing import Imported
+
+
+class Form(StrEnum):
+    """A format that predictions are exported in."""
+
+    MATBENCH = "matbench"
+    JARVIS = "jarvis"
 
 
 def import_(
@@ -78,3 +86,34 @@ def _show(imported: Imported) -> None:
     say(f"{entry.task}: {entry.name}: {metric.label} {mean}{unit}, {count}{again}")
     for text in (*entry.notes, *imported.remarks):
         note(f"{entry.name}: {text}")
+
+
+def export(
+    form: Annotated[
+        Form,
+        typer.Argument(
+            metavar="FORMAT",
+            help="matbench: results.json.gz and info.json; jarvis: a .csv.zip per task for the JARVIS-Leaderboard.",
+        ),
+    ],
+    entry: Annotated[str, typer.Argument(help="Title of an entry, as in the tables, e.g. 'cgcnn (tuned)'.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    results: options.Results = Path("results"),
+    task: Annotated[
+        list[str] | None, typer.Option(help="An official task (repeatable); all of the entry by default.")
+    ] = None,
+    authors: Annotated[str, typer.Option(help="Authors of the algorithm, for info.json.")] = "",
+    verbose: options.Verbose = False,
+) -> None:
+    """Export the predictions of a complete entry for the leaderboards of others."""
+    with command(verbose):
+        from crystalbench.exchange.exporting import export_jarvis, export_matbench
+        from crystalbench.results import load_results
+
+        found, tasks = load_results(results), task or []
+        if form is Form.MATBENCH:
+            paths = export_matbench(found, entry, out, tasks, authors)
+            note("complete info.json before a submission: authors, algorithm_long, bibtex_refs, notes, requirements")
+        else:
+            paths = export_jarvis(found, entry, out, tasks)
+        say(f"written: {', '.join(map(str, paths))}")
