@@ -319,11 +319,11 @@ def test_records_of_format_3_are_read_without_the_new_fields() -> None:
     assert (found.concurrent, found.defaults_chosen_on, found.format) == (None, [], 3)
 
 
-def test_records_of_format_4_do_not_say_what_the_model_saw() -> None:
+def test_records_of_format_4_do_not_say_what_the_model_saw_nor_its_pretraining() -> None:
     body = record().model_dump(mode="json") | {"format": 4}
-    del body["sees"]
+    del body["sees"], body["pretrained_on"]
     found = Record.from_json(seal(body), "old.json")
-    assert (found.sees, found.format) == ("undeclared", 4)
+    assert (found.sees, found.pretrained_on, found.format) == ("undeclared", [], 4)
     assert found.key == record().key == record(sees="composition").key
 
 

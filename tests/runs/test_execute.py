@@ -475,13 +475,15 @@ def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monke
     np.testing.assert_allclose(*values, rtol=0, atol=5e-3 * values[0].std())
 
 
-def test_a_record_states_where_the_defaults_were_chosen_and_how_many_processes_computed() -> None:
+def test_a_record_states_what_the_model_declares_and_how_many_processes_computed() -> None:
     class Chosen(Memory):
         defaults_chosen_on = frozenset({"b", "a"})
+        pretrained_on = frozenset({"MPtrj", "Alexandria"})
 
     task = tiny_task()
     record = execute(spec_of(task), "Chosen", Chosen, task, Resources(concurrent=3))
     assert record.defaults_chosen_on == ["a", "b"]
+    assert record.pretrained_on == ["Alexandria", "MPtrj"]
     assert record.concurrent == 3
     assert run(task).defaults_chosen_on == []
     assert run(task).concurrent == 1

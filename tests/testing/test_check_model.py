@@ -137,7 +137,7 @@ def test_declarations_are_checked(check: str) -> None:
     assert DECLARATIONS[check] in failed_checks(classes()[check])[check]
 
 
-def test_the_tasks_on_which_defaults_were_chosen_are_checked() -> None:
+def test_sets_of_names_are_checked() -> None:
     class Spelled(Plain):
         """Names one task where a set is needed."""
 
@@ -145,6 +145,13 @@ def test_the_tasks_on_which_defaults_were_chosen_are_checked() -> None:
 
     check = "needs, kinds, version and invariances are valid"
     assert "defaults_chosen_on = 'matbench_phonons'; it must be a set" in failed_checks(Spelled)[check]
+
+    class Seen(Plain):
+        """Names one data set where a set is needed."""
+
+        pretrained_on: ClassVar[Any] = "MPtrj"
+
+    assert "pretrained_on = 'MPtrj'; it must be a set" in failed_checks(Seen)[check]
 
 
 # ---------------------------------------------------------------------- kinds, and checks that build on others

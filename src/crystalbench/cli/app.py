@@ -10,6 +10,7 @@ import typer
 from crystalbench import __version__
 from crystalbench.cli.compare import compare
 from crystalbench.cli.console import screen
+from crystalbench.cli.exchange import export, import_
 from crystalbench.cli.fit import fit
 from crystalbench.cli.listing import list_all
 from crystalbench.cli.predict import predict
@@ -34,6 +35,8 @@ app.command("studies")(studies)
 app.command("list")(list_all)
 app.command("fit")(fit)
 app.command("predict")(predict)
+app.command("import")(import_)
+app.command("export")(export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -77,10 +77,11 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
     from crystalbench.reports.notes import notes
     from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
-    from crystalbench.results.loading import read_results
+    from crystalbench.results.entry import ENTRIES, EntryStore
+    from crystalbench.results.loading import RECORDS, read_results
     from crystalbench.results.store import RecordStore
 
-    found = read_results(RecordStore(results / "records"))
+    found = read_results(RecordStore(results / RECORDS), EntryStore(results / ENTRIES))
     problems = found.problems
     if not len(found) and not problems and tasks is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))

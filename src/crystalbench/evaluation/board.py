@@ -14,7 +14,8 @@ from crystalbench.evaluation.tiers import Standing, standings
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS, Metric, metrics_of
 
-OURS, PUBLISHED = "ours", "published"
+OURS, PUBLISHED, IMPORTED = "ours", "published", "imported"
+"""Sources of entries: runs of this package; published elsewhere; predictions of somebody's file."""
 
 COLUMNS = (
     "task",
@@ -46,6 +47,10 @@ COLUMNS = (
     "rank_low",
     "rank_high",
     "sees",
+    "pretrained_on",
+    "refused",
+    "flagged",
+    "note",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -112,7 +117,7 @@ class Entry:
         rows_total: rows of the complete task.
         fit_seconds: mean seconds to fit a fold; None for published entries.
         parameters: number of fitted parameters, the largest over the folds; None if unknown.
-        source: ``ours`` or ``published``.
+        source: ``ours``, ``published`` or ``imported``.
         note: a reason for doubt, or empty.
         trials: number of tuning trials, summed over all studies of the entry; None without tuning.
         failed_trials: number of trials that failed.
@@ -129,6 +134,11 @@ class Entry:
         defaults_chosen_here: whether rows of this task were used in choosing the defaults of the model.
         sees: what the model saw under the view.
         configuration: hash of everything but fold and seed; empty for published entries.
+        by_row: whether the scores are computed from predictions of the rows of this board; published entries of which
+            only the scores are known are of all rows of the task.
+        pretrained_on: data sets that a pretrained part of the model has seen.
+        refused: why the entry is not ranked, e.g. since it was pretrained on labels of the task; empty if it may be.
+        flagged: what a reader should know about its pretraining; empty if nothing.
     """
 
     model: str
@@ -157,6 +167,10 @@ class Entry:
     defaults_chosen_here: bool = False
     sees: Sees = Sees.UNDECLARED
     configuration: str = ""
+    by_row: bool = False
+    pretrained_on: tuple[str, ...] = ()
+    refused: str = ""
+    flagged: str = ""
 
     @property
     def counterpart(self) -> str | None:
@@ -192,8 +206,8 @@ class Board:
         rows: rows that were available.
         rows_total: rows of the complete task.
         folds_total: number of folds of the task.
-        entries: our own and the published ones, best first; entries that lack folds follow. Published entries use
-            all rows, so on a board with part of the rows they come last.
+        entries: our own and the published ones, best first; entries that lack folds or are refused follow. Published
+            scores are of all rows, so on a board with part of the rows they come last.
     """
 
     task: str
@@ -235,16 +249,17 @@ class Board:
         return [METRICS[self.metric], *rest]
 
     def is_comparable(self, entry: Entry) -> bool:
-        """Whether an entry is of the rows of this board; published entries are of all rows."""
-        return entry.source == OURS or not self.is_partial
+        """Whether an entry is of the rows of this board; published scores are of all rows."""
+        return entry.by_row or not self.is_partial
 
     def is_complete(self, entry: Entry) -> bool:
         """Whether an entry has all folds."""
         return entry.folds >= self.folds_total
 
     def is_ranked(self, entry: Entry) -> bool:
-        """Whether an entry has a rank: it is comparable, and has all folds and the main metric."""
-        return self.is_comparable(entry) and self.is_complete(entry) and self.metric in entry.scores
+        """Whether an entry has a rank: it is comparable, has all folds and the main metric, and is not refused."""
+        of_all = self.is_comparable(entry) and self.is_complete(entry)
+        return of_all and self.metric in entry.scores and not entry.refused
 
     def is_better(self, difference: Difference) -> bool:
         """Whether a difference in the main metric is an improvement."""
@@ -265,9 +280,11 @@ class Board:
     def best(self, entries: Iterable[Entry]) -> Entry | None:
         """The best of some entries of the board; None if no one is.
 
-        Only an entry with all folds can be the best. If one with fewer is better on the folds that it has, neither is.
+        Only an entry with all folds can be the best, and none that is refused. If one with fewer folds is better on the
+        folds that it has, neither is.
         """
-        scored = [e for e in self.entries if e in entries and self.is_comparable(e) and self.metric in e.scores]
+        usable = [e for e in self.entries if e in entries and self.is_comparable(e) and not e.refused]
+        scored = [e for e in usable if self.metric in e.scores]
         first = next((e for e in scored if self.is_complete(e)), None)
         if first is None:
             return None
@@ -331,4 +348,8 @@ def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) 
         entry.defaults_chosen_here if entry.source == OURS else None,
         *((None, None, None) if place is None else (place.tier, place.rank_low, place.rank_high)),
         entry.sees.value,
+        ", ".join(entry.pretrained_on),
+        entry.refused,
+        entry.flagged,
+        entry.note,
     )

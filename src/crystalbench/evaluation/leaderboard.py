@@ -16,7 +16,8 @@ from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
 from crystalbench.evaluation.kinds import published_kind
-from crystalbench.evaluation.published import published_entries
+from crystalbench.evaluation.pretraining import verdict
+from crystalbench.evaluation.published import merged, published_entries
 from crystalbench.sees import Sees, most
 from crystalbench.targets import METRICS, metrics_of
 
@@ -67,6 +68,9 @@ COLUMNS = (
     "processor",
     "defaults_chosen_here",
     "sees",
+    "source",
+    "pretrained_on",
+    "notes",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
@@ -181,21 +185,22 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
     first = runs.iloc[0]
     task, metric, kind, unit = (str(first[name]) for name in ("task", "main_metric", "kind", "unit"))
     rows, rows_total, folds_total = (int(first[name]) for name in ("rows", "rows_total", "folds_total"))
-    ours = []
+    by_row = []
     for name, group in _named(list(groups.values())):
         configuration, untuned = group.first["configuration"], group.first["untuned"]
         default = None if untuned == configuration else groups.get((group.first["model"], untuned))
-        ours.append(_entry(name, group, default))
+        by_row.append(_entry(name, group, default))
     higher_is_better = METRICS[metric].higher_is_better
 
     def order(entry: Entry) -> tuple[bool, bool, float, str]:
         score = entry.scores.get(metric)
         value = float("inf") if score is None else (-score.mean if higher_is_better else score.mean)
-        incomparable = rows < rows_total and entry.source == PUBLISHED
-        return (incomparable, entry.folds < folds_total, value, entry.model)
+        incomparable = rows < rows_total and not entry.by_row
+        return (incomparable, bool(entry.refused) or entry.folds < folds_total, value, entry.model)
 
-    theirs = [replace(e, sees=published_kind(e.model, task)) for e in published_entries(task, rows_total)]
-    entries = sorted(ours + theirs, key=order)
+    published = [replace(e, sees=published_kind(e.model, task)) for e in published_entries(task, rows_total)]
+    everything = merged(by_row, published, folds_total)
+    entries = sorted((_judged(entry, task) for entry in everything), key=order)
     return Board(
         task=task,
         data=str(first["data"]),
@@ -209,6 +214,12 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         entries=entries,
         test_rows=dict(zip(runs["fold"].tolist(), runs["rows_test"].tolist(), strict=True)),
     )
+
+
+def _judged(entry: Entry, task: str) -> Entry:
+    """An entry with what its pretraining means on a task."""
+    found = verdict(entry.pretrained_on, task)
+    return replace(entry, refused=found.refused, flagged=found.flagged)
 
 
 def _named(groups: Sequence[_Group]) -> list[tuple[str, _Group]]:
@@ -252,9 +263,10 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
         rows_total=int(first["rows_total"]),
-        fit_seconds=float(np.mean(runs["fit_seconds"].to_numpy())),
+        fit_seconds=None if runs["fit_seconds"].isna().any() else float(np.mean(runs["fit_seconds"].to_numpy())),
         parameters=int(parameters.max()) if len(parameters) else None,
-        source=OURS,
+        source=str(first["source"]),
+        note=str(first["notes"]),
         trials=sum(study["trials"] for study in studies.values()) if studies else None,
         failed_trials=sum(study["failed_trials"] for study in studies.values()),
         tuning_seconds=sum(study["tuning_seconds"] for study in studies.values()) if studies else None,
@@ -274,6 +286,8 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
         sees=most({Sees(kind) for kind in runs["sees"]}),
         configuration=str(first["configuration"]),
+        by_row=True,
+        pretrained_on=tuple(sorted({name for text in runs["pretrained_on"] for name in text.split(", ") if name})),
     )
 
 

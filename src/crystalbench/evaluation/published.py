@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.board import PUBLISHED, Entry, Score
+from crystalbench.evaluation.pretraining import PublishedFacts, published_facts
 from crystalbench.targets import METRICS
+
+_HISTORY = " [history]"
+"""End of the names of submissions that are in the repository's history only."""
 
 FILE = "matbench_v0.1_published.csv"
 """Name of the packaged table."""
@@ -87,7 +92,7 @@ def published_entries(task: str, rows_total: int) -> list[Entry]:
     table = table[table["task"] == task]
     # A submission kept in the repository's history as well as on the leaderboard is listed once.
     listed = set(table.loc[table["leaderboard"], "algorithm"])
-    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(" [history]").isin(listed)]
+    table = table[table["leaderboard"] | ~table["algorithm"].str.removesuffix(_HISTORY).isin(listed)]
     entries = []
     for algorithm, lines in table.groupby("algorithm", sort=True):
         notes = [note for note in lines["note"] if note]
@@ -113,6 +118,34 @@ def published_entries(task: str, rows_total: int) -> list[Entry]:
             )
         )
     return entries
+
+
+def merged(by_row: Sequence[Entry], published: Sequence[Entry], folds_total: int) -> list[Entry]:
+    """Entries with predictions and published scores, without the scores of entries whose predictions were imported.
+
+    Args:
+        by_row: entries whose scores are computed from predictions of the board's rows.
+        published: entries of `published_entries`.
+        folds_total: number of folds of the task.
+
+    Returns:
+        All entries. An imported entry replaces the published scores of the same name if it has all rows and folds, and
+        takes over their note and what is known about the algorithm (`crystalbench.evaluation.pretraining`).
+    """
+    known = {entry.model.removesuffix(_HISTORY): entry for entry in published}
+    kept, replaced = [], set()
+    for entry in by_row:
+        name = entry.model.removesuffix(_HISTORY)
+        if entry.source == PUBLISHED:
+            facts = published_facts().get(name, PublishedFacts())
+            parts = (known[name].note if name in known else "", facts.note, entry.note)
+            note = "; ".join(dict.fromkeys(part for part in parts if part))
+            seen = tuple(sorted({*entry.pretrained_on, *facts.pretrained_on}))
+            entry = replace(entry, note=note, pretrained_on=seen)
+            if entry.rows == entry.rows_total and entry.folds == folds_total:
+                replaced.add(name)
+        kept.append(entry)
+    return [*kept, *(entry for name, entry in known.items() if name not in replaced)]
 
 
 def _by_fold(line: Mapping[Hashable, Any]) -> dict[int, float]:

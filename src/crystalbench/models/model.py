@@ -150,6 +150,9 @@ class Model(Configurable, ABC):
         defaults_chosen_on: names of the tasks whose rows, of training parts too, were used in choosing the defaults of
             the class: by tuning, by trying values, or by comparing variants. Leaderboards flag its entries on them.
             Subclasses inherit it.
+        pretrained_on: names of the data sets that a pretrained part of the model has seen, as the package names them
+            (`crystalbench.evaluation.pretraining`). Leaderboards do not rank its entries on tasks whose labels such a
+            data set contains. Subclasses inherit it.
         version: increase it when results change for the same hyperparameters; runs are then done again.
         runtime: seed, device, threads and progress; the runner sets it before `fit`.
         target: what a fitted model predicts; `fit` sets it to ``train.target``.
@@ -159,6 +162,7 @@ class Model(Configurable, ABC):
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     version: ClassVar[int] = 1
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset()
+    pretrained_on: ClassVar[frozenset[str]] = frozenset()
     target: Target
 
     @abstractmethod

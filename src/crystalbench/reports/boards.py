@@ -64,7 +64,7 @@ def marks(board: Board, entry: Entry) -> str:
 
 
 def places(board: Board) -> list[int | None]:
-    """Rank of each entry among the comparable ones: those with the same rows, all folds and the main metric."""
+    """Rank of each entry among those that have one; None for the others."""
     ranks = itertools.count(1)
     return [next(ranks) if board.is_ranked(entry) else None for entry in board.entries]
 

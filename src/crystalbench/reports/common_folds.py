@@ -61,7 +61,7 @@ def counterpart(board: Board, entry: Entry) -> Entry | None:
 
 
 def _best_published(board: Board) -> Entry | None:
-    found = (e for e in board.entries if e.source != OURS and board.is_comparable(e) and not e.note)
+    found = (e for e in board.entries if e.source != OURS and board.is_comparable(e) and not e.note and not e.refused)
     return next((e for e in found if board.metric in e.scores), None)
 
 

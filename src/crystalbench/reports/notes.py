@@ -98,6 +98,10 @@ def _on_entries(board: Board) -> list[str]:
             f"{METRICS[board.metric].label} is undefined on at least one fold, so not ranked: {', '.join(undefined)}. "
             "Rank them by another metric, or use more rows or fewer folds, so that each test part has all classes."
         )
+    if refused := [f"{full_title(e)} ({e.refused})" for e in board.entries if e.refused]:
+        found.append(f"Not ranked, since a pretrained part has seen the labels: {'; '.join(refused)}.")
+    if flagged := [f"{full_title(e)} ({e.flagged})" for e in board.entries if e.flagged]:
+        found.append(f"Pretraining to know of: {'; '.join(flagged)}.")
     if doubtful := [f"{e.model}: {e.note}" for e in board.entries if e.note]:
-        found.append(f"Published entries to read with care: {'; '.join(doubtful)}.")
+        found.append(f"Entries to read with care: {'; '.join(doubtful)}.")
     return found

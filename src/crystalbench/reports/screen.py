@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.data.views import FULL
-from crystalbench.evaluation.board import OURS, Board, Entry
+from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry
 from crystalbench.reports.boards import cells, counterparts, header, heading, marks, places
 from crystalbench.reports.common_folds import common_fold_table
 from crystalbench.reports.kinds import kind_table
@@ -66,10 +66,10 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
 
 def _rows(board: Board, published: int) -> tuple[list[tuple[Entry, list[str]]], int]:
     """Entries to show with their cells, and the number of published entries that are left out."""
-    foreign = [i for i, entry in enumerate(board.entries) if entry.source != OURS]
+    foreign = [i for i, entry in enumerate(board.entries) if entry.source == PUBLISHED]
     chosen = set(_in_order_of_interest(board, foreign)[:published])
     ranked = enumerate(zip(board.entries, places(board), strict=True))
-    rows = [(entry, cells(board, entry, place)) for i, (entry, place) in ranked if entry.source == OURS or i in chosen]
+    rows = [(entry, cells(board, entry, place)) for i, (entry, place) in ranked if i not in foreign or i in chosen]
     for entry, row in rows:
         row[_MODEL] += marks(board, entry)
     return rows, len(foreign) - len(chosen)

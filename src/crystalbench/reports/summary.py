@@ -83,7 +83,9 @@ def _is_plain(entry: Entry) -> bool:
 
 
 def _published(board: Board) -> list[Entry]:
-    return [] if board.is_partial else [e for e in board.entries if e.source == PUBLISHED and not e.note]
+    return (
+        [] if board.is_partial else [e for e in board.entries if e.source == PUBLISHED and not e.note and not e.refused]
+    )
 
 
 def _our_cell(board: Board, name: str) -> str:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from crystalbench.results.entry import EntryStore, ImportedEntry, joined
 from crystalbench.results.record import Record
 from crystalbench.results.sealed import digest
+from crystalbench.sees import Sees
 
 DTYPES: dict[str, str] = {
     "task": "object",
@@ -60,6 +64,9 @@ DTYPES: dict[str, str] = {
     "untuned": "object",
     "defaults_chosen_here": "bool",
     "sees": "object",
+    "source": "object",
+    "pretrained_on": "object",
+    "notes": "object",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -80,14 +87,41 @@ PREDICTION_FACTS = (
 )
 """Columns of the scores frame that the predictions frame repeats for each sample."""
 
+OURS = "ours"
+"""Source of the runs of this package, as opposed to those of imported entries."""
+
 Row: TypeAlias = dict[str, Any]
 
 
-def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class EntryRun:
+    """One fold of an imported entry, which is a row of the frames like a run.
+
+    Attributes:
+        path: file of the entry.
+        entry: its facts and scores.
+        fold: number of the fold.
+        data: digest of the task's data: of the records of the same rows, or the entry's own.
+        rows: rows of the task that were available.
+    """
+
+    path: Path
+    entry: ImportedEntry
+    fold: int
+    data: str
+    rows: int
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """All metrics on this fold."""
+        return next(fold.scores for fold in self.entry.folds if fold.fold == self.fold)
+
+
+def scores_frame(runs: Iterable[Record | EntryRun]) -> pd.DataFrame:
     """One row per run and metric.
 
     Args:
-        records: read one at a time; only their scores and costs are kept.
+        runs: records, and folds of imported entries; read one at a time, and only their scores and costs are kept.
 
     Returns:
         The frame, whose index ``run`` is the position of the record, with the columns
@@ -113,16 +147,19 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
           configuration of the same run without tuning.
         * ``defaults_chosen_here``: whether rows of this task were used in choosing the defaults of the model
         * ``sees``: what the model saw under the view of the run (see `crystalbench.sees.Sees`)
+        * ``source``: ``ours``, or ``published`` or ``imported`` for imported entries, which have no costs
+        * ``pretrained_on``: data sets that a pretrained part of the model has seen, separated by commas
+        * ``notes``: what a reader should know about the entry, separated by semicolons
     """
     facts: list[Row] = []
     lengths: list[int] = []
     metrics: list[str] = []
     scores: list[float] = []
-    for record in records:
-        facts.append(run_facts(record))
-        lengths.append(len(record.scores))
-        metrics += record.scores
-        scores += [np.nan if score is None else score for score in record.scores.values()]
+    for run in runs:
+        facts.append(run_facts(run) if isinstance(run, Record) else entry_facts(run))
+        lengths.append(len(run.scores))
+        metrics += run.scores
+        scores += [np.nan if score is None else score for score in run.scores.values()]
     columns = _repeated(facts, lengths, [name for name in DTYPES if name not in ("metric", "score")])
     columns |= {"metric": np.array(metrics, object), "score": np.array(scores, np.float64)}
     index = pd.Index(np.repeat(np.arange(len(facts)), lengths), name="run")
@@ -190,6 +227,54 @@ def run_facts(record: Record) -> Row:
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
         "defaults_chosen_here": spec.task in record.defaults_chosen_on,
         "sees": record.sees,
+        "source": OURS,
+        "pretrained_on": joined(record.pretrained_on),
+        "notes": "",
+    }
+
+
+def entry_facts(run: EntryRun) -> Row:
+    """Everything in the scores frame but metric and score, of one fold of an imported entry."""
+    entry = run.entry
+    configuration = digest([entry.task, entry.name, entry.rows_sha256])
+    settings = {"source": entry.source, "file": entry.origin.file}
+    return {
+        "task": entry.task,
+        "data": run.data,
+        "model": entry.name,
+        "view": "full",
+        "protocol": "default",
+        "fold": run.fold,
+        "seed": 0,
+        "unit": entry.unit,
+        "kind": entry.kind,
+        "main_metric": entry.metric,
+        "model_name": "",
+        "model_version": 0,
+        "rows": run.rows,
+        "rows_total": entry.rows_total,
+        "folds_total": entry.folds_total,
+        "rows_train": 0,
+        "rows_valid": 0,
+        "rows_test": next(fold.rows for fold in entry.folds if fold.fold == run.fold),
+        **dict.fromkeys(("fit_seconds", "predict_seconds", "featurise_seconds", "memory_mb"), np.nan),
+        "parameters": None,
+        "device": "",
+        "threads": 0,
+        "concurrent": None,
+        "processor": "",
+        "finished": entry.imported,
+        **dict.fromkeys(("study", "tuned_fold", "tuned_trial", "trials", "failed_trials")),
+        **dict.fromkeys(("tuning_seconds", "tuning_gain", "tuning_gain_error"), np.nan),
+        "settings": json.dumps(settings, ensure_ascii=False),
+        "key": digest([configuration, run.fold]),
+        "configuration": configuration,
+        "untuned": configuration,
+        "defaults_chosen_here": False,
+        "sees": Sees.UNDECLARED.value,
+        "source": entry.source,
+        "pretrained_on": joined(entry.pretrained_on),
+        "notes": "; ".join(entry.notes),
     }
 
 
@@ -261,3 +346,27 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
     for c in range(max((p.shape[1] for p in classes), default=0)):
         columns[f"p_{c}"] = np.concatenate([p[:, c] if c < p.shape[1] else np.full(len(p), np.nan) for p in classes])
     return pd.DataFrame(columns, copy=False)
+
+
+def entry_predictions_frame(runs: Iterable[EntryRun]) -> pd.DataFrame:
+    """One row per predicted sample of imported entries, with the columns of `predictions_frame`.
+
+    Args:
+        runs: folds of imported entries; each file is read once.
+
+    Raises:
+        RecordError: a file was deleted or damaged since the scores were read.
+    """
+    by_path: dict[Path, list[EntryRun]] = {}
+    for run in runs:
+        by_path.setdefault(run.path, []).append(run)
+    parts = []
+    for path, wanted in by_path.items():
+        rows = EntryStore(path.parents[1]).read_rows(path)
+        for run in wanted:
+            part = rows[rows["fold"] == run.fold]
+            facts = entry_facts(run)
+            columns = {name: np.full(len(part), facts[name], dtype=DTYPES[name]) for name in PREDICTION_FACTS}
+            values = {name: part[name].to_numpy(np.float64) for name in ("target", "prediction", "std")}
+            parts.append(pd.DataFrame({**columns, "id": part["id"].to_numpy(object), **values}))
+    return pd.concat(parts, ignore_index=True) if parts else predictions_frame([])

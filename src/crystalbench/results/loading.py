@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import ConfigError, RecordError, UnknownNameError
-from crystalbench.results.frames import DTYPES, predictions_frame, scores_frame
+from crystalbench.results.entry import ENTRIES, EntryStore, ImportedEntry, truth_digest
+from crystalbench.results.frames import DTYPES, EntryRun, entry_predictions_frame, predictions_frame, scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 
@@ -26,7 +29,7 @@ class Results:
     they are first used; `select` keeps what is needed of them. Made by `load_results` or from records in memory.
 
     Args:
-        records: the records, or the files to read them from.
+        records: the records, or the files to read them from; and folds of imported entries.
         scores: scores of these records, if they are known already; made from the records otherwise.
         problems: an error for each file that could not be read.
         name: where the records come from.
@@ -44,27 +47,34 @@ class Results:
 
     def __init__(
         self,
-        records: Sequence[Record | Path],
+        records: Sequence[Record | Path | EntryRun],
         scores: pd.DataFrame | None = None,
         problems: Sequence[RecordError] = (),
         name: str = "",
     ) -> None:
-        self._sources: list[Record | Path] = [*records]
-        self.scores = scores_frame(self._read()) if scores is None else scores
+        self._sources: list[Record | Path | EntryRun] = [*records]
+        self.scores = scores_frame(chain(self._read(), self._entry_runs)) if scores is None else scores
         self.problems = list(problems)
         self.name = name
 
     def _read(self) -> Iterator[Record]:
         for source in self._sources:
-            yield source if isinstance(source, Record) else RecordStore(source.parent).read(source)
+            if isinstance(source, Record):
+                yield source
+            elif isinstance(source, Path):
+                yield RecordStore(source.parent).read(source)
+
+    @property
+    def _entry_runs(self) -> list[EntryRun]:
+        return [source for source in self._sources if isinstance(source, EntryRun)]
 
     def __len__(self) -> int:
-        """Number of runs."""
+        """Number of runs; each fold of an imported entry counts as one."""
         return len(self._sources)
 
     @cached_property
     def records(self) -> list[Record]:
-        """The records.
+        """The records; imported entries have none.
 
         Raises:
             RecordError: a file was deleted or damaged since the scores were read.
@@ -75,10 +85,16 @@ class Results:
     def predictions(self) -> pd.DataFrame:
         """One row per predicted sample; `crystalbench.results.frames.predictions_frame` lists the columns.
 
+        Rows of imported entries follow those of records.
+
         Raises:
             RecordError: a file was deleted or damaged since the scores were read.
         """
-        return predictions_frame(self.records if "records" in self.__dict__ else self._read())
+        frame = predictions_frame(self.records if "records" in self.__dict__ else self._read())
+        if not (entries := self._entry_runs):
+            return frame
+        imported = entry_predictions_frame(entries)
+        return pd.concat([frame, imported], ignore_index=True) if len(frame) else imported
 
     def select(self, **values: Any) -> Results:
         """The runs with these values in columns of the scores frame.
@@ -120,19 +136,19 @@ class Results:
 
 
 def load_results(folder: str | Path) -> Results:
-    """Read all records of a folder of results.
+    """Read all records and imported entries of a folder of results.
 
     Args:
-        folder: e.g. ``results``; the records are in ``records`` below it.
+        folder: e.g. ``results``; the records are in ``records`` below it, imported entries in ``entries``.
 
     Returns:
-        The results. Files that are no complete records are listed in their `problems`.
+        The results. Files that are no complete records or entries are listed in their `problems`.
 
     Raises:
-        ConfigError: there is no such folder, or it has no records.
+        ConfigError: there is no such folder, or it has neither.
     """
     folder = Path(folder)
-    found = read_results(RecordStore(folder / RECORDS))
+    found = read_results(RecordStore(folder / RECORDS), EntryStore(folder / ENTRIES))
     if not len(found) and not found.problems:
         raise ConfigError(
             f"{folder}: has no records ({RECORDS}/TASK/MODEL/*.json); run a suite first (crystalbench run), or name "
@@ -141,12 +157,19 @@ def load_results(folder: str | Path) -> Results:
     return found
 
 
-def read_results(store: RecordStore) -> Results:
-    """Read all records of a store, which may be empty."""
-    paths: list[Path] = []
-    problems: list[RecordError] = []
+def read_results(store: RecordStore, entries: EntryStore | None = None) -> Results:
+    """Read all records of a store, which may be empty, and all imported entries.
 
-    def readable() -> Iterator[Record]:
+    Args:
+        store: the records.
+        entries: imported entries; none by default. An entry gets the digest of the data of those records that have the
+            same ids, targets and folds, so that it is on their board.
+    """
+    found, problems = ([], []) if entries is None else entries.read_all()
+    paths: list[Path] = []
+    truths = _Truths({entry.task for _, entry in found})
+
+    def readable() -> Iterator[Record | EntryRun]:
         for path in store.paths():
             try:
                 record = store.read(path)
@@ -154,10 +177,51 @@ def read_results(store: RecordStore) -> Results:
                 problems.append(error)
             else:
                 paths.append(path)
+                truths.add(record)
                 yield record
+        for path, entry in found:
+            runs = truths.runs_of(path, entry)
+            imported.extend(runs)
+            yield from runs
 
+    imported: list[EntryRun] = []
     scores = scores_frame(readable())
-    return Results(paths, scores, problems, str(store.root.parent))
+    return Results([*paths, *imported], scores, problems, str(store.root.parent))
+
+
+class _Truths:
+    """Ids and targets of the test parts of records, to find the records of the same data as an imported entry.
+
+    Args:
+        tasks: names of the tasks that matter.
+    """
+
+    def __init__(self, tasks: set[str]) -> None:
+        self._of: dict[str, dict[str, dict[int, str]]] = {task: {} for task in tasks}
+        self._rows: Counter[tuple[str, int]] = Counter()
+
+    def add(self, record: Record) -> None:
+        """Add the test part of a record, unless it is known."""
+        spec = record.spec
+        if spec.task not in self._of:
+            return
+        self._rows[spec.data, record.rows.task] += 1
+        by_fold = self._of[spec.task].setdefault(spec.data, {})
+        if spec.fold not in by_fold:
+            by_fold[spec.fold] = truth_digest(record.predictions.ids, record.predictions.targets)
+
+    def runs_of(self, path: Path, entry: ImportedEntry) -> list[EntryRun]:
+        """The folds of an entry, with the data of the most records that agree with it, or with its own."""
+        mine = {fold.fold: fold.truth for fold in entry.folds}
+
+        def agrees(by_fold: dict[int, str]) -> bool:
+            common = mine.keys() & by_fold.keys()
+            return bool(common) and all(mine[fold] == by_fold[fold] for fold in common)
+
+        same = {data for data, by_fold in self._of[entry.task].items() if agrees(by_fold)}
+        known = [(count, data, rows) for (data, rows), count in self._rows.items() if data in same]
+        _, data, rows = max(known, default=(0, entry.truth, entry.rows))
+        return [EntryRun(path, entry, fold, data, rows) for fold in mine]
 
 
 def _count(number: int, what: str) -> str:

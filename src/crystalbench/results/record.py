@@ -168,6 +168,8 @@ class Record(Sealed):
             empty in records of format 3 and before, which did not state them.
         sees: what the model saw of the materials under the view of the run; ``undeclared`` in records of format 4 and
             before, which did not state it (see `crystalbench.sees.Sees`). It is not part of the key.
+        pretrained_on: sorted names of the data sets that a pretrained part of the model has seen; empty in records of
+            format 4 and before, when no model had such a part.
         format: version of this format.
     """
 
@@ -198,6 +200,7 @@ class Record(Sealed):
     remarks: list[str] = Field(default_factory=list)
     defaults_chosen_on: list[str] = Field(default_factory=list)
     sees: str = Sees.UNDECLARED.value
+    pretrained_on: list[str] = Field(default_factory=list)
     format: int = FORMAT
 
     def check_content(self) -> None:

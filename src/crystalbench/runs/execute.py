@@ -159,6 +159,7 @@ def compute(
         remarks=list(task.remarks),
         defaults_chosen_on=sorted(model.defaults_chosen_on),
         sees=_seen_by(members[0], shown).value,
+        pretrained_on=sorted(model.pretrained_on),
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(model),
