@@ -51,7 +51,7 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
     problems = found.problems
     if not len(found) and not problems and tasks is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
-    boards = leaderboards(found.scores)
+    boards = leaderboards(found.scores, found.predictions_on_other_folds)
     for board in boards:
         if tasks is None or board.task in tasks:
             screen.print()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from crystalbench.errors import DataError
+from crystalbench.targets import OFFICIAL
 
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -26,3 +27,8 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> N
             f"the {what} frame has no column {', '.join(missing)}; pass the frame `{what}` of "
             "crystalbench.results.load_results, or one with the same columns"
         )
+
+
+def standard_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs on the official folds; all rows of a frame without the column ``fold_scheme``."""
+    return frame[frame["fold_scheme"] == OFFICIAL] if "fold_scheme" in frame else frame

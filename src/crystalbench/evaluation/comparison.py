@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
 from crystalbench.evaluation.entries import ENTRY, find_entry
 from crystalbench.evaluation.metrics import score
 from crystalbench.targets import Metric, get_metric, metrics_of
@@ -98,6 +98,8 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     on common ids, but their training parts differ as well. An entry that was tuned on one fold for all has an
     advantage on the other folds, whose test rows its search has seen.
 
+    Only runs on the official folds are compared: other folds are neither random nor of equal size, as the test assumes.
+
     Args:
         predictions: one row per predicted sample, e.g. ``load_results("results").predictions``.
         a: an entry by title, e.g. ``hybrid``, ``hybrid (tuned)`` or ``hybrid (no_chemistry)``, or by the start of its
@@ -108,14 +110,22 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
 
     Raises:
         UnknownNameError: there is no such task, entry or metric.
-        ConfigError: several configurations have the title, or the metric is not one of this kind of target.
+        ConfigError: several configurations have the title, no run is on the official folds, or the metric is not one of
+            this kind of target.
         DataError: there are fewer than two common folds, the targets or the folds of a row differ, the same ids are of
             different data, the metric is undefined on a fold, or the frame lacks a column.
     """
     require_columns(predictions, COLUMNS, "predictions")
-    mine = predictions[predictions["task"] == task]
-    if mine.empty:
+    of_task = predictions[predictions["task"] == task]
+    if of_task.empty:
         raise UnknownNameError("task", task, predictions["task"].unique())
+    mine = standard_runs(of_task)
+    if mine.empty:
+        raise ConfigError(
+            f"{task}: the test over folds is for the official folds, which are random and of equal size, and these "
+            f"predictions are of the folds {', '.join(of_task['fold_scheme'].unique())}; compare pooled scores of the "
+            "leaderboard instead"
+        )
     (name_a, rows_a), (name_b, rows_b) = find_entry(mine, a), find_entry(mine, b)
     chosen = _metric(rows_a, task, metric)
     _check_rows(rows_a, rows_b, f"{name_a} and {name_b} on {task}")

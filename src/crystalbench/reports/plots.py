@@ -16,7 +16,7 @@ import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.board import OURS
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
 from crystalbench.evaluation.entries import ENTRY, entries, title_of
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.reports.formatting import axis_title, metric_title, score_text
@@ -91,7 +91,7 @@ def residuals(predictions: PredictionsLike, *, task: str | None = None, models: 
 
 
 def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) -> Figure:
-    """Mean scores of our models on a task as bars, with the population standard deviation over the folds.
+    """Mean scores of our models on a task as bars, with the population standard deviation over the official folds.
 
     Args:
         scores: one row per run and metric, or an object whose ``scores`` are such a frame.
@@ -104,7 +104,7 @@ def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) ->
     import plotly.graph_objects as go
 
     frame = scores if isinstance(scores, pd.DataFrame) else scores.scores
-    boards = leaderboards(frame[frame["task"] == task])
+    boards = leaderboards(standard_runs(frame[frame["task"] == task]))
     if not boards:
         raise UnknownNameError("task", task, frame["task"].unique())
     board = boards[0]

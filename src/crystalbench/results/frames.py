@@ -59,6 +59,7 @@ DTYPES: dict[str, str] = {
     "configuration": "object",
     "untuned": "object",
     "defaults_chosen_here": "bool",
+    "fold_scheme": "object",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -76,6 +77,7 @@ PREDICTION_FACTS = (
     "rows",
     "key",
     "configuration",
+    "fold_scheme",
 )
 """Columns of the scores frame that the predictions frame repeats for each sample."""
 
@@ -111,6 +113,7 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
         * ``key``: hash of the run's specification; ``configuration``: the same without fold and seed; ``untuned``: the
           configuration of the same run without tuning.
         * ``defaults_chosen_here``: whether rows of this task were used in choosing the defaults of the model
+        * ``fold_scheme``: ``official``, or how other folds were made, e.g. ``element:O``
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -187,6 +190,7 @@ def run_facts(record: Record) -> Row:
         "configuration": configuration,
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
         "defaults_chosen_here": spec.task in record.defaults_chosen_on,
+        "fold_scheme": spec.folds_text,
     }
 
 
@@ -226,7 +230,7 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
         The frame, with the columns
 
         * ``task``, ``data``, ``model``, ``view``, ``protocol``, ``fold``, ``seed``, ``kind``, ``unit``,
-          ``main_metric``, ``rows``, ``key``, ``configuration``: of the run, as in `scores_frame`
+          ``main_metric``, ``rows``, ``key``, ``configuration``, ``fold_scheme``: of the run, as in `scores_frame`
         * ``id`` of the sample; ``target``: its true value, or the number of its class
         * ``prediction``: a value in the unit of the target, or the probability of class 1 of a binary target; NaN for
           multiclass targets

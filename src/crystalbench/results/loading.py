@@ -14,6 +14,7 @@ from crystalbench.errors import ConfigError, RecordError, UnknownNameError
 from crystalbench.results.frames import DTYPES, predictions_frame, scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
+from crystalbench.targets import OFFICIAL
 
 RECORDS = "records"
 """Folder of the records below a folder of results."""
@@ -79,6 +80,19 @@ class Results:
             RecordError: a file was deleted or damaged since the scores were read.
         """
         return predictions_frame(self.records if "records" in self.__dict__ else self._read())
+
+    @cached_property
+    def predictions_on_other_folds(self) -> pd.DataFrame | None:
+        """The predictions of runs on other folds than the official ones, whose scores leaderboards pool.
+
+        None if there are no such runs, in which case no file is read.
+        """
+        others = self.scores["fold_scheme"] != OFFICIAL
+        if not others.any():
+            return None
+        if "predictions" in self.__dict__:
+            return self.predictions[self.predictions["fold_scheme"] != OFFICIAL]
+        return self.select(fold_scheme=self.scores.loc[others, "fold_scheme"].unique()).predictions
 
     def select(self, **values: Any) -> Results:
         """The runs with these values in columns of the scores frame.

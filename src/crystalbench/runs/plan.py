@@ -18,6 +18,7 @@ from crystalbench.runs.numbers import LARGEST_SEED, whole_number
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
+from crystalbench.tasks.schemes import FoldSource, get_folds
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space, default_in, digest_of, space_of
 
@@ -61,8 +62,9 @@ class Run:
         """One line for people."""
         view = "" if self.spec.view == FULL else f", view {self.spec.view}"
         seed = f", seed {self.spec.seed}" if self.spec.seed else ""
+        folds = "" if self.spec.fold_scheme is None else f" of {self.spec.folds_text}"
         tuned = "" if self.spec.tuning is None else ", tuned"
-        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{view}{seed}{tuned}"
+        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{folds}{view}{seed}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,14 @@ def make_plan(
         reading: called with each task that is going to be read; returns a callback for the progress.
 
     Raises:
-        UnknownNameError: a selected task, model, hyperparameter or view does not exist.
-        ConfigError: a selected fold does not exist, or no run is left.
+        UnknownNameError: a selected task, model, hyperparameter, view or fold scheme does not exist.
+        ConfigError: a selected fold does not exist, the folds cannot be made, or no run is left.
         DataError: data is missing or damaged.
     """
     notes = _Notes()
     models = [(entry, get_model(entry.model)) for entry in _selected_models(suite, selection)]
     choices = _choices(models, suite, selection)  # mistakes are found before data is loaded
+    folds = get_folds(suite.protocol.fold_scheme)
     specs = _selected_tasks(suite, selection)
     if suite.optional_data:
         specs = _with_data(specs, sources, notes)
@@ -103,18 +106,19 @@ def make_plan(
         if reading is not None:
             reading(spec)(number, len(specs), phase=Phase.READING, unit="tasks")
         tasks.append(spec.load(sources))
-    return _plan(tasks, choices, suite, selection, notes)
+    return _plan(_with_folds(tasks, folds, notes), choices, suite, selection, notes)
 
 
 def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, s: Selection) -> Plan:
     """All runs of models on a loaded task, with the protocol of a suite.
 
     Raises:
-        UnknownNameError: a selected hyperparameter or view does not exist.
-        ConfigError: a selected fold does not exist, or no run is left.
+        UnknownNameError: a selected hyperparameter, view or fold scheme does not exist.
+        ConfigError: a selected fold does not exist, the folds cannot be made, or no run is left.
     """
     notes = _Notes()
-    return _plan([task], _choices(models, suite, s), suite, s, notes)
+    tasks = _with_folds([task], get_folds(suite.protocol.fold_scheme), notes)
+    return _plan(tasks, _choices(models, suite, s), suite, s, notes)
 
 
 class _Notes:
@@ -195,6 +199,19 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     return Plan(runs, tasks, notes.lines())
 
 
+def _with_folds(tasks: Sequence[Task], folds: FoldSource, notes: _Notes) -> list[Task]:
+    """The tasks with other folds; of several, those for which the folds cannot be made are left out with a note."""
+    made = []
+    for task in tasks:
+        try:
+            made.append(folds.apply(task))
+        except ConfigError as error:
+            if len(tasks) == 1:
+                raise
+            notes.left_out(str(error), task.name)
+    return made
+
+
 def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, seed: int, suite: Suite) -> Run:
     entry, space = choice.entry, choice.spaces[task.target.kind]
     spec = RunSpec(
@@ -210,10 +227,13 @@ def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, see
         seed=seed,
         protocol=suite.protocol.protocol(),
         tuning=suite.tuning.tuning(digest_of(space), task.target.kind, task.metric) if suite.tuning and space else None,
+        fold_scheme=task.fold_scheme,
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"
-    return Run(spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name))
+    return Run(
+        spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
+    )
 
 
 def _spaces(entry: ModelEntry, model: type[Model], configuration: dict[str, Any]) -> dict[Kind, Space]:
