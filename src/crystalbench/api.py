@@ -54,6 +54,7 @@ def run(
     ensemble: int | None = None,
     inner_folds: int | None = None,
     fold_scheme: str | None = None,
+    train_fraction: float | Sequence[float] | None = None,
     trials: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
@@ -77,6 +78,7 @@ def run(
         inner_folds: number of inner folds of the training part.
         fold_scheme: how the outer folds are made, e.g. ``formula`` or ``element:O``, or a ``.json`` file of folds; by
             default those of the task.
+        train_fraction: shares of the training part to learn from, e.g. ``[0.1, 0.2, 0.5, 1]``; by default all of it.
         trials: number of tuning trials inside the training part of each fold; none by default.
         device: torch device.
         workers: number of processes; by default as many as cores, at most as many as runs.
@@ -110,6 +112,7 @@ def run(
             ensemble=ensemble,
             inner_folds=inner_folds,
             fold_scheme=fold_scheme,
+            train_fraction=train_fraction,
             tuning=trials,
             device=device,
             workers=workers,

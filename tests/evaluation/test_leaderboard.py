@@ -431,5 +431,11 @@ def test_a_comparison_takes_the_official_folds_only() -> None:
     records = [*folds(1.0, 2.0, task="matbench_phonons"), on_other_folds(0, [1.0])]
     both = compare(predictions_frame(records), "dummy", "dummy", "matbench_phonons")
     assert both.table["rows"].tolist() == [2, 2]  # those of the official folds
-    with pytest.raises(ConfigError, match=r"official folds, which are random .* of the folds by_group:2"):
+    with pytest.raises(ConfigError, match=r"official folds, which are random .* on the folds by_group:2"):
         compare(predictions_frame(records[2:]), "dummy", "dummy", "matbench_phonons")
+
+
+def test_runs_on_a_fraction_of_the_training_part_are_on_no_board() -> None:
+    records = [*folds(3.0, 3.0), *folds(1.0, 1.0, train_fraction=0.5)]
+    (entry,) = only(records).entries
+    assert entry.scores["mae"].mean == 3.0

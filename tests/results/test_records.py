@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "protocol": ProtocolSpec(inner_folds=7),
     "tuning": {"trials": 20},
     "fold_scheme": FoldSchemeSpec(name="element", parameters={"symbol": "O"}),
+    "train_fraction": 0.5,
 }
 """Another value for every field of a specification."""
 

@@ -224,6 +224,20 @@ def test_tasks_for_which_the_folds_cannot_be_made_are_left_out_with_a_note() -> 
         plan(protocol=ProtocolEntry(fold_scheme="formulae"))
 
 
+# ---------------------------------------------------------------------- fractions of the training part
+
+
+def test_each_fraction_is_a_run_and_the_complete_part_keeps_its_key() -> None:
+    selection = Selection([ENERGY], ["dummy"], [0])
+    (usual,) = plan(selection).runs
+    made = plan(selection, protocol=ProtocolEntry(train_fractions=(0.5, 1, 0.5))).runs
+    assert [run.spec.train_fraction for run in made] == [0.5, None]
+    assert made[1].spec.key == usual.spec.key
+    assert made[0].spec.key != usual.spec.key
+    assert "train_fraction" not in usual.spec.model_dump()
+    assert made[0].title == f"{ENERGY} · dummy · fold 0, 50 % of the training part"
+
+
 # ---------------------------------------------------------------------- tuning
 
 

@@ -39,8 +39,10 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         typer.Exit: a record cannot be read; the others count.
     """
     from crystalbench.evaluation.leaderboard import leaderboards
+    from crystalbench.evaluation.learning_curves import learning_curves
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
     from crystalbench.reports.screen import screen_differences, screen_table
     from crystalbench.reports.summary import fill_readme
@@ -67,6 +69,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
     if len(found):
         paths = write_leaderboards(boards, results)
+        curves = learning_curves(found.scores, found.predictions_on_other_folds)
+        if len(curves):
+            paths += write_learning_curves(curves, results)
         if readme is not None:
             fill_readme(readme, boards)
             paths.append(readme)

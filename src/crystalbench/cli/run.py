@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -44,6 +44,13 @@ def run(
     ] = None,
     folds_out: Annotated[
         Path | None, typer.Option(help="Write the folds of the task to this file, for --folds.", metavar="FILE.json")
+    ] = None,
+    train_fraction: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of the training part to learn from, for learning curves, e.g. 0.1,0.2,0.5,1. [default: 1]",
+            metavar="SHARES",
+        ),
     ] = None,
     set_: options.Settings = None,
     data_dir: options.DataDir = None,
@@ -109,7 +116,8 @@ def run(
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
         how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
-        chosen = _suite(suite, selection, inner_folds=inner_folds, ensemble=ensemble, fold_scheme=folds)
+        protocol = {"inner_folds": inner_folds, "ensemble": ensemble, "fold_scheme": folds}
+        chosen = _suite(suite, selection, **protocol, train_fractions=options.fractions(train_fraction))
         chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
         if storage is not None and chosen.tuning is None:
             raise ConfigError(
@@ -121,7 +129,7 @@ def run(
         _run(chosen, selection, sources, folder, device, threads, workers, storage, folds_out, keep_models=keep_models)
 
 
-def _suite(name: str | None, selection: Selection, **protocol: int | str | None) -> Suite:
+def _suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
     from crystalbench.runs.suite import load_suite, suite_of_tasks
 
     suite = (

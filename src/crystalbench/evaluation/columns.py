@@ -30,5 +30,10 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> N
 
 
 def standard_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of runs on the official folds; all rows of a frame without the column ``fold_scheme``."""
-    return frame[frame["fold_scheme"] == OFFICIAL] if "fold_scheme" in frame else frame
+    """The rows of runs on the official folds that learned from the complete training part.
+
+    Frames without the columns ``fold_scheme`` and ``train_fraction`` have no other runs.
+    """
+    if "fold_scheme" in frame:
+        frame = frame[frame["fold_scheme"] == OFFICIAL]
+    return frame[frame["train_fraction"] == 1] if "train_fraction" in frame else frame

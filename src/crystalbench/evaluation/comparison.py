@@ -98,7 +98,8 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     on common ids, but their training parts differ as well. An entry that was tuned on one fold for all has an
     advantage on the other folds, whose test rows its search has seen.
 
-    Only runs on the official folds are compared: other folds are neither random nor of equal size, as the test assumes.
+    Only runs on the official folds and the complete training part are compared: other folds are neither random nor of
+    equal size, as the test assumes.
 
     Args:
         predictions: one row per predicted sample, e.g. ``load_results("results").predictions``.
@@ -122,9 +123,8 @@ def compare(predictions: pd.DataFrame, a: str, b: str, task: str, metric: str | 
     mine = standard_runs(of_task)
     if mine.empty:
         raise ConfigError(
-            f"{task}: the test over folds is for the official folds, which are random and of equal size, and these "
-            f"predictions are of the folds {', '.join(of_task['fold_scheme'].unique())}; compare pooled scores of the "
-            "leaderboard instead"
+            f"{task}: the test is for runs on the official folds, which are random and of equal size, and on the "
+            f"complete training part; these are on the folds {', '.join(of_task['fold_scheme'].unique())} or fractions"
         )
     (name_a, rows_a), (name_b, rows_b) = find_entry(mine, a), find_entry(mine, b)
     chosen = _metric(rows_a, task, metric)

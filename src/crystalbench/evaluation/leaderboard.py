@@ -68,6 +68,7 @@ COLUMNS = (
     "processor",
     "defaults_chosen_here",
     "fold_scheme",
+    "train_fraction",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
@@ -76,7 +77,8 @@ def leaderboards(scores: pd.DataFrame, predictions: pd.DataFrame | None = None) 
     """Boards of all tasks, sorted by name of the task; of one task, the official folds and more rows first.
 
     Runs on different data of a task, such as other rows or corrected targets, and on other folds are on different
-    boards. On other folds than the official ones, scores are pooled (see `crystalbench.evaluation.pooled`).
+    boards. On other folds than the official ones, scores are pooled (see `crystalbench.evaluation.pooled`). Runs on a
+    fraction of the training part are left out; `crystalbench.evaluation.learning_curves` has them.
 
     Args:
         scores: one row per run and metric, e.g. ``load_results("results").scores``. A run that occurs twice counts
@@ -88,6 +90,7 @@ def leaderboards(scores: pd.DataFrame, predictions: pd.DataFrame | None = None) 
         DataError: a frame lacks a column, or the predictions of runs on other folds are missing.
     """
     require_columns(scores, COLUMNS, "scores")
+    scores = scores[scores["train_fraction"] == 1]
     once = scores.drop_duplicates([*RUN, "metric"])
     values = once.pivot_table(index=RUN, columns="metric", values="score", aggfunc="first")
     facts = once.drop(columns=["metric", "score"]).drop_duplicates(RUN)

@@ -60,6 +60,7 @@ DTYPES: dict[str, str] = {
     "untuned": "object",
     "defaults_chosen_here": "bool",
     "fold_scheme": "object",
+    "train_fraction": "float64",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -78,6 +79,7 @@ PREDICTION_FACTS = (
     "key",
     "configuration",
     "fold_scheme",
+    "train_fraction",
 )
 """Columns of the scores frame that the predictions frame repeats for each sample."""
 
@@ -114,6 +116,7 @@ def scores_frame(records: Iterable[Record]) -> pd.DataFrame:
           configuration of the same run without tuning.
         * ``defaults_chosen_here``: whether rows of this task were used in choosing the defaults of the model
         * ``fold_scheme``: ``official``, or how other folds were made, e.g. ``element:O``
+        * ``train_fraction``: share of the training part that the model learned from, 1 for all of it
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -191,6 +194,7 @@ def run_facts(record: Record) -> Row:
         "untuned": configuration if spec.tuning is None else digest({**plain, "tuning": None}),
         "defaults_chosen_here": spec.task in record.defaults_chosen_on,
         "fold_scheme": spec.folds_text,
+        "train_fraction": 1.0 if spec.train_fraction is None else spec.train_fraction,
     }
 
 
@@ -230,7 +234,8 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
         The frame, with the columns
 
         * ``task``, ``data``, ``model``, ``view``, ``protocol``, ``fold``, ``seed``, ``kind``, ``unit``,
-          ``main_metric``, ``rows``, ``key``, ``configuration``, ``fold_scheme``: of the run, as in `scores_frame`
+          ``main_metric``, ``rows``, ``key``, ``configuration``, ``fold_scheme``, ``train_fraction``: of the run, as in
+          `scores_frame`
         * ``id`` of the sample; ``target``: its true value, or the number of its class
         * ``prediction``: a value in the unit of the target, or the probability of class 1 of a binary target; NaN for
           multiclass targets

@@ -108,7 +108,7 @@ class TuningSpec(Frozen):
         return f"{self.trials} trials" if self.trials is not None else f"{self.minutes:g} minutes"
 
 
-_LEFT_OUT = frozenset({"fold_scheme"})
+_LEFT_OUT = frozenset({"fold_scheme", "train_fraction"})
 """Fields of `RunSpec` that are left out of keys and records where they are None."""
 
 
@@ -135,6 +135,7 @@ class RunSpec(Frozen):
         tuning: how hyperparameters are tuned; None without tuning.
         fold_scheme: the scheme that made the folds; None for the official folds of the task. ``data`` depends on the
             folds, too, so runs with other folds never share a key.
+        train_fraction: share of the training part that the model may learn from; None for all of it.
     """
 
     task: str
@@ -150,6 +151,7 @@ class RunSpec(Frozen):
     protocol: ProtocolSpec = ProtocolSpec()
     tuning: TuningSpec | None = None
     fold_scheme: FoldSchemeSpec | None = None
+    train_fraction: float | None = Field(default=None, gt=0, lt=1)
 
     @model_serializer(mode="wrap")
     def _without_usual_values(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def repeat_command(
     words += ["--fold", spec.fold, "--seed", spec.seed, "--view", names.view]
     if spec.fold_scheme is not None:
         words += ["--folds", names.folds]
+    if spec.train_fraction is not None:
+        words += ["--train-fraction", spec.train_fraction]
     words += ["--inner-folds", spec.protocol.inner_folds, "--ensemble", spec.protocol.ensemble]
     if (tuning := spec.tuning) is not None:
         budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,10 @@ class Run:
         seed = f", seed {self.spec.seed}" if self.spec.seed else ""
         folds = "" if self.spec.fold_scheme is None else f" of {self.spec.folds_text}"
         tuned = "" if self.spec.tuning is None else ", tuned"
-        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{folds}{view}{seed}{tuned}"
+        share = (
+            "" if self.spec.train_fraction is None else f", {100 * self.spec.train_fraction:g} % of the training part"
+        )
+        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{folds}{view}{seed}{share}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
     chosen_seeds = selection.seeds or protocol.seeds
     seeds = list(dict.fromkeys(whole_number("seed", seed, 0, LARGEST_SEED) for seed in chosen_seeds))
+    fractions = [_checked_fraction(fraction) for fraction in dict.fromkeys(protocol.train_fractions)]
     runs: list[Run] = []
     for task in tasks:
         able = [choice for choice in choices if _can(task, choice, notes)]
@@ -190,7 +195,8 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
                 if view.name != FULL and not task.has_structures:
                     notes.left_out(f"the view {view.name} needs structures", task.name)
                     continue
-                runs += [_run(task, c, fold, name, view, seed, suite) for seed in seeds for c in able]
+                for seed, fraction in itertools.product(seeds, fractions):
+                    runs += [_run(task, c, fold, name, view, seed, fraction, suite) for c in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     for task in tasks:
@@ -212,7 +218,23 @@ def _with_folds(tasks: Sequence[Task], folds: FoldSource, notes: _Notes) -> list
     return made
 
 
-def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, seed: int, suite: Suite) -> Run:
+def _checked_fraction(fraction: float) -> float | None:
+    """A fraction of the training part; None for all of it."""
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"train_fraction = {fraction:g}: a fraction of the training part is above 0 and at most 1")
+    return None if fraction == 1 else float(fraction)
+
+
+def _run(
+    task: Task,
+    choice: _Choice,
+    fold: int,
+    view_name: str,
+    view: View,
+    seed: int,
+    fraction: float | None,
+    suite: Suite,
+) -> Run:
     entry, space = choice.entry, choice.spaces[task.target.kind]
     spec = RunSpec(
         task=task.name,
@@ -228,6 +250,7 @@ def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, see
         protocol=suite.protocol.protocol(),
         tuning=suite.tuning.tuning(digest_of(space), task.target.kind, task.metric) if suite.tuning and space else None,
         fold_scheme=task.fold_scheme,
+        train_fraction=fraction,
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"

@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -58,6 +58,7 @@ class ProtocolEntry(_Strict):
         views: what the models may see.
         fold_scheme: how the outer folds are made: ``official``, a scheme such as ``formula`` or ``element:O``, or a
             ``.json`` file of folds, whose path is relative to the folder of the suite file.
+        train_fractions: shares of the training part that the models learn from, each above 0 and at most 1.
     """
 
     inner_folds: int = Field(default=10, ge=2)
@@ -66,6 +67,7 @@ class ProtocolEntry(_Strict):
     folds: tuple[int, ...] | None = None
     views: tuple[str, ...] = ("full",)
     fold_scheme: str = OFFICIAL
+    train_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
 
     def protocol(self) -> ProtocolSpec:
         """The part of the protocol that determines the results of a run."""
