@@ -256,3 +256,19 @@ def test_mistakes_in_folds_are_explained() -> None:
     failed(small("--model", "dummy", "--folds", "missing.json"), "missing.json: the folds cannot be read")
     failed(small("--model", "dummy", "--folds-out", "folds.csv"), "to a .json file")
     failed(small("--model", "dummy", "--folds", "element:U"), "none of the 60 rows contain U")
+
+
+def test_fractions_of_the_training_part_become_a_learning_curve() -> None:
+    run = ("run", "--task", ENERGY, "--limit", 60, "--model", "dummy", "--results", "results", "--threads", 1)
+    result = call(*run, "--fold", 0, "--fold", 1, "--train-fraction", "0.3,0.6,1", "--inner-folds", 5)
+    assert result.exit_code == 0, result.output
+    assert "6 runs, 0 of them done" in result.output
+    table = list(csv.DictReader(io.StringIO(Path("results/learning_curves.csv").read_text())))
+    assert [(row["model"], row["fraction"], row["rows"]) for row in table] == [
+        ("dummy", "0.3", "14"),
+        ("dummy", "0.6", "30"),
+        ("dummy", "1", "48"),
+    ]
+    assert "| model | 0.3 | 0.6 | 1 | power law |" in Path("results/learning_curves.md").read_text()
+    assert len(list(csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text())))) == 4
+    failed(small("--model", "dummy", "--train-fraction", "0.5,2"), "give numbers above 0 and at most 1")
