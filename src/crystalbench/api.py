@@ -53,6 +53,8 @@ def run(
     keep_models: bool = False,
     ensemble: int | None = None,
     inner_folds: int | None = None,
+    fold_scheme: str | None = None,
+    train_fraction: float | Sequence[float] | None = None,
     trials: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
@@ -66,7 +68,7 @@ def run(
     Args:
         model: registered name, ``package.module:Class``, ``path/to/file.py:Class``, or a class; or several of them.
         task: a loaded task, or the name of one whose data are available.
-        folds: outer folds; all by default.
+        folds: numbers of the outer folds; all by default.
         seeds: numbers of the repetitions; 0 by default.
         view: what the models may see.
         results: folder in which records are kept; a run whose record is there is not computed again. By default
@@ -74,6 +76,9 @@ def run(
         keep_models: whether to return fitted models.
         ensemble: number of members, each validated on another inner fold.
         inner_folds: number of inner folds of the training part.
+        fold_scheme: how the outer folds are made, e.g. ``formula`` or ``element:O``, or a ``.json`` file of folds; by
+            default those of the task.
+        train_fraction: shares of the training part to learn from, e.g. ``[0.1, 0.2, 0.5, 1]``; by default all of it.
         trials: number of tuning trials inside the training part of each fold; none by default.
         device: torch device.
         workers: number of processes; by default as many as cores, at most as many as runs.
@@ -81,7 +86,7 @@ def run(
         **hyperparameters: hyperparameters other than the defaults, for the models that have them.
 
     Raises:
-        UnknownNameError: there is no such task, model, view or hyperparameter.
+        UnknownNameError: there is no such task, model, view, fold scheme or hyperparameter.
         ConfigError: a fold does not exist, or a value is wrong.
         CrystalBenchError: all runs failed.
 
@@ -106,6 +111,8 @@ def run(
             keep_models=keep_models,
             ensemble=ensemble,
             inner_folds=inner_folds,
+            fold_scheme=fold_scheme,
+            train_fraction=train_fraction,
             tuning=trials,
             device=device,
             workers=workers,
@@ -229,11 +236,14 @@ def leaderboard(results: Results | pd.DataFrame, task: str | None = None) -> pd.
     Raises:
         UnknownNameError: there is no such task.
         ConfigError: the results are of several tasks and none is named, or they are something else.
+        DataError: a frame has runs on other folds than the official ones, which are scored from predictions.
     """
     from crystalbench.evaluation.leaderboard import leaderboard as rank
 
     _check_results(results, "scores")
-    return rank(results.scores if isinstance(results, Results) else results, task)
+    if not isinstance(results, Results):
+        return rank(results, task)
+    return rank(results.scores, task, results.predictions_on_other_folds)
 
 
 def list_models() -> pd.DataFrame:

@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from crystalbench.errors import UnknownNameError
 
+OFFICIAL = "official"
+"""Name of a task's own folds, in records and frames."""
+
 
 class Kind(StrEnum):
     """Kind of a target."""

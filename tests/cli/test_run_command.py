@@ -221,3 +221,54 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     wait_for(lambda: process.poll() is not None)
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+# ---------------------------------------------------------------------- other folds
+
+
+def test_other_folds_have_a_board_of_their_own_and_are_made_again_from_a_file() -> None:
+    run = ("run", "--task", ENERGY, "--limit", 60, "--model", "dummy", "--results", "results", "--threads", 1)
+    assert call(*run).exit_code == 0
+    result = call(*run, "--folds", "element:Cu", "--folds-out", "copper.json")
+    assert result.exit_code == 0, result.output
+    assert "1 run, 0 of them done" in result.output
+    assert f"{ENERGY}, folds: element:Cu (60 of 1,168 rows)" in result.output
+    page = Path("results/leaderboard.md").read_text()
+    assert page.index(f"## {ENERGY} (60") < page.index(f"## {ENERGY}, folds: element:Cu")
+    assert "pooled MAE (eV/atom)" in page
+    again = call(*run, "--folds", "copper.json")
+    assert "1 run, 1 of them done" in again.output, again.output
+    schemes = [row["fold_scheme"] for row in csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text()))]
+    assert sorted(set(schemes)) == ["element:Cu", "official"]
+
+
+def test_the_command_of_a_record_repeats_its_folds() -> None:
+    first = small("--model", "dummy", "--folds", "formula:k=4")
+    assert first.exit_code == 0, first.output
+    record = only_record()
+    assert "--folds formula:k=4" in record.command
+    again = call(*shlex.split(record.command)[1:], "--results", "results")
+    assert "1 run, 1 of them done" in again.output, again.output
+
+
+def test_mistakes_in_folds_are_explained() -> None:
+    failed(small("--model", "dummy", "--folds", "formla"), "Did you mean 'formula'")
+    failed(small("--model", "dummy", "--folds", "missing.json"), "missing.json: the folds cannot be read")
+    failed(small("--model", "dummy", "--folds-out", "folds.csv"), "to a .json file")
+    failed(small("--model", "dummy", "--folds", "element:U"), "none of the 60 rows contain U")
+
+
+def test_fractions_of_the_training_part_become_a_learning_curve() -> None:
+    run = ("run", "--task", ENERGY, "--limit", 60, "--model", "dummy", "--results", "results", "--threads", 1)
+    result = call(*run, "--fold", 0, "--fold", 1, "--train-fraction", "0.3,0.6,1", "--inner-folds", 5)
+    assert result.exit_code == 0, result.output
+    assert "6 runs, 0 of them done" in result.output
+    table = list(csv.DictReader(io.StringIO(Path("results/learning_curves.csv").read_text())))
+    assert [(row["model"], row["fraction"], row["rows"]) for row in table] == [
+        ("dummy", "0.3", "14"),
+        ("dummy", "0.6", "30"),
+        ("dummy", "1", "48"),
+    ]
+    assert "| model | 0.3 | 0.6 | 1 | power law |" in Path("results/learning_curves.md").read_text()
+    assert len(list(csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text())))) == 4
+    failed(small("--model", "dummy", "--train-fraction", "0.5,2"), "give numbers above 0 and at most 1")

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from helpers import record
 
-from crystalbench.evaluation.kinds import COMPOSITION_TASKS, best_of_kinds, published_kind
+from crystalbench.evaluation.kinds import COMPOSITION_TASKS, best_of_kinds, kind_of
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.published import published_scores
+from crystalbench.models import get_model, model_names
 from crystalbench.results.frames import scores_frame
 from crystalbench.sees import Sees
 from crystalbench.tasks import task_specs
@@ -13,7 +14,7 @@ from crystalbench.tasks import task_specs
 
 def test_every_published_entry_has_a_kind() -> None:
     table = published_scores()[["task", "algorithm"]].drop_duplicates()
-    kinds = {(task, name): published_kind(name, task) for task, name in table.itertuples(index=False)}
+    kinds = {(task, name): kind_of(name, task) for task, name in table.itertuples(index=False)}
     assert Sees.UNDECLARED not in kinds.values()
     assert kinds["matbench_phonons", "MODNet (v0.1.12)"] is Sees.DESCRIPTORS
     assert kinds["matbench_mp_e_form", "eComFormer [history]"] is Sees.EQUIVARIANT
@@ -21,14 +22,14 @@ def test_every_published_entry_has_a_kind() -> None:
 
 
 def test_an_unknown_algorithm_is_undeclared() -> None:
-    assert published_kind("NovelNet", "matbench_phonons") is Sees.UNDECLARED
+    assert kind_of("NovelNet", "matbench_phonons") is Sees.UNDECLARED
 
 
 def test_published_entries_see_no_structure_where_there_is_none() -> None:
     official = [spec for name, spec in task_specs().items() if name.startswith("matbench_")]
     assert {spec.name for spec in official if not spec.has_structures} == COMPOSITION_TASKS
-    assert published_kind("MODNet (v0.1.12)", "matbench_steels") is Sees.COMPOSITION
-    assert published_kind("gptchem", "matbench_glass") is Sees.PRETRAINED
+    assert kind_of("MODNet (v0.1.12)", "matbench_steels") is Sees.COMPOSITION
+    assert kind_of("gptchem", "matbench_glass") is Sees.PRETRAINED
 
 
 def test_the_best_of_each_kind_in_the_order_of_the_kinds() -> None:
@@ -49,3 +50,8 @@ def test_an_entry_whose_runs_see_different_things_counts_as_the_most(second: str
     (board,) = leaderboards(scores_frame(records))
     (entry,) = board.entries
     assert entry.sees == expected
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_the_table_says_of_our_models_what_their_classes_declare(name: str) -> None:
+    assert kind_of(name, "demo") is get_model(name)().sees

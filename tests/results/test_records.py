@@ -16,8 +16,9 @@ from crystalbench.errors import RecordError
 from crystalbench.results.loading import read_results
 from crystalbench.results.record import Record, RecordedPredictions, predicted, scores_for_json
 from crystalbench.results.sealed import digest, seal
-from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
+from crystalbench.results.spec import FoldSchemeSpec, ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.results.store import RecordStore
+from crystalbench.tasks import load_task
 
 OTHER: dict[str, Any] = {
     "task": "matbench_steels",
@@ -32,6 +33,8 @@ OTHER: dict[str, Any] = {
     "seed": 1,
     "protocol": ProtocolSpec(inner_folds=7),
     "tuning": {"trials": 20},
+    "fold_scheme": FoldSchemeSpec(name="element", parameters={"symbol": "O"}),
+    "train_fraction": 0.5,
 }
 """Another value for every field of a specification."""
 
@@ -67,6 +70,48 @@ def test_the_key_does_not_depend_on_the_order_of_parameters() -> None:
 def test_the_key_has_not_changed() -> None:
     # Records on disk are found by their key: a change here would orphan every record ever made.
     assert spec().key == "5e94d0113212d1349b6cc6eeb541f3f6dacf51a4d171539cfec79eb74dea7596"
+
+
+def test_the_key_and_file_of_a_run_on_official_folds_have_not_changed() -> None:
+    # Written by a version without fold schemes: cgcnn on fold 0 of demo_formation_energy.
+    written = {
+        "task": "demo_formation_energy",
+        "data": "2787cfc537631460a7255fce1a9b9cf615b0794b4ac86c62670e1301771c9772",
+        "fold": 0,
+        "model": "cgcnn",
+        "model_version": 1,
+        "parameters": {
+            "learning_rate": 0.003,
+            "weight_decay": 0.01,
+            "batch_size": 64,
+            "epochs": 200,
+            "stopping": "last",
+            "patience": 60,
+            "schedule": "one_cycle",
+            "loss": "l1",
+            "gradient_clip": 5.0,
+            "averaging": 0.99,
+            "readout": "mean",
+            "head_width": 128,
+            "head_layers": 1,
+            "dropout": 0.0,
+            "width": 64,
+            "layers": 3,
+            "neighbors": 12,
+            "cutoff": 8.0,
+        },
+        "model_code": None,
+        "view": "full",
+        "view_version": 1,
+        "seed": 0,
+        "protocol": {"inner_folds": 10, "ensemble": 1},
+        "tuning": None,
+    }
+    run = RunSpec.model_validate(written)
+    assert run.model_dump(mode="json") == written
+    assert run.key == "3122fc8412a18da144568363ba7d79485dfc06f5f03bf259425661a08eea0d77"
+    assert Record.name_of(run) == "full-fold0-seed0-3122fc8412a18da1.json"
+    assert load_task(run.task).digest == run.data
 
 
 def test_seeds_differ_by_purpose_and_are_valid_for_every_library() -> None:

@@ -191,3 +191,22 @@ def test_toys_of_a_file_run_in_processes(task: Task, tmp_path: Path, monkeypatch
     result = run_models(f"{write_toys(tmp_path)}:Shifted", task, folds=[0, 1], workers=2, keep_models=True)
     assert len(result.records) == 2
     assert {type(members[0]).__name__ for members in result.models.values()} == {"Shifted"}
+
+
+# ---------------------------------------------------------------------- other folds and fractions
+
+
+def test_other_folds_and_fractions_of_the_training_part() -> None:
+    task = get_task_spec("demo_formation_energy").load(DataSources(limit=60, download=False))
+    made = run_models("dummy", task, folds=[0], fold_scheme="formula", train_fraction=[0.5, 1], workers=1)
+    assert {record.spec.folds_text for record in made.records} == {"formula:k=5,seed=0"}
+    learned = [record.rows.train + record.rows.valid for record in made.records]
+    assert learned[0] == round(learned[1] / 2)
+    assert made.records[0].predictions.ids == made.records[1].predictions.ids
+    for wrong in (0, 1.5, [], "0.5", [0.5, "1"]):
+        with pytest.raises(ConfigError, match="above 0 and at most 1"):
+            run_models("dummy", task, train_fraction=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"as text, e\.g\. 'formula'"):
+        run_models("dummy", task, fold_scheme=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="run one"):
+        run_models("dummy", task, train_fraction=[0.5, 1], keep_models=True)

@@ -198,6 +198,46 @@ def test_runs_on_part_of_the_rows_have_other_keys() -> None:
     assert {r.spec.key for r in whole.runs}.isdisjoint(r.spec.key for r in part.runs)
 
 
+# ---------------------------------------------------------------------- fold schemes
+
+
+def test_other_folds_are_part_of_the_specification() -> None:
+    usual = plan(Selection([ENERGY], ["dummy"])).runs
+    grouped = plan(Selection([ENERGY], ["dummy"]), protocol=ProtocolEntry(fold_scheme="formula:k=3")).runs
+    assert {run.spec.fold_scheme for run in usual} == {None}
+    assert all("fold_scheme" not in run.spec.model_dump() for run in usual)
+    assert [run.spec.fold for run in grouped] == [0, 1, 2]
+    assert {run.spec.folds_text for run in grouped} == {"formula:k=3,seed=0"}
+    assert grouped[0].title == f"{ENERGY} · dummy · fold 0 of formula:k=3,seed=0"
+    assert {run.spec.data for run in grouped} == {grouped[0].task.digest}
+    assert {run.spec.key for run in usual}.isdisjoint(run.spec.key for run in grouped)
+
+
+def test_tasks_for_which_the_folds_cannot_be_made_are_left_out_with_a_note() -> None:
+    tails = ProtocolEntry(fold_scheme="target_tail")
+    made = plan(protocol=tails)
+    assert [task.name for task in made.tasks] == [ENERGY]
+    assert any("this one is binary" in note and STABLE in note for note in made.notes)
+    with pytest.raises(ConfigError, match=f"folds target_tail:0.1 of {STABLE}: it needs a numerical target"):
+        plan(Selection([STABLE]), protocol=tails)
+    with pytest.raises(UnknownNameError, match="Did you mean 'formula'"):
+        plan(protocol=ProtocolEntry(fold_scheme="formulae"))
+
+
+# ---------------------------------------------------------------------- fractions of the training part
+
+
+def test_each_fraction_is_a_run_and_the_complete_part_keeps_its_key() -> None:
+    selection = Selection([ENERGY], ["dummy"], [0])
+    (usual,) = plan(selection).runs
+    made = plan(selection, protocol=ProtocolEntry(train_fractions=(0.5, 1, 0.5))).runs
+    assert [run.spec.train_fraction for run in made] == [0.5, None]
+    assert made[1].spec.key == usual.spec.key
+    assert made[0].spec.key != usual.spec.key
+    assert "train_fraction" not in usual.spec.model_dump()
+    assert made[0].title == f"{ENERGY} · dummy · fold 0, 50 % of the training part"
+
+
 # ---------------------------------------------------------------------- tuning
 
 

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import repeatable
+from helpers import repeatable, spec, tiny_task
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.errors import ConfigError, DataError
+from crystalbench.models.dummy import Dummy
+from crystalbench.results.record import Record
 from crystalbench.results.spec import ProtocolSpec, TuningSpec
-from crystalbench.runs.protocol import inner_splits, tuning_splits
+from crystalbench.results.study import study_spec
+from crystalbench.runs.execute import execute
+from crystalbench.runs.protocol import inner_splits, training_rows, tuning_splits
+from crystalbench.runs.resources import Resources
 from crystalbench.targets import Kind
 
 VALUES = np.linspace(0, 1, 53)
@@ -111,3 +116,61 @@ def test_more_scoring_folds_than_inner_folds_are_refused() -> None:
     how = TuningSpec(trials=1, inner_folds=3, splits=4)
     with pytest.raises(ConfigError, match="ensemble between 1 and inner_folds"):
         tuning_splits("task", 0, VALUES, Kind.REGRESSION, how, ProtocolSpec())
+
+
+# ---------------------------------------------------------------------- fractions of the training part
+
+
+def rows_of(fraction: float | None, **changes: object) -> list[int]:
+    task = tiny_task(n=90)
+    return training_rows(task, spec(task=task.name, train_fraction=fraction, **changes)).tolist()
+
+
+def test_fractions_are_nested_and_of_the_training_part() -> None:
+    everything = rows_of(None)
+    parts = [rows_of(fraction) for fraction in (0.1, 0.2, 0.5, 0.999)]
+    assert [len(part) for part in parts] == [6, 12, 30, 60]
+    for smaller, larger in zip(parts, [*parts[1:], everything], strict=True):
+        assert set(smaller) <= set(larger)
+        assert smaller == sorted(smaller)
+    assert everything == tiny_task(n=90).split(0)[0].tolist()
+
+
+def test_the_rows_depend_on_task_fold_and_seed_only() -> None:
+    assert rows_of(0.5) == rows_of(0.5, model="cgcnn", parameters={}, view="anonymous")
+    assert rows_of(0.5) != rows_of(0.5, seed=1)
+    assert set(rows_of(0.5)) != set(rows_of(0.5, fold=1))
+    assert rows_of(0.1) == [20, 52, 56, 65, 86, 88]  # the same on every machine
+
+
+def test_every_fraction_has_the_classes_in_proportion() -> None:
+    task = tiny_task(Kind.MULTICLASS, n=300)
+    whole = np.bincount(task.targets[task.split(0)[0]].astype(int))
+    for fraction in (0.1, 0.3, 0.7):
+        part = training_rows(task, spec(task=task.name, train_fraction=fraction))
+        counts = np.bincount(task.targets[part].astype(int), minlength=len(whole))
+        assert np.abs(counts - fraction * whole).max() <= 1.5
+
+
+def test_a_run_learns_from_the_fraction_and_is_tested_on_the_fixed_part() -> None:
+    task = tiny_task(n=90)
+
+    def record_of(fraction: float | None) -> Record:
+        made = spec(task=task.name, data=task.digest, parameters={}, train_fraction=fraction)
+        return execute(made, "dummy", Dummy, task, Resources())
+
+    part, whole = record_of(0.5), record_of(None)
+    assert part.rows.train + part.rows.valid == 30
+    assert whole.rows.train + whole.rows.valid == 60
+    assert part.predictions.ids == whole.predictions.ids
+    median = np.median(task.targets[training_rows(task, part.spec)])
+    mean = np.mean(task.targets[training_rows(task, part.spec)])
+    assert part.predictions.values[0] in (pytest.approx(median), pytest.approx(mean))
+    assert "--train-fraction 0.5" in part.command
+    assert "--train-fraction" not in whole.command
+
+
+def test_studies_of_fractions_keep_the_seed_that_chooses_their_rows() -> None:
+    tuned = {"tuning": TuningSpec(trials=3), "seed": 2}
+    assert study_spec(spec(**tuned), 0).seed == 0
+    assert study_spec(spec(**tuned, train_fraction=0.5), 0).seed == 2

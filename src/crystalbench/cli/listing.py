@@ -26,18 +26,19 @@ SHOWN_COLUMNS = 5
 
 
 def list_all(data_dir: options.DataDir = None, data: options.Data = None) -> None:
-    """List tasks (with the number of rows available), models, views and suites."""
+    """List tasks (with the number of rows available), models, views, fold schemes and suites."""
     with command():
         print_lists(screen, options.data_sources(data_dir, data, None, offline=True))
 
 
 def print_lists(console: Console, sources: DataSources) -> None:
-    """Print a table each of tasks with the rows available, models, views and suites."""
+    """Print a table each of tasks with the rows available, models, views, fold schemes and suites."""
     from crystalbench.data.views import view_names
     from crystalbench.models import get_model, model_names
     from crystalbench.models.registry import summary
     from crystalbench.runs.suite import load_suite, suite_names
     from crystalbench.tasks import task_specs
+    from crystalbench.tasks.schemes import fold_schemes
 
     models = [(name, get_model(name)) for name in model_names()]
     suites = [(name, load_suite(name)) for name in suite_names()]
@@ -49,6 +50,12 @@ def print_lists(console: Console, sources: DataSources) -> None:
         [(name, str(model.needs), summary(model)) for name, model in models],
     )
     _print_views(console, view_names())
+    _print_table(
+        console,
+        "Fold schemes",
+        ("scheme", "description"),
+        [(name, scheme.description) for name, scheme in fold_schemes().items()],
+    )
     _print_table(
         console,
         "Suites",

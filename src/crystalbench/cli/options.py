@@ -113,6 +113,23 @@ def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+def fractions(text: str | None) -> tuple[float, ...] | None:
+    """Shares of the training part from text such as ``0.1,0.5,1``.
+
+    Raises:
+        ConfigError: one is not a number above 0 and at most 1.
+    """
+    if text is None:
+        return None
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < share <= 1 for share in found):
+        raise ConfigError(f"--train-fraction {text}: give numbers above 0 and at most 1, e.g. 0.1,0.2,0.5,1")
+    return found
+
+
 def nothing_found(results: Path, what: str, remedy: str) -> str:
     """Message for a folder of results without records or studies; names folders below it that have some."""
     near = [str(path.parent) for path in sorted(results.glob(f"*/{what}")) if any(path.glob("*/*/*.json"))]

@@ -71,9 +71,11 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         typer.Exit: a record cannot be read; the others count.
     """
     from crystalbench.evaluation.leaderboard import leaderboards
+    from crystalbench.evaluation.learning_curves import learning_curves
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
     from crystalbench.reports.kinds import EXPLANATION
+    from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
     from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
@@ -85,7 +87,7 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
     problems = found.problems
     if not len(found) and not problems and tasks is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
-    boards = leaderboards(found.scores)
+    boards = leaderboards(found.scores, found.predictions_on_other_folds)
     for board in boards:
         if tasks is None or board.task in tasks:
             screen.print()
@@ -104,6 +106,9 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
     if len(found):
         paths = write_leaderboards(boards, results)
+        curves = learning_curves(found.scores, found.predictions_on_other_folds)
+        if len(curves):
+            paths += write_learning_curves(curves, results)
         if readme is not None:
             fill_readme(readme, boards)
             paths.append(readme)

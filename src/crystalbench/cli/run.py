@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from crystalbench.runs.plan import Selection
     from crystalbench.runs.scheduler import Outcome
     from crystalbench.runs.suite import Suite
-    from crystalbench.tasks import DataSources
+    from crystalbench.tasks import DataSources, Task
 
 
 def run(
@@ -32,6 +33,24 @@ def run(
     seed: Annotated[list[int] | None, typer.Option(help="Only this repetition (repeatable).", min=0)] = None,
     view: Annotated[
         list[str] | None, typer.Option(help="What models may see, e.g. anonymous+unit_density (repeatable).")
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(
+            help="How the outer folds are made: official, formula, chemical_system, space_group, element:O, cluster, "
+            "target_tail, or a file of --folds-out. [default: official]",
+            metavar="SCHEME",
+        ),
+    ] = None,
+    folds_out: Annotated[
+        Path | None, typer.Option(help="Write the folds of the task to this file, for --folds.", metavar="FILE.json")
+    ] = None,
+    train_fraction: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of the training part to learn from, for learning curves, e.g. 0.1,0.2,0.5,1. [default: 1]",
+            metavar="SHARES",
+        ),
     ] = None,
     set_: options.Settings = None,
     data_dir: options.DataDir = None,
@@ -97,7 +116,8 @@ def run(
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
         how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
-        chosen = _suite(suite, selection, inner_folds=inner_folds, ensemble=ensemble)
+        protocol = {"inner_folds": inner_folds, "ensemble": ensemble, "fold_scheme": folds}
+        chosen = _suite(suite, selection, **protocol, train_fractions=options.fractions(train_fraction))
         chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
         if storage is not None and chosen.tuning is None:
             raise ConfigError(
@@ -106,10 +126,10 @@ def run(
             )
         sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
         folder = results or Path(chosen.results)
-        _run(chosen, selection, sources, folder, device, threads, workers, storage, keep_models=keep_models)
+        _run(chosen, selection, sources, folder, device, threads, workers, storage, folds_out, keep_models=keep_models)
 
 
-def _suite(name: str | None, selection: Selection, **protocol: int | None) -> Suite:
+def _suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
     from crystalbench.runs.suite import load_suite, suite_of_tasks
 
     suite = (
@@ -130,6 +150,7 @@ def _run(
     threads: int,
     workers: int | None,
     storage: str | None,
+    folds_out: Path | None,
     *,
     keep_models: bool,
 ) -> None:
@@ -160,6 +181,8 @@ def _run(
         plan = make_plan(suite, selection, replace(sources, progress=downloads), reading)
     for line in plan.notes:
         note(line)
+    if folds_out is not None:
+        _write_folds(plan.tasks, folds_out)
     for task in plan.tasks:
         if task.is_partial:
             note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
@@ -189,6 +212,17 @@ def _run(
         raise typer.Exit(INTERRUPTED) from None
     show_leaderboards(results, {task.name for task in plan.tasks})
     _show_failures(outcome, store.root)
+
+
+def _write_folds(tasks: Sequence[Task], file: Path) -> None:
+    from crystalbench.tasks.schemes import write_folds
+
+    if len(tasks) != 1 or file.suffix != ".json":
+        raise ConfigError(
+            f"--folds-out {file}: it writes the folds of one task to a .json file; name one task with --task"
+        )
+    write_folds(tasks[0], file)
+    say(f"folds of {tasks[0].name}: {file}")
 
 
 def _show_failures(outcome: Outcome, root: Path) -> None:

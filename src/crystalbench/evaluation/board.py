@@ -12,7 +12,7 @@ import pandas as pd
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
 from crystalbench.evaluation.tiers import Standing, standings
 from crystalbench.sees import Sees
-from crystalbench.targets import METRICS, Metric, metrics_of
+from crystalbench.targets import METRICS, OFFICIAL, Metric, metrics_of
 
 OURS, PUBLISHED, IMPORTED = "ours", "published", "imported"
 """Sources of entries: runs of this package; published elsewhere; predictions of somebody's file."""
@@ -51,6 +51,7 @@ COLUMNS = (
     "refused",
     "flagged",
     "note",
+    "fold_scheme",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
@@ -60,23 +61,34 @@ class Score:
     """One metric of one entry.
 
     Attributes:
-        mean: mean over the folds; the score of a fold is the mean over its seeds.
-        std: population standard deviation over the folds, as Matbench reports it.
+        mean: mean over the folds; the score of a fold is the mean over its seeds. A pooled score is computed over the
+            samples of all folds instead, and is the mean over the seeds.
+        std: population standard deviation over the folds, as Matbench reports it; NaN if the score is pooled.
         folds: score by fold.
         seeds: scores of the seeds by fold; of a fold that is not among them, the score is of one run.
+        pooled: whether the score is pooled, as it is for other folds than the official ones.
     """
 
     mean: float
     std: float
     folds: Mapping[int, float] = field(default_factory=dict)
     seeds: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    pooled: bool = False
 
     def seeds_of(self, fold: int) -> tuple[float, ...]:
         """Scores of the seeds of a fold; none if the fold is missing."""
         return self.seeds.get(fold, (self.folds[fold],)) if fold in self.folds else ()
 
     def minus(self, other: Score) -> Difference | None:
-        """This score minus another one on the folds that both have; None if there are none."""
+        """This score minus another one on the folds that both have; None if there are none.
+
+        Pooled scores differ only where both are of the same folds.
+        """
+        if self.pooled or other.pooled:
+            if self.folds.keys() != other.folds.keys():
+                return None
+            folds = {fold: value - other.folds[fold] for fold, value in self.folds.items()}
+            return Difference(folds, self.mean - other.mean)
         common = sorted(self.folds.keys() & other.folds.keys())
         return Difference({fold: self.folds[fold] - other.folds[fold] for fold in common}) if common else None
 
@@ -87,19 +99,21 @@ class Difference:
 
     Attributes:
         folds: difference by fold, between the means over the seeds.
+        pooled: difference of pooled scores; None if they are means over the folds.
     """
 
     folds: Mapping[int, float]
+    pooled: float | None = None
 
     @property
     def mean(self) -> float:
-        """Mean over the folds."""
-        return float(np.mean(list(self.folds.values())))
+        """Mean over the folds, or the difference of pooled scores."""
+        return float(np.mean(list(self.folds.values()))) if self.pooled is None else self.pooled
 
     @property
     def std(self) -> float:
-        """Population standard deviation over the folds."""
-        return float(np.std(list(self.folds.values())))
+        """Population standard deviation over the folds; NaN for pooled scores."""
+        return float(np.std(list(self.folds.values()))) if self.pooled is None else np.nan
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,7 @@ class Board:
     Attributes:
         task: name of the task.
         data: digest of the task's rows, targets and folds. Scores on different data are on different boards.
-        is_only: whether there is no other board of this task with the same number of rows.
+        is_only: whether there is no other board of this task with the same number of rows and the same fold scheme.
         metric: name of the main metric.
         kind: kind of the target.
         unit: unit of the target.
@@ -208,6 +222,9 @@ class Board:
         folds_total: number of folds of the task.
         entries: our own and the published ones, best first; entries that lack folds or are refused follow. Published
             scores are of all rows, so on a board with part of the rows they come last.
+        test_rows: number of test rows by fold.
+        fold_scheme: ``official``, or how other folds were made. Scores on other folds are pooled over the samples of
+            all folds, and there are no published ones.
     """
 
     task: str
@@ -221,6 +238,12 @@ class Board:
     folds_total: int
     entries: list[Entry]
     test_rows: Mapping[int, int] = field(default_factory=dict)
+    fold_scheme: str = OFFICIAL
+
+    @property
+    def is_official(self) -> bool:
+        """Whether the folds are the official ones."""
+        return self.fold_scheme == OFFICIAL
 
     @property
     def mean_test_rows(self) -> float:
@@ -300,6 +323,8 @@ class Board:
 def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
     """Boards as a frame with the columns `COLUMNS`: one row per task, entry and metric, best entry first.
 
+    Where ``fold_scheme`` is not ``official``, ``mean`` is the pooled score, and ``std`` is NaN.
+
     ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` and ``fold_numbers`` tuples of
     folds. What an entry lacks is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
     ``tier``, ``rank_low`` and ``rank_high`` are those of the main metric and missing in the rows of other metrics.
@@ -352,4 +377,5 @@ def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) 
         entry.refused,
         entry.flagged,
         entry.note,
+        board.fold_scheme,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from crystalbench.errors import DataError
+from crystalbench.targets import OFFICIAL
 
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -26,3 +27,13 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> N
             f"the {what} frame has no column {', '.join(missing)}; pass the frame `{what}` of "
             "crystalbench.results.load_results, or one with the same columns"
         )
+
+
+def standard_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs on the official folds that learned from the complete training part.
+
+    Frames without the columns ``fold_scheme`` and ``train_fraction`` have no other runs.
+    """
+    if "fold_scheme" in frame:
+        frame = frame[frame["fold_scheme"] == OFFICIAL]
+    return frame[frame["train_fraction"] == 1] if "train_fraction" in frame else frame

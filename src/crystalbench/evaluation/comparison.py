@@ -13,7 +13,7 @@ import pandas as pd
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.evaluation.board import Board, Entry
 from crystalbench.evaluation.bootstrap import RowInterval, has_losses, row_interval
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
 from crystalbench.evaluation.common_rows import CommonRows, check_data, check_rows, test_over_train
 from crystalbench.evaluation.entries import ENTRY, find_entry, title_of
 from crystalbench.evaluation.significance import SIGNIFICANCE, CorrectedTest, FoldScores, paired_test
@@ -167,6 +167,9 @@ def compare(
     on common ids, but their training parts differ as well. An entry that was tuned on one fold for all has an
     advantage on the other folds, whose test rows its search has seen.
 
+    Only runs on the official folds and the complete training part are compared: other folds are neither random nor of
+    equal size, as the test assumes.
+
     Args:
         predictions: one row per predicted sample, e.g. ``load_results("results").predictions``.
         a: an entry by title, e.g. ``hybrid``, ``hybrid (tuned)`` or ``hybrid (anonymous)``, or by the start of its
@@ -181,15 +184,21 @@ def compare(
 
     Raises:
         UnknownNameError: there is no such task, entry or metric.
-        ConfigError: several configurations have the title, the metric is not one of this kind of target, or the region
-            is negative.
+        ConfigError: several configurations have the title, no run is on the official folds, the metric is not one of
+            this kind of target, or the region is negative.
         DataError: there are fewer than two common folds, the targets or the folds of a row differ, the same ids are of
             different data, the metric is undefined on a fold, a formula is missing, or the frame lacks a column.
     """
     require_columns(predictions, COLUMNS, "predictions")
-    mine = predictions[predictions["task"] == task]
-    if mine.empty:
+    of_task = predictions[predictions["task"] == task]
+    if of_task.empty:
         raise UnknownNameError("task", task, predictions["task"].unique())
+    mine = standard_runs(of_task)
+    if mine.empty:
+        raise ConfigError(
+            f"{task}: the test is for runs on the official folds, which are random and of equal size, and on the "
+            f"complete training part; these are on the folds {', '.join(of_task['fold_scheme'].unique())} or fractions"
+        )
     (name_a, rows_a), (name_b, rows_b) = find_entry(mine, a), find_entry(mine, b)
     chosen = _metric(rows_a, task, metric)
     title = f"{name_a} and {name_b} on {task}"

@@ -11,8 +11,8 @@ import pandas as pd
 from crystalbench.evaluation.board import Board, Entry
 from crystalbench.sees import Hidden, Sees, seen
 
-FILE = "published_kinds.csv"
-"""Name of the packaged table of what published algorithms see, with its sources."""
+FILE = "known_kinds.csv"
+"""Name of the packaged table of what published algorithms and our own models see, with its sources."""
 
 COMPOSITION_TASKS = frozenset({"matbench_steels", "matbench_expt_gap", "matbench_expt_is_metal", "matbench_glass"})
 """The tasks of Matbench that have compositions only: an algorithm sees no structure there."""
@@ -21,11 +21,11 @@ HISTORY = " [history]"
 """Ending of the names of submissions that are in the repository's history only."""
 
 
-def published_kind(algorithm: str, task: str) -> Sees:
-    """What a published algorithm sees of a task; undeclared if it is not in the table.
+def kind_of(algorithm: str, task: str) -> Sees:
+    """What a published algorithm, or a registered model with its defaults, sees of a task; undeclared if not known.
 
     Args:
-        algorithm: the submission's own name.
+        algorithm: the submission's own name, or the name of a registered model.
         task: name of the task.
     """
     kind = _kinds().get(algorithm.removesuffix(HISTORY), Sees.UNDECLARED)

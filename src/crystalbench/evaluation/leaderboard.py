@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crystalbench.errors import UnknownNameError
+from crystalbench.data.views import FULL
+from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
-from crystalbench.evaluation.kinds import published_kind
+from crystalbench.evaluation.kinds import kind_of
+from crystalbench.evaluation.pooled import Pooled, pooled_scores
 from crystalbench.evaluation.pretraining import verdict
 from crystalbench.evaluation.published import merged, published_entries
 from crystalbench.sees import Sees, most
-from crystalbench.targets import METRICS, metrics_of
+from crystalbench.targets import METRICS, OFFICIAL, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
+
+BOARD = ["task", "fold_scheme", "rows", "data"]
+"""Columns in which all runs of a board agree."""
 
 RUN = ["model", "key"]
 """Columns that identify a run."""
@@ -71,39 +76,48 @@ COLUMNS = (
     "source",
     "pretrained_on",
     "notes",
+    "fold_scheme",
+    "train_fraction",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
 
-def leaderboards(scores: pd.DataFrame) -> list[Board]:
-    """Boards of all tasks, sorted by name of the task; of one task, those with more rows first.
+def leaderboards(scores: pd.DataFrame, predictions: pd.DataFrame | None = None) -> list[Board]:
+    """Boards of all tasks, sorted by name of the task; of one task, the official folds and more rows first.
 
-    Runs on different data of a task, such as other rows or corrected targets, are on different boards.
+    Runs on different data of a task, such as other rows or corrected targets, and on other folds are on different
+    boards. On other folds than the official ones, scores are pooled (see `crystalbench.evaluation.pooled`). Runs on a
+    fraction of the training part are left out; `crystalbench.evaluation.learning_curves` has them.
 
     Args:
         scores: one row per run and metric, e.g. ``load_results("results").scores``. A run that occurs twice counts
             once.
+        predictions: the predictions of the runs on other folds than the official ones, if there are such runs, e.g.
+            ``load_results("results").predictions_on_other_folds``.
 
     Raises:
-        DataError: the frame lacks a column of `COLUMNS`.
+        DataError: a frame lacks a column, or the predictions of runs on other folds are missing.
     """
     require_columns(scores, COLUMNS, "scores")
+    scores = scores[scores["train_fraction"] == 1]
     once = scores.drop_duplicates([*RUN, "metric"])
     values = once.pivot_table(index=RUN, columns="metric", values="score", aggfunc="first")
     facts = once.drop(columns=["metric", "score"]).drop_duplicates(RUN)
     undefined = once[once["score"].isna()].groupby(RUN)["metric"].agg(frozenset).rename(UNDEFINED)
     runs = facts.join(values, on=RUN).join(undefined, on=RUN)
     runs = runs.sort_values(["model", "fold", "seed", "key"], kind="stable")
-    boards = sorted((group for _, group in runs.groupby(["task", "rows", "data"], sort=False)), key=_place)
-    several = Counter(_place(group)[:2] for group in boards)
-    return [_board(group, is_only=several[_place(group)[:2]] == 1) for group in boards]
+    boards = sorted((group for _, group in runs.groupby(BOARD, sort=False)), key=_place)
+    several = Counter(_place(group)[:-1] for group in boards)
+    pooled = _pooled(runs, predictions)
+    return [_board(group, pooled, is_only=several[_place(group)[:-1]] == 1) for group in boards]
 
 
-def leaderboard(scores: pd.DataFrame, task: str | None = None) -> pd.DataFrame:
+def leaderboard(scores: pd.DataFrame, task: str | None = None, predictions: pd.DataFrame | None = None) -> pd.DataFrame:
     """The leaderboards as one frame, with the published scores.
 
     Args:
         scores: as in `leaderboards`.
+        predictions: as in `leaderboards`.
         task: name of a task; all tasks by default.
 
     Returns:
@@ -111,17 +125,38 @@ def leaderboard(scores: pd.DataFrame, task: str | None = None) -> pd.DataFrame:
 
     Raises:
         UnknownNameError: there are no runs of this task.
-        DataError: the frame lacks a column.
+        DataError: a frame lacks a column, or the predictions of runs on other folds are missing.
     """
-    boards = leaderboards(scores)
+    boards = leaderboards(scores, predictions)
     if task is not None and task not in (known := [board.task for board in boards]):
         raise UnknownNameError("task", task, known)
     return boards_frame([board for board in boards if task in (None, board.task)])
 
 
-def _place(runs: pd.DataFrame) -> tuple[str, int, str]:
+def _place(runs: pd.DataFrame) -> tuple[str, bool, str, int, str]:
     first = runs.iloc[0]
-    return str(first["task"]), -int(first["rows"]), str(first["data"])
+    scheme = str(first["fold_scheme"])
+    return str(first["task"]), scheme != OFFICIAL, scheme, -int(first["rows"]), str(first["data"])
+
+
+def _pooled(runs: pd.DataFrame, predictions: pd.DataFrame | None) -> Pooled:
+    """Pooled scores of the entries on other folds than the official ones.
+
+    Raises:
+        DataError: the predictions of such a run are missing.
+    """
+    others = runs[runs["fold_scheme"] != OFFICIAL]
+    if others.empty:
+        return {}
+    known = () if predictions is None else predictions["key"].unique()
+    lacking = others[~others["key"].isin(known)]
+    if predictions is None or len(lacking):
+        first = lacking.iloc[0]
+        raise DataError(
+            f"{first['task']}: scores of {first['model']} on the folds {first['fold_scheme']} are pooled over samples, "
+            "and its predictions are missing; give the results instead of their scores, or these predictions as well"
+        )
+    return pooled_scores(predictions[predictions["key"].isin(others["key"])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +194,11 @@ class _Group:
             found[int(fold)].append(float(value))
         return {fold: tuple(values) for fold, values in found.items()}
 
+    def pooled_score(self, metric: str, value: float) -> Score:
+        """A pooled score, with the means over the seeds by fold; NaN where the metric is undefined on a fold."""
+        found = self.runs.groupby("fold")[metric].mean() if metric in self.runs else pd.Series(np.nan, [])
+        return Score(value, np.nan, {int(str(fold)): float(mean) for fold, mean in found.items()}, pooled=True)
+
     def undefined(self, metric: str) -> tuple[int, ...]:
         """The folds on which a metric is undefined."""
         lacking = [isinstance(names, frozenset) and metric in names for names in self.runs[UNDEFINED]]
@@ -180,7 +220,7 @@ class _Group:
         return {name: str(value) for name, value in json.loads(self.first["settings"]).items()}
 
 
-def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
+def _board(runs: pd.DataFrame, pooled: Pooled, *, is_only: bool) -> Board:
     groups = {key: _Group(group) for key, group in runs.groupby(["model", "configuration"], sort=False)}
     first = runs.iloc[0]
     task, metric, kind, unit = (str(first[name]) for name in ("task", "main_metric", "kind", "unit"))
@@ -189,7 +229,7 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
     for name, group in _named(list(groups.values())):
         configuration, untuned = group.first["configuration"], group.first["untuned"]
         default = None if untuned == configuration else groups.get((group.first["model"], untuned))
-        by_row.append(_entry(name, group, default))
+        by_row.append(_entry(name, group, default, pooled))
     higher_is_better = METRICS[metric].higher_is_better
 
     def order(entry: Entry) -> tuple[bool, bool, float, str]:
@@ -198,7 +238,9 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         incomparable = rows < rows_total and not entry.by_row
         return (incomparable, bool(entry.refused) or entry.folds < folds_total, value, entry.model)
 
-    published = [replace(e, sees=published_kind(e.model, task)) for e in published_entries(task, rows_total)]
+    scheme = str(first["fold_scheme"])
+    theirs = published_entries(task, rows_total) if scheme == OFFICIAL else []
+    published = [replace(entry, sees=kind_of(entry.model, task)) for entry in theirs]
     everything = merged(by_row, published, folds_total)
     entries = sorted((_judged(entry, task) for entry in everything), key=order)
     return Board(
@@ -213,6 +255,7 @@ def _board(runs: pd.DataFrame, *, is_only: bool) -> Board:
         folds_total=folds_total,
         entries=entries,
         test_rows=dict(zip(runs["fold"].tolist(), runs["rows_test"].tolist(), strict=True)),
+        fold_scheme=scheme,
     )
 
 
@@ -246,10 +289,13 @@ def _difference(mine: dict[str, str], settings: Sequence[dict[str, str]]) -> str
     return ", ".join(f"{name}={mine[name]}" for name in names)
 
 
-def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
+def _entry(name: str, group: _Group, default: _Group | None, pooled: Pooled) -> Entry:
     first, runs = group.first, group.runs
     metrics = [metric.name for metric in metrics_of(first["kind"])]
-    means = {metric: over_folds for metric in metrics if (over_folds := group.fold_means(metric))}
+    scores = _scores(group, pooled, metrics)
+    undefined = {metric: folds for metric in metrics if (folds := group.undefined(metric))}
+    if first["fold_scheme"] != OFFICIAL:  # a pooled score is defined even if that of a fold is not
+        undefined = {metric: folds for metric, folds in undefined.items() if metric not in scores}
     parameters = runs["parameters"].dropna()
     tuned = runs.dropna(subset="study")
     studied = tuned.dropna(subset="tuning_gain")
@@ -258,7 +304,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         model=name,
         protocol=str(first["protocol"]),
         view=str(first["view"]),
-        scores={metric: _score(over_folds, group.seed_scores(metric)) for metric, over_folds in means.items()},
+        scores=scores,
         folds=len(group.repetitions),
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
@@ -271,7 +317,7 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         failed_trials=sum(study["failed_trials"] for study in studies.values()),
         tuning_seconds=sum(study["tuning_seconds"] for study in studies.values()) if studies else None,
         kept=frozenset(int(fold) for fold in tuned.loc[tuned["tuned_trial"] == 0, "fold"]),
-        gain={} if default is None else _gains(means, default),
+        gain={} if default is None else _gains(scores, _scores(default, pooled, metrics)),
         inner_gain={
             int(fold): (float(gain), float(error))
             for fold, gain, error in zip(
@@ -280,15 +326,23 @@ def _entry(name: str, group: _Group, default: _Group | None) -> Entry:
         },
         model_name=str(first["model_name"]),
         fold_numbers=tuple(sorted(map(int, group.repetitions))),
-        undefined={metric: folds for metric in metrics if (folds := group.undefined(metric))},
+        undefined=undefined,
         hardware=group.hardware,
         concurrent=group.concurrent,
         defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
-        sees=most({Sees(kind) for kind in runs["sees"]}),
+        sees=_seen(runs),
         configuration=str(first["configuration"]),
         by_row=True,
         pretrained_on=tuple(sorted({name for text in runs["pretrained_on"] for name in text.split(", ") if name})),
     )
+
+
+def _seen(runs: pd.DataFrame) -> Sees:
+    """What the runs of an entry saw. Records of format 4 and before do not say; then it is known of our own models."""
+    found = most({Sees(kind) for kind in runs["sees"]})
+    if found is not Sees.UNDECLARED or runs["view"].iloc[0] != FULL:
+        return found
+    return kind_of(str(runs["model_name"].iloc[0]), str(runs["task"].iloc[0]))
 
 
 def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] | None = None) -> Score:
@@ -296,10 +350,19 @@ def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] 
     return Score(float(values.mean()), float(values.std()), over_folds, seeds or {})
 
 
-def _gains(tuned: dict[str, dict[int, float]], default: _Group) -> dict[str, Difference]:
-    gains = {}
-    for metric, means in tuned.items():
-        without = default.fold_means(metric)
-        if without and (difference := _score(means).minus(_score(without))):
-            gains[metric] = difference
-    return gains
+def _scores(group: _Group, pooled: Pooled, metrics: Sequence[str]) -> dict[str, Score]:
+    """The scores of an entry by metric: means over folds, or pooled over samples on other folds."""
+    if group.first["fold_scheme"] == OFFICIAL:
+        return {
+            metric: _score(over_folds, group.seed_scores(metric))
+            for metric in metrics
+            if (over_folds := group.fold_means(metric))
+        }
+    values = pooled[str(group.first["model"]), str(group.first["configuration"])]
+    return {metric: group.pooled_score(metric, values[metric]) for metric in metrics if np.isfinite(values[metric])}
+
+
+def _gains(tuned: dict[str, Score], default: dict[str, Score]) -> dict[str, Difference]:
+    pairs = {metric: (score, default[metric]) for metric, score in tuned.items() if metric in default}
+    differences = {metric: score.minus(without) for metric, (score, without) in pairs.items()}
+    return {metric: difference for metric, difference in differences.items() if difference}

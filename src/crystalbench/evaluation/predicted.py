@@ -13,7 +13,7 @@ import pandas as pd
 
 from crystalbench.data.views import FULL
 from crystalbench.errors import DataError
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -72,8 +72,9 @@ def predicted_rows(
 ) -> tuple[dict[str, PredictedRows], list[str]]:
     """Predictions of all models for a regression task, by name of the model.
 
-    Only runs with the view ``full`` are used, and only seeds that have all folds. If several configurations have the
-    same name, the one that finished last is used; if there are runs on different rows of the task, those on most rows.
+    Only runs with the view ``full`` on the official folds are used, and only seeds that have all folds. If several
+    configurations have the same name, the one that finished last is used; if there are runs on different rows of the
+    task, those on most rows.
 
     Args:
         scores: one row per run and metric, of any tasks (see `crystalbench.results.frames.scores_frame`).
@@ -88,6 +89,7 @@ def predicted_rows(
     """
     require_columns(scores, SCORE_COLUMNS, "scores")
     require_columns(predictions, PREDICTION_COLUMNS, "predictions")
+    scores = standard_runs(scores)
     right = (scores["task"] == task) & (scores["view"] == FULL) & (scores["kind"] == "regression")
     mine = scores[right].drop_duplicates(RUN)
     if mine.empty:

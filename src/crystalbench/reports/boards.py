@@ -22,16 +22,25 @@ DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY = "†", "‡"
 
 
 def heading(board: Board) -> str:
-    """Name and size of a board's task, with the digest of its data if there is another board of this size."""
+    """Name and size of a board's task, with the scheme of its folds unless they are the official ones.
+
+    The digest of the data follows if there is another board of the same size and folds.
+    """
     data = "" if board.is_only else f", data {short_digest(board.data)}"
-    return f"{board.task} ({rows_text(board)}{data})"
+    folds = "" if board.is_official else f", folds: {board.fold_scheme}"
+    return f"{board.task}{folds} ({rows_text(board)}{data})"
 
 
 def header(board: Board) -> list[str]:
     """Column titles of a board."""
-    titles = [metric_title(metric, board.unit) for metric in board.metrics]
+    titles = [score_title(board, metric) for metric in board.metrics]
     tuning = ["trials", "tuning (s)"] if board.has_tuned else []
     return ["#", "model", *titles, "view", "folds", *tuning, "fit (s)", "parameters", "source"]
+
+
+def score_title(board: Board, metric: Metric) -> str:
+    """Title of a metric's column: ``MAE (eV)``, or ``pooled MAE (eV)`` if it is of the samples of all folds."""
+    return f"{'' if board.is_official else 'pooled '}{metric_title(metric, board.unit)}"
 
 
 def cells(board: Board, entry: Entry, place: int | None) -> list[str]:

@@ -18,9 +18,16 @@ def explanation(board: Board) -> str:
     metric = METRICS[board.metric]
     better = "positive" if metric.higher_is_better else "negative"
     return (
-        f"Entries that lack folds: {metric_title(metric, board.unit)} minus that of others, mean over the folds that "
-        f"both have; {better} is better."
+        f"Entries that lack folds: {metric_title(metric, board.unit)} minus that of others, {common_folds(board)}; "
+        f"{better} is better."
     )
+
+
+def common_folds(board: Board) -> str:
+    """What a difference of two entries of a board is computed over."""
+    if board.is_official:
+        return "mean over the folds that both have"
+    return "of pooled scores, if both are of the same folds"
 
 
 def common_fold_table(board: Board) -> tuple[list[str], list[list[str]]]:

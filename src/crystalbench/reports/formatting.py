@@ -36,7 +36,7 @@ def format_spec(size: float, *, best_is_one: bool = False) -> str:
 
 
 def score_text(entry: Entry, metric: Metric) -> str:
-    """Mean ± std of an entry, with the same number of decimals; without std for a single fold.
+    """Mean ± std of an entry, with the same number of decimals; a single fold and a pooled score have no std.
 
     If the metric is undefined on some fold, the text says why. It is empty if the metric is not known.
     """
@@ -49,7 +49,7 @@ def score_text(entry: Entry, metric: Metric) -> str:
     mean, std = f"{score.mean:{digits}}", f"{score.std:{digits}}"
     if abs(score.mean) >= LARGE:  # 4.87e18 ± 6.8e17
         mean, std = mean.replace("e+", "e"), f"{score.std:.2g}".replace("e+", "e")
-    return mean if entry.folds == 1 else f"{mean} ± {std}"
+    return mean if entry.folds == 1 or math.isnan(score.std) else f"{mean} ± {std}"
 
 
 def number_text(value: float) -> str:
@@ -124,7 +124,7 @@ def difference_text(difference: Difference, entry: Entry, metric: Metric) -> str
 
 def gain_text(gain: Difference) -> str:
     """Mean change through tuning, with its population standard deviation over the folds if there are several."""
-    return f"{gain.mean:+.4g}" + (f" ± {gain.std:.2g}" if len(gain.folds) > 1 else "")
+    return f"{gain.mean:+.4g}" + (f" ± {gain.std:.2g}" if len(gain.folds) > 1 and gain.pooled is None else "")
 
 
 def optional(value: float | None, spec: str) -> str:

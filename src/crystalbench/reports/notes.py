@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crystalbench.evaluation.board import OURS, Board
 from crystalbench.reports.boards import DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY, counterparts, marks
+from crystalbench.reports.common_folds import common_folds
 from crystalbench.reports.formatting import (
     difference_text,
     entry_title,
@@ -20,10 +21,21 @@ from crystalbench.targets import METRICS
 def notes(board: Board) -> list[str]:
     """Notes that a reader of the board needs, one line each."""
     return [
+        *_on_folds(board),
         *_on_data(board),
         *_on_tuning(board),
         *_on_entries(board),
         *timing_notes(board),
+    ]
+
+
+def _on_folds(board: Board) -> list[str]:
+    if board.is_official:
+        return []
+    return [
+        f"The folds are not the official ones but those of {board.fold_scheme}. Each score is computed once over the "
+        "test samples of all folds together and is no mean over folds, which differ in size; it cannot be compared "
+        "with scores on other folds, published ones among them."
     ]
 
 
@@ -88,7 +100,7 @@ def _on_entries(board: Board) -> list[str]:
             title = metric_title(METRICS[board.metric], board.unit)
             found.append(
                 f"{NOT_BETTER_THAN_DUMMY} not better than {board.dummy.model}, which ignores its inputs; {title} minus "
-                f"that of {board.dummy.model}, mean over the folds that both have: {'; '.join(worse)}."
+                f"that of {board.dummy.model}, {common_folds(board)}: {'; '.join(worse)}."
             )
     ours = [e for e in board.entries if e.source == OURS]
     if incomplete := [f"{full_title(e)} ({folds_list(e.fold_numbers)})" for e in ours if not board.is_complete(e)]:

@@ -12,19 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.board import OURS
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
 from crystalbench.evaluation.entries import ENTRY, entries, title_of
 from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.evaluation.learning_curves import curve_fits, learning_curves
 from crystalbench.reports.formatting import axis_title, metric_title, score_text
+from crystalbench.targets import METRICS, OFFICIAL
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["leaderboard_bar", "parity", "residuals"]
+__all__ = ["leaderboard_bar", "learning_curve", "parity", "residuals"]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("circle", "diamond", "square", "cross", "triangle-up")
@@ -45,6 +48,13 @@ class HasScores(Protocol):
 
     @property
     def scores(self) -> pd.DataFrame: ...
+
+
+class ResultsLike(HasScores, Protocol):
+    """An object with scores, and with the predictions of runs on other folds than the official ones."""
+
+    @property
+    def predictions_on_other_folds(self) -> pd.DataFrame | None: ...
 
 
 PredictionsLike: TypeAlias = pd.DataFrame | HasPredictions
@@ -91,7 +101,7 @@ def residuals(predictions: PredictionsLike, *, task: str | None = None, models: 
 
 
 def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) -> Figure:
-    """Mean scores of our models on a task as bars, with the population standard deviation over the folds.
+    """Mean scores of our models on a task as bars, with the population standard deviation over the official folds.
 
     Args:
         scores: one row per run and metric, or an object whose ``scores`` are such a frame.
@@ -104,7 +114,7 @@ def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) ->
     import plotly.graph_objects as go
 
     frame = scores if isinstance(scores, pd.DataFrame) else scores.scores
-    boards = leaderboards(frame[frame["task"] == task])
+    boards = leaderboards(standard_runs(frame[frame["task"] == task]))
     if not boards:
         raise UnknownNameError("task", task, frame["task"].unique())
     board = boards[0]
@@ -129,6 +139,61 @@ def leaderboard_bar(scores: ScoresLike, task: str, metric: str | None = None) ->
     bars = figure.data[0]
     labels = [f"{title}<br>{text}" for title, text in zip(bars.y, bars.text, strict=True)]
     figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=list(bars.y), ticktext=labels, automargin=True)
+    return figure
+
+
+def learning_curve(results: ResultsLike, task: str, fold_scheme: str = OFFICIAL) -> Figure:
+    """The error of our models on a task against the number of rows to learn from, with power laws, on log axes.
+
+    Args:
+        results: e.g. ``load_results("results")``.
+        task: name of the task.
+        fold_scheme: the folds, as in the column ``fold_scheme`` of the scores.
+
+    Raises:
+        UnknownNameError: there are no learning curves of this task and these folds.
+    """
+    import plotly.graph_objects as go
+
+    curves = learning_curves(results.scores, results.predictions_on_other_folds)
+    known = curves.loc[curves["fold_scheme"] == fold_scheme, "task"].unique()
+    if task not in known:
+        raise UnknownNameError(f"learning curve on the folds {fold_scheme}", task, known)
+    chosen = curves[(curves["task"] == task) & (curves["fold_scheme"] == fold_scheme)]
+    metric = METRICS[chosen["metric"].iloc[0]]
+    figure = go.Figure()
+    for number, (points, law) in enumerate(curve_fits(chosen)):
+        error = 1 - points["score"] if metric.higher_is_better else points["score"]
+        colour, name = COLOURS[number % len(COLOURS)], str(points["model"].iloc[0])
+        half = points["high"] - points["score"]  # the interval is symmetric
+        figure.add_scatter(
+            x=points["rows"],
+            y=error,
+            error_y=None if half.isna().any() else {"array": half},
+            mode="markers" if law is not None else "markers+lines",
+            name=name if law is None else f"{name}: {law}",
+            marker=_marker(number),
+            legendgroup=name,
+        )
+        if law is not None:
+            rows = np.geomspace(points["rows"].min(), points["rows"].max(), 50)
+            figure.add_scatter(
+                x=rows,
+                y=law(rows),
+                mode="lines",
+                line_color=colour,
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=name,
+            )
+    label = metric_title(metric, str(chosen["unit"].iloc[0]))
+    pooled = "" if fold_scheme == OFFICIAL else "pooled "
+    figure.update_layout(
+        title=task if fold_scheme == OFFICIAL else f"{task}, folds: {fold_scheme}",
+        xaxis={"title": "rows to learn from", "type": "log"},
+        yaxis={"title": f"1 − {pooled}{label}" if metric.higher_is_better else f"{pooled}{label}", "type": "log"},
+        template="plotly_white",
+    )
     return figure
 
 

@@ -40,8 +40,9 @@ def to_summary(boards: Sequence[Board]) -> str:
     The best of our scores is bold if it is of all folds, and no entry with fewer folds is better on those that it has.
     A score of fewer folds is followed by these, and by its mean difference on them from the best of our complete
     entries and from its published counterpart. Published entries use all rows of a task, so they are left out of
-    boards with part of the rows.
+    boards with part of the rows. Boards of other folds are left out.
     """
+    boards = [board for board in boards if board.is_official]
     ours = sorted({e.model for board in boards for e in board.entries if _is_plain(e)})
     rows = [[f"`{name}`", *(_our_cell(board, name) for board in boards)] for name in ours]
     rows += [[name, *(_published_cell(board, name) for board in boards)] for name in REFERENCES]

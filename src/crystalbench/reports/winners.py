@@ -13,9 +13,10 @@ from crystalbench._files import write_text
 from crystalbench.data.views import is_registered
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models import get_model, model_names
-from crystalbench.results.spec import RunSpec
+from crystalbench.results.spec import FoldSchemeSpec, RunSpec
 from crystalbench.results.study import Study
 from crystalbench.tasks import task_specs
+from crystalbench.tasks.schemes import fold_schemes
 
 
 def to_suite(study: Study, results: Path | None = None) -> str:
@@ -48,6 +49,8 @@ def to_suite(study: Study, results: Path | None = None) -> str:
     protocol = tomlkit.table()
     protocol.add("inner_folds", spec.protocol.inner_folds)
     _add(protocol, "views", [spec.view], _view_comments(spec))
+    if spec.fold_scheme is not None:
+        _add(protocol, "fold_scheme", spec.folds_text, _fold_comments(spec.fold_scheme))
     suite.add("protocol", protocol)
     return suite.as_string()
 
@@ -117,6 +120,11 @@ def _none_by_default(model: str) -> set[str]:
 def _view_comments(spec: RunSpec) -> Iterator[str]:
     if not is_registered(spec.view):
         yield 'Not a registered view: write where it is, "path/to/file.py:name".'
+
+
+def _fold_comments(scheme: FoldSchemeSpec) -> Iterator[str]:
+    if scheme.name not in fold_schemes():
+        yield 'Not a registered fold scheme: write where it is, "path/to/file.py:Class" or "path/to/folds.json".'
 
 
 def write_suite(study: Study, folder: Path) -> Path:

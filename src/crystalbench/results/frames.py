@@ -18,6 +18,7 @@ from crystalbench.results.entry import EntryStore, ImportedEntry, joined
 from crystalbench.results.record import Record
 from crystalbench.results.sealed import digest
 from crystalbench.sees import Sees
+from crystalbench.targets import OFFICIAL
 
 DTYPES: dict[str, str] = {
     "task": "object",
@@ -67,6 +68,8 @@ DTYPES: dict[str, str] = {
     "source": "object",
     "pretrained_on": "object",
     "notes": "object",
+    "fold_scheme": "object",
+    "train_fraction": "float64",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -84,6 +87,8 @@ PREDICTION_FACTS = (
     "rows",
     "key",
     "configuration",
+    "fold_scheme",
+    "train_fraction",
 )
 """Columns of the scores frame that the predictions frame repeats for each sample."""
 
@@ -150,6 +155,8 @@ def scores_frame(runs: Iterable[Record | EntryRun]) -> pd.DataFrame:
         * ``source``: ``ours``, or ``published`` or ``imported`` for imported entries, which have no costs
         * ``pretrained_on``: data sets that a pretrained part of the model has seen, separated by commas
         * ``notes``: what a reader should know about the entry, separated by semicolons
+        * ``fold_scheme``: ``official``, or how other folds were made, e.g. ``element:O``
+        * ``train_fraction``: share of the training part that the model learned from, 1 for all of it
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -230,6 +237,8 @@ def run_facts(record: Record) -> Row:
         "source": OURS,
         "pretrained_on": joined(record.pretrained_on),
         "notes": "",
+        "fold_scheme": spec.folds_text,
+        "train_fraction": 1.0 if spec.train_fraction is None else spec.train_fraction,
     }
 
 
@@ -275,6 +284,8 @@ def entry_facts(run: EntryRun) -> Row:
         "source": entry.source,
         "pretrained_on": joined(entry.pretrained_on),
         "notes": "; ".join(entry.notes),
+        "fold_scheme": OFFICIAL,
+        "train_fraction": 1.0,
     }
 
 
@@ -314,7 +325,8 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
         The frame, with the columns
 
         * ``task``, ``data``, ``model``, ``view``, ``protocol``, ``fold``, ``seed``, ``kind``, ``unit``,
-          ``main_metric``, ``rows``, ``key``, ``configuration``: of the run, as in `scores_frame`
+          ``main_metric``, ``rows``, ``key``, ``configuration``, ``fold_scheme``, ``train_fraction``: of the run, as in
+          `scores_frame`
         * ``id`` of the sample; ``target``: its true value, or the number of its class
         * ``prediction``: a value in the unit of the target, or the probability of class 1 of a binary target; NaN for
           multiclass targets

@@ -17,6 +17,7 @@ from crystalbench.results.entry import ENTRIES, EntryStore, ImportedEntry, truth
 from crystalbench.results.frames import DTYPES, EntryRun, entry_predictions_frame, predictions_frame, scores_frame
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
+from crystalbench.targets import OFFICIAL
 
 RECORDS = "records"
 """Folder of the records below a folder of results."""
@@ -95,6 +96,19 @@ class Results:
             return frame
         imported = entry_predictions_frame(entries)
         return pd.concat([frame, imported], ignore_index=True) if len(frame) else imported
+
+    @cached_property
+    def predictions_on_other_folds(self) -> pd.DataFrame | None:
+        """The predictions of runs on other folds than the official ones, whose scores leaderboards pool.
+
+        None if there are no such runs, in which case no file is read.
+        """
+        others = self.scores["fold_scheme"] != OFFICIAL
+        if not others.any():
+            return None
+        if "predictions" in self.__dict__:
+            return self.predictions[self.predictions["fold_scheme"] != OFFICIAL]
+        return self.select(fold_scheme=self.scores.loc[others, "fold_scheme"].unique()).predictions
 
     def select(self, **values: Any) -> Results:
         """The runs with these values in columns of the scores frame.

@@ -8,8 +8,31 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from crystalbench.results.sealed import Frozen, digest
 from crystalbench.results.seeds import derived_seed
+from crystalbench.targets import OFFICIAL
 
 TOO_FEW_EVALUATIONS = "splits = 1 and seeds = 1: a gain has no standard error with a single evaluation; give more"
+
+
+class FoldSchemeSpec(Frozen):
+    """The scheme that made the folds of a task, if they are not its official ones.
+
+    Attributes:
+        name: name of the scheme.
+        parameters: its parameters, defaults included.
+        version: version of the scheme.
+    """
+
+    name: str = Field(pattern=r"^\S(.*\S)?$")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def text(self) -> str:
+        """Name and parameters as ``--folds`` reads them, e.g. ``element:O`` or ``formula:k=5,seed=0``."""
+        values = [f"{name}={value}" for name, value in self.parameters.items()]
+        if len(values) == 1:
+            values = [str(*self.parameters.values())]
+        return ":".join([self.name, *filter(None, [",".join(values)])])
 
 
 class ProtocolSpec(Frozen):
@@ -85,6 +108,10 @@ class TuningSpec(Frozen):
         return f"{self.trials} trials" if self.trials is not None else f"{self.minutes:g} minutes"
 
 
+_LEFT_OUT = frozenset({"fold_scheme", "train_fraction"})
+"""Fields of `RunSpec` that are left out of keys and records where they are None."""
+
+
 class RunSpec(Frozen):
     """Specification of a run: everything that determines its result. Its hash is the key of the run.
 
@@ -106,6 +133,9 @@ class RunSpec(Frozen):
         seed: number of the repetition.
         protocol: how the training part is used.
         tuning: how hyperparameters are tuned; None without tuning.
+        fold_scheme: the scheme that made the folds; None for the official folds of the task. ``data`` depends on the
+            folds, too, so runs with other folds never share a key.
+        train_fraction: share of the training part that the model may learn from; None for all of it.
     """
 
     task: str
@@ -120,6 +150,19 @@ class RunSpec(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
     protocol: ProtocolSpec = ProtocolSpec()
     tuning: TuningSpec | None = None
+    fold_scheme: FoldSchemeSpec | None = None
+    train_fraction: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_serializer(mode="wrap")
+    def _without_usual_values(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Specifications without these fields keep the keys that they had before the fields existed.
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if value is not None or name not in _LEFT_OUT}
+
+    @property
+    def folds_text(self) -> str:
+        """The folds as ``--folds`` reads them: ``official``, or name and parameters of the scheme."""
+        return OFFICIAL if self.fold_scheme is None else self.fold_scheme.text
 
     @property
     def key(self) -> str:

@@ -146,7 +146,8 @@ def study_spec(spec: RunSpec, first_fold: int) -> RunSpec:
     """Specification of the study that a tuned run needs.
 
     It leaves out everything that the search does not depend on: runs that differ in seed or in the size of the ensemble
-    share a study, and so do both schemes on the first fold.
+    share a study, and so do both schemes on the first fold. Runs on a fraction of the training part keep their seed,
+    which chooses the rows.
 
     Args:
         spec: specification of a run with tuning.
@@ -161,7 +162,7 @@ def study_spec(spec: RunSpec, first_fold: int) -> RunSpec:
     return spec.model_copy(
         update={
             "fold": fold,
-            "seed": 0,
+            "seed": 0 if spec.train_fraction is None else spec.seed,
             "protocol": spec.protocol.model_copy(update={"ensemble": 1}),
             "tuning": spec.tuning.model_copy(update={"scheme": "per_fold"}),
         }

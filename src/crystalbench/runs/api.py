@@ -65,6 +65,8 @@ def run_models(
     keep_models: bool = False,
     ensemble: int | None = None,
     inner_folds: int | None = None,
+    fold_scheme: str | None = None,
+    train_fraction: float | Sequence[float] | None = None,
     tuning: TuningEntry | int | None = None,
     device: str = "cpu",
     workers: int | None = None,
@@ -84,6 +86,9 @@ def run_models(
         keep_models: whether fitted models are returned; with ``results`` they are also saved, in its folder ``models``.
         ensemble: number of members, each validated on another inner fold; by default 1.
         inner_folds: number of inner folds of the training part; by default 10.
+        fold_scheme: how the outer folds are made, e.g. ``formula`` or ``element:O``, or a ``.json`` file of folds; by
+            default those of the task.
+        train_fraction: shares of the training part to learn from, one or several; by default all of it.
         tuning: number of trials, or details; by default the models are not tuned.
         device: torch device.
         workers: number of processes; by default as many as usable cores, but no more than runs.
@@ -93,7 +98,7 @@ def run_models(
         Records, fitted models and failures.
 
     Raises:
-        UnknownNameError: a model, view or hyperparameter does not exist.
+        UnknownNameError: a model, view, fold scheme or hyperparameter does not exist.
         ConfigError: a fold does not exist, a model cannot be used, or the options contradict each other.
         RecordError: a record cannot be written.
         CrystalBenchError: all runs failed.
@@ -115,10 +120,12 @@ def run_models(
         tuning = TuningEntry(trials=whole_number("tuning", tuning, 1))
     if device != "cpu":
         checked_device(device)
+    if keep_models and isinstance(train_fraction, Sequence) and len(train_fraction) > 1:
+        raise ConfigError("keep_models with several fractions: models are returned by label, fold and seed; run one")
     suite = Suite(
         name="run_models",
         tasks=(task.name,),
-        protocol=_protocol(ensemble, inner_folds),
+        protocol=_protocol(ensemble, inner_folds, fold_scheme, train_fraction),
         tuning=tuning,
     )
     selection = Selection(
@@ -187,12 +194,24 @@ def _entry(model: object, *, keeps_records: bool) -> tuple[ModelEntry, type[Mode
     return ModelEntry(model=name), model
 
 
-def _protocol(ensemble: int | None, inner_folds: int | None) -> ProtocolEntry:
-    given = {"ensemble": ensemble, "inner_folds": inner_folds}
+def _protocol(
+    ensemble: int | None,
+    inner_folds: int | None,
+    fold_scheme: str | None,
+    train_fraction: float | Sequence[float] | None,
+) -> ProtocolEntry:
+    given: dict[str, Any] = {"ensemble": ensemble, "inner_folds": inner_folds, "fold_scheme": fold_scheme}
+    if fold_scheme is not None and not isinstance(fold_scheme, str):
+        raise ConfigError(f"fold_scheme = {fold_scheme!r}: give its name as text, e.g. 'formula', or a .json file")
+    if train_fraction is not None:
+        several = train_fraction if isinstance(train_fraction, Sequence) else [train_fraction]
+        if not several or not all(isinstance(share, int | float) and 0 < share <= 1 for share in several):
+            raise ConfigError(f"train_fraction = {train_fraction!r}: give numbers above 0 and at most 1")
+        given["train_fractions"] = tuple(map(float, several))
     for name, least in (("ensemble", 1), ("inner_folds", 2)):
         if given[name] is not None:
             given[name] = whole_number(name, given[name], least)
-    return ProtocolEntry(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return ProtocolEntry(**{name: value for name, value in given.items() if value is not None})
 
 
 def _result(plan: Plan, outcome: Outcome) -> RunResult:

@@ -10,12 +10,13 @@ from typing import Any
 from crystalbench.results.record import TuningResult
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.suite import packaged_tasks
+from crystalbench.targets import OFFICIAL
 from crystalbench.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class CommandNames:
-    """The names by which the user referred to the model and the view.
+    """The names by which the user referred to the model, the view and the folds.
 
     A path such as ``mine/my_model.py:Mine`` is needed to repeat a run. The key of the run must not depend on it, so it
     is not part of the run's specification.
@@ -23,6 +24,7 @@ class CommandNames:
 
     model: str
     view: str
+    folds: str = OFFICIAL
 
 
 def repeat_command(
@@ -36,13 +38,17 @@ def repeat_command(
         spec: specification of the run.
         task: its task.
         tuned: the result of tuning, if the run was tuned.
-        names: the user's names for model and view; by default those in the specification.
+        names: the user's names for model, view and folds; by default those in the specification.
     """
-    names = names or CommandNames(spec.model, spec.view)
+    names = names or CommandNames(spec.model, spec.view, spec.folds_text)
     file = "" if spec.task in packaged_tasks() else task.source.task_file
     words: list[Any] = ["crystalbench", "run", "--task", file or spec.task]
     words += ["--model", names.model]
     words += ["--fold", spec.fold, "--seed", spec.seed, "--view", names.view]
+    if spec.fold_scheme is not None:
+        words += ["--folds", names.folds]
+    if spec.train_fraction is not None:
+        words += ["--train-fraction", spec.train_fraction]
     words += ["--inner-folds", spec.protocol.inner_folds, "--ensemble", spec.protocol.ensemble]
     if (tuning := spec.tuning) is not None:
         budget = ["--tune", tuning.trials] if tuning.trials is not None else ["--tune-minutes", f"{tuning.minutes:g}"]

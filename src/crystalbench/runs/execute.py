@@ -23,7 +23,7 @@ from crystalbench.runs.command import CommandNames, repeat_command
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
-from crystalbench.runs.protocol import inner_splits
+from crystalbench.runs.protocol import inner_splits, training_rows
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.sees import Sees, seen
@@ -99,7 +99,7 @@ def compute(
     shown = shown or VisibleTask.of(task, get_view(spec.view), model.needs, resources.processes)
     shown.used.clear()
     progress = shown.follow(progress)
-    train_rows, test_rows = task.split(spec.fold)
+    train_rows, (_, test_rows) = training_rows(task, spec), task.split(spec.fold)
     splits = inner_splits(task.name, spec.fold, task.targets[train_rows], task.target.kind, spec.protocol)
     test = shown.samples(test_rows, with_targets=False)
     fit_seconds, predict_seconds = 0.0, 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from crystalbench.runs.numbers import LARGEST_SEED, whole_number
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
+from crystalbench.tasks.schemes import FoldSource, get_folds
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space, default_in, digest_of, space_of
 
@@ -61,8 +63,12 @@ class Run:
         """One line for people."""
         view = "" if self.spec.view == FULL else f", view {self.spec.view}"
         seed = f", seed {self.spec.seed}" if self.spec.seed else ""
+        folds = "" if self.spec.fold_scheme is None else f" of {self.spec.folds_text}"
         tuned = "" if self.spec.tuning is None else ", tuned"
-        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{view}{seed}{tuned}"
+        share = (
+            "" if self.spec.train_fraction is None else f", {100 * self.spec.train_fraction:g} % of the training part"
+        )
+        return f"{self.spec.task} · {self.label} · fold {self.spec.fold}{folds}{view}{seed}{share}{tuned}"
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,14 @@ def make_plan(
         reading: called with each task that is going to be read; returns a callback for the progress.
 
     Raises:
-        UnknownNameError: a selected task, model, hyperparameter or view does not exist.
-        ConfigError: a selected fold does not exist, or no run is left.
+        UnknownNameError: a selected task, model, hyperparameter, view or fold scheme does not exist.
+        ConfigError: a selected fold does not exist, the folds cannot be made, or no run is left.
         DataError: data is missing or damaged.
     """
     notes = _Notes()
     models = [(entry, get_model(entry.model)) for entry in _selected_models(suite, selection)]
     choices = _choices(models, suite, selection)  # mistakes are found before data is loaded
+    folds = get_folds(suite.protocol.fold_scheme)
     specs = _selected_tasks(suite, selection)
     if suite.optional_data:
         specs = _with_data(specs, sources, notes)
@@ -103,18 +110,19 @@ def make_plan(
         if reading is not None:
             reading(spec)(number, len(specs), phase=Phase.READING, unit="tasks")
         tasks.append(spec.load(sources))
-    return _plan(tasks, choices, suite, selection, notes)
+    return _plan(_with_folds(tasks, folds, notes), choices, suite, selection, notes)
 
 
 def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, s: Selection) -> Plan:
     """All runs of models on a loaded task, with the protocol of a suite.
 
     Raises:
-        UnknownNameError: a selected hyperparameter or view does not exist.
-        ConfigError: a selected fold does not exist, or no run is left.
+        UnknownNameError: a selected hyperparameter, view or fold scheme does not exist.
+        ConfigError: a selected fold does not exist, the folds cannot be made, or no run is left.
     """
     notes = _Notes()
-    return _plan([task], _choices(models, suite, s), suite, s, notes)
+    tasks = _with_folds([task], get_folds(suite.protocol.fold_scheme), notes)
+    return _plan(tasks, _choices(models, suite, s), suite, s, notes)
 
 
 class _Notes:
@@ -174,6 +182,7 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
     chosen_seeds = selection.seeds or protocol.seeds
     seeds = list(dict.fromkeys(whole_number("seed", seed, 0, LARGEST_SEED) for seed in chosen_seeds))
+    fractions = [_checked_fraction(fraction) for fraction in dict.fromkeys(protocol.train_fractions)]
     runs: list[Run] = []
     for task in tasks:
         able = [choice for choice in choices if _can(task, choice, notes)]
@@ -186,7 +195,8 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
                 if view.name != FULL and not task.has_structures:
                     notes.left_out(f"the view {view.name} needs structures", task.name)
                     continue
-                runs += [_run(task, c, fold, name, view, seed, suite) for seed in seeds for c in able]
+                for seed, fraction in itertools.product(seeds, fractions):
+                    runs += [_run(task, c, fold, name, view, seed, fraction, suite) for c in able]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     for task in tasks:
@@ -195,7 +205,36 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
     return Plan(runs, tasks, notes.lines())
 
 
-def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, seed: int, suite: Suite) -> Run:
+def _with_folds(tasks: Sequence[Task], folds: FoldSource, notes: _Notes) -> list[Task]:
+    """The tasks with other folds; of several, those for which the folds cannot be made are left out with a note."""
+    made = []
+    for task in tasks:
+        try:
+            made.append(folds.apply(task))
+        except ConfigError as error:
+            if len(tasks) == 1:
+                raise
+            notes.left_out(str(error), task.name)
+    return made
+
+
+def _checked_fraction(fraction: float) -> float | None:
+    """A fraction of the training part; None for all of it."""
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"train_fraction = {fraction:g}: a fraction of the training part is above 0 and at most 1")
+    return None if fraction == 1 else float(fraction)
+
+
+def _run(
+    task: Task,
+    choice: _Choice,
+    fold: int,
+    view_name: str,
+    view: View,
+    seed: int,
+    fraction: float | None,
+    suite: Suite,
+) -> Run:
     entry, space = choice.entry, choice.spaces[task.target.kind]
     spec = RunSpec(
         task=task.name,
@@ -210,10 +249,14 @@ def _run(task: Task, choice: _Choice, fold: int, view_name: str, view: View, see
         seed=seed,
         protocol=suite.protocol.protocol(),
         tuning=suite.tuning.tuning(digest_of(space), task.target.kind, task.metric) if suite.tuning and space else None,
+        fold_scheme=task.fold_scheme,
+        train_fraction=fraction,
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"
-    return Run(spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name))
+    return Run(
+        spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
+    )
 
 
 def _spaces(entry: ModelEntry, model: type[Model], configuration: dict[str, Any]) -> dict[Kind, Space]:

@@ -1,4 +1,4 @@
-"""The protocol: how the training part of a fold is split into inner folds, the same for every model."""
+"""The protocol: how the training part of a fold is used and split into inner folds, the same for every model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,40 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.results.seeds import LARGEST, derived_seed
-from crystalbench.results.spec import ProtocolSpec, TuningSpec
+from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.targets import Kind
+from crystalbench.tasks.task import Task
 from crystalbench.tuning.objective import InnerSplit
+
+
+def training_rows(task: Task, spec: RunSpec) -> npt.NDArray[np.int64]:
+    """Rows of the training part of a fold that a run may learn from.
+
+    A fraction of the training part is the start of a shuffled order of its rows, which depends on task, fold and seed
+    only: every model gets the same rows, and smaller fractions are contained in larger ones. Every start has the
+    classes of the training part in nearly equal proportions. Rows are drawn, not groups of a fold scheme: no group of
+    the test part is in the training part in any case.
+
+    Args:
+        task: the task, with the folds of the run.
+        spec: the run.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    rows, _ = task.split(spec.fold)
+    if spec.train_fraction is None:
+        return rows
+    seed = derived_seed(f"{task.name}:{spec.fold}:train_fraction:{spec.seed}", below=LARGEST)
+    shuffled = np.random.RandomState(seed).permutation(len(rows))  # unlike default_rng's, its stream never changes
+    if task.target.kind is not Kind.REGRESSION:
+        labels = task.targets[rows][shuffled]
+        place = np.empty(len(rows))  # of a row in its class, from 0 to 1
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        shuffled = shuffled[np.argsort(place, kind="stable")]
+    return np.sort(rows[shuffled[: max(1, round(spec.train_fraction * len(rows)))]])
 
 
 def inner_splits(

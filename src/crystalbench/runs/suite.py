@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,7 +21,7 @@ from crystalbench._validation import problems
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
 from crystalbench.results.spec import TOO_FEW_EVALUATIONS, ProtocolSpec, TuningSpec
-from crystalbench.targets import main_metric
+from crystalbench.targets import OFFICIAL, main_metric
 
 
 class _Strict(BaseModel):
@@ -48,13 +48,26 @@ class ModelEntry(_Strict):
 
 
 class ProtocolEntry(_Strict):
-    """The protocol of a suite; see `crystalbench.results.spec.ProtocolSpec` for the first two."""
+    """The protocol of a suite.
+
+    `crystalbench.results.spec.ProtocolSpec` describes the first two keys.
+
+    Attributes:
+        seeds: numbers of the repetitions.
+        folds: numbers of the outer folds to run; all if it is missing.
+        views: what the models may see.
+        fold_scheme: how the outer folds are made: ``official``, a scheme such as ``formula`` or ``element:O``, or a
+            ``.json`` file of folds, whose path is relative to the folder of the suite file.
+        train_fractions: shares of the training part that the models learn from, each above 0 and at most 1.
+    """
 
     inner_folds: int = Field(default=10, ge=2)
     ensemble: int = Field(default=1, ge=1)
     seeds: tuple[int, ...] = (0,)
     folds: tuple[int, ...] | None = None
     views: tuple[str, ...] = ("full",)
+    fold_scheme: str = OFFICIAL
+    train_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
 
     def protocol(self) -> ProtocolSpec:
         """The part of the protocol that determines the results of a run."""
@@ -238,7 +251,11 @@ def parse_suite(path: Path) -> Suite:
         suite = Suite.model_validate({"name": path.stem, **content})
     except ValidationError as error:
         raise ConfigError(f"{path}: {'; '.join(problems(error, _SECTIONS))}") from error
-    return suite.model_copy(update={"tasks": tuple(_task_file(task, path.parent) for task in suite.tasks)})
+    protocol = suite.protocol
+    if protocol.fold_scheme.endswith(".json"):
+        protocol = protocol.model_copy(update={"fold_scheme": _found(protocol.fold_scheme, path.parent)})
+    tasks = tuple(_task_file(task, path.parent) for task in suite.tasks)
+    return suite.model_copy(update={"tasks": tasks, "protocol": protocol})
 
 
 def _task_file(task: str, folder: Path) -> str:
@@ -246,14 +263,20 @@ def _task_file(task: str, folder: Path) -> str:
 
     The path is relative to the current folder if the file is below it.
     """
-    here = Path.cwd()
     if task.endswith(".toml"):
-        places = [Path(os.path.normpath(here / start / Path(task).expanduser())) for start in (folder, here)]
-        place = next((place for place in places if place.is_file()), places[0])
-    elif task in packaged_tasks():
-        place = packaged_tasks()[task]
-    else:
-        return task
+        return _found(task, folder)
+    return _from_here(packaged_tasks()[task]) if task in packaged_tasks() else task
+
+
+def _found(file: str, folder: Path) -> str:
+    """The path of a file in a folder or, if it is not there, in the current folder."""
+    places = [Path(os.path.normpath(Path.cwd() / start / Path(file).expanduser())) for start in (folder, Path.cwd())]
+    return _from_here(next((place for place in places if place.is_file()), places[0]))
+
+
+def _from_here(place: Path) -> str:
+    """A path, relative to the current folder if it is below."""
+    here = Path.cwd()
     return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 

@@ -12,7 +12,7 @@ from crystalbench.results.store import StudyStore
 from crystalbench.results.study import study_spec
 from crystalbench.runs.environment import environment
 from crystalbench.runs.plan import Run
-from crystalbench.runs.protocol import tuning_splits
+from crystalbench.runs.protocol import training_rows, tuning_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.tuning import Objective, Search, Storage, default_in
@@ -58,7 +58,7 @@ class Tuner:
         task = run.task
         spec = study_spec(run.spec, task.fold_numbers[0])
         assert spec.tuning is not None
-        training = shown.samples(task.split(spec.fold)[0], with_targets=True)
+        training = shown.samples(training_rows(task, spec), with_targets=True)
         splits = tuning_splits(task.name, spec.fold, training.targets, task.target.kind, spec.tuning, spec.protocol)
         resources = self.resources
         objective = Objective(spec, run.model, training, splits, task.metric, resources.device, resources.threads)

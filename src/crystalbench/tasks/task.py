@@ -19,6 +19,8 @@ from crystalbench.tasks.display import describe, to_frame, to_html
 if TYPE_CHECKING:
     import pandas as pd
 
+    from crystalbench.results.spec import FoldSchemeSpec
+
 NEVER_TESTED = -1
 """Fold number of a row that is in no test part: it only ever trains."""
 
@@ -59,6 +61,7 @@ class Task:
         rows_total: number of rows of the complete task; more than n if only some of them are loaded.
         source: where the data came from.
         remarks: what the user should know about the data, e.g. which rows were dropped and why.
+        fold_scheme: the scheme that made the folds; None for the official folds.
 
     Raises:
         DataError: there are no rows, lengths differ, a target is missing or not finite, or an id is not unique; names
@@ -85,6 +88,7 @@ class Task:
     rows_total: int
     source: Source
     remarks: tuple[str, ...] = ()
+    fold_scheme: FoldSchemeSpec | None = None
 
     def __post_init__(self) -> None:
         n = len(self.inputs)

@@ -1,4 +1,4 @@
-"""Contract checks for your own models, representations, views and tasks.
+"""Contract checks for your own models, representations, views, tasks and fold schemes.
 
 Results are comparable only if every model keeps the same contract. The checks need neither a test runner nor, for
 models without networks, torch::
@@ -12,6 +12,7 @@ A failed check raises a `ContractError` with one line per failed check, so the c
 
 from __future__ import annotations
 
+from crystalbench.testing.folds import check_fold_scheme
 from crystalbench.testing.models import check_model
 from crystalbench.testing.report import ContractError, Failure, Report
 from crystalbench.testing.representations import check_representation
@@ -22,6 +23,7 @@ __all__ = [
     "ContractError",
     "Failure",
     "Report",
+    "check_fold_scheme",
     "check_model",
     "check_representation",
     "check_task",
