@@ -74,10 +74,16 @@ def test_pairs_are_corrected_t_tests_with_holm_over_the_board() -> None:
 )
 def test_tiers_of_relations_that_need_not_be_transitive(worse: list[tuple[int, int]], tiers: list[int]) -> None:
     n = len(tiers)
-    matrix = np.zeros((n, n), np.bool_)
+    p = np.ones((n, n))
     for better, other in worse:
-        matrix[better, other] = True
-    assert _tiers(matrix) == tiers
+        p[better, other] = p[other, better] = 1e-6
+    assert _tiers(p) == tiers
+
+
+def test_tiers_are_corrected_for_the_comparisons_with_the_best() -> None:
+    p = np.array([[1.0, 0.9, 0.02, 0.02], [0.9, 1.0, 1.0, 1.0], [0.02, 1.0, 1.0, 1.0], [0.02, 1.0, 1.0, 1.0]])
+    assert _tiers(p) == [1, 1, 1, 1]  # 0.02 times three comparisons
+    assert _tiers(p / 2) == [1, 1, 2, 2]  # 0.01 times three, and twice the next
 
 
 def test_higher_scores_come_first_where_they_are_better() -> None:

@@ -342,7 +342,9 @@ def _seen(runs: pd.DataFrame) -> Sees:
     found = most({Sees(kind) for kind in runs["sees"]})
     if found is not Sees.UNDECLARED or runs["view"].iloc[0] != FULL:
         return found
-    return kind_of(str(runs["model_name"].iloc[0]), str(runs["task"].iloc[0]))
+    first = runs.iloc[0]
+    name = first["model"] if first["source"] == PUBLISHED else first["model_name"]
+    return kind_of(str(name), str(first["task"]))
 
 
 def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] | None = None) -> Score:

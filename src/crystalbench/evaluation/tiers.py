@@ -40,8 +40,9 @@ class Standing:
     """The place of an entry among the ranked entries of its board.
 
     Attributes:
-        tier: 1 for the best entry and all that are not resolved worse than it; 2 for the best of the others and all of
-            them that are not resolved worse than that one; and so on.
+        tier: 1 for the best entry and all that are not resolved worse than it, where Holm's method corrects for the
+            number of comparisons with the best one; 2 for the best of the others and all of them that are not resolved
+            worse than that one; and so on.
         rank_low: 1 + the number of entries that are resolved better.
         rank_high: number of ranked entries − the number of those that are resolved worse.
     """
@@ -81,7 +82,9 @@ class Pairs:
 
 
 def pairs(board: Board) -> Pairs:
-    """Test all pairs of entries of a board."""
+    """Test all pairs of entries of a board; there are none on other folds than the official ones, which are random."""
+    if not board.is_official:
+        return _no_pairs()
     used = [i for i, e in enumerate(board.entries) if board.is_comparable(e) and board.metric in e.scores]
     folds = sorted({fold for i in used for fold in board.entries[i].scores[board.metric].folds})
     if len(used) < 2 or len(folds) < 2:
@@ -106,18 +109,15 @@ def pairs(board: Board) -> Pairs:
 def standings(board: Board) -> list[Standing | None]:
     """Tier and interval of ranks of each entry of a board; None for entries that are not ranked.
 
-    Ranked are entries of the rows of the board that have all folds and a defined main metric. Those that lack folds
-    take part in the pairs but have no tier.
+    Ranked are entries of the rows of the board that have all folds and a defined main metric, and are not refused.
+    Those that lack folds take part in the pairs but have no tier.
     """
-    ranked = [
-        board.is_comparable(entry) and board.is_complete(entry) and board.metric in entry.scores
-        for entry in board.entries
-    ]
+    ranked = [board.is_ranked(entry) for entry in board.entries]
     found = pairs(board)
-    worse = _resolved_worse(board, found, len(ranked))
     left = [i for i, of_board in enumerate(ranked) if of_board]
-    worse = worse[np.ix_(left, left)] if left else worse[:0, :0]
-    tiers = _tiers(worse)
+    p, worse = _matrices(board, found, len(ranked))
+    among = np.ix_(left, left)
+    tiers, worse = _tiers(p[among]), worse[among]
     places = [
         Standing(tier, 1 + int(worse[:, i].sum()), len(left) - int(worse[i].sum())) for i, tier in enumerate(tiers)
     ]
@@ -158,27 +158,28 @@ def _fold_scores(entry: Entry, metric: str, folds: Sequence[int]) -> FoldScores:
     return FoldScores.of([score.seeds_of(fold) for fold in folds])
 
 
-def _resolved_worse(board: Board, found: Pairs, n: int) -> npt.NDArray[np.bool_]:
-    """(n, n): whether the second entry is resolved worse than the first one."""
-    worse = np.zeros((n, n), np.bool_)
+def _matrices(board: Board, found: Pairs, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """P values of the pairs (n, n), 1 where there is none, and whether j is resolved worse than i (n, n) at [i, j]."""
+    p, worse = np.ones((n, n)), np.zeros((n, n), np.bool_)
+    p[found.a, found.b] = p[found.b, found.a] = found.test.p
     first_is_better = (found.test.mean > 0) == board.higher_is_better
     better = np.where(first_is_better, found.a, found.b)
     other = np.where(first_is_better, found.b, found.a)
     worse[better[found.resolved], other[found.resolved]] = True
-    return worse
+    return p, worse
 
 
-def _tiers(worse: npt.NDArray[np.bool_]) -> list[int]:
-    """Tiers of entries in order of their scores; ``worse[i, j]`` says whether j is resolved worse than i."""
-    tiers = [0] * len(worse)
-    tier = 0
-    while 0 in tiers:
-        tier += 1
-        best = tiers.index(0)
-        for i, of in enumerate(tiers):
-            if of == 0 and not worse[best, i]:
-                tiers[i] = tier
-    return tiers
+def _tiers(p: npt.NDArray[np.float64]) -> list[int]:
+    """Tiers of n entries in order of their scores, from the (n, n) p values of their differences.
+
+    The best entry without a tier is compared with all others without one, with Holm's correction for these comparisons.
+    """
+    tiers = np.zeros(len(p), np.intp)
+    while (left := np.flatnonzero(tiers == 0)).size:
+        best, others = left[0], left[1:]
+        alike = others[holm(p[best, others]) >= SIGNIFICANCE]
+        tiers[[best, *alike]] = tiers.max() + 1
+    return [int(tier) for tier in tiers]
 
 
 def _no_pairs() -> Pairs:
