@@ -39,10 +39,11 @@ def report(
     with command(verbose):
         if not slices and (task or data_dir or data or limit):
             raise ConfigError("--task, --data-dir, --data and --limit are for slices; add --slices")
-        sources = options.data_sources(data_dir, data, limit, offline=True, tasks=task or ())
+        tasks = task or ()
+        sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if slices else None
         show_leaderboards(results, None, readme)
-        if slices:
-            _write_slices(results, sources, task or ())
+        if sources is not None:
+            _write_slices(results, sources, tasks)
 
 
 def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:

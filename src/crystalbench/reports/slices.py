@@ -45,8 +45,9 @@ def slices_of(results: Results, sources: DataSources, tasks: Sequence[str] = ())
         except DataError:
             missing.append(spec)
             continue
-        rows = rows_of(spec.load(sources))
-        if other := mine.scores.loc[mine.scores["data"] != rows.data, "key"].nunique():
+        task = spec.load(sources)
+        same = mine.select(data=task.digest)
+        if other := mine.scores.loc[mine.scores["data"] != task.digest, "key"].nunique():
             total = mine.scores["key"].nunique()
             problems.append(
                 f"{spec.name}: {other} of {total} records are of other rows or targets; is --limit missing?"
@@ -54,7 +55,8 @@ def slices_of(results: Results, sources: DataSources, tasks: Sequence[str] = ())
         names = {
             e.configuration: full_title(e) for b in leaderboards(mine.scores) for e in b.entries if e.configuration
         }
-        parts.append(slices(mine.select(data=rows.data).predictions, rows, names))
+        if len(same):
+            parts.append(slices(same.predictions, rows_of(task), names))
     if missing:
         try:
             require_data(missing, sources)
