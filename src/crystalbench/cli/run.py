@@ -48,7 +48,7 @@ def run(
     train_fraction: Annotated[
         str | None,
         typer.Option(
-            help="Shares of the training part to learn from, for learning curves, e.g. 0.1,0.2,0.5,1. [default: 1]",
+            help="Shares of the training part to learn from, e.g. 0.1,0.2,0.5,1. [default: all of it]",
             metavar="SHARES",
         ),
     ] = None,
