@@ -42,7 +42,7 @@ def test_help_shows_the_defaults() -> None:
     text = call("run", "--help").output
     for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
         assert f"[default: {default}]" in text
-    assert text.count("[default: 1]") == 2  # threads, share of the training part
+    assert text.count("[default: 1]") == 1  # threads
 
 
 @pytest.mark.parametrize("width", [80, 100])
