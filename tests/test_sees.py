@@ -48,7 +48,7 @@ def test_runs_of_several_kinds_count_as_the_one_that_sees_most() -> None:
 def test_every_registered_view_declares_what_it_hides() -> None:
     hidden = {view.name: view.hides for view in vars(registered).values() if isinstance(view, View)}
     assert {name for name, hides in hidden.items() if hides == {Hidden.STRUCTURE}} == {"composition_only"}
-    without_elements = {"anonymous", "no_chemistry", "lattice_only", "symmetry_only"}
+    without_elements = {"anonymous", "lattice_only", "symmetry_only"}
     assert {name for name, hides in hidden.items() if hides == {Hidden.CHEMISTRY}} == without_elements
     assert all(hides is not None for hides in hidden.values())
 

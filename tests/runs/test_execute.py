@@ -156,9 +156,10 @@ def test_the_view_is_all_that_a_model_sees() -> None:
     run(tiny_task(), view="anonymous")
     (train, valid), test = Memory.fits[0], Memory.spec[0]
     for samples in (train, valid, test):
-        assert set(samples.crystals.numbers) == {6}
-        carbon = samples.represent(MagpieFeatures()).values["features"]
-        assert (carbon == carbon[0]).all()
+        labels = np.unique(samples.crystals.numbers)
+        assert len(labels) <= 3  # of crystals with up to three atoms
+        seen = samples.represent(MagpieFeatures()).values["features"]
+        assert len(np.unique(seen, axis=0)) <= 4  # A, AB, A2B, ABC
 
 
 @pytest.mark.parametrize(

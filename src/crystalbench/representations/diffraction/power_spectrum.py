@@ -58,8 +58,8 @@ class DiffractionPowerSpectrum(Representation):
     stored separately.
 
     Arrays: ``spectrum`` (n, shells, l_max / 2 + 1) float32, p_kl for even l; ``origin`` (n, 1) float32, the square root
-    of I_000, for X-rays the density of electrons in Å⁻³; with normalised intensities that of |E_000|² / V, for equal
-    scatterers the density of atoms.
+    of I_000, for X-rays the density of electrons in Å⁻³; with normalised intensities that of ``|E_000|² / V``, for
+    equal scatterers the density of atoms.
 
     Attributes:
         q_max: radius of the sphere in Å⁻¹.
