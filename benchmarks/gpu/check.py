@@ -31,8 +31,8 @@ from crystalbench.data.samples import Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models import Model, Needs, Runtime, get_model, load_model, model_names, save_model
+from crystalbench.models.devices import checked_device
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import checked_device
 from crystalbench.runs.environment import PACKAGES, environment
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.tasks import load_task

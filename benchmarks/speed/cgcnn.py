@@ -41,8 +41,8 @@ def our_measurement(
 
     from benchmarks.speed.passes import BATCH, inference, training
     from crystalbench.models.cgcnn import CGCNN
+    from crystalbench.models.devices import prepare_torch
     from crystalbench.models.model import Runtime
-    from crystalbench.models.training import prepare_torch
     from crystalbench.nn.batches import DeviceArrays
     from crystalbench.targets import Kind, Target
 

@@ -84,7 +84,8 @@ def train(model: NetworkModel, arrays: Arrays) -> float:
     """Seconds of one epoch, including the transfer of the arrays to the device."""
     import torch
 
-    from crystalbench.models.training import Part, prepare_torch, train_network
+    from crystalbench.models.devices import prepare_torch
+    from crystalbench.models.training import Part, train_network
     from crystalbench.nn.batches import DeviceArrays
     from crystalbench.targets import Kind, Target
 

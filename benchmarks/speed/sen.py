@@ -23,9 +23,9 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
 
     from benchmarks.speed.passes import training
     from benchmarks.speed.plain_e3nn import PlainE3NN
+    from crystalbench.models.devices import prepare_torch
     from crystalbench.models.model import Runtime
     from crystalbench.models.sen import SEN
-    from crystalbench.models.training import prepare_torch
     from crystalbench.nn.batches import DeviceArrays
 
     task = phonons(settings)

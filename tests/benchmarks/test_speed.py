@@ -17,7 +17,7 @@ from benchmarks.speed.registry import ROWS, by_name, chosen
 from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.models.training import flushed_subnormals
+from crystalbench.models.devices import flushed_subnormals
 from crystalbench.representations import CrystalGraph
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction.cells import standard_cells

@@ -14,7 +14,7 @@ from benchmarks.speed.registry import ROWS
 from benchmarks.speed.rows import Result, Row
 from benchmarks.speed.scale_table import Size
 from crystalbench.errors import DataError
-from crystalbench.models.training import flushed_subnormals
+from crystalbench.models.devices import flushed_subnormals
 
 
 def _row(name: str, target: float | None = None) -> Row:

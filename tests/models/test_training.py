@@ -19,9 +19,10 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Inputs, Samples
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.cgcnn import CGCNN
+from crystalbench.models.devices import prepare_torch
 from crystalbench.models.model import Runtime
 from crystalbench.models.network import NetworkModel
-from crystalbench.models.training import DivergedError, Part, TrainingOptions, _Schedule, best_epoch, prepare_torch
+from crystalbench.models.training import DivergedError, Part, TrainingOptions, _Schedule, best_epoch
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.representations import CRYSTAL, Arrays, Layout, Representation
 from crystalbench.targets import Kind

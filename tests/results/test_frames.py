@@ -177,11 +177,12 @@ def test_results_of_records_in_memory() -> None:
 
 
 def test_all_committed_records_and_studies_can_be_read() -> None:
-    for folder in (ROOT / "results", ROOT / "results" / "periodicity"):
+    for folder in (ROOT / "results", ROOT / "results" / "periodicity", ROOT / "results" / "tuning"):
         results = load_results(folder)
         assert results.problems == []
         assert results.scores["key"].nunique() == len(results) == len(RecordStore(folder / "records").paths())
-    _, problems = StudyStore(ROOT / "results" / "studies").read_all()
+    studies, problems = StudyStore(ROOT / "results" / "tuning" / "studies").read_all()
+    assert studies
     assert problems == []
 
 

@@ -121,7 +121,7 @@ def _named(board: Board) -> Iterator[_Named]:
 
 
 def _names(named: _Named) -> tuple[str, str]:
-    """Both ways in which an entry is written: ``cgcnn (tuned, no_density)`` and ``cgcnn (tuned) (no_density)``."""
+    """Both ways in which an entry is written: ``cgcnn (tuned, anonymous)`` and ``cgcnn (tuned) (anonymous)``."""
     from crystalbench.reports.formatting import full_title
 
     return named.name, full_title(named.entry)

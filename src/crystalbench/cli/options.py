@@ -88,7 +88,7 @@ def check_machine(device: str, threads: int, workers: int | None = None) -> None
     whole_number("--threads", threads, 1, MOST_PROCESSES)
     whole_number("--workers", 1 if workers is None else workers, 1, MOST_PROCESSES)
     if device != "cpu":
-        from crystalbench.models.training import checked_device
+        from crystalbench.models.devices import checked_device
 
         checked_device(device)
 

@@ -18,18 +18,11 @@ from torch import Tensor, nn
 
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
+from crystalbench.models.devices import flushed_subnormals, prepare_torch
 from crystalbench.models.hyperparameters import ActsIf, OneOf
 from crystalbench.models.model import Invariance, Model, Needs, Runtime, in_unit_of_target, stage_of
 from crystalbench.models.standard import Standard
-from crystalbench.models.training import (
-    Part,
-    TrainingOptions,
-    best_epoch,
-    flushed_subnormals,
-    outputs,
-    prepare_torch,
-    train_network,
-)
+from crystalbench.models.training import Part, TrainingOptions, best_epoch, outputs, train_network
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 

@@ -13,9 +13,10 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import ConfigError
+from crystalbench.models.devices import flushed_subnormals, prepare_torch
 from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
-from crystalbench.models.training import WeightDecay, flushed_subnormals, prepare_torch
+from crystalbench.models.training import WeightDecay
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.capsules import CapsuleRouting, Capsules
 from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
