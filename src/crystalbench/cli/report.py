@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crystalbench.tasks import DataSources
 
 SHOWN_PROBLEMS = 5
+SITE = "site"
+"""Folder of the pages below the results."""
 
 
 def report(
@@ -27,6 +29,12 @@ def report(
         bool,
         typer.Option("--slices", help="Also write slices.csv: errors by groups of rows. It needs the tasks' data."),
     ] = False,
+    site: Annotated[
+        bool,
+        typer.Option(
+            "--site", help="Also write pages for a browser to the folder site. Data that is found adds formulas."
+        ),
+    ] = False,
     task: Annotated[
         list[str] | None, typer.Option(help="Only slices of this task (repeatable); also a task file .toml.")
     ] = None,
@@ -37,13 +45,30 @@ def report(
 ) -> None:
     """Compute the leaderboards from the records and show them."""
     with command(verbose):
-        if not slices and (task or data_dir or data or limit):
-            raise ConfigError("--task, --data-dir, --data and --limit are for slices; add --slices")
+        if not slices and task:
+            raise ConfigError("--task is for slices; add --slices")
+        if not (slices or site) and (data_dir or data or limit):
+            raise ConfigError("--data-dir, --data and --limit are for slices and the site; add --slices or --site")
         tasks = task or ()
-        sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if slices else None
+        wanted = slices or site
+        sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if wanted else None
         show_leaderboards(results, None, readme)
-        if sources is not None:
+        if slices and sources is not None:
             _write_slices(results, sources, tasks)
+        if site and sources is not None:
+            _write_site(results, sources)
+
+
+def _write_site(results: Path, sources: DataSources) -> None:
+    from crystalbench.reports.site import facts_of, read_content, write_site
+    from crystalbench.results import load_results
+
+    found = load_results(results)
+    facts, problems = facts_of(found, sources)
+    for problem in problems:
+        complain("no formulas", problem)
+    pages = write_site(read_content(found, results, facts), results / SITE)
+    say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 
 
 def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:

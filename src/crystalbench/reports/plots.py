@@ -153,13 +153,18 @@ def learning_curve(results: ResultsLike, task: str, fold_scheme: str = OFFICIAL)
     Raises:
         UnknownNameError: there are no learning curves of this task and these folds.
     """
-    import plotly.graph_objects as go
-
     curves = learning_curves(results.scores, results.predictions_on_other_folds)
     known = curves.loc[curves["fold_scheme"] == fold_scheme, "task"].unique()
     if task not in known:
         raise UnknownNameError(f"learning curve on the folds {fold_scheme}", task, known)
-    chosen = curves[(curves["task"] == task) & (curves["fold_scheme"] == fold_scheme)]
+    return curve_figure(curves[(curves["task"] == task) & (curves["fold_scheme"] == fold_scheme)])
+
+
+def curve_figure(chosen: pd.DataFrame) -> Figure:
+    """The learning curves of one task and fold scheme, rows of the frame that `learning_curves` makes, as a figure."""
+    import plotly.graph_objects as go
+
+    task, fold_scheme = str(chosen["task"].iloc[0]), str(chosen["fold_scheme"].iloc[0])
     metric = METRICS[chosen["metric"].iloc[0]]
     figure = go.Figure()
     for number, (points, law) in enumerate(curve_fits(chosen)):

@@ -1,0 +1,123 @@
+"""What the site shows: boards, predictions and further tables of one folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from crystalbench.errors import DataError, RecordError
+from crystalbench.evaluation.board import OURS, Board
+from crystalbench.evaluation.columns import standard_runs
+from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.evaluation.learning_curves import learning_curves
+from crystalbench.evaluation.tiers import Pairs, Standing, pairs, standings
+from crystalbench.reports.site.links import Links
+from crystalbench.results.loading import Results
+
+TABLES = ("slices", "information", "invariance", "ceiling", "calibration", "conformal", "across")
+"""Names of CSV files in a folder of results that pages show where they exist."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of the rows of a task, which records do not contain.
+
+    Attributes:
+        formulas: formula by id.
+    """
+
+    formulas: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything that pages are made of.
+
+    Attributes:
+        boards: all boards.
+        predictions: one row per predicted sample (see `crystalbench.results.frames.predictions_frame`).
+        scores: one row per run and metric (see `crystalbench.results.frames.scores_frame`).
+        commands: a command that repeats the first run of an entry, by its configuration.
+        facts: facts of rows by task and digest of the data.
+        tables: further tables by name, see `TABLES`.
+        curves: the learning curves; empty if there are none.
+    """
+
+    boards: Sequence[Board]
+    predictions: pd.DataFrame
+    scores: pd.DataFrame
+    commands: dict[str, str]
+    facts: dict[tuple[str, str], Facts]
+    tables: dict[str, pd.DataFrame]
+    curves: pd.DataFrame
+
+    @cached_property
+    def links(self) -> Links:
+        """Addresses of the pages."""
+        return Links.of(self.boards)
+
+    @cached_property
+    def standings(self) -> list[list[Standing | None]]:
+        """Places of the entries of each board."""
+        return [standings(board) for board in self.boards]
+
+    @cached_property
+    def pairs(self) -> list[Pairs]:
+        """Tests of all pairs of entries of each board."""
+        return [pairs(board) for board in self.boards]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A further table; empty if there is none."""
+        return self.tables.get(name, pd.DataFrame())
+
+    def formula(self, board: Board, row: str) -> str:
+        """Formula of a row of a board; empty if it is not known."""
+        facts = self.facts.get((board.task, board.data))
+        return "" if facts is None else facts.formulas.get(row, "")
+
+
+def read_content(results: Results, folder: Path, facts: dict[tuple[str, str], Facts] | None = None) -> Content:
+    """Collect the content of the site.
+
+    Args:
+        results: the results.
+        folder: their folder, in which further tables are looked for.
+        facts: facts of rows by task and digest of the data.
+
+    Raises:
+        DataError: a table cannot be read.
+    """
+    standard = standard_runs(results.scores)
+    predictions = results.predictions
+    return Content(
+        boards=leaderboards(results.scores, results.predictions_on_other_folds),
+        predictions=predictions[predictions["train_fraction"] == 1],
+        scores=standard,
+        commands=_commands(results, standard),
+        facts=facts or {},
+        tables={name: table for name in TABLES if (table := _read_table(folder / f"{name}.csv")) is not None},
+        curves=learning_curves(results.scores, results.predictions_on_other_folds),
+    )
+
+
+def _commands(results: Results, scores: pd.DataFrame) -> dict[str, str]:
+    """Commands of one run of each entry; none for runs whose file was deleted since its scores were read."""
+    first = scores[scores["source"] == OURS].drop_duplicates(["task", "data", "configuration"])
+    entries = dict(zip(first["key"], first["configuration"], strict=True))
+    try:
+        return {entries[record.key]: record.command for record in results.select(key=list(entries)).records}
+    except RecordError:
+        return {}
+
+
+def _read_table(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path, keep_default_na=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}); delete it and write it again") from error

@@ -1,0 +1,120 @@
+"""Results with everything that a page can show, and the site made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from helpers import record
+
+from crystalbench.reports.site import Content, Facts, read_content, write_site
+from crystalbench.results import Results
+from crystalbench.results.record import Record, RecordedPredictions, RowCounts
+from crystalbench.targets import METRICS
+
+HOSTILE = "<script>alert(1)</script> & 'b'"
+ROWS = RowCounts(train=800, valid=212, test=12, task=1265, task_total=1265, task_folds=5)
+
+
+def predictions(fold: int, error: float, *, binary: bool = False) -> RecordedPredictions:
+    """Twelve test rows of a fold; errors grow with the row."""
+    ids = [f"mb-{fold}-{row}" for row in range(12)]
+    targets = [float(row % 2) if binary else 10.0 * row + fold for row in range(12)]
+    values = [0.5 + (t - 0.5) / 2 if binary else t + error * (row + 1) for row, t in enumerate(targets)]
+    return RecordedPredictions(ids=ids, targets=targets, values=values)
+
+
+def runs(model: str, error: float, **changes: Any) -> list[Record]:
+    """Five folds, two seeds."""
+    return [
+        record(
+            error * 6.5 + 0.1 * fold + 0.05 * seed,
+            model=model,
+            label=changes.pop("label", model),
+            fold=fold,
+            seed=seed,
+            predictions=predictions(fold, error),
+            rows=ROWS,
+            **changes,
+        )
+        for fold in range(5)
+        for seed in range(2)
+    ]
+
+
+def binary_runs(model: str) -> list[Record]:
+    scores = {name: 0.8 for name, metric in METRICS.items() if "binary" in metric.kinds}
+    plain: dict[str, Any] = {"metric": "rocauc", "kind": "binary", "unit": "", "scores": scores, "rows": ROWS}
+    task = "matbench_mp_is_metal"
+    return [
+        record(task=task, model=model, label=model, fold=f, predictions=predictions(f, 0, binary=True), **plain)
+        for f in range(5)
+    ]
+
+
+def all_records() -> list[Record]:
+    part = RowCounts(train=30, valid=10, test=12, task=60, task_total=1265, task_folds=5)
+    shares = RowCounts(train=80, valid=20, test=12, task=1265, task_total=1265, task_folds=5)
+    return [
+        *runs("dummy", 9.0),
+        *runs("cgcnn", 1.0, sees="structure_and_chemistry"),
+        *runs("cgcnn", 3.0, sees="structure", view="anonymous"),
+        *runs("magpie_forest", 2.0, sees="composition"),
+        *[
+            record(40.0, model="mine.py:Bad", label=HOSTILE, fold=f, predictions=predictions(f, 6.0), rows=ROWS)
+            for f in range(5)
+        ],
+        *[
+            record(
+                9.0 + f,
+                model="cgcnn",
+                label="cgcnn",
+                fold=f,
+                train_fraction=0.1,
+                rows=shares,
+                sees="structure_and_chemistry",
+            )
+            for f in range(5)
+        ],
+        *[record(12.0, model="cgcnn", label="cgcnn", fold=f, rows=part, data="p" * 64) for f in range(5)],
+        *binary_runs("dummy"),
+        *binary_runs("magpie_forest"),
+    ]
+
+
+SLICES = pd.DataFrame(
+    [
+        ("matbench_phonons", model, kind, value, 30, mae, mae - 0.5, mae + 0.5)
+        for model, mean in (("cgcnn", 6.5), ("magpie_forest", 13.0))
+        for kind, value, mae in (
+            ("all", "all", mean),
+            ("formula", "seen", mean - 2),
+            ("formula", "unseen", mean + 2),
+            ("element", "O", mean),
+            ("element", "H", 4 * mean),
+        )
+    ],
+    columns=["task", "model", "slice", "value", "rows", "mae", "low", "high"],
+)
+
+
+@pytest.fixture(scope="session")
+def results() -> Results:
+    return Results(all_records())
+
+
+@pytest.fixture(scope="session")
+def content(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Content:
+    folder = tmp_path_factory.mktemp("results")
+    SLICES.to_csv(folder / "slices.csv", index=False)
+    formulas = {f"mb-{fold}-{row}": f"Fe{fold + 1}O{row + 2}" for fold in range(5) for row in range(12)}
+    return read_content(results, folder, {("matbench_phonons", "d" * 64): Facts(formulas)})
+
+
+@pytest.fixture(scope="session")
+def site(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages") / "site"
+    write_site(content, folder)
+    return folder
