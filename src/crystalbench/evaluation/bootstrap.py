@@ -6,6 +6,7 @@ with other training rows or seeds; two seeds of one model often differ by this m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -209,8 +210,18 @@ def _composition(name: str, formulas: Mapping[str, str]) -> tuple[tuple[int, flo
             f"{name}: has no formula, which the clusters of the bootstrap need; give the formulas of all rows"
         )
     try:
-        amounts = parse_formula(formulas[name])
+        return _fractions(formulas[name])
     except ValueError as error:
         raise DataError(f"{name}: {formulas[name]!r} is not a formula: {error}") from error
+
+
+@functools.lru_cache(maxsize=1 << 18)  # all pairs of a board read the same formulas, and reading takes most of the time
+def _fractions(formula: str) -> tuple[tuple[int, float], ...]:
+    """Atomic numbers and fractions of the elements of a formula.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    amounts = parse_formula(formula)
     total = sum(amount for _, amount in amounts)
     return tuple((z, round(amount / total, _DECIMALS)) for z, amount in amounts)
