@@ -144,10 +144,15 @@ def row_interval(
     clusters, n = _clusters([fold.ids for fold in folds], formulas)
     strata = [part for fold, mine in zip(folds, clusters, strict=True) for part in _strata(fold, mine, n)]
     weights = np.array([part.weight for part in strata])
+    sums = np.concatenate([part.sums for part in strata], axis=1)
+    ends = np.cumsum([part.sums.shape[1] for part in strata])[:-1]
     rng, found, step = np.random.default_rng(seed), [], max(1, _AT_ONCE // n)
     for first in range(0, draws, step):
-        times = rng.multinomial(n, np.full(n, 1 / n), size=min(step, draws - first)).astype(np.float64)
-        differences = np.stack([part.differences(times, root=metric == "rmse") for part in strata])
+        size = min(step, draws - first)
+        times = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(size)]).astype(np.float64)
+        totals = np.split(times @ sums, ends, axis=1)  # one product for all strata: the counts are read once
+        pairs = zip(strata, totals, strict=True)
+        differences = np.stack([part.differences(total, root=metric == "rmse") for part, total in pairs])
         there = np.isfinite(differences)  # a class may be missing from a draw
         found.append((weights @ np.where(there, differences, 0)) / (weights @ there))
     tail = 100 * (1 - LEVEL) / 2
@@ -160,23 +165,21 @@ class _Stratum:
     """Rows over which losses are averaged with equal weights, summed by cluster.
 
     Attributes:
-        counts: (clusters,) numbers of rows.
-        a: (clusters, seeds) sums of the losses of one entry.
-        b: (clusters, seeds) those of the other.
+        sums: (clusters, 1 + seeds of a + seeds of b): number of rows, and sums of the losses of both entries.
+        seeds: number of seeds of the first entry.
         weight: weight of the stratum within its fold.
     """
 
-    counts: FloatArray
-    a: FloatArray
-    b: FloatArray
+    sums: FloatArray
+    seeds: int
     weight: float
 
-    def differences(self, times: FloatArray, *, root: bool) -> FloatArray:
-        """(draws,) differences of the scores if each cluster occurs so many times, (draws, clusters)."""
+    def differences(self, totals: FloatArray, *, root: bool) -> FloatArray:
+        """(draws,) differences of the scores, from the sums (draws, columns of ``sums``) over the drawn clusters."""
         with np.errstate(invalid="ignore"):
-            scores = [times @ sums / (times @ self.counts)[:, None] for sums in (self.a, self.b)]
-        a, b = ((np.sqrt(score) if root else score).mean(axis=1) for score in scores)
-        return np.asarray(a - b)
+            scores = totals[:, 1:] / totals[:, :1]
+        scores = np.sqrt(scores) if root else scores
+        return np.asarray(scores[:, : self.seeds].mean(axis=1) - scores[:, self.seeds :].mean(axis=1))
 
 
 def _strata(fold: FoldLosses, clusters: npt.NDArray[np.intp], n: int) -> list[_Stratum]:
@@ -185,11 +188,10 @@ def _strata(fold: FoldLosses, clusters: npt.NDArray[np.intp], n: int) -> list[_S
     for number in numbers:
         rows = fold.strata == number
         counts = np.bincount(clusters[rows], minlength=n).astype(np.float64)
-        a, b = (
-            np.stack([np.bincount(clusters[rows], losses[rows], n).astype(np.float64) for losses in of_seeds], axis=1)
-            for of_seeds in (fold.a, fold.b)
-        )
-        parts.append(_Stratum(counts, a, b, 1 / len(numbers)))
+        losses = [
+            np.bincount(clusters[rows], values, n) for of_entry in (fold.a, fold.b) for values in of_entry[:, rows]
+        ]
+        parts.append(_Stratum(np.stack([counts, *losses], axis=1), len(fold.a), 1 / len(numbers)))
     return parts
 
 
