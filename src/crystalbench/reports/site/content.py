@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
 from crystalbench.errors import DataError, RecordError
-from crystalbench.evaluation.board import OURS, Board
+from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.evaluation.columns import standard_runs
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.learning_curves import learning_curves
 from crystalbench.evaluation.tiers import Pairs, Standing, pairs, standings
 from crystalbench.reports.site.links import Links
 from crystalbench.results.loading import Results
+
+Predicted: TypeAlias = list[tuple[Entry, pd.DataFrame]]
+"""Entries, each with its predictions: ``id``, ``fold``, ``target`` and ``prediction``, the mean over the seeds."""
 
 TABLES = ("slices", "information", "invariance", "ceiling", "calibration", "conformal", "across")
 """Names of CSV files in a folder of results that pages show where they exist."""
@@ -70,6 +74,13 @@ class Content:
         """Tests of all pairs of entries of each board."""
         return [pairs(board) for board in self.boards]
 
+    @cached_property
+    def predicted(self) -> list[Predicted]:
+        """The entries of each board whose predictions are known, best first, without the dummies."""
+        known = self.predictions.groupby(["task", "data", "fold_scheme"], sort=False)
+        groups = dict(iter(known))
+        return [_predicted(board, groups.get((board.task, board.data, board.fold_scheme))) for board in self.boards]
+
     def table(self, name: str) -> pd.DataFrame:
         """A further table; empty if there is none."""
         return self.tables.get(name, pd.DataFrame())
@@ -78,6 +89,23 @@ class Content:
         """Formula of a row of a board; empty if it is not known."""
         facts = self.facts.get((board.task, board.data))
         return "" if facts is None else facts.formulas.get(row, "")
+
+
+def _predicted(board: Board, frame: pd.DataFrame | None) -> Predicted:
+    if frame is None:
+        return []
+    by_entry = dict(iter(frame.groupby(["configuration", "view"], sort=False)))
+    entries = [(e, by_entry.get((e.configuration, e.view))) for e in board.entries if e.by_row and not e.is_dummy]
+    return [(entry, _means(rows)) for entry, rows in entries if rows is not None]
+
+
+def _means(rows: pd.DataFrame) -> pd.DataFrame:
+    """The means over the seeds, one row per id."""
+    rows = rows[["id", "fold", "target", "prediction"]]
+    if not rows["id"].duplicated().any():
+        return rows.sort_values("id", kind="stable", ignore_index=True)
+    kept = {"fold": "first", "target": "first", "prediction": "mean"}
+    return rows.groupby("id", sort=True).agg(kept).reset_index()
 
 
 def read_content(results: Results, folder: Path, facts: dict[tuple[str, str], Facts] | None = None) -> Content:

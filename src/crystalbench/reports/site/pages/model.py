@@ -15,7 +15,7 @@ from crystalbench.reports.boards import heading, places
 from crystalbench.reports.formatting import format_spec, full_title, metric_title, score_text
 from crystalbench.reports.site.content import Content
 from crystalbench.reports.site.links import Identity, identity
-from crystalbench.reports.site.pages.page import Page, predicted, tier_text
+from crystalbench.reports.site.pages.page import Page, tier_text
 from crystalbench.sees import Sees, most
 from crystalbench.targets import METRICS, Kind
 
@@ -137,7 +137,7 @@ def _worst_by_entry(content: Content) -> dict[tuple[int, int], list[dict[str, An
     for k, board in enumerate(content.boards):
         if board.kind != Kind.REGRESSION:
             continue
-        for entry, rows in predicted(content, board):
+        for entry, rows in content.predicted[k]:
             found[k, id(entry)] = _worst(content, board, rows)
     return found
 

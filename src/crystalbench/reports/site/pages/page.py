@@ -6,16 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pandas as pd
-
-from crystalbench.evaluation.board import OURS, Board, Entry
+from crystalbench.evaluation.board import OURS, Entry
 from crystalbench.evaluation.tiers import Standing
 from crystalbench.reports.formatting import full_title
 from crystalbench.reports.site.charts import Chart
 from crystalbench.reports.site.content import Content
-
-Predicted: TypeAlias = list[tuple[Entry, pd.DataFrame]]
-"""Entries, each with its predictions: ``id``, ``fold``, ``target``, ``prediction``, one row per id."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +54,6 @@ def tier_text(place: Standing | None) -> str:
         f"rank {place.rank_low}" if place.rank_low == place.rank_high else f"ranks {place.rank_low}–{place.rank_high}"
     )
     return f"{place.tier} ({ranks})"
-
-
-def predicted(content: Content, board: Board) -> Predicted:
-    """The entries of a board whose predictions are known, best first, with the means over their seeds."""
-    frame = content.predictions
-    frame = frame[(frame["task"] == board.task) & (frame["data"] == board.data)]
-    frame = frame[frame["fold_scheme"] == board.fold_scheme]
-    by_entry = {(str(k[0]), str(k[1])): rows for k, rows in frame.groupby(["configuration", "view"], sort=False)}
-    found = []
-    for entry in board.entries:
-        rows = by_entry.get((entry.configuration, entry.view))
-        if rows is not None and not entry.is_dummy and entry.by_row:
-            means = rows.groupby("id", sort=True).agg(
-                fold=("fold", "first"), target=("target", "first"), prediction=("prediction", "mean")
-            )
-            found.append((entry, means.reset_index()))
-    return found
 
 
 def entry_list(entries: Sequence[Entry], shown: int = 6) -> str:

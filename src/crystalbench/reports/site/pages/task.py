@@ -25,8 +25,8 @@ from crystalbench.reports.formatting import (
 from crystalbench.reports.kinds import kind_table
 from crystalbench.reports.notes import notes
 from crystalbench.reports.site import charts
-from crystalbench.reports.site.content import Content
-from crystalbench.reports.site.pages.page import Page, Predicted, chart_dict, predicted
+from crystalbench.reports.site.content import Content, Predicted
+from crystalbench.reports.site.pages.page import Page, chart_dict
 from crystalbench.reports.timing import seconds_text
 from crystalbench.targets import METRICS, Kind
 
@@ -41,7 +41,7 @@ def task_pages(content: Content) -> list[Page]:
 
 def _page(content: Content, k: int) -> Page:
     board, standing, tests = content.boards[k], content.standings[k], content.pairs[k]
-    known = predicted(content, board)[:SHOWN_MODELS]
+    known = content.predicted[k][:SHOWN_MODELS]
     regression = board.kind == Kind.REGRESSION
     formulas = content.facts[board.task, board.data].formulas if (board.task, board.data) in content.facts else {}
     parity = charts.parity_chart(board, known, formulas) if regression else None
