@@ -25,7 +25,10 @@ def report(
     ] = None,
     slices: Annotated[
         bool,
-        typer.Option("--slices", help="Also write slices.csv: errors by groups of rows. It needs the tasks' data."),
+        typer.Option(
+            "--slices",
+            help="Also write slices, conformal intervals and composition ceilings. They need the tasks' data.",
+        ),
     ] = False,
     task: Annotated[
         list[str] | None, typer.Option(help="Only slices of this task (repeatable); also a task file .toml.")
@@ -43,20 +46,20 @@ def report(
         sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if slices else None
         show_leaderboards(results, None, readme)
         if sources is not None:
-            _write_slices(results, sources, tasks)
+            _write_by_rows(results, sources, tasks)
 
 
-def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
-    from crystalbench.reports.files import write_slices
-    from crystalbench.reports.slices import slices_of
+def _write_by_rows(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
+    from crystalbench.reports.by_rows import by_rows
+    from crystalbench.reports.files import write_by_rows
     from crystalbench.results import load_results
 
-    frame, problems = slices_of(load_results(results), sources, tasks)
-    for problem in problems:
+    found = by_rows(load_results(results), sources, tasks)
+    for problem in found.problems:
         complain("no slices", problem)
-    if frame.empty:
+    if found.slices.empty:
         raise ConfigError("there are no slices, for the reasons above")
-    say(f"written: {write_slices(frame, results)}")
+    say(f"written: {', '.join(map(str, write_by_rows(found, results)))}")
 
 
 def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
@@ -71,10 +74,13 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         ConfigError: there are no records.
         typer.Exit: a record cannot be read; the others count.
     """
+    from crystalbench.evaluation.calibration import calibration
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.evaluation.learning_curves import learning_curves
+    from crystalbench.reports.calibration import write_calibration
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.formatting import names_of
     from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
@@ -107,6 +113,7 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
     if len(found):
         paths = write_leaderboards(boards, results)
+        paths += write_calibration(calibration(found.predictions_with_std, names_of(boards)), results)
         curves = learning_curves(found.scores, found.predictions_on_other_folds)
         if len(curves):
             paths += write_learning_curves(curves, results)
