@@ -62,12 +62,12 @@ def _write_by_rows(results: Path, sources: DataSources, tasks: Sequence[str]) ->
     say(f"written: {', '.join(map(str, write_by_rows(found, results)))}")
 
 
-def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
-    """Write the leaderboards of all records and show those of some tasks.
+def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None = None) -> None:
+    """Write the leaderboards of all records and show some of them.
 
     Args:
         results: folder of records.
-        tasks: names of the tasks to show; all by default.
+        data: digests of the data, with its folds, whose leaderboards are shown; all by default.
         readme: Markdown file to fill with a summary.
 
     Raises:
@@ -92,11 +92,11 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
 
     found = read_results(RecordStore(results / RECORDS), EntryStore(results / ENTRIES))
     problems = found.problems
-    if not len(found) and not problems and tasks is None:
+    if not len(found) and not problems and data is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
     boards = leaderboards(found.scores, found.predictions_on_other_folds)
     for board in boards:
-        if tasks is None or board.task in tasks:
+        if data is None or board.data in data:
             screen.print()
             screen.print(screen_table(board, screen.width))
             for line in notes(board):
