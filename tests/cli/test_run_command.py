@@ -272,3 +272,12 @@ def test_fractions_of_the_training_part_become_a_learning_curve() -> None:
     assert "| model | 0.3 | 0.6 | 1 | power law |" in Path("results/learning_curves.md").read_text()
     assert len(list(csv.DictReader(io.StringIO(Path("results/leaderboard.csv").read_text())))) == 4
     failed(small("--model", "dummy", "--train-fraction", "0.5,2"), "give numbers above 0 and at most 1")
+
+
+def test_the_boards_of_the_folds_that_were_run_are_shown() -> None:
+    small("--model", "dummy")
+    result = small("--model", "dummy", "--folds", "formula:k=3")
+    assert result.exit_code == 0, result.output
+    assert f"{ENERGY}, folds: formula:k=3,seed=0 (60 of" in result.output
+    assert f"{ENERGY} (60 of" not in result.output
+    assert f"{ENERGY} (60 of" in call("report").output

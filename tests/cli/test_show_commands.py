@@ -88,6 +88,48 @@ def test_report_writes_slices_when_asked() -> None:
         assert whole.loc[name, "rows"] == made.rows.test
     split = frame[(frame["slice"] == "formula") & (frame["model"] == "dummy")]
     assert split["rows"].sum() == whole.loc["dummy", "rows"]
+    assert not Path("results/conformal.csv").exists()  # no other fold calibrates
+
+
+def test_uncertainty_is_reported() -> None:
+    models = ("--model", "dummy", "--model", "magpie_forest", "--set", "trees=5")
+    assert small(*models, "--fold", 1).exit_code == 0
+    result = call("report")
+    assert result.exit_code == 0, result.output
+    calibration = pd.read_csv("results/calibration.csv")
+    assert set(calibration["model"]) == {"magpie_forest"}
+    assert set(calibration["folds"]) == {2}
+    assert "magpie_forest: 90 % intervals cover" in Path("results/calibration.md").read_text()
+    result = call("report", "--slices", "--limit", 60)
+    assert result.exit_code == 0, result.output
+    for name in ("slices.csv", "conformal.csv", "conformal.md", "ceiling.csv", "ceiling.md"):
+        assert f"results/{name}" in result.output
+        assert Path(f"results/{name}").exists()
+    conformal = pd.read_csv("results/conformal.csv")
+    assert set(zip(conformal["model"], conformal["method"], strict=True)) == {
+        ("dummy", "plain"),
+        ("magpie_forest", "plain"),
+        ("magpie_forest", "normalised"),
+    }
+    whole = conformal[conformal["slice"] == "all"]
+    tested = sum(made.rows.test for made in RecordStore(Path("results/records")).read_all()[0] if made.label == "dummy")
+    assert (whole["rows"] == tested).all()
+    assert whole["coverage"].between(0.7, 1).all()
+    ceiling = pd.read_csv("results/ceiling.csv")
+    assert set(ceiling["bound"]) == {"in_sample", "leave_one_out"}
+    assert set(ceiling["rows"]) <= {60, *range(60)}
+
+
+def test_runs_on_other_folds_and_fractions_have_no_slices() -> None:
+    small("--model", "dummy")
+    small("--model", "dummy", "--train-fraction", "0.5")
+    small("--model", "dummy", "--folds", "formula")
+    result = call("report", "--slices", "--limit", 60)
+    assert result.exit_code == 0, result.output
+    assert "no slices" not in result.output
+    frame = pd.read_csv("results/slices.csv")
+    assert set(frame["model"]) == {"dummy"}
+    assert len(frame[frame["slice"] == "all"]) == 1
 
 
 def test_slices_need_the_data_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:

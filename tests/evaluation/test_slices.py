@@ -188,6 +188,12 @@ def test_predictions_of_other_tasks_and_rows_do_not_count() -> None:
     assert slices(predicted(rows, ERRORS, task="other"), rows).empty
 
 
+def test_runs_on_a_fraction_of_the_training_part_do_not_count() -> None:
+    rows = rows_of_seven()
+    parts = [predicted(rows, ERRORS, train_fraction=1.0), predicted(rows, {"a": 99.0}, "n", train_fraction=0.5)]
+    assert set(slices(pd.concat(parts), rows)["model"]) == {"m"}
+
+
 def test_entries_of_one_name_are_told_apart() -> None:
     rows = rows_of_seven()
     made = pd.concat([predicted(rows, ERRORS, configuration=c) for c in ("first", "second")])

@@ -14,6 +14,7 @@ import crystalbench as cb
 from crystalbench.cli.app import app
 from crystalbench.errors import ConfigError, DataError, RecordError
 from crystalbench.evaluation.board import IMPORTED, OURS, PUBLISHED
+from crystalbench.evaluation.calibration import calibration
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.metrics import score
 from crystalbench.evaluation.predicted import predicted_rows
@@ -227,6 +228,33 @@ def test_damaged_entries_are_reported_and_the_others_count(published: Path, tmp_
     store.write(second.entry, rows.assign(prediction=rows["prediction"] + 1))
     with pytest.raises(RecordError, match="was changed after it was written"):
         _ = results.predictions
+
+
+def test_standard_deviations_of_an_entry_are_calibrated(published: Path, tmp_path: Path, steels: Frame) -> None:
+    import_path(published, tmp_path / "r")
+    errors = np.random.default_rng(0).normal(size=len(steels))
+    table = steels[["id"]].assign(prediction=steels["target"] + 9 * errors, std=9.0)
+    table.to_csv(tmp_path / "steels.csv", index=False)
+    (mine,) = import_path(tmp_path / "steels.csv", tmp_path / "r", task="matbench_steels", labels=published / "labels")
+    results = load_results(tmp_path / "r")
+    assert set(results.scores.loc[results.scores["has_std"], "model"]) == {mine.entry.name}
+    frame = calibration(results.predictions_with_std)
+    assert set(frame["model"]) == {mine.entry.name}
+    coverage = frame[frame["quantity"] == "coverage"]
+    assert np.allclose(coverage["value"], coverage["level"], atol=0.06)
+    assert frame["rows"].unique().tolist() == [312]
+
+
+def test_an_entry_whose_rows_cannot_be_read_is_a_problem(published: Path, tmp_path: Path) -> None:
+    first, second = import_path(published, tmp_path / "r")
+    content = bytearray(first.path.read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")  # with the metadata
+    content[4:footer] = bytes(footer - 4)
+    first.path.write_bytes(content)
+    assert EntryStore(tmp_path / "r" / "entries").read(first.path) == first.entry
+    results = load_results(tmp_path / "r")
+    assert [str(problem).split(":")[0] for problem in results.problems] == [str(first.path)]
+    assert results.scores["model"].unique().tolist() == [second.entry.name]
 
 
 @pytest.mark.slow

@@ -27,7 +27,10 @@ def report(
     ] = None,
     slices: Annotated[
         bool,
-        typer.Option("--slices", help="Also write slices.csv: errors by groups of rows. It needs the tasks' data."),
+        typer.Option(
+            "--slices",
+            help="Also write slices, conformal intervals and composition ceilings. They need the tasks' data.",
+        ),
     ] = False,
     site: Annotated[
         bool,
@@ -54,7 +57,7 @@ def report(
         sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if wanted else None
         show_leaderboards(results, None, readme)
         if slices and sources is not None:
-            _write_slices(results, sources, tasks)
+            _write_by_rows(results, sources, tasks)
         if site and sources is not None:
             _write_site(results, sources)
 
@@ -71,35 +74,38 @@ def _write_site(results: Path, sources: DataSources) -> None:
     say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 
 
-def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
-    from crystalbench.reports.files import write_slices
-    from crystalbench.reports.slices import slices_of
+def _write_by_rows(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
+    from crystalbench.reports.by_rows import by_rows
+    from crystalbench.reports.files import write_by_rows
     from crystalbench.results import load_results
 
-    frame, problems = slices_of(load_results(results), sources, tasks)
-    for problem in problems:
+    found = by_rows(load_results(results), sources, tasks)
+    for problem in found.problems:
         complain("no slices", problem)
-    if frame.empty:
+    if found.slices.empty:
         raise ConfigError("there are no slices, for the reasons above")
-    say(f"written: {write_slices(frame, results)}")
+    say(f"written: {', '.join(map(str, write_by_rows(found, results)))}")
 
 
-def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
-    """Write the leaderboards of all records and show those of some tasks.
+def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None = None) -> None:
+    """Write the leaderboards of all records and show some of them.
 
     Args:
         results: folder of records.
-        tasks: names of the tasks to show; all by default.
+        data: digests of the data, with its folds, whose leaderboards are shown; all by default.
         readme: Markdown file to fill with a summary.
 
     Raises:
         ConfigError: there are no records.
         typer.Exit: a record cannot be read; the others count.
     """
+    from crystalbench.evaluation.calibration import calibration
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.evaluation.learning_curves import learning_curves
+    from crystalbench.reports.calibration import write_calibration
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.formatting import names_of
     from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
@@ -111,11 +117,11 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
 
     found = read_results(RecordStore(results / RECORDS), EntryStore(results / ENTRIES))
     problems = found.problems
-    if not len(found) and not problems and tasks is None:
+    if not len(found) and not problems and data is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
     boards = leaderboards(found.scores, found.predictions_on_other_folds)
     for board in boards:
-        if tasks is None or board.task in tasks:
+        if data is None or board.data in data:
             screen.print()
             screen.print(screen_table(board, screen.width))
             for line in notes(board):
@@ -132,6 +138,7 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
     if len(found):
         paths = write_leaderboards(boards, results)
+        paths += write_calibration(calibration(found.predictions_with_std, names_of(boards)), results)
         curves = learning_curves(found.scores, found.predictions_on_other_folds)
         if len(curves):
             paths += write_learning_curves(curves, results)

@@ -210,7 +210,7 @@ def _run(
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    show_leaderboards(results, {task.name for task in plan.tasks})
+    show_leaderboards(results, {task.digest for task in plan.tasks})
     _show_failures(outcome, store.root)
 
 

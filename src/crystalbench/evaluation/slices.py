@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ from scipy import sparse
 
 from crystalbench.data.elements import SYMBOLS
 from crystalbench.errors import DataError
-from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.columns import require_columns, standard_runs
+from crystalbench.evaluation.group_means import DRAWS, Bools, Codes, Floats, group_means
 from crystalbench.targets import Kind
 
 COLUMNS = ("task", "model", "slice", "value", "rows", "mae", "low", "high")
@@ -27,21 +28,12 @@ COLUMNS = ("task", "model", "slice", "value", "rows", "mae", "low", "high")
 
 PREDICTION_COLUMNS = ("task", "data", "model", "kind", "configuration", "id", "target", "prediction")
 
-DRAWS = 1000
-LEVEL = 0.95
-
 QUANTILES = (20, 40, 60, 80)
 """Percentages at which targets and distances are divided."""
 ATOMS = (1, 3, 5, 9, 17, 33, 65)
 """Smallest numbers of atoms of the bins."""
 SAME_VOLUME = 0.05
 """Largest relative difference in the volume per atom of near-duplicates."""
-
-_AT_ONCE = 4_000_000  # resampled counts held in memory
-
-Bools: TypeAlias = npt.NDArray[np.bool_]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Codes: TypeAlias = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +47,7 @@ class TaskRows:
         folds: (n,) the fold whose test part contains the row; -1 for a row that only ever trains.
         targets: (n,) targets, or class numbers.
         classes: names of the classes; empty for regression.
-        formulas: (n,) reduced formulas.
+        formulas: (n,) formulas, equal for equal compositions, such as ``Fe2O3`` and ``Fe4O6``.
         systems: (n,) chemical systems.
         elements: (n, 119) whether a row contains an element, by atomic number.
         features: (n, d) features of the composition, in which distances are measured.
@@ -85,6 +77,11 @@ class TaskRows:
         """(n,) whether a row is in a test part."""
         return np.asarray(self.folds >= 0)
 
+    @property
+    def clusters(self) -> Codes:
+        """(n,) number of the formula of each row."""
+        return np.unique(self.formulas.astype(str), return_inverse=True)[1].reshape(-1)
+
 
 @dataclass(frozen=True, eq=False)
 class Groups:
@@ -97,6 +94,11 @@ class Groups:
 
     names: list[tuple[str, str]]
     members: sparse.csr_array
+
+    @property
+    def columns(self) -> dict[str, list[str]]:
+        """The pairs as the columns ``slice`` and ``value`` of a frame."""
+        return {"slice": [name for name, _ in self.names], "value": [value for _, value in self.names]}
 
 
 def slices(
@@ -121,8 +123,8 @@ def slices(
 
         * ``all``: ``all``
         * ``formula``, ``chemical_system``: ``seen`` or ``unseen`` in the training part
-        * ``near_duplicate``: ``yes`` if the training part has a crystal of the same reduced formula and space group
-          whose volume per atom differs by 5 % at most, else ``no``; without structures, the slice is missing, as the
+        * ``near_duplicate``: ``yes`` if the training part has a crystal of the same formula and space group whose
+          volume per atom differs by 5 % at most, else ``no``; without structures, the slice is missing, as the
           next two are
         * ``crystal_system``: its name; ``unknown`` where no symmetry is found
         * ``atoms``: atoms in the cell as given: ``1-2``, ``3-4``, ..., ``65+``
@@ -135,46 +137,70 @@ def slices(
         DataError: the frame lacks a column, or an id is not one of the task.
     """
     require_columns(predictions, PREDICTION_COLUMNS, "predictions")
-    mine = predictions[(predictions["task"] == rows.task) & (predictions["data"] == rows.data)]
-    errors: dict[str, Floats] = {}
-    for configuration, part in mine.groupby("configuration"):
-        name = (names or {}).get(str(configuration), str(part["model"].iloc[0]))
-        errors[f"{name} ({str(configuration)[:8]})" if name in errors else name] = _errors_by_row(part, rows)
+    errors = {name: row_means(part, _errors(part, rows), rows) for name, part in entries_of(predictions, rows, names)}
     if not errors:
         return pd.DataFrame({name: [] for name in COLUMNS})
     groups = groups_of(rows)
-    clusters = np.unique(rows.formulas.astype(str), return_inverse=True)[1].reshape(-1)
     parts = [
-        pd.DataFrame({"task": rows.task, "model": model, **_columns(groups), **found})
-        for model, found in _estimates(errors, groups.members, clusters, draws).items()
+        pd.DataFrame({"task": rows.task, "model": model, **groups.columns, **found._asdict()})
+        for model, found in group_means(errors, groups.members, rows.clusters, draws).items()
     ]
-    frame = pd.concat(parts, ignore_index=True)
+    frame = pd.concat(parts, ignore_index=True).rename(columns={"mean": "mae"})
     return frame[frame["rows"] > 0].sort_values("model", kind="stable").reset_index(drop=True)[list(COLUMNS)]
 
 
-def _columns(groups: Groups) -> dict[str, list[str]]:
-    return {"slice": [name for name, _ in groups.names], "value": [value for _, value in groups.names]}
+def entries_of(
+    predictions: pd.DataFrame, rows: TaskRows, names: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The entries that predicted the rows of a task, by name; the names differ.
+
+    Runs on a fraction of the training part are left out.
+
+    Args:
+        predictions: see `slices`.
+        rows: facts of the rows.
+        names: names of entries by configuration; the name of the model by default.
+    """
+    mine = standard_runs(predictions[(predictions["task"] == rows.task) & (predictions["data"] == rows.data)])
+    used: set[str] = set()
+    for configuration, part in mine.groupby("configuration"):
+        name = (names or {}).get(str(configuration), str(part["model"].iloc[0]))
+        name = f"{name} ({str(configuration)[:8]})" if name in used else name
+        used.add(name)
+        yield name, part
 
 
-def _errors_by_row(part: pd.DataFrame, rows: TaskRows) -> Floats:
-    """(n,) errors of one entry, means over its seeds; NaN for rows that it has not predicted."""
+def row_means(part: pd.DataFrame, values: Floats, rows: TaskRows) -> Floats:
+    """(n,) values of the rows of a task, means over the seeds; NaN for rows that were not predicted.
+
+    Args:
+        part: predictions of one entry.
+        values: (predictions,) a value of each.
+        rows: facts of the rows.
+
+    Raises:
+        DataError: an id is not one of the task.
+    """
     place = pd.Index(rows.ids.astype(object)).get_indexer(pd.Index(part["id"]))
     if (place < 0).any():
         unknown = part["id"].to_numpy()[place < 0][0]
         raise DataError(f"{rows.task}: {unknown} is predicted by {part['model'].iloc[0]}, but it is no id of the task")
-    target = part["target"].to_numpy(np.float64)
-    kind = part["kind"].iloc[0]
-    if kind == Kind.REGRESSION:
-        errors = np.abs(part["prediction"].to_numpy(np.float64) - target)
-    elif kind == Kind.BINARY:
-        errors = ((part["prediction"].to_numpy(np.float64) > 0.5) != (target > 0.5)).astype(np.float64)
-    else:
-        shares = part[[f"p_{c}" for c in range(len(rows.classes))]].to_numpy(np.float64)
-        errors = (shares.argmax(axis=1) != target).astype(np.float64)
     n = len(rows.ids)
     times = np.bincount(place, minlength=n)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.bincount(place, errors, minlength=n) / times)
+        return np.asarray(np.bincount(place, values, minlength=n) / times)
+
+
+def _errors(part: pd.DataFrame, rows: TaskRows) -> Floats:
+    """(predictions,) errors of one entry."""
+    target = part["target"].to_numpy(np.float64)
+    kind = part["kind"].iloc[0]
+    if kind == Kind.REGRESSION:
+        return np.asarray(np.abs(part["prediction"].to_numpy(np.float64) - target))
+    if kind == Kind.BINARY:
+        return np.asarray((part["prediction"].to_numpy(np.float64) > 0.5) != (target > 0.5), np.float64)
+    shares = part[[f"p_{c}" for c in range(len(rows.classes))]].to_numpy(np.float64)
+    return np.asarray(shares.argmax(axis=1) != target, np.float64)
 
 
 # ---------------------------------------------------------------------- groups
@@ -243,11 +269,11 @@ def near_duplicates(
 ) -> Bools:
     """(n,) whether the training part of each row's fold has nearly the same crystal.
 
-    That is one of the same reduced formula and space group, where the larger volume per atom is at most 5 % above the
+    That is one of the same formula and space group, where the larger volume per atom is at most 5 % above the
     smaller one. Structures are not compared atom by atom, and crystals of unknown symmetry have no duplicates.
 
     Args:
-        formulas: (n,) reduced formulas.
+        formulas: (n,) formulas.
         space_groups: (n,) numbers; 0 if unknown.
         volumes: (n,) Å³ per atom.
         folds: (n,) fold numbers.
@@ -307,58 +333,3 @@ def fifths(values: Floats, among: Bools) -> dict[str, Bools]:
         found[f"{below}-{share} %"] = (values > low) & (values <= limit)
         low, below = limit, share
     return found
-
-
-# ---------------------------------------------------------------------- intervals
-
-
-def _estimates(
-    errors: Mapping[str, Floats], members: sparse.csr_array, clusters: Codes, draws: int
-) -> dict[str, dict[str, npt.NDArray[Any]]]:
-    """Rows, mean errors and their limits by group, for each model."""
-    n, c = len(clusters), int(clusters.max()) + 1
-    by_cluster = sparse.csr_array((np.ones(n), (clusters, np.arange(n))), shape=(c, n))
-    counted: dict[bytes, sparse.csr_array] = {}  # models usually have the same rows
-    sums, sizes = {}, {}
-    for model, values in errors.items():
-        there = np.isfinite(values)
-        key = there.tobytes()
-        if key not in counted:
-            counted[key] = _per_cluster(by_cluster, there.astype(np.float64), members)
-            counted[key].eliminate_zeros()
-        sums[model], sizes[model] = _per_cluster(by_cluster, np.where(there, values, 0.0), members), key
-    resampled = _resampled([*sums.values(), *counted.values()], c, draws)
-    totals = dict(zip(sums, resampled[: len(sums)], strict=True))
-    rows = dict(zip(counted, resampled[len(sums) :], strict=True))
-    found = {}
-    for model, key in sizes.items():
-        size = np.asarray(counted[key].sum(axis=1))
-        several = np.diff(counted[key].indptr) > 1
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.asarray(sums[model].sum(axis=1)) / size
-            means = totals[model] / rows[key]
-        low, high = np.full(len(size), np.nan), np.full(len(size), np.nan)
-        tail = 100 * (1 - LEVEL) / 2
-        if several.any():  # in a draw without any row of a group, its mean is undefined
-            low[several], high[several] = np.nanpercentile(means[several], (tail, 100 - tail), axis=1)
-        found[model] = {"rows": size.astype(np.int64), "mae": mean, "low": low, "high": high}
-    return found
-
-
-def _per_cluster(by_cluster: sparse.csr_array, values: Floats, members: sparse.csr_array) -> sparse.csr_array:
-    """(groups, clusters) sums of values (n,)."""
-    return sparse.csr_array((by_cluster @ sparse.diags_array(values) @ members).T)
-
-
-def _resampled(parts: list[sparse.csr_array], clusters: int, draws: int) -> list[Floats]:
-    """(groups, draws) sums of each part over resampled clusters; the same draws for all."""
-    rng = np.random.default_rng(0)
-    found: list[list[Floats]] = [[] for _ in parts]
-    step = max(1, _AT_ONCE // clusters)
-    for start in range(0, draws, step):
-        k = min(step, draws - start)
-        drawn = rng.integers(0, clusters, (k, clusters)) + clusters * np.arange(k)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=k * clusters).reshape(k, clusters).T.astype(np.float64)
-        for sums, part in zip(found, parts, strict=True):
-            sums.append(part @ times)
-    return [np.concatenate(sums, axis=1) for sums in found]

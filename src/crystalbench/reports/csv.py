@@ -10,7 +10,7 @@ import pandas as pd
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
 
-__all__ = ["COLUMNS", "PAIR_COLUMNS", "pairs_to_csv", "slices_to_csv", "to_csv"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "frame_to_csv", "pairs_to_csv", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -28,8 +28,8 @@ def _csv(frame: pd.DataFrame) -> str:
     return pd.DataFrame(texts).to_csv(index=False, lineterminator="\n")
 
 
-def slices_to_csv(frame: pd.DataFrame) -> str:
-    """One row per task, model, slice and value; eight significant digits of errors."""
+def frame_to_csv(frame: pd.DataFrame) -> str:
+    """A frame with its columns; eight significant digits, and nothing for a missing value."""
     return frame.to_csv(index=False, lineterminator="\n", float_format="%.8g")
 
 

@@ -84,6 +84,13 @@ def full_title(entry: Entry) -> str:
     return entry_title(entry) if entry.view == FULL else f"{entry_title(entry)} ({entry.view})"
 
 
+def names_of(boards: Iterable[Board]) -> dict[str, str]:
+    """Titles of all entries with predictions, by configuration."""
+    return {
+        entry.configuration: full_title(entry) for board in boards for entry in board.entries if entry.configuration
+    }
+
+
 def names_text(entries: Sequence[Entry], everyone: Sequence[Entry]) -> str:
     """Titles of entries, or ``all`` of them."""
     return "all of ours" if len(entries) == len(everyone) > 1 else ", ".join(map(full_title, entries))

@@ -235,6 +235,18 @@ class EntryStore:
             raise RecordError(f"{path}: was changed after it was written (its digest differs); {entry.remedy}")
         return rows
 
+    def has_std(self, path: Path) -> bool:
+        """Whether an entry has standard deviations; only their column is read.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        try:
+            values = pq.read_table(path, columns=["std"])["std"].to_numpy()
+        except (OSError, pa.ArrowException) as error:
+            raise RecordError(f"{path}: cannot be read ({error}); {ImportedEntry.remedy}") from error
+        return not np.isnan(values).all()
+
     def read_all(self) -> tuple[list[tuple[Path, ImportedEntry]], list[RecordError]]:
         """Facts and scores of all entries, and an error for each file that cannot be read."""
         found: list[tuple[Path, ImportedEntry]] = []

@@ -70,6 +70,7 @@ DTYPES: dict[str, str] = {
     "notes": "object",
     "fold_scheme": "object",
     "train_fraction": "float64",
+    "has_std": "bool",
 }
 """Columns of the scores frame, with their types; `scores_frame` says what they mean."""
 
@@ -108,6 +109,7 @@ class EntryRun:
         fold: number of the fold.
         data: digest of the task's data: of the records of the same rows, or the entry's own.
         rows: rows of the task that were available.
+        has_std: whether the entry predicts standard deviations.
     """
 
     path: Path
@@ -115,6 +117,7 @@ class EntryRun:
     fold: int
     data: str
     rows: int
+    has_std: bool = False
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -157,6 +160,7 @@ def scores_frame(runs: Iterable[Record | EntryRun]) -> pd.DataFrame:
         * ``notes``: what a reader should know about the entry, separated by semicolons
         * ``fold_scheme``: ``official``, or how other folds were made, e.g. ``element:O``
         * ``train_fraction``: share of the training part that the model learned from, 1 for all of it
+        * ``has_std``: whether standard deviations are predicted
     """
     facts: list[Row] = []
     lengths: list[int] = []
@@ -239,6 +243,7 @@ def run_facts(record: Record) -> Row:
         "notes": "",
         "fold_scheme": spec.folds_text,
         "train_fraction": 1.0 if spec.train_fraction is None else spec.train_fraction,
+        "has_std": record.predictions.std is not None,
     }
 
 
@@ -286,6 +291,7 @@ def entry_facts(run: EntryRun) -> Row:
         "notes": "; ".join(entry.notes),
         "fold_scheme": OFFICIAL,
         "train_fraction": 1.0,
+        "has_std": run.has_std,
     }
 
 

@@ -110,6 +110,13 @@ class Results:
             return self.predictions[self.predictions["fold_scheme"] != OFFICIAL]
         return self.select(fold_scheme=self.scores.loc[others, "fold_scheme"].unique()).predictions
 
+    @cached_property
+    def predictions_with_std(self) -> pd.DataFrame:
+        """The predictions of the runs that predict standard deviations; the files of the others are not read again."""
+        if "predictions" in self.__dict__:
+            return self.predictions[self.predictions["std"].notna()]
+        return self.select(has_std=True).predictions
+
     def select(self, **values: Any) -> Results:
         """The runs with these values in columns of the scores frame.
 
@@ -194,7 +201,11 @@ def read_results(store: RecordStore, entries: EntryStore | None = None) -> Resul
                 truths.add(record)
                 yield record
         for path, entry in found:
-            runs = truths.runs_of(path, entry)
+            try:
+                runs = truths.runs_of(path, entry)
+            except RecordError as error:
+                problems.append(error)
+                continue
             imported.extend(runs)
             yield from runs
 
@@ -235,7 +246,8 @@ class _Truths:
         same = {data for data, by_fold in self._of[entry.task].items() if agrees(by_fold)}
         known = [(count, data, rows) for (data, rows), count in self._rows.items() if data in same]
         _, data, rows = max(known, default=(0, entry.truth, entry.rows))
-        return [EntryRun(path, entry, fold, data, rows) for fold in mine]
+        has_std = EntryStore(path.parents[1]).has_std(path)
+        return [EntryRun(path, entry, fold, data, rows, has_std) for fold in mine]
 
 
 def _count(number: int, what: str) -> str:
