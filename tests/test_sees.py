@@ -67,6 +67,8 @@ DEFAULTS = {
     "hybrid": Sees.WITH_DESCRIPTORS,
     "hybrid_diffraction": Sees.WITH_DESCRIPTORS,
     "magpie_boosting": Sees.COMPOSITION,
+    "painn": Sees.EQUIVARIANT,
+    "schnet": Sees.STRUCTURE_AND_CHEMISTRY,
     "sen": Sees.EQUIVARIANT,
     "sen_published": Sees.STRUCTURE_AND_CHEMISTRY,
 }

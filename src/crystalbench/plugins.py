@@ -20,6 +20,9 @@ from crystalbench.errors import ConfigError, UnknownNameError
 
 log = logging.getLogger(__name__)
 
+EXTRAS: Mapping[str, str] = {"pyg": "torch_geometric"}
+"""Module that an extra of the package installs, by the name of the extra; for objects that need one."""
+
 _ABOVE_MODELS = frozenset({"cli", "probes", "reports", "runs", "testing"})
 """Parts of the package that no model is computed by."""
 
@@ -65,8 +68,40 @@ def load(group: str, what: str, name: str) -> Any:
         return entries[name].load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{what} {name!r} is registered as {entries[name].value} but cannot be loaded: {error}"
+            f"{what} {name!r} is registered as {entries[name].value} but cannot be loaded: {error}{_remedy(error)}"
         ) from error
+
+
+def missing_extra(extra: str | None) -> str:
+    """What is not installed and how to install it, in words that continue "needs"; empty if nothing is missing.
+
+    Args:
+        extra: name of an extra of the package; None for none.
+    """
+    if extra is None or importlib.util.find_spec(EXTRAS[extra]) is not None:
+        return ""
+    return f"{EXTRAS[extra]}, which is not installed; run: pip install 'crystalbench[{extra}]'"
+
+
+def require_extra(extra: str | None, what: str) -> None:
+    """Check that an extra of the package is installed, without importing it.
+
+    Args:
+        extra: name of the extra; None for none.
+        what: what needs it, for the message.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if missing := missing_extra(extra):
+        raise ConfigError(f"{what} needs {missing}")
+
+
+def _remedy(error: Exception) -> str:
+    """How to install the module that an import did not find, if an extra of the package contains it."""
+    module = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    extra = next((extra for extra, installed in EXTRAS.items() if installed == module), None)
+    return "" if extra is None else f"; run: pip install 'crystalbench[{extra}]'"
 
 
 def source_digest(defined: type[Any]) -> str:
@@ -231,7 +266,7 @@ def _load_from_place(what: str, place: str) -> Any:
         raise
     except Exception as error:
         raise ConfigError(
-            f"{what} {place!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
+            f"{what} {place!r}: {module_name} cannot be imported: {type(error).__name__}: {error}{_remedy(error)}"
         ) from error
     if not hasattr(module, attribute):
         public = [n for n in vars(module) if not n.startswith("_")]

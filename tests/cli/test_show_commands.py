@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import itertools
 import shlex
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,13 @@ def test_the_lists_are_complete(arguments: list[str]) -> None:
     assert result.exit_code == 0
     for name in (*task_specs(), *model_names(), *view_names(), "demo", "matbench"):
         assert name in result.output
+
+
+def test_the_lists_are_complete_without_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    result = call("list")
+    assert result.exit_code == 0
+    assert "schnet" in result.output
 
 
 def test_the_version() -> None:

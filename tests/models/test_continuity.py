@@ -24,6 +24,8 @@ from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.network import NetworkModel
+from crystalbench.models.painn import PaiNN
+from crystalbench.models.schnet import SchNet
 from crystalbench.models.sen import SEN
 from crystalbench.models.sen_published.model import SENPublished
 from crystalbench.testing.crystals import other_cells
@@ -41,6 +43,8 @@ MODELS = {
     CGCNN: TRAINING,
     SEN: TRAINING | {"channels": 4, "capsules": 4},
     SENPublished: TRAINING | {"learning_rate": 3e-3},
+    SchNet: TRAINING | {"cutoff": 2.87 * 2**0.5},  # the distance of the third neighbours in body-centred iron
+    PaiNN: TRAINING | {"cutoff": 2.87 * 2**0.5},
 }
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
-from helpers import random_crystals, repeatable
+from helpers import isolated_atom, known_structures, random_crystals, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crystalbench.data.crystals import concatenate
+from crystalbench.errors import ConfigError, DataError
 from crystalbench.nn.batches import DeviceArrays
-from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout
+from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, PeriodicGraph
+from crystalbench.representations.pyg import pyg_attributes
 
 
 def two_levels() -> Arrays:
@@ -118,3 +123,59 @@ def test_the_arrays_are_not_changed() -> None:
 def test_rows_outside_are_refused() -> None:
     with pytest.raises(IndexError):
         DeviceArrays(two_levels(), "cpu").batch(np.array([4]))
+
+
+# ---------------------------------------------------------------------- PyTorch Geometric
+
+
+def periodic(cutoff: float = 4.0) -> DeviceArrays:
+    crystals = concatenate([random_crystals(0, 4), isolated_atom(), known_structures()])
+    return DeviceArrays(PeriodicGraph(cutoff=cutoff)(crystals), "cpu")
+
+
+def test_a_batch_of_pyg_equals_the_one_that_pyg_makes_of_single_crystals() -> None:
+    from torch_geometric.data import Batch as PyGBatch
+    from torch_geometric.data import Data
+
+    index = np.array([5, 0, 4, 2, 5])
+    data = periodic()
+    found = data.batch(index).to_pyg()
+    single = [Data(**pyg_attributes(data.batch(np.array([i])).values)) for i in index]
+    expected = PyGBatch.from_data_list(single)
+    assert set(found.keys()) == set(expected.keys())
+    for name in expected.keys():  # noqa: SIM118 (a batch iterates over pairs)
+        assert torch.equal(found[name], expected[name]), name
+        assert found[name].dtype == expected[name].dtype
+    assert found.num_graphs == len(found) == 5
+    assert found.num_nodes == expected.num_nodes
+    for one, same in zip(found.to_data_list(), single, strict=True):
+        assert all(torch.equal(one[name], same[name]) for name in same.keys())  # noqa: SIM118
+
+
+def test_vectors_of_a_batch_of_pyg_point_from_the_receiver_to_the_sender() -> None:
+    batch = periodic().batch(np.arange(8)).to_pyg()
+    sender, receiver = batch.edge_index
+    shifts = torch.einsum("ei,eij->ej", batch.cell_shift, batch.cell[batch.batch[sender]])
+    torch.testing.assert_close(batch.pos[sender] + shifts - batch.pos[receiver], batch.edge_vec, atol=2e-5, rtol=0)
+    torch.testing.assert_close(batch.edge_vec.norm(dim=1), batch.edge_weight)
+    assert torch.equal(batch.edge_attr[:, 0], batch.edge_weight)
+
+
+def test_a_batch_of_pyg_shares_its_tensors() -> None:
+    batch = periodic().batch(np.arange(3))
+    found = batch.to_pyg()
+    assert found.pos.data_ptr() == batch["positions"].data_ptr()
+    assert found.edge_vec.data_ptr() == batch["vectors"].data_ptr()
+    assert found.batch.data_ptr() == batch.owners["atom"].data_ptr()
+
+
+def test_other_graphs_cannot_become_batches_of_pyg() -> None:
+    batch = DeviceArrays(CrystalGraph(neighbors=5)(random_crystals(0, 2)), "cpu").batch(np.arange(2))
+    with pytest.raises(DataError, match="made of the arrays of a PeriodicGraph; these have no positions"):
+        batch.to_pyg()
+
+
+def test_without_pyg_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    with pytest.raises(ConfigError, match=r"Batch\.to_pyg needs torch_geometric.*pip install 'crystalbench\[pyg\]'"):
+        periodic().batch(np.arange(2)).to_pyg()

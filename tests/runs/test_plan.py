@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,13 @@ def test_hyperparameters_set_by_the_user_are_not_tuned() -> None:
     made = plan(everything, models=(entry,), tuning=TuningEntry(trials=3))
     assert made.notes == ["magpie_boosting has no hyperparameters to tune; it runs without tuning"]
     assert made.runs[0].spec.tuning is None
+
+
+def test_a_model_whose_extra_is_not_installed_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    note = "schnet needs torch_geometric, which is not installed; run: pip install 'crystalbench[pyg]', left out"
+    made = plan(models=("dummy", "schnet"))
+    assert {run.label for run in made.runs} == {"dummy"}
+    assert made.notes == [f"{note}: {ENERGY}, {STABLE}"]
+    with pytest.raises(ConfigError, match=re.escape(f"nothing to run: {note}: {ENERGY}")):
+        plan(Selection([ENERGY], ["schnet"]))

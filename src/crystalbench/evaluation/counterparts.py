@@ -8,6 +8,7 @@ COUNTERPARTS: Mapping[str, str] = {
     "magpie_forest": "RF-SCM/Magpie",
     "magpie_random_forest": "RF-SCM/Magpie",
     "cgcnn": "CGCNN v2019",
+    "schnet": "SchNet (kgcnn v2.1.0)",
     "dummy": "Dummy",
 }
 """Published algorithm by registered name of the model."""

@@ -15,6 +15,7 @@ from crystalbench.models.registry import GROUP, get_model, model_names
 from crystalbench.models.saving import load_model, save_model
 
 if TYPE_CHECKING:
+    from crystalbench.models.adaptors.pyg import PyGModel
     from crystalbench.models.cgcnn import CGCNN
     from crystalbench.models.diffraction.deepknet import DeepKNet, DeepKNetSphere
     from crystalbench.models.diffraction.grid import DiffractionGrid
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest
     from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
     from crystalbench.models.network import NetworkModel
+    from crystalbench.models.painn import PaiNN
+    from crystalbench.models.schnet import SchNet
     from crystalbench.models.sen import SEN
     from crystalbench.models.sen_published.model import SENPublished
 
 _LAZY = {
+    "adaptors.pyg": ("PyGModel",),
     "cgcnn": ("CGCNN",),
     "diffraction.deepknet": ("DeepKNet", "DeepKNetSphere"),
     "diffraction.grid": ("DiffractionGrid",),
@@ -37,6 +41,8 @@ _LAZY = {
     "forests.magpie": ("MagpieBoosting", "MagpieForest", "MagpieRandomForest"),
     "hybrid": ("Hybrid", "HybridDiffraction", "HybridSEN", "WithDescriptors"),
     "network": ("NetworkModel",),
+    "painn": ("PaiNN",),
+    "schnet": ("SchNet",),
     "sen": ("SEN",),
     "sen_published.model": ("SENPublished",),
 }
@@ -66,8 +72,11 @@ __all__ = [
     "Needs",
     "NetworkModel",
     "OneOf",
+    "PaiNN",
+    "PyGModel",
     "Runtime",
     "SENPublished",
+    "SchNet",
     "Sees",
     "WithDescriptors",
     "get_model",

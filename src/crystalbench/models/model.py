@@ -153,6 +153,8 @@ class Model(Configurable, ABC):
         pretrained_on: names of the data sets that a pretrained part of the model has seen, as the package names them
             (`crystalbench.evaluation.pretraining`). Leaderboards do not rank its entries on tasks whose labels such a
             data set contains. Subclasses inherit it.
+        extra: the extra of the package that the model needs, such as ``pyg``; None for none. Without it, a run of the
+            model is left out with a note.
         version: increase it when results change for the same hyperparameters; runs are then done again.
         runtime: seed, device, threads and progress; the runner sets it before `fit`.
         target: what a fitted model predicts; `fit` sets it to ``train.target``.
@@ -160,6 +162,7 @@ class Model(Configurable, ABC):
 
     needs: ClassVar[Needs]
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    extra: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset()
     pretrained_on: ClassVar[frozenset[str]] = frozenset()

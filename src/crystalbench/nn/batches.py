@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from crystalbench.nn.edges import offsets_of
+from crystalbench.plugins import require_extra
 from crystalbench.representations import CRYSTAL, Arrays
+from crystalbench.representations.pyg import LEVELS, pyg_attributes
 
 _WIDE = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64}
 
@@ -68,6 +72,31 @@ class Batch:
             counts = self.sum(weights, level)
             rows = rows * weights.reshape(-1, *[1] * (rows.ndim - 1))
         return self.sum(rows, level) / counts.reshape(-1, *[1] * (rows.ndim - 1))
+
+    def to_pyg(self) -> Any:
+        """The crystals as a `torch_geometric.data.Batch`; for batches of a `PeriodicGraph`.
+
+        It shares the tensors of this batch and stays on its device. It equals ``Batch.from_data_list`` of the single
+        crystals and can be taken apart again (``to_data_list``). Besides ``batch`` (N,) and ``ptr`` (n + 1,), it has
+        the attributes that `crystalbench.representations.pyg.pyg_attributes` lists: ``z``, ``pos``, ``cell``,
+        ``edge_index``, ``edge_weight``, ``edge_attr``, ``edge_vec`` and ``cell_shift``.
+
+        Raises:
+            ConfigError: torch_geometric is not installed; the message names the extra.
+            DataError: the batch is not one of a `PeriodicGraph`.
+        """
+        require_extra("pyg", "Batch.to_pyg")
+        from torch_geometric.data import Batch as PyGBatch  # here, since it is optional and slow to import
+
+        attributes = pyg_attributes(self.values)
+        starts = {level: offsets_of(count) for level, count in self.counts.items()}
+        starts[CRYSTAL] = torch.arange(self.size + 1, device=self.index.device)
+        batch = PyGBatch(batch=self.owners["atom"], ptr=starts["atom"], **attributes)
+        # What PyG itself stores of a batch, to take it apart.
+        batch._num_graphs = self.size
+        batch._slice_dict = {name: starts[LEVELS[name]] for name in attributes}
+        batch._inc_dict = {name: starts["atom"][:-1] if name == "edge_index" else None for name in attributes}
+        return batch
 
 
 class DeviceArrays:

@@ -13,6 +13,7 @@ from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.element_pairs import ElementPairs
 from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.periodic_graph import PeriodicGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import SphereGraph
@@ -28,6 +29,7 @@ __all__ = [
     "ElementPairs",
     "Layout",
     "MagpieFeatures",
+    "PeriodicGraph",
     "QuotientGraph",
     "Representation",
     "SphereGraph",

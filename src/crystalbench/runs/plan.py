@@ -12,7 +12,7 @@ from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import Phase, Progress, hyperparameter_types
-from crystalbench.plugins import local_digest
+from crystalbench.plugins import local_digest, missing_extra
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.numbers import LARGEST_SEED, whole_number
@@ -329,6 +329,9 @@ def _with_data(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> li
 
 def _can(task: Task, choice: _Choice, notes: _Notes) -> bool:
     name, model = choice.entry.name, choice.model
+    if missing := missing_extra(model.extra):
+        notes.left_out(f"{name} needs {missing}", task.name)
+        return False
     if model.needs is Needs.STRUCTURE and not task.has_structures:
         notes.left_out(f"{name} needs structures", task.name)
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Target
 from crystalbench.tasks.display import describe, to_frame, to_html
+from crystalbench.tasks.pyg import to_pyg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,3 +201,21 @@ class Task:
             ConfigError: structures are requested of a task that has compositions only.
         """
         return to_frame(self, structures=structures)
+
+    def to_pyg(self, fold: int, cutoff: float = 5.0) -> tuple[list[Any], list[Any]]:
+        """The two parts of a fold as graphs of PyTorch Geometric, for your own data loader and training.
+
+        Args:
+            fold: number of the fold.
+            cutoff: largest distance of neighbours in Å.
+
+        Returns:
+            Lists of `torch_geometric.data.Data`, of the training part and of the test part. Besides the attributes of
+            `crystalbench.representations.pyg.pyg_attributes` for a single crystal, each has ``y`` (1,), the target in
+            its unit (float32) or the class number (int64), and ``id``. Choose epochs and hyperparameters on the
+            training part; the test part is for the final prediction.
+
+        Raises:
+            ConfigError: there is no such fold, the task has compositions only, or torch_geometric is not installed.
+        """
+        return to_pyg(self, fold, cutoff)

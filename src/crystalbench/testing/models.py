@@ -6,6 +6,7 @@ from typing import Any
 
 from crystalbench.errors import ConfigError
 from crystalbench.models import Invariance, Model, Sees, get_model
+from crystalbench.plugins import require_extra
 from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_sees, _model_symmetry
 from crystalbench.testing._isolation import isolated
 from crystalbench.testing._model_case import ModelCase
@@ -49,7 +50,8 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
 
     Raises:
         ContractError: a check failed; the message lists every failed check, the reason, and the line of the model.
-        ConfigError: the model cannot be found, or does not accept the hyperparameters.
+        ConfigError: the model cannot be found, needs an extra that is not installed, or does not accept the
+            hyperparameters.
 
     Example:
         >>> report = check_model("dummy")
@@ -60,6 +62,7 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
     model_class = get_model(model) if isinstance(model, str) else model
     if not (isinstance(model_class, type) and issubclass(model_class, Model)):
         raise ConfigError(f"check_model({model!r}): give a subclass of crystalbench.models.Model, or its name or place")
+    require_extra(model_class.extra, model_class.__name__)
     case = ModelCase(model_class, parameters)
     checks = Checks(model_class.__name__, case, model_class, verbose=verbose)
     with isolated():
