@@ -100,6 +100,21 @@ SLICES = pd.DataFrame(
 )
 
 
+TABLES = {
+    "conformal": """task,model,method,level,slice,value,rows,coverage,low,high,width,unit
+matbench_phonons,cgcnn,plain,0.9,all,all,60,0.9,0.88,0.92,31.5,cm⁻¹
+matbench_phonons,cgcnn,plain,0.9,element,H,9,0.5,0.3,0.7,31.5,cm⁻¹
+""",
+    "calibration": f"""task,model,quantity,level,value,low,high,rows,folds,seeds,unit,data
+matbench_phonons,cgcnn,coverage,0.9,0.77,0.7,0.8,60,5,2,,{"d" * 64}
+matbench_phonons,cgcnn,rank_correlation,,0.49,0.4,0.6,60,5,2,,{"d" * 64}
+""",
+    "ceiling": f"""task,part,bound,metric,value,low,high,rows,compositions,data,model,score,unit
+matbench_phonons,all,in_sample,mae,1.5,1.25,1.75,60,50,{"d" * 64},magpie_forest,13.5,cm⁻¹
+""",
+}
+
+
 @pytest.fixture(scope="session")
 def results() -> Results:
     return Results(all_records())
@@ -109,6 +124,8 @@ def results() -> Results:
 def content(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Content:
     folder = tmp_path_factory.mktemp("results")
     SLICES.to_csv(folder / "slices.csv", index=False)
+    for name, text in TABLES.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     formulas = {f"mb-{fold}-{row}": f"Fe{fold + 1}O{row + 2}" for fold in range(5) for row in range(12)}
     return read_content(results, folder, {("matbench_phonons", "d" * 64): Facts(formulas)})
 

@@ -142,6 +142,13 @@ def test_slices_are_marked_where_their_interval_excludes_the_mean(pages: dict[st
     assert "formula unseen 30 ▲ 8.500 ▲ 15.00" in text
 
 
+def test_uncertainty_and_the_composition_ceiling_are_shown(pages: dict[str, Parsed]) -> None:
+    text = " ".join(pages["tasks/matbench_phonons.html"].text.split())
+    assert "cgcnn plain 90 % (88 to 92) 31.50 element H: 50 % 77 % 0.49" in text
+    assert "all in sample 1.500 1.250 to 1.750 60 magpie_forest: 13.500" in text
+    assert "Uncertainty" not in pages["tasks/matbench_mp_is_metal.html"].text
+
+
 def test_errors_by_element_are_in_the_periodic_table(site: Path) -> None:
     assert chart(site, "tasks/matbench_phonons.html", "elements")["cgcnn"] == {"O": [6.5, 30], "H": [26.0, 30]}
     cells = {cell["symbol"]: (cell["row"], cell["column"]) for cell in periodic_cells()}

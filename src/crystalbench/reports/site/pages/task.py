@@ -27,6 +27,7 @@ from crystalbench.reports.notes import notes
 from crystalbench.reports.site import charts
 from crystalbench.reports.site.content import Content, Predicted
 from crystalbench.reports.site.pages.page import Page, chart_dict
+from crystalbench.reports.site.pages.uncertainty import ceiling, uncertainty
 from crystalbench.reports.timing import seconds_text
 from crystalbench.targets import METRICS, Kind
 
@@ -70,7 +71,8 @@ def _page(content: Content, k: int) -> Page:
         "shown": None if parity is None else parity[1:],
         "slices": _slices(content, board, known),
         "elements": _elements(content, board, known),
-        "facts": bool(formulas),
+        "uncertainty": uncertainty(content, board),
+        "ceiling": ceiling(content, board),
     }
     return Page(content.links.boards[k], "task.html", board.task, values, drawn)
 
