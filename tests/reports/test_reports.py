@@ -70,6 +70,7 @@ def test_the_columns_of_the_csv_file() -> None:
     header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
     header += ",default_kept_on_folds,data,fold_numbers,minus_dummy,concurrent,hardware,defaults_chosen_here"
     header += ",tier,rank_low,rank_high,sees,pretrained_on,refused,flagged,note,fold_scheme"
+    header += ",featurise_seconds,predict_seconds,memory_mb,device,pareto"
     assert to_csv([]) == header + "\n"
 
 
@@ -77,7 +78,7 @@ def test_a_row_of_the_csv_file() -> None:
     (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
     start = "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
-    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,,nothing,,,,,official'
+    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,,nothing,,,,,official,0.50,0.10,100,cpu,'
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 

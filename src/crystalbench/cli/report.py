@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from crystalbench.cli.console import command, complain, say, screen
 from crystalbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crystalbench.errors import RecordError
+    from crystalbench.evaluation.board import Board
+    from crystalbench.results import Results
     from crystalbench.tasks import DataSources
 
 SHOWN_PROBLEMS = 5
@@ -27,6 +31,13 @@ def report(
         bool,
         typer.Option("--slices", help="Also write slices.csv: errors by groups of rows. It needs the tasks' data."),
     ] = False,
+    latex: Annotated[
+        Path | None,
+        typer.Option(help="Folder for LaTeX tables: each board, its resolved differences.", metavar="FOLDER"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for figures of each board as PDF and SVG.", metavar="FOLDER")
+    ] = None,
     task: Annotated[
         list[str] | None, typer.Option(help="Only slices of this task (repeatable); also a task file .toml.")
     ] = None,
@@ -41,9 +52,20 @@ def report(
             raise ConfigError("--task, --data-dir, --data and --limit are for slices; add --slices")
         tasks = task or ()
         sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if slices else None
-        show_leaderboards(results, None, readme)
+        found = show_leaderboards(results, None, readme)
+        if latex is not None:
+            from crystalbench.reports.latex import write_latex
+
+            say(f"written: {', '.join(map(str, write_latex(found.boards, latex)))}")
+        if figures is not None:
+            from crystalbench.reports.figures import write_figures
+
+            paths = write_figures(found.boards, found.results, figures)
+            say(f"written: {len(paths)} figures in {figures}, each as .pdf and .svg")
         if sources is not None:
             _write_slices(results, sources, tasks)
+        if found.problems:
+            raise typer.Exit(1)
 
 
 def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
@@ -59,7 +81,20 @@ def _write_slices(results: Path, sources: DataSources, tasks: Sequence[str]) -> 
     say(f"written: {write_slices(frame, results)}")
 
 
-def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """What was read and shown: the results and their boards."""
+
+    results: Results
+    boards: list[Board]
+
+    @property
+    def problems(self) -> list[RecordError]:
+        """The files that could not be read."""
+        return self.results.problems
+
+
+def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None = None) -> Shown:
     """Write the leaderboards of all records and show those of some tasks.
 
     Args:
@@ -67,18 +102,23 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
         tasks: names of the tasks to show; all by default.
         readme: Markdown file to fill with a summary.
 
+    Returns:
+        The results, with the records that cannot be read as `problems`; the others count.
+
     Raises:
         ConfigError: there are no records.
-        typer.Exit: a record cannot be read; the others count.
     """
+    from crystalbench.evaluation.across import groups_across
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.evaluation.learning_curves import learning_curves
+    from crystalbench.reports.across import EXPLANATION as ACROSS
+    from crystalbench.reports.across import HEADING, left_out_text, ranks_text
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
     from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
-    from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
+    from crystalbench.reports.screen import screen_across, screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
     from crystalbench.results.entry import ENTRIES, EntryStore
     from crystalbench.results.loading import RECORDS, read_results
@@ -101,6 +141,13 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
             if (differences := screen_differences(board)) is not None:
                 say(explanation(board), style="dim")
                 screen.print(differences)
+    groups, left_out = groups_across(boards) if tasks is None else ([], {})
+    if groups:
+        say(f"\n{HEADING}", style="italic")
+        say(" ".join(text for text in (ACROSS, left_out_text(left_out)) if text), style="dim")
+    for group in groups:
+        screen.print(screen_across(group))
+        say(ranks_text(group), style="dim")
     for problem in problems[:SHOWN_PROBLEMS]:
         complain("not counted", str(problem))
     if len(problems) > SHOWN_PROBLEMS:
@@ -114,5 +161,4 @@ def show_leaderboards(results: Path, tasks: set[str] | None, readme: Path | None
             fill_readme(readme, boards)
             paths.append(readme)
         say(f"\nwritten: {', '.join(map(str, paths))}")
-    if problems:
-        raise typer.Exit(1)
+    return Shown(found, boards)

@@ -10,7 +10,7 @@ import pandas as pd
 from crystalbench._files import write_text
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.board import Board
-from crystalbench.reports.csv import pairs_to_csv, slices_to_csv, to_csv
+from crystalbench.reports.csv import across_to_csv, pairs_to_csv, slices_to_csv, to_csv
 from crystalbench.reports.markdown import to_markdown
 
 
@@ -29,7 +29,7 @@ def write_slices(frame: pd.DataFrame, folder: Path) -> Path:
 
 
 def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv``, ``leaderboard.md`` and ``pairs.csv``.
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``pairs.csv`` and ``across.csv``.
 
     Raises:
         CrystalBenchError: the folder cannot be written.
@@ -38,6 +38,7 @@ def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
         "leaderboard.csv": to_csv(boards),
         "leaderboard.md": to_markdown(boards),
         "pairs.csv": pairs_to_csv(boards),
+        "across.csv": across_to_csv(boards),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
