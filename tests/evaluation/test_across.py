@@ -126,11 +126,8 @@ def test_refused_entries_and_boards_of_other_folds_are_left_out() -> None:
     boards = boards_of(
         several("x", dummy=10, a=1, b=2),
         several("y", dummy=10, a=1, b=2),
-        runs("matbench_log_gvrh", "dummy", *[0.3] * 5),
-        [
-            r.model_copy(update={"pretrained_on": ["matbench_log_gvrh"]})
-            for r in runs("matbench_log_gvrh", "a", *[0.1] * 5)
-        ],
+        runs("matbench_log_kvrh", "dummy", *[0.3] * 5),
+        [r.model_copy(update={"pretrained_on": ["logK_MP_2019"]}) for r in runs("matbench_log_kvrh", "a", *[0.1] * 5)],
     )
     assert any(entry.refused for board in boards for entry in board.entries if entry.model == "a")
     (group,), _ = groups_across(boards)

@@ -29,6 +29,7 @@ COLUMNS = (
     "comparable",
     "pareto",
 )
+"""Columns of `costs_frame`."""
 
 
 @dataclass(frozen=True)

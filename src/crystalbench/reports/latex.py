@@ -18,6 +18,7 @@ from crystalbench._files import write_text
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.across import groups_across
 from crystalbench.evaluation.board import Board
+from crystalbench.evaluation.significance import SIGNIFICANCE, holm
 from crystalbench.reports.across import MODEL, across_table, ranks_text
 from crystalbench.reports.boards import heading, marks, places, score_title
 from crystalbench.reports.formatting import folds_text, format_spec, full_title, optional, score_text
@@ -130,11 +131,16 @@ def board_latex(board: Board, label: str) -> str:
         for entry, place in zip(board.entries, places(board), strict=True)
     ]
     bold = {(i, 3) for i, place in enumerate(places(board)) if place == 1}
-    parts = [heading(board), "Scores are mean ± population standard deviation over the folds, the best in bold"]
+    parts = ["Scores are mean ± population standard deviation over the folds, the best in bold"]
     if board.has_tiers:
         parts.append("entries of one tier cannot be told from its best one (corrected t-test, Holm)")
     return table_latex(
-        titles, rows, f"{'; '.join(parts)}.", f"tab:{label}", "rlll" + "r" * (len(titles) - 5) + "l", bold
+        titles,
+        rows,
+        f"{heading(board)}. {'; '.join(parts)}.",
+        f"tab:{label}",
+        "rlll" + "r" * (len(titles) - 5) + "l",
+        bold,
     )
 
 
@@ -144,30 +150,25 @@ def pairs_latex(board: Board, label: str) -> str:
     if best is None or not board.has_tiers:
         return ""
     found, metric = board.pairs, METRICS[board.metric]
+    ranked = np.array([place is not None for place in board.standings])
+    chosen = np.flatnonzero(((found.a == best) | (found.b == best)) & ranked[found.a] & ranked[found.b])
+    p_holm = holm(found.test.p[chosen])
     rows = []
-    for k in np.flatnonzero((found.a == best) | (found.b == best)):
-        other, sign = (found.b[k], -1) if found.a[k] == best else (found.a[k], 1)
-        entry = board.entries[other]
-        if board.standings[other] is None or board.tier_of(entry) == 1:
+    for k, corrected in zip(chosen, p_holm, strict=True):
+        if corrected >= SIGNIFICANCE:
             continue
+        other, sign = (found.b[k], -1) if found.a[k] == best else (found.a[k], 1)
         ends = sorted((sign * found.test.low[k], sign * found.test.high[k]))
         spec = format_spec(abs(found.test.mean[k]))
         texts = [f"{value:+{spec}}".replace("-", "−") for value in (sign * found.test.mean[k], *ends)]
-        rows.append(
-            [
-                full_title(entry),
-                texts[0],
-                f"{texts[1]} to {texts[2]}",
-                f"{found.test.p[k]:.2g}",
-                f"{found.p_holm[k]:.2g}",
-            ]
-        )
+        name = full_title(board.entries[other])
+        rows.append([name, texts[0], f"{texts[1]} to {texts[2]}", f"{found.test.p[k]:.2g}", f"{corrected:.2g}"])
     first = full_title(board.entries[best])
-    titles = ["model", f"minus {first}", "95 % interval", "p", "p (Holm, all pairs)"]
-    tiers = [place.tier for place in board.standings if place is not None]
+    titles = ["model", f"minus {first}", "95 % interval", "p", "p (Holm)"]
     caption = (
-        f"{heading(board)}: entries whose {score_title(board, metric)} is resolved from that of the best, {first}, so "
-        f"that they are not in tier 1; {tiers.count(1) - 1} of {len(tiers) - 1} others cannot be told from it."
+        f"{heading(board)}. Entries whose {score_title(board, metric)} is resolved from that of the best, {first}, by "
+        "the corrected t-test with Holm's correction for the comparisons with the best; "
+        f"{len(p_holm) - len(rows)} of {len(p_holm)} others cannot be told from it."
     )
     return table_latex(titles, rows, caption, f"tab:{label}", "lrrrr")
 

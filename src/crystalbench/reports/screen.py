@@ -128,7 +128,14 @@ def screen_kinds(board: Board) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, title in enumerate(titles):
         numeric = 1 < i < len(titles) - 1
-        table.add_column(escape(title), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        whole = max((len(word) for row in rows for word in row[i].split()), default=0) if i == 0 else None
+        table.add_column(
+            escape(title),
+            justify="right" if numeric else "left",
+            no_wrap=numeric or i == len(titles) - 1,
+            overflow="fold",
+            min_width=whole,
+        )
     for row in rows:
         table.add_row(*map(escape, row), style="bold cyan" if row[-1] == OURS else "dim")
     return table

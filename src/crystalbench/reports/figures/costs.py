@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from crystalbench.evaluation.board import Board, Entry
 from crystalbench.evaluation.costs import is_comparable, pareto_optimal
 from crystalbench.reports.boards import heading, score_title
-from crystalbench.reports.figures.style import KINDS, WIDTH, is_wide, log_axis, shortened
+from crystalbench.reports.figures.style import GREY, KINDS, WIDTH, is_wide, log_axis, shortened
 from crystalbench.reports.formatting import full_title
 from crystalbench.targets import METRICS
 
@@ -65,7 +65,7 @@ def error_against_cost(board: Board) -> Figure | None:
         axes.plot(*at, marker=shape, color=colour, markerfacecolor=face, linestyle="none", markersize=5, zorder=3)
         points.append(at)
     front = sorted(at for at, (_, _, best) in zip(points, shown, strict=True) if best)
-    axes.plot(*zip(*front, strict=True), color="black", linewidth=0.8, linestyle="--", zorder=1, drawstyle="steps-post")
+    axes.plot(*zip(*front, strict=True), color=GREY, linewidth=0.8, linestyle="--", zorder=1, drawstyle="steps-post")
     axes.margins(0.14)
     log_axis(axes, "x")
     if is_wide(board, [entry for entry, _, _ in shown]):
@@ -73,7 +73,7 @@ def error_against_cost(board: Board) -> Figure | None:
     axes.set_xlabel("fit of one fold (s)")
     axes.set_ylabel(score_title(board, metric))
     axes.set_title(heading(board), fontsize=7.5)
-    handles = [Line2D([], [], color="black", linewidth=0.8, linestyle="--", label="Pareto-optimal")]
+    handles = [Line2D([], [], color=GREY, linewidth=0.8, linestyle="--", label="Pareto-optimal")]
     if not all(is_comparable(board, entry) for entry, _, _ in shown):
         handles.append(
             Line2D(
