@@ -6,13 +6,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import record
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.board import Board
 from crystalbench.evaluation.leaderboard import leaderboards
-from crystalbench.reports.figures import error_against_cost, forest, pair_matrix, parity, write_figures
+from crystalbench.reports.figures import curves, error_against_cost, forest, pair_matrix, parity, write_figures
 from crystalbench.reports.figures.ranks import cliques
 from crystalbench.reports.figures.style import KINDS, WIDTH, shortened, style
 from crystalbench.results import Results
@@ -132,3 +133,31 @@ def test_bars_join_the_longest_runs_of_ranks(
     values: list[float], difference: float, expected: list[tuple[int, int]]
 ) -> None:
     assert cliques(values, difference) == expected
+
+
+def test_learning_curves_have_their_intervals_and_power_laws() -> None:
+    rows = [100, 200, 500, 1000]
+    points = pd.DataFrame(
+        {
+            "task": "x",
+            "model": np.repeat(["a_$b", "few"], [4, 2]),
+            "fraction": [0.1, 0.2, 0.5, 1.0, 0.5, 1.0],
+            "rows": [*rows, *rows[2:]],
+            "score": [*(40.0 * n**-0.4 for n in rows), 5.0, 4.0],
+            "low": np.nan,
+            "high": np.nan,
+            "metric": "mae",
+            "unit": "eV",
+            "fold_scheme": "element:O",
+            "folds": 5,
+            "seeds": 1,
+        }
+    )
+    with style():
+        figure = curves(points)
+        figure.draw_without_rendering()
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0].startswith("a_$b: 40 · n^−0.400")
+    assert labels[1] == "few"  # two points have no power law
+    assert figure.axes[0].get_ylabel() == "pooled MAE (eV)"
+    assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"

@@ -14,7 +14,7 @@ from rich.console import Console
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
 from crystalbench.reports.boards import places
-from crystalbench.reports.csv import COLUMNS, pairs_to_csv, to_csv
+from crystalbench.reports.csv import COLUMNS, across_to_csv, pairs_to_csv, to_csv
 from crystalbench.reports.files import write_leaderboards
 from crystalbench.reports.formatting import score_text
 from crystalbench.reports.kinds import EXPLANATION
@@ -306,11 +306,13 @@ def test_files_are_written_atomically_and_replaced(tmp_path: Path, boards: list[
     folder = tmp_path / "new" / "folder"
     for made in (boards, boards[:1]):
         paths = write_leaderboards(made, folder)
-        assert [path.name for path in paths] == ["leaderboard.csv", "leaderboard.md", "pairs.csv"]
+        names = ["leaderboard.csv", "leaderboard.md", "pairs.csv", "across.csv"]
+        assert [path.name for path in paths] == names
         assert paths[0].read_text(encoding="utf-8") == to_csv(made)
         assert paths[1].read_text(encoding="utf-8") == to_markdown(made)
         assert paths[2].read_text(encoding="utf-8") == pairs_to_csv(made)
-        assert sorted(path.name for path in folder.iterdir()) == ["leaderboard.csv", "leaderboard.md", "pairs.csv"]
+        assert paths[3].read_text(encoding="utf-8") == across_to_csv(made)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
