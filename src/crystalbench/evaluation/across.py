@@ -140,7 +140,7 @@ def groups_across(boards: Sequence[Board]) -> tuple[list[Group], dict[str, str]]
         boards: the boards. Of each task, the one with most rows on the official folds is used.
 
     Returns:
-        The groups, those of most tasks first; and what was left out, by task with its reason.
+        The groups, those of most tasks first; and the reasons by what was left out, boards and our entries.
     """
     used, left_out = _usable(boards)
     ranked = {board.task: _ranked(board) for board in used}
@@ -149,6 +149,7 @@ def groups_across(boards: Sequence[Board]) -> tuple[list[Group], dict[str, str]]
     candidates = candidates or {title for title, entry in everyone if entry.by_row and not entry.is_dummy}
     tasks_of = {title: tuple(task for task in ranked if title in ranked[task]) for title in sorted(candidates)}
     sets = sorted({tasks for tasks in tasks_of.values() if len(tasks) > 1}, key=lambda tasks: (-len(tasks), tasks))
+    left_out |= {title: "is ranked on one task only" for title, tasks in tasks_of.items() if len(tasks) < 2}
     normalised = normalised_scores(used)
     return [_group([b for b in used if b.task in tasks], normalised, ranked) for tasks in sets], left_out
 
@@ -164,13 +165,13 @@ def across_frame(groups: Sequence[Group]) -> pd.DataFrame:
     rows = []
     for number, group in enumerate(groups, 1):
         ranks = group.ranks
-        for title, mean in group.scores.mean(axis="columns").items():
+        for title, mean in zip(map(str, group.scores.index), group.scores.mean(axis="columns"), strict=True):
             is_ranked = ranks is not None and title in ranks.ranks.index
             rows.append(
                 (
                     number,
                     title,
-                    group.sources[str(title)],
+                    group.sources[title],
                     len(group.tasks),
                     mean,
                     *(
@@ -179,7 +180,7 @@ def across_frame(groups: Sequence[Group]) -> pd.DataFrame:
                         else (np.nan,) * 3
                     ),
                     0 if ranks is None else len(ranks.ranks),
-                    group.top_tiers[str(title)],
+                    group.top_tiers[title],
                     group.tested,
                     " ".join(group.tasks),
                 )
@@ -221,7 +222,7 @@ def _group(boards: Sequence[Board], normalised: pd.DataFrame, ranked: Mapping[st
     scores = normalised.loc[tasks].dropna(axis="columns").T
     entries = {title: ranked[tasks[0]][title] for title in map(str, scores.index)}
     dummies = [entries[title].is_dummy for title in map(str, scores.index)]
-    order = np.lexsort((scores.mean(axis="columns"), dummies))
+    order = np.lexsort((scores.mean(axis="columns").to_numpy(), np.array(dummies)))
     scores, models = scores.iloc[order], scores[~np.array(dummies)]
     tiers = [(board, ranked[board.task]) for board in boards if board.has_tiers]
     return Group(

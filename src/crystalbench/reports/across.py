@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from crystalbench.evaluation.across import Group
 from crystalbench.evaluation.board import OURS
 from crystalbench.evaluation.comparison import p_text
@@ -41,7 +43,7 @@ def across_table(group: Group, *, by_task: bool = True) -> tuple[list[str], list
                 f"{means[title]:.3f}",
                 MISSING if math.isnan(rank) else f"{rank:.2f}",
                 f"{group.top_tiers[title]} of {group.tested}" if group.tested else MISSING,
-                *(f"{group.scores.loc[title, task]:.3f}" for task in tasks),
+                *(f"{score:.3f}" for score in group.scores.loc[title, tasks].to_numpy(np.float64)),
                 group.sources[title],
             ]
         )

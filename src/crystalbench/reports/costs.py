@@ -10,7 +10,7 @@ from crystalbench.evaluation.board import Board
 from crystalbench.evaluation.costs import costs_frame
 from crystalbench.reports.formatting import format_spec, markdown_table, metric_title
 from crystalbench.reports.timing import APPROXIMATE
-from crystalbench.targets import METRICS
+from crystalbench.targets import METRICS, Metric
 
 TITLES = (
     "featurise (s)",
@@ -47,12 +47,10 @@ def cost_table(board: Board) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in costs_frame(board).to_dict("records"):
         about = "" if row["comparable"] else APPROXIMATE
-        score = row["score"]
-        spec = format_spec(abs(score), best_is_one=metric.higher_is_better)
         rows.append(
             [
                 row["model"],
-                "" if math.isnan(score) else f"{score:{spec}}",
+                _score(row["score"], metric),
                 *(f"{about}{_seconds(row[name])}" for name in ("featurise_seconds", "fit_seconds", "predict_seconds")),
                 f"{row['memory_mb']:,.0f}",
                 "" if pd.isna(row["parameters"]) else f"{row['parameters']:,}",
@@ -62,6 +60,12 @@ def cost_table(board: Board) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return titles, rows
+
+
+def _score(value: float, metric: Metric) -> str:
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:{format_spec(abs(value), best_is_one=metric.higher_is_better)}}"
 
 
 def _seconds(value: float) -> str:

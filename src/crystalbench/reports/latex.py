@@ -208,7 +208,9 @@ def table_latex(
     styles = pd.DataFrame("", frame.index, frame.columns)
     for row, column in bold:
         styles.iloc[row, column] = "textbf:--rwrap"
-    styler = frame.style.hide(axis="index").format_index(lambda column: latex_text(titles[column]), axis="columns")
+    styler = frame.style.hide(axis="index").format_index(
+        lambda column: latex_text(titles[int(str(column))]), axis="columns"
+    )
     styler = styler.apply(lambda _: styles, axis=None)
     return styler.to_latex(
         hrules=True,

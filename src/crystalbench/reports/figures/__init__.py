@@ -7,6 +7,7 @@ the same bytes at every call with the same version of matplotlib.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -67,13 +68,13 @@ def write_figures(boards: Sequence[Board], results: Results, folder: Path) -> li
 def _figures(boards: Sequence[Board], results: Results) -> Iterator[tuple[str, Callable[[], Figure | None]]]:
     """Names of the files and functions that draw them."""
     for board, stem in zip(boards, file_stems(boards), strict=True):
-        yield f"{stem}-scores", lambda board=board: forest(board)
-        yield f"{stem}-costs", lambda board=board: error_against_cost(board)
-        yield f"{stem}-parity", lambda board=board: parity(board, results)
-        yield f"{stem}-pairs", lambda board=board: pair_matrix(board)
+        yield f"{stem}-scores", partial(forest, board)
+        yield f"{stem}-costs", partial(error_against_cost, board)
+        yield f"{stem}-parity", partial(parity, board, results)
+        yield f"{stem}-pairs", partial(pair_matrix, board)
     frame = learning_curves(results.scores, results.predictions_on_other_folds)
     for (task, scheme), points in frame.groupby(["task", "fold_scheme"]):
         name = plain_name(f"{task}-{scheme}-learning-curve")
-        yield name, lambda points=points: curves(points)
+        yield name, partial(curves, points)
     for number, group in enumerate(groups_across(boards)[0], 1):
-        yield f"across-{number}-ranks", lambda group=group: critical_difference(group)
+        yield f"across-{number}-ranks", partial(critical_difference, group)

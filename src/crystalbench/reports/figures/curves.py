@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -28,7 +30,7 @@ def curves(points: pd.DataFrame) -> Figure:
         error = 1 - curve["score"] if metric.higher_is_better else curve["score"]
         half = curve["high"] - curve["score"]  # the interval is symmetric
         name = str(curve["model"].iloc[0])
-        style = {
+        style: dict[str, Any] = {
             "color": f"C{number % 7}",
             "marker": _MARKERS[number % len(_MARKERS)],
             "capsize": 1.5,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -61,7 +63,12 @@ def forest(board: Board) -> Figure | None:
     for tick, entry in zip(axes.get_yticklabels(), labels.values(), strict=True):
         tick.set_fontweight("bold" if entry.source == OURS else "normal")
     if board.has_tiers:
-        place = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 6.5}
+        place: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "va": "center",
+            "ha": "right",
+            "fontsize": 6.5,
+        }
         for number, entry in labels.items():
             axes.text(1.06, number, str(board.tier_of(entry)), **place)
         axes.text(1.06, 0, "tier", style="italic", **place)

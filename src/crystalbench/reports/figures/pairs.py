@@ -55,8 +55,7 @@ def pair_matrix(board: Board) -> Figure | None:
     axes = figure.add_subplot()
     axes.imshow(levels, cmap=ListedColormap(_COLOURS), vmin=-2, vmax=2)
     for i, j in np.argwhere(np.abs(levels) == 2):
-        sign = _SIGNS[int(levels[i, j]) + 2]
-        axes.text(j, i, sign, ha="center", va="center", color="white", fontsize=5)
+        axes.text(j, i, _SIGNS[int(levels[i, j]) + 2], ha="center", va="center", color="white", fontsize=5)
     size = 6 if len(shown) <= 16 else 5
     axes.set_xticks(range(len(shown)), [str(k) for k in range(1, len(shown) + 1)], fontsize=size)
     axes.set_yticks(range(len(shown)), [f"{name}  {k}" for k, name in enumerate(names, 1)], fontsize=size)

@@ -7,11 +7,12 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from crystalbench.evaluation.board import OURS, Board
+from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.reports.boards import heading
 from crystalbench.reports.figures.style import KINDS, WIDTH
 from crystalbench.reports.formatting import axis_title, full_title, score_text
 from crystalbench.results.loading import Results
+from crystalbench.sees import Sees
 from crystalbench.targets import METRICS
 
 _PANELS = 4
@@ -27,7 +28,7 @@ def parity(board: Board, results: Results) -> Figure | None:
     Returns:
         The figure; None if the target is a class, or no entry of ours is ranked besides the dummy.
     """
-    best = {}
+    best: dict[Sees, Entry] = {}
     for entry in board.entries:
         if entry.source == OURS and board.is_ranked(entry) and not entry.is_dummy:
             best.setdefault(entry.sees, entry)
