@@ -60,7 +60,8 @@ def test_every_text_is_printed_as_it_is() -> None:
     assert latex_text("1.0 ± 0.1 − 2") == r"1.0 $\pm$ 0.1 $-$ 2"
     assert latex_text("αΓ Å é") == r"$\alpha$$\Gamma$ Å é"
     assert latex_text("a--b-c") == "a-{}-{}b-c"
-    assert latex_text("😀\n\x00") == "U+1F600 U+0000"
+    assert latex_text("😀\n\x00ħ") == "U+1F600 U+0000U+0127"
+    assert latex_text('"') == r"\char34{}"
 
 
 @given(st.text(max_size=30))
@@ -68,7 +69,7 @@ def test_every_text_is_printed_as_it_is() -> None:
 def test_no_text_can_be_a_command(text: str) -> None:
     made = latex_text(text)
     assert is_balanced(made)
-    left = re.sub(r"\\(text[a-z]+|[a-zA-Z]+)\b(\{\})?|\\[&%$#_{}]|\$[^$]*\$", "", made)
+    left = re.sub(r"\\(char34|[a-zA-Z]+)(\{\})?|\\[&%$#_{}]|\$[^$]*\$", "", made)
     assert not re.search(r"[\\&%$#_^~]", left)
     assert all(" " <= c <= "~" or 0xA1 <= ord(c) < 0x180 for c in made)
     commands = set(re.findall(r"\\([a-zA-Z]+)", made))

@@ -36,7 +36,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",  # with packages for some languages, the character itself begins a command
     "[": "{[}",  # brackets and asterisks at the start of a row would be arguments of the end of the row before
     "]": "{]}",
     "*": "{*}",
@@ -60,8 +60,8 @@ _LOWERED = {chr(0x2080 + digit): str(digit) for digit in range(10)}
 _SCRIPTS = re.compile(
     f"(?P<raised>[{''.join(_RAISED)}]+)|(?P<lowered>[{''.join(_LOWERED)}]+)|(?P<hyphens>--+)|(?P<other>.)", re.DOTALL
 )
-_LATIN = range(0xA1, 0x180)
-"""Letters and signs that LaTeX knows by their Unicode."""
+_LATIN = frozenset(map(chr, range(0xA1, 0x180))) - frozenset("ĦħĸĿŀŉŦŧſ")
+"""Letters and signs that the font encoding T1 has, so that pdflatex knows them by their Unicode."""
 
 
 def latex_text(text: str) -> str:
@@ -89,7 +89,7 @@ def latex_text(text: str) -> str:
 def _character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if " " <= character <= "~" or ord(character) in _LATIN:
+    if " " <= character <= "~" or character in _LATIN:
         return character
     greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
     if greek and (letter := _greek(greek[2], greek[1] == "CAPITAL")):
