@@ -56,7 +56,8 @@ def report(
         if latex is not None:
             from crystalbench.reports.latex import write_latex
 
-            say(f"written: {', '.join(map(str, write_latex(found.boards, latex)))}")
+            *tables, document = write_latex(found.boards, latex)
+            say(f"written: {len(tables)} LaTeX tables in {latex}, and {document} with all of them")
         if figures is not None:
             from crystalbench.reports.figures import write_figures
 
