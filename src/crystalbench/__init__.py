@@ -23,8 +23,11 @@ _PUBLIC = {
     "Results": "crystalbench.results",
     "check_model": "crystalbench.testing",
     "compare": "crystalbench.api",
+    "export_jarvis": "crystalbench.exchange.api",
+    "export_matbench": "crystalbench.exchange.api",
     "fit": "crystalbench.api",
     "get_model": "crystalbench.models",
+    "import_predictions": "crystalbench.exchange.api",
     "leaderboard": "crystalbench.api",
     "list_models": "crystalbench.api",
     "list_tasks": "crystalbench.tasks",
@@ -39,9 +42,17 @@ _PUBLIC = {
 _RENAMED = {"plot": "plots"}
 
 if TYPE_CHECKING:
-    from crystalbench.api import compare, fit, leaderboard, list_models, load_model, run
+    from crystalbench.api import (
+        compare,
+        fit,
+        leaderboard,
+        list_models,
+        load_model,
+        run,
+    )
     from crystalbench.data.compositions import Compositions
     from crystalbench.data.crystals import Crystals
+    from crystalbench.exchange.api import export_jarvis, export_matbench, import_predictions
     from crystalbench.models import get_model
     from crystalbench.reports import plots as plot
     from crystalbench.results import Results, load_results
@@ -57,8 +68,11 @@ __all__ = [
     "__version__",
     "check_model",
     "compare",
+    "export_jarvis",
+    "export_matbench",
     "fit",
     "get_model",
+    "import_predictions",
     "leaderboard",
     "list_models",
     "list_tasks",

@@ -155,6 +155,26 @@ def test_slices_of_other_rows_are_left_out() -> None:
     failed(call("report", "--results", "results", "--slices"), "1 of 1 records are of other rows", "--limit")
 
 
+def test_report_writes_tables_and_figures_for_papers() -> None:
+    for label in ("dummy", "a_b"):
+        for fold in range(5):
+            RecordStore(Path("results/records")).write(
+                record(1.0 + fold, fold=fold, task="mine", label=label, model=label)
+            )
+    result = call("report", "--latex", "tables", "--figures", "figures")
+    assert result.exit_code == 0, result.output
+    assert "a\\_b" in Path("tables/mine.tex").read_text()
+    assert Path("figures/mine-scores.pdf").read_bytes().startswith(b"%PDF")
+    assert "written: " in result.output
+    assert {path.name for path in Path("results").iterdir()} == {
+        "across.csv",
+        "leaderboard.csv",
+        "leaderboard.md",
+        "pairs.csv",
+        "records",
+    }
+
+
 def test_report_leaves_out_damaged_records() -> None:
     small("--model", "dummy")
     small("--model", "magpie_forest", "--set", "trees=3")

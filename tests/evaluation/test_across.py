@@ -12,7 +12,7 @@ from helpers import record
 from scipy import stats
 
 from crystalbench.errors import DataError
-from crystalbench.evaluation.across import average_ranks, normalised_scores
+from crystalbench.evaluation.across import COLUMNS, across_frame, average_ranks, groups_across, normalised_scores
 from crystalbench.evaluation.board import Board
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.results.frames import scores_frame
@@ -80,3 +80,55 @@ def test_average_ranks_and_the_critical_difference() -> None:
     assert math.isnan(tied.p)
     with pytest.raises(DataError, match=r"need two tasks and two entries .* there are 1 and 2"):
         average_ranks(pd.DataFrame({"a": [1.0], "b": [1.0]}))
+
+
+def several(task: str, **scores: float) -> list[Record]:
+    return [r for label, score in scores.items() for r in runs(task, label, *(score + 0.01 * i for i in range(5)))]
+
+
+def test_entries_are_ranked_on_the_tasks_that_all_of_them_have() -> None:
+    boards = boards_of(
+        several("x", dummy=10, a=1, b=2, c=3),
+        several("y", dummy=10, a=1, b=2, c=0.5),
+        several("z", dummy=10, a=2, b=1, once=3),
+        several("lone", b=1),  # without a dummy
+        runs("x", "part", 0.1, 0.1),  # it lacks folds
+    )
+    groups, left_out = groups_across(boards)
+    assert [group.tasks for group in groups] == [["x", "y", "z"], ["x", "y"]]
+    everywhere, two = groups
+    assert everywhere.ranks is not None
+    assert everywhere.ranks.ranks.to_dict() == pytest.approx({"a": 4 / 3, "b": 5 / 3})
+    assert set(two.scores.index) == {"a", "b", "c", "dummy"}  # entries with more tasks as well
+    assert two.ranks is not None
+    assert "dummy" not in two.ranks.ranks
+    assert two.scores.index[-1] == "dummy"
+    assert "has no dummy" in left_out.pop("lone")
+    assert left_out == {"once": "is ranked on one task only"}
+
+
+def test_the_frame_has_a_row_for_each_group_and_entry() -> None:
+    boards = boards_of(several("x", dummy=10, a=1, b=2), several("y", dummy=20, a=4, b=4.001))
+    frame = across_frame(groups_across(boards)[0]).set_index("model")
+    assert tuple(frame.reset_index().columns[:1]) == ("model",)
+    assert set(COLUMNS) == {"model", *frame.columns}
+    assert frame["normalised"].tolist() == pytest.approx([(1.02 / 10.02 + 4.02 / 20.02) / 2, 0.2, 1.0], abs=2e-3)
+    assert frame["average_rank"].tolist()[:2] == [1, 2]
+    assert math.isnan(frame.loc["dummy", "average_rank"])
+    assert frame["tasks"].tolist() == [2, 2, 2]
+    assert frame["top_tier"].to_dict() == {"a": 2, "b": 0, "dummy": 0}  # the differences do not vary between folds
+    assert frame["tested"].tolist() == [2, 2, 2]
+    assert frame["task_names"].unique().tolist() == ["x y"]
+    assert across_frame([]).columns.tolist() == list(COLUMNS)
+
+
+def test_refused_entries_and_boards_of_other_folds_are_left_out() -> None:
+    boards = boards_of(
+        several("x", dummy=10, a=1, b=2),
+        several("y", dummy=10, a=1, b=2),
+        runs("matbench_log_kvrh", "dummy", *[0.3] * 5),
+        [r.model_copy(update={"pretrained_on": ["logK_MP_2019"]}) for r in runs("matbench_log_kvrh", "a", *[0.1] * 5)],
+    )
+    assert any(entry.refused for board in boards for entry in board.entries if entry.model == "a")
+    (group,), _ = groups_across(boards)
+    assert group.tasks == ["x", "y"]

@@ -92,7 +92,9 @@ def test_an_undefined_score_is_explained_on_screen() -> None:
     roc = {"metric": "rocauc_true", "kind": "binary", "task": "mine", "unit": ""}
     (board,) = boards_of([record(fold=f, scores={"rocauc_true": s}, **roc) for f, s in ((0, 0.5), (3, None))])
     assert any("undefined (one class in fold 3)" in line for line in rendered(board, 80))
-    assert "| undefined (one class in fold 3) |" in to_markdown([board])
+    text = to_markdown([board])
+    assert "| undefined (one class in fold 3) |" in text
+    assert "| dummy | undefined | 0.5 | 2.0 |" in text.partition("Costs of our entries")[2]
 
 
 def test_seconds_that_are_not_comparable_are_marked() -> None:
@@ -102,8 +104,13 @@ def test_seconds_that_are_not_comparable_are_marked() -> None:
     records += folds(2.0, task="mine", model="cgcnn", label="cgcnn", concurrent=None)
     records += folds(1.0, task="mine", model="far", label="far", environment={"processor": "6502"})
     (board,) = boards_of(records)
-    rows = {line.split("|")[2].strip(): line for line in to_markdown([board]).splitlines() if line.startswith("| ")}
+    text = to_markdown([board])
+    ranking, _, costs = text.partition("Costs of our entries")
+    rows = {line.split("|")[2].strip(): line for line in ranking.splitlines() if line.startswith("| ")}
     assert {name for name, line in rows.items() if "| ≈2.0 |" in line} == {"**sen**", "**cgcnn**", "**far**"}
+    costs = costs.partition("Entries that lack folds")[0]
+    rows = {line.split("|")[1].strip(): line for line in costs.splitlines() if line.startswith("| ")}
+    assert {name for name, line in rows.items() if "| ≈2.0 |" in line} == {"sen", "cgcnn", "far"}
     found = [note for note in notes(board) if note.startswith("≈")]
     assert found == [
         "≈ measured while up to 4 processes computed runs, which take longer than alone: sen.",

@@ -14,7 +14,7 @@ from rich.console import Console
 from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.leaderboard import Board, Entry, Score, leaderboards
 from crystalbench.reports.boards import places
-from crystalbench.reports.csv import COLUMNS, pairs_to_csv, to_csv
+from crystalbench.reports.csv import COLUMNS, across_to_csv, pairs_to_csv, to_csv
 from crystalbench.reports.files import write_leaderboards
 from crystalbench.reports.formatting import score_text
 from crystalbench.reports.kinds import EXPLANATION
@@ -70,6 +70,7 @@ def test_the_columns_of_the_csv_file() -> None:
     header += ",trials,tuning_seconds,tuned_minus_default,tuned_minus_default_std,tuned_minus_default_by_fold"
     header += ",default_kept_on_folds,data,fold_numbers,minus_dummy,concurrent,hardware,defaults_chosen_here"
     header += ",tier,rank_low,rank_high,sees,pretrained_on,refused,flagged,note,fold_scheme"
+    header += ",featurise_seconds,predict_seconds,memory_mb,device,pareto"
     assert to_csv([]) == header + "\n"
 
 
@@ -77,7 +78,7 @@ def test_a_row_of_the_csv_file() -> None:
     (board,) = boards_of(folds(1.0, 2.0, 6.0, task="mine"))
     lines = to_csv([board]).splitlines()
     start = "mine,dummy,default,full,mae,3,2.1602469,3,1265,1265,2.00,1,ours,,,,,,"
-    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,,nothing,,,,,official'
+    assert lines[1] == f'{start},{"d" * 64},0 1 2,,1,"Z80, 1 thread",false,,,,nothing,,,,,official,0.50,0.10,100,cpu,'
     assert [line.split(",")[4] for line in lines[1:]] == ["mae", "rmse", "r2", "max_error"]
 
 
@@ -305,11 +306,13 @@ def test_files_are_written_atomically_and_replaced(tmp_path: Path, boards: list[
     folder = tmp_path / "new" / "folder"
     for made in (boards, boards[:1]):
         paths = write_leaderboards(made, folder)
-        assert [path.name for path in paths] == ["leaderboard.csv", "leaderboard.md", "pairs.csv"]
+        names = ["leaderboard.csv", "leaderboard.md", "pairs.csv", "across.csv"]
+        assert [path.name for path in paths] == names
         assert paths[0].read_text(encoding="utf-8") == to_csv(made)
         assert paths[1].read_text(encoding="utf-8") == to_markdown(made)
         assert paths[2].read_text(encoding="utf-8") == pairs_to_csv(made)
-        assert sorted(path.name for path in folder.iterdir()) == ["leaderboard.csv", "leaderboard.md", "pairs.csv"]
+        assert paths[3].read_text(encoding="utf-8") == across_to_csv(made)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from crystalbench.cli.console import command, complain, say, screen
 from crystalbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crystalbench.errors import RecordError
+    from crystalbench.evaluation.board import Board
+    from crystalbench.results import Results
     from crystalbench.tasks import DataSources
 
 SHOWN_PROBLEMS = 5
@@ -38,6 +42,13 @@ def report(
             "--site", help="Also write pages for a browser to the folder site. Data that is found adds formulas."
         ),
     ] = False,
+    latex: Annotated[
+        Path | None,
+        typer.Option(help="Folder for LaTeX tables: each board, its resolved differences.", metavar="FOLDER"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for figures of each board as PDF and SVG.", metavar="FOLDER")
+    ] = None,
     task: Annotated[
         list[str] | None, typer.Option(help="Only slices of this task (repeatable); also a task file .toml.")
     ] = None,
@@ -55,18 +66,28 @@ def report(
         tasks = task or ()
         wanted = slices or site
         sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if wanted else None
-        show_leaderboards(results, None, readme)
+        found = show_leaderboards(results, None, readme)
+        if latex is not None:
+            from crystalbench.reports.latex import write_latex
+
+            *tables, document = write_latex(found.boards, latex)
+            say(f"written: {len(tables)} LaTeX tables in {latex}, and {document} with all of them")
+        if figures is not None:
+            from crystalbench.reports.figures import write_figures
+
+            paths = write_figures(found.boards, found.results, figures)
+            say(f"written: {len(paths)} figures in {figures}, each as .pdf and .svg")
         if slices and sources is not None:
-            _write_by_rows(results, sources, tasks)
+            _write_by_rows(found.results, results, sources, tasks)
         if site and sources is not None:
-            _write_site(results, sources)
+            _write_site(found.results, results, sources)
+        if found.problems:
+            raise typer.Exit(1)
 
 
-def _write_site(results: Path, sources: DataSources) -> None:
+def _write_site(found: Results, results: Path, sources: DataSources) -> None:
     from crystalbench.reports.site import facts_of, read_content, write_site
-    from crystalbench.results import load_results
 
-    found = load_results(results)
     facts, problems = facts_of(found, sources)
     for problem in problems:
         complain("no formulas", problem)
@@ -74,12 +95,11 @@ def _write_site(results: Path, sources: DataSources) -> None:
     say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 
 
-def _write_by_rows(results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
+def _write_by_rows(everything: Results, results: Path, sources: DataSources, tasks: Sequence[str]) -> None:
     from crystalbench.reports.by_rows import by_rows
     from crystalbench.reports.files import write_by_rows
-    from crystalbench.results import load_results
 
-    found = by_rows(load_results(results), sources, tasks)
+    found = by_rows(everything, sources, tasks)
     for problem in found.problems:
         complain("no slices", problem)
     if found.slices.empty:
@@ -87,7 +107,20 @@ def _write_by_rows(results: Path, sources: DataSources, tasks: Sequence[str]) ->
     say(f"written: {', '.join(map(str, write_by_rows(found, results)))}")
 
 
-def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None = None) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """What was read and shown: the results and their boards."""
+
+    results: Results
+    boards: list[Board]
+
+    @property
+    def problems(self) -> list[RecordError]:
+        """The files that could not be read."""
+        return self.results.problems
+
+
+def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None = None) -> Shown:
     """Write the leaderboards of all records and show some of them.
 
     Args:
@@ -95,13 +128,18 @@ def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None 
         data: digests of the data, with its folds, whose leaderboards are shown; all by default.
         readme: Markdown file to fill with a summary.
 
+    Returns:
+        The results, with the records that cannot be read as `problems`; the others count.
+
     Raises:
         ConfigError: there are no records.
-        typer.Exit: a record cannot be read; the others count.
     """
+    from crystalbench.evaluation.across import groups_across
     from crystalbench.evaluation.calibration import calibration
     from crystalbench.evaluation.leaderboard import leaderboards
     from crystalbench.evaluation.learning_curves import learning_curves
+    from crystalbench.reports.across import EXPLANATION as ACROSS
+    from crystalbench.reports.across import HEADING, left_out_text, ranks_text
     from crystalbench.reports.calibration import write_calibration
     from crystalbench.reports.common_folds import explanation
     from crystalbench.reports.files import write_leaderboards
@@ -109,7 +147,7 @@ def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None 
     from crystalbench.reports.kinds import EXPLANATION
     from crystalbench.reports.learning_curves import write_learning_curves
     from crystalbench.reports.notes import notes
-    from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
+    from crystalbench.reports.screen import screen_across, screen_differences, screen_kinds, screen_table
     from crystalbench.reports.summary import fill_readme
     from crystalbench.results.entry import ENTRIES, EntryStore
     from crystalbench.results.loading import RECORDS, read_results
@@ -132,6 +170,13 @@ def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None 
             if (differences := screen_differences(board)) is not None:
                 say(explanation(board), style="dim")
                 screen.print(differences)
+    groups, left_out = groups_across(boards) if data is None else ([], {})
+    if groups:
+        say(f"\n{HEADING}", style="italic")
+        say(" ".join(text for text in (ACROSS, left_out_text(left_out)) if text), style="dim")
+    for group in groups:
+        screen.print(screen_across(group))
+        say(ranks_text(group), style="dim")
     for problem in problems[:SHOWN_PROBLEMS]:
         complain("not counted", str(problem))
     if len(problems) > SHOWN_PROBLEMS:
@@ -146,5 +191,4 @@ def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None 
             fill_readme(readme, boards)
             paths.append(readme)
         say(f"\nwritten: {', '.join(map(str, paths))}")
-    if problems:
-        raise typer.Exit(1)
+    return Shown(found, boards)

@@ -210,7 +210,9 @@ def _run(
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    show_leaderboards(results, {task.digest for task in plan.tasks})
+    shown = show_leaderboards(results, {task.digest for task in plan.tasks})
+    if shown.problems:
+        raise typer.Exit(1)
     _show_failures(outcome, store.root)
 
 

@@ -9,10 +9,27 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from crystalbench.evaluation.costs import Costs, pareto_optimal
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
-from crystalbench.evaluation.tiers import Standing, standings
+from crystalbench.evaluation.scores import Difference, Score
+from crystalbench.evaluation.tiers import Pairs, Standing, pairs, standings
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS, OFFICIAL, Metric, metrics_of
+
+__all__ = [
+    "COLUMNS",
+    "IMPORTED",
+    "OURS",
+    "PUBLISHED",
+    "Board",
+    "Costs",
+    "Difference",
+    "Entry",
+    "Pairs",
+    "Score",
+    "Standing",
+    "boards_frame",
+]
 
 OURS, PUBLISHED, IMPORTED = "ours", "published", "imported"
 """Sources of entries: runs of this package; published elsewhere; predictions of somebody's file."""
@@ -52,68 +69,13 @@ COLUMNS = (
     "flagged",
     "note",
     "fold_scheme",
+    "featurise_seconds",
+    "predict_seconds",
+    "memory_mb",
+    "device",
+    "pareto",
 )
 """Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one entry.
-
-    Attributes:
-        mean: mean over the folds; the score of a fold is the mean over its seeds. A pooled score is computed over the
-            samples of all folds instead, and is the mean over the seeds.
-        std: population standard deviation over the folds, as Matbench reports it; NaN if the score is pooled.
-        folds: score by fold.
-        seeds: scores of the seeds by fold; of a fold that is not among them, the score is of one run.
-        pooled: whether the score is pooled, as it is for other folds than the official ones.
-    """
-
-    mean: float
-    std: float
-    folds: Mapping[int, float] = field(default_factory=dict)
-    seeds: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-    pooled: bool = False
-
-    def seeds_of(self, fold: int) -> tuple[float, ...]:
-        """Scores of the seeds of a fold; none if the fold is missing."""
-        return self.seeds.get(fold, (self.folds[fold],)) if fold in self.folds else ()
-
-    def minus(self, other: Score) -> Difference | None:
-        """This score minus another one on the folds that both have; None if there are none.
-
-        Pooled scores differ only where both are of the same folds.
-        """
-        if self.pooled or other.pooled:
-            if self.folds.keys() != other.folds.keys():
-                return None
-            folds = {fold: value - other.folds[fold] for fold, value in self.folds.items()}
-            return Difference(folds, self.mean - other.mean)
-        common = sorted(self.folds.keys() & other.folds.keys())
-        return Difference({fold: self.folds[fold] - other.folds[fold] for fold in common}) if common else None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference between two entries in one metric, on the folds that both have.
-
-    Attributes:
-        folds: difference by fold, between the means over the seeds.
-        pooled: difference of pooled scores; None if they are means over the folds.
-    """
-
-    folds: Mapping[int, float]
-    pooled: float | None = None
-
-    @property
-    def mean(self) -> float:
-        """Mean over the folds, or the difference of pooled scores."""
-        return float(np.mean(list(self.folds.values()))) if self.pooled is None else self.pooled
-
-    @property
-    def std(self) -> float:
-        """Population standard deviation over the folds; NaN for pooled scores."""
-        return float(np.std(list(self.folds.values()))) if self.pooled is None else np.nan
 
 
 @dataclass(frozen=True)
@@ -153,6 +115,7 @@ class Entry:
         pretrained_on: data sets that a pretrained part of the model has seen.
         refused: why the entry is not ranked, e.g. since it was pretrained on labels of the task; empty if it may be.
         flagged: what a reader should know about its pretraining; empty if nothing.
+        costs: further costs of the runs; None for published entries.
     """
 
     model: str
@@ -185,6 +148,7 @@ class Entry:
     pretrained_on: tuple[str, ...] = ()
     refused: str = ""
     flagged: str = ""
+    costs: Costs | None = None
 
     @property
     def counterpart(self) -> str | None:
@@ -294,6 +258,31 @@ class Board:
         found = [e for e in self.entries if e.is_dummy and self.is_comparable(e) and self.metric in e.scores]
         return max(found, key=lambda e: (e.folds, e.source == OURS), default=None)
 
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Paired tests of all entries in the main metric."""
+        return pairs(self)
+
+    @cached_property
+    def standings(self) -> list[Standing | None]:
+        """Tier and interval of ranks of each entry; None for entries that are not ranked."""
+        return standings(self)
+
+    @property
+    def has_tiers(self) -> bool:
+        """Whether ranked entries were tested against one another: not on other folds than the official ones.
+
+        Without tests nothing can be told apart, and all ranked entries are in one tier.
+        """
+        return bool(len(self.pairs.a)) and sum(place is not None for place in self.standings) > 1
+
+    def tier_of(self, entry: Entry) -> int | None:
+        """Tier of an entry; None if it is not ranked, or nothing was tested."""
+        if not self.has_tiers:
+            return None
+        place = next((place for other, place in zip(self.entries, self.standings, strict=True) if other is entry), None)
+        return None if place is None else place.tier
+
     def minus_dummy(self, entry: Entry) -> Difference | None:
         """An entry minus the baseline in the main metric on the folds that both have; None for the baseline itself."""
         if self.dummy is None or entry.is_dummy or not self.is_comparable(entry):
@@ -327,23 +316,26 @@ def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
 
     ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` and ``fold_numbers`` tuples of
     folds. What an entry lacks is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
-    ``tier``, ``rank_low`` and ``rank_high`` are those of the main metric and missing in the rows of other metrics.
+    ``tier``, ``rank_low``, ``rank_high`` and ``pareto`` are those of the main metric and missing in the rows of other
+    metrics.
     """
     rows = [
-        _row(board, entry, metric, standing)
+        _row(board, entry, metric, standing, best)
         for board in boards
-        for entry, standing in zip(board.entries, standings(board), strict=True)
+        for entry, standing, best in zip(board.entries, board.standings, pareto_optimal(board), strict=True)
         for metric in board.metrics
         if metric.name in entry.scores
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = dict.fromkeys(("parameters", "trials", "concurrent", "tier", "rank_low", "rank_high"), "Int64")
-    return frame.astype({**numbers, "defaults_chosen_here": "boolean"})
+    return frame.astype({**numbers, **dict.fromkeys(("defaults_chosen_here", "pareto"), "boolean")})
 
 
-def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) -> tuple[object, ...]:
+def _row(
+    board: Board, entry: Entry, metric: Metric, standing: Standing | None, pareto: bool | None
+) -> tuple[object, ...]:
     score, gain = entry.scores[metric.name], entry.gain.get(metric.name)
-    place = standing if metric.name == board.metric else None
+    place, costs = standing if metric.name == board.metric else None, entry.costs
     dummy = None if board.minus_dummy(entry) is None or board.dummy is None else entry.minus(board.dummy, metric.name)
     return (
         board.task,
@@ -378,4 +370,10 @@ def _row(board: Board, entry: Entry, metric: Metric, standing: Standing | None) 
         entry.flagged,
         entry.note,
         board.fold_scheme,
+        *(
+            (np.nan, np.nan, np.nan, "")
+            if costs is None
+            else (costs.featurise, costs.predict, costs.memory, costs.device)
+        ),
+        pareto if place is not None else None,
     )

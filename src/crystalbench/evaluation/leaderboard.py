@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from crystalbench.data.views import FULL
 from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
 from crystalbench.evaluation.columns import require_columns
+from crystalbench.evaluation.entry_runs import UNDEFINED, EntryRuns
 from crystalbench.evaluation.kinds import kind_of
 from crystalbench.evaluation.pooled import Pooled, pooled_scores
 from crystalbench.evaluation.pretraining import verdict
 from crystalbench.evaluation.published import merged, published_entries
-from crystalbench.sees import Sees, most
 from crystalbench.targets import METRICS, OFFICIAL, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
@@ -33,9 +29,6 @@ RUN = ["model", "key"]
 
 STUDY = ["study", "trials", "failed_trials", "tuning_seconds"]
 """Columns about the tuning study of a run."""
-
-UNDEFINED = "undefined"
-"""Column with the metrics that are undefined for a run, or NaN if there are none."""
 
 COLUMNS = (
     "task",
@@ -78,6 +71,10 @@ COLUMNS = (
     "notes",
     "fold_scheme",
     "train_fraction",
+    "featurise_seconds",
+    "predict_seconds",
+    "memory_mb",
+    "device",
 )
 """Columns of the scores frame that leaderboards are made from."""
 
@@ -159,69 +156,8 @@ def _pooled(runs: pd.DataFrame, predictions: pd.DataFrame | None) -> Pooled:
     return pooled_scores(predictions[predictions["key"].isin(others["key"])])
 
 
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """The runs of one entry: they differ in fold and seed only.
-
-    Attributes:
-        runs: one row per run, sorted by fold and seed, with a column for each metric.
-    """
-
-    runs: pd.DataFrame
-
-    @cached_property
-    def first(self) -> dict[str, Any]:
-        """Facts of the first run, most of which all runs share."""
-        return dict(zip(self.runs.columns, self.runs.iloc[0], strict=True))
-
-    @cached_property
-    def repetitions(self) -> dict[int, int]:
-        """Number of seeds by fold."""
-        return dict(Counter(fold for fold, _ in set(zip(self.runs["fold"], self.runs["seed"], strict=True))))
-
-    def fold_means(self, metric: str) -> dict[int, float] | None:
-        """Means over the seeds by fold; None if the metric is undefined for some run."""
-        values = self.runs[metric].to_numpy() if metric in self.runs else np.array([np.nan])
-        if np.isnan(values).any():
-            return None
-        folds = self.runs["fold"].to_numpy()
-        return {int(fold): float(np.mean(values[folds == fold])) for fold in np.unique(folds)}
-
-    def seed_scores(self, metric: str) -> dict[int, tuple[float, ...]]:
-        """Scores of the seeds by fold."""
-        found: dict[int, list[float]] = defaultdict(list)
-        for fold, value in zip(self.runs["fold"].tolist(), self.runs[metric].tolist(), strict=True):
-            found[int(fold)].append(float(value))
-        return {fold: tuple(values) for fold, values in found.items()}
-
-    def pooled_score(self, metric: str, value: float) -> Score:
-        """A pooled score, with the means over the seeds by fold; NaN where the metric is undefined on a fold."""
-        found = self.runs.groupby("fold")[metric].mean() if metric in self.runs else pd.Series(np.nan, [])
-        return Score(value, np.nan, {int(str(fold)): float(mean) for fold, mean in found.items()}, pooled=True)
-
-    def undefined(self, metric: str) -> tuple[int, ...]:
-        """The folds on which a metric is undefined."""
-        lacking = [isinstance(names, frozenset) and metric in names for names in self.runs[UNDEFINED]]
-        return tuple(sorted({int(fold) for fold in self.runs["fold"][lacking]}))
-
-    @property
-    def concurrent(self) -> int | None:
-        """The largest number of processes that computed runs at the same time; None if it is unknown for some run."""
-        return None if self.runs["concurrent"].isna().any() else int(self.runs["concurrent"].max())
-
-    @property
-    def hardware(self) -> frozenset[str]:
-        """The processors and numbers of threads of the runs; without those of unknown processors."""
-        pairs = zip(self.runs["processor"], self.runs["threads"], strict=True)
-        return frozenset(f"{name}, {n} thread{'s' * (n != 1)}" for name, n in pairs if name)
-
-    def settings(self) -> dict[str, str]:
-        """Versions, protocol and hyperparameters as text, by name."""
-        return {name: str(value) for name, value in json.loads(self.first["settings"]).items()}
-
-
 def _board(runs: pd.DataFrame, pooled: Pooled, *, is_only: bool) -> Board:
-    groups = {key: _Group(group) for key, group in runs.groupby(["model", "configuration"], sort=False)}
+    groups = {key: EntryRuns(group) for key, group in runs.groupby(["model", "configuration"], sort=False)}
     first = runs.iloc[0]
     task, metric, kind, unit = (str(first[name]) for name in ("task", "main_metric", "kind", "unit"))
     rows, rows_total, folds_total = (int(first[name]) for name in ("rows", "rows_total", "folds_total"))
@@ -265,9 +201,9 @@ def _judged(entry: Entry, task: str) -> Entry:
     return replace(entry, refused=found.refused, flagged=found.flagged)
 
 
-def _named(groups: Sequence[_Group]) -> list[tuple[str, _Group]]:
+def _named(groups: Sequence[EntryRuns]) -> list[tuple[str, EntryRuns]]:
     """Groups with names that differ."""
-    alike: dict[tuple[str, ...], list[_Group]] = defaultdict(list)
+    alike: dict[tuple[str, ...], list[EntryRuns]] = defaultdict(list)
     for group in groups:
         alike[tuple(group.first[name] for name in ("model", "view", "protocol"))].append(group)
     named = []
@@ -289,17 +225,22 @@ def _difference(mine: dict[str, str], settings: Sequence[dict[str, str]]) -> str
     return ", ".join(f"{name}={mine[name]}" for name in names)
 
 
-def _entry(name: str, group: _Group, default: _Group | None, pooled: Pooled) -> Entry:
-    first, runs = group.first, group.runs
+def _entry(name: str, group: EntryRuns, default: EntryRuns | None, pooled: Pooled) -> Entry:
+    first = group.first
     metrics = [metric.name for metric in metrics_of(first["kind"])]
     scores = _scores(group, pooled, metrics)
     undefined = {metric: folds for metric in metrics if (folds := group.undefined(metric))}
     if first["fold_scheme"] != OFFICIAL:  # a pooled score is defined even if that of a fold is not
         undefined = {metric: folds for metric, folds in undefined.items() if metric not in scores}
-    parameters = runs["parameters"].dropna()
-    tuned = runs.dropna(subset="study")
-    studied = tuned.dropna(subset="tuning_gain")
-    studies = {study["study"]: study for study in tuned[STUDY].to_dict("records")}  # runs may share a study
+    parameters, fit_seconds = group.known("parameters"), group.mean("fit_seconds")
+    tuned = zip(*(group.values(name) for name in ("fold", "tuned_trial", *STUDY)), strict=True)
+    studies: dict[str, tuple[int, int, float]] = {}  # runs may share a study
+    kept = set()
+    for fold, trial, study, *of_study in tuned:
+        if study is not None:
+            studies[study] = of_study[0], of_study[1], of_study[2]
+            kept |= {int(fold)} if trial == 0 else set()
+    gains = zip(*(group.values(name) for name in ("study", "fold", "tuning_gain", "tuning_gain_error")), strict=True)
     return Entry(
         model=name,
         protocol=str(first["protocol"]),
@@ -309,42 +250,34 @@ def _entry(name: str, group: _Group, default: _Group | None, pooled: Pooled) -> 
         seeds=(min(group.repetitions.values()), max(group.repetitions.values())),
         rows=int(first["rows"]),
         rows_total=int(first["rows_total"]),
-        fit_seconds=None if runs["fit_seconds"].isna().any() else float(np.mean(runs["fit_seconds"].to_numpy())),
-        parameters=int(parameters.max()) if len(parameters) else None,
+        fit_seconds=None if np.isnan(fit_seconds) else fit_seconds,
+        parameters=int(max(parameters)) if parameters else None,
         source=str(first["source"]),
         note=str(first["notes"]),
-        trials=sum(study["trials"] for study in studies.values()) if studies else None,
-        failed_trials=sum(study["failed_trials"] for study in studies.values()),
-        tuning_seconds=sum(study["tuning_seconds"] for study in studies.values()) if studies else None,
-        kept=frozenset(int(fold) for fold in tuned.loc[tuned["tuned_trial"] == 0, "fold"]),
+        trials=sum(trials for trials, _, _ in studies.values()) if studies else None,
+        failed_trials=sum(failed for _, failed, _ in studies.values()),
+        tuning_seconds=sum(seconds for _, _, seconds in studies.values()) if studies else None,
+        kept=frozenset(kept),
         gain={} if default is None else _gains(scores, _scores(default, pooled, metrics)),
         inner_gain={
             int(fold): (float(gain), float(error))
-            for fold, gain, error in zip(
-                studied["fold"], studied["tuning_gain"], studied["tuning_gain_error"], strict=True
-            )
+            for study, fold, gain, error in gains
+            if study is not None and not np.isnan(gain)
         },
         model_name=str(first["model_name"]),
         fold_numbers=tuple(sorted(map(int, group.repetitions))),
         undefined=undefined,
         hardware=group.hardware,
         concurrent=group.concurrent,
-        defaults_chosen_here=bool(runs["defaults_chosen_here"].any()),
-        sees=_seen(runs),
+        defaults_chosen_here=any(group.values("defaults_chosen_here")),
+        sees=group.sees,
         configuration=str(first["configuration"]),
         by_row=True,
-        pretrained_on=tuple(sorted({name for text in runs["pretrained_on"] for name in text.split(", ") if name})),
+        pretrained_on=tuple(
+            sorted({name for text in set(group.values("pretrained_on")) for name in text.split(", ") if name})
+        ),
+        costs=group.costs,
     )
-
-
-def _seen(runs: pd.DataFrame) -> Sees:
-    """What the runs of an entry saw. Records of format 4 and before do not say; then it is known of our own models."""
-    found = most({Sees(kind) for kind in runs["sees"]})
-    if found is not Sees.UNDECLARED or runs["view"].iloc[0] != FULL:
-        return found
-    first = runs.iloc[0]
-    name = first["model"] if first["source"] == PUBLISHED else first["model_name"]
-    return kind_of(str(name), str(first["task"]))
 
 
 def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] | None = None) -> Score:
@@ -352,7 +285,7 @@ def _score(over_folds: dict[int, float], seeds: Mapping[int, tuple[float, ...]] 
     return Score(float(values.mean()), float(values.std()), over_folds, seeds or {})
 
 
-def _scores(group: _Group, pooled: Pooled, metrics: Sequence[str]) -> dict[str, Score]:
+def _scores(group: EntryRuns, pooled: Pooled, metrics: Sequence[str]) -> dict[str, Score]:
     """The scores of an entry by metric: means over folds, or pooled over samples on other folds."""
     if group.first["fold_scheme"] == OFFICIAL:
         return {

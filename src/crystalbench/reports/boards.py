@@ -20,6 +20,12 @@ from crystalbench.targets import Metric
 DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY = "†", "‡"
 """Marks of entries, which the notes of a board explain."""
 
+MODEL = 1
+"""Index of the column of names."""
+
+TIER = "tier"
+"""Title of the column of tiers, which a board has where entries were tested against one another."""
+
 
 def heading(board: Board) -> str:
     """Name and size of a board's task, with the scheme of its folds unless they are the official ones.
@@ -35,7 +41,18 @@ def header(board: Board) -> list[str]:
     """Column titles of a board."""
     titles = [score_title(board, metric) for metric in board.metrics]
     tuning = ["trials", "tuning (s)"] if board.has_tuned else []
-    return ["#", "model", *titles, "view", "folds", *tuning, "fit (s)", "parameters", "source"]
+    return [
+        "#",
+        "model",
+        *[TIER] * board.has_tiers,
+        *titles,
+        "view",
+        "folds",
+        *tuning,
+        "fit (s)",
+        "parameters",
+        "source",
+    ]
 
 
 def score_title(board: Board, metric: Metric) -> str:
@@ -49,6 +66,7 @@ def cells(board: Board, entry: Entry, place: int | None) -> list[str]:
     return [
         optional(place, ""),
         entry_title(entry),
+        *[optional(board.tier_of(entry), "")] * board.has_tiers,
         *(_score(board, entry, metric) for metric in board.metrics),
         entry.view,
         folds_text(entry, board.folds_total),

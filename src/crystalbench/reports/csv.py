@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from crystalbench.evaluation.across import across_frame, groups_across
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
 
-__all__ = ["COLUMNS", "PAIR_COLUMNS", "frame_to_csv", "pairs_to_csv", "to_csv"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "across_to_csv", "frame_to_csv", "pairs_to_csv", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -21,6 +22,11 @@ def to_csv(boards: Sequence[Board]) -> str:
 def pairs_to_csv(boards: Sequence[Board]) -> str:
     """One row per pair of entries of a board; eight significant digits of differences, four of p values."""
     return _csv(pairs_frame(boards))
+
+
+def across_to_csv(boards: Sequence[Board]) -> str:
+    """One row per entry that is compared across tasks; eight significant digits of scores, four of p values."""
+    return _csv(across_frame(groups_across(boards)[0]))
 
 
 def _csv(frame: pd.DataFrame) -> str:
@@ -36,6 +42,11 @@ def frame_to_csv(frame: pd.DataFrame) -> str:
 def _optional(spec: str) -> Callable[[Any], str]:
     """A function that formats a number and leaves a missing one empty."""
     return lambda value: "" if pd.isna(value) else f"{value:{spec}}"
+
+
+def _optional_flag(value: Any) -> str:
+    """``true`` or ``false``; a missing value is left empty."""
+    return "" if pd.isna(value) else str(bool(value)).lower()
 
 
 _SCORE, _SECONDS, _COUNT, _P = _optional(".8g"), _optional(".2f"), _optional("d"), _optional(".4g")
@@ -54,7 +65,15 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "fold_numbers": lambda folds: " ".join(map(str, folds)),
     "minus_dummy": _SCORE,
     "concurrent": _COUNT,
-    "defaults_chosen_here": lambda chosen: "" if pd.isna(chosen) else str(bool(chosen)).lower(),
+    "defaults_chosen_here": _optional_flag,
+    "featurise_seconds": _SECONDS,
+    "predict_seconds": _SECONDS,
+    "memory_mb": _optional(".0f"),
+    "pareto": _optional_flag,
+    "normalised": _SCORE,
+    "average_rank": _SCORE,
+    "critical_difference": _SCORE,
+    "friedman_p": _P,
     "tier": _COUNT,
     "rank_low": _COUNT,
     "rank_high": _COUNT,

@@ -13,7 +13,7 @@ from crystalbench.evaluation.board import Board
 from crystalbench.reports.by_rows import ByRows
 from crystalbench.reports.ceiling import ceiling_markdown
 from crystalbench.reports.conformal import conformal_markdown
-from crystalbench.reports.csv import frame_to_csv, pairs_to_csv, to_csv
+from crystalbench.reports.csv import across_to_csv, frame_to_csv, pairs_to_csv, to_csv
 from crystalbench.reports.markdown import to_markdown
 
 
@@ -47,7 +47,7 @@ def write_by_rows(found: ByRows, folder: Path) -> list[Path]:
 
 
 def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv``, ``leaderboard.md`` and ``pairs.csv``.
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``pairs.csv`` and ``across.csv``.
 
     Raises:
         CrystalBenchError: the folder cannot be written.
@@ -56,6 +56,7 @@ def write_leaderboards(boards: Sequence[Board], folder: Path) -> list[Path]:
         "leaderboard.csv": to_csv(boards),
         "leaderboard.md": to_markdown(boards),
         "pairs.csv": pairs_to_csv(boards),
+        "across.csv": across_to_csv(boards),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

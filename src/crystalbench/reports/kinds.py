@@ -9,8 +9,6 @@ from crystalbench.reports.formatting import full_title, score_text
 from crystalbench.targets import METRICS
 
 EXPLANATION = "Best entry of each kind of input:"
-MODEL = 1
-"""Index of the column of names."""
 
 
 def kind_table(board: Board) -> tuple[list[str], list[list[str]]]:

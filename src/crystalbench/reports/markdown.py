@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crystalbench.evaluation.across import groups_across
 from crystalbench.evaluation.board import OURS, Board, Difference, Entry
-from crystalbench.reports.boards import cells, header, heading, marks, places
+from crystalbench.reports.across import across_markdown
+from crystalbench.reports.boards import MODEL, cells, header, heading, marks, places
 from crystalbench.reports.common_folds import common_fold_table, explanation
+from crystalbench.reports.costs import costs_markdown
 from crystalbench.reports.formatting import entry_title, gain_text, markdown_table, metric_title
-from crystalbench.reports.kinds import EXPLANATION, MODEL, kind_table
+from crystalbench.reports.kinds import EXPLANATION, kind_table
 from crystalbench.reports.notes import notes
 from crystalbench.targets import METRICS
 
@@ -22,16 +25,19 @@ INTRODUCTION = (
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
-    """A page with a table for each task."""
+    """A page with tables for each task, and one for each group of entries that are ranked across tasks."""
     lines = ["# Leaderboard", "", INTRODUCTION]
     for board in boards:
         lines += ["", f"## {heading(board)}", ""]
         lines += [line for note in notes(board) for line in (note, "")]
         lines += _table(board)
         lines += _best_of_kinds(board)
+        lines += costs_markdown(board)
         lines += _common_folds(board)
         lines += _gain_table(board)
         lines += _decision_table(board)
+    if section := across_markdown(*groups_across(boards)):
+        lines += ["", *section]
     return "\n".join(lines) + "\n"
 
 
@@ -40,8 +46,8 @@ def _table(board: Board) -> list[str]:
     for entry, place in zip(board.entries, places(board), strict=True):
         row = cells(board, entry, place)
         if entry.source == OURS:
-            row[1] = f"**{row[1]}**"
-        row[1] += marks(board, entry)
+            row[MODEL] = f"**{row[MODEL]}**"
+        row[MODEL] += marks(board, entry)
         rows.append(row)
     return markdown_table(header(board), rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crystalbench.evaluation.board import OURS, Board
-from crystalbench.reports.boards import DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY, counterparts, marks
+from crystalbench.reports.boards import DEFAULTS_CHOSEN_HERE, NOT_BETTER_THAN_DUMMY, TIER, counterparts, marks
 from crystalbench.reports.common_folds import common_folds
 from crystalbench.reports.formatting import (
     difference_text,
@@ -23,6 +23,7 @@ def notes(board: Board) -> list[str]:
     return [
         *_on_folds(board),
         *_on_data(board),
+        *_on_tiers(board),
         *_on_tuning(board),
         *_on_entries(board),
         *timing_notes(board),
@@ -58,6 +59,16 @@ def _on_data(board: Board) -> list[str]:
             "of our runs stands beside it."
         )
     return found
+
+
+def _on_tiers(board: Board) -> list[str]:
+    if not board.has_tiers:
+        return []
+    tiers = [place.tier for place in board.standings if place is not None]
+    return [
+        f"Entries of one {TIER} cannot be told from its best one by the corrected t-test over the folds; "
+        f"{tiers.count(1)} of {len(tiers)} ranked entries are in tier 1."
+    ]
 
 
 def _on_tuning(board: Board) -> list[str]:

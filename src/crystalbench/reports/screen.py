@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.data.views import FULL
+from crystalbench.evaluation.across import Group
 from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Entry
-from crystalbench.reports.boards import cells, counterparts, header, heading, marks, places
+from crystalbench.reports.across import across_table
+from crystalbench.reports.boards import MODEL, cells, counterparts, header, heading, marks, places
 from crystalbench.reports.common_folds import common_fold_table
 from crystalbench.reports.kinds import kind_table
 
@@ -21,9 +23,8 @@ SHOWN_PUBLISHED = 6
 NUMERIC = ("folds", "trials", "tuning (s)", "fit (s)", "parameters")
 _WIDTH_OF_A_METRIC = 22
 _WIDTH_WITH_PARAMETERS = 96
-_MODEL = 1
-"""Index of the column of names. On a narrow terminal, names are wrapped; numbers never are."""
 _NARROWEST = 12
+"""Least width of the column of names. On a narrow terminal, names are wrapped; numbers never are."""
 _LONGEST_WORD = 24
 """Words of names up to this length are not broken; columns are left out if necessary."""
 _LEFT_OUT_FIRST = ("parameters", "fit (s)", "tuning (s)", "trials")
@@ -42,7 +43,7 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
     rows, hidden = _rows(board, published)
     entries = "entry" if hidden == 1 else "entries"
     widths = [max(len(titles[i]), *(len(row[i]) for _, row in rows)) for i in range(len(titles))]
-    keep = _columns(board, titles, [row[_MODEL] for _, row in rows], widths, width)
+    keep = _columns(board, titles, [row[MODEL] for _, row in rows], widths, width)
     table = Table(
         title=escape(heading(board)),
         title_justify="left",
@@ -52,11 +53,11 @@ def screen_table(board: Board, width: int = 80, published: int = SHOWN_PUBLISHED
         padding=(0, 1, 0, 0),
     )
     for i in keep:
-        if i == _MODEL:
+        if i == MODEL:
             most = max(_NARROWEST, _width_for_names(width, widths, keep))
             table.add_column(titles[i], overflow="fold", max_width=most)
         else:
-            numeric = i == 0 or i < _view_column(board) or titles[i] in NUMERIC
+            numeric = i < _view_column(board) or titles[i] in NUMERIC
             justify: Literal["right", "left"] = "right" if numeric else "left"
             table.add_column(escape(titles[i]), justify=justify, no_wrap=True, overflow="fold", min_width=widths[i])
     for entry, row in rows:
@@ -71,20 +72,25 @@ def _rows(board: Board, published: int) -> tuple[list[tuple[Entry, list[str]]], 
     ranked = enumerate(zip(board.entries, places(board), strict=True))
     rows = [(entry, cells(board, entry, place)) for i, (entry, place) in ranked if i not in foreign or i in chosen]
     for entry, row in rows:
-        row[_MODEL] += marks(board, entry)
+        row[MODEL] += marks(board, entry)
     return rows, len(foreign) - len(chosen)
+
+
+def _first_metric(board: Board) -> int:
+    """Index of the column of the main metric."""
+    return MODEL + 1 + board.has_tiers
 
 
 def _view_column(board: Board) -> int:
     """Index of the column after the metrics."""
-    return 2 + len(board.metrics)
+    return _first_metric(board) + len(board.metrics)
 
 
 def _columns(board: Board, titles: Sequence[str], names: Sequence[str], widths: Sequence[int], width: int) -> list[int]:
     """Indices of the columns that a terminal of this width can show without breaking names within words."""
     view = _view_column(board)
     metrics = max(1, min(len(board.metrics), 1 + (width - _WIDTH_WITH_PARAMETERS) // _WIDTH_OF_A_METRIC))
-    keep = [*range(2 + metrics), *range(view, len(titles))]
+    keep = [*range(_first_metric(board) + metrics), *range(view, len(titles))]
     if all(entry.view == FULL for entry in board.entries):
         keep.remove(view)
     if width < _WIDTH_WITH_PARAMETERS:
@@ -100,7 +106,7 @@ def _columns(board: Board, titles: Sequence[str], names: Sequence[str], widths: 
 
 def _width_for_names(width: int, widths: Sequence[int], keep: Sequence[int]) -> int:
     """Width that the other columns leave for names: each column has two spaces of padding, the table one more."""
-    return width - (2 * len(keep) + 1) - sum(widths[i] for i in keep if i != _MODEL)
+    return width - (2 * len(keep) + 1) - sum(widths[i] for i in keep if i != MODEL)
 
 
 def _in_order_of_interest(board: Board, foreign: Sequence[int]) -> list[int]:
@@ -122,8 +128,37 @@ def screen_kinds(board: Board) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, title in enumerate(titles):
         numeric = 1 < i < len(titles) - 1
-        table.add_column(escape(title), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        whole = max((len(word) for row in rows for word in row[i].split()), default=0) if i == 0 else None
+        table.add_column(
+            escape(title),
+            justify="right" if numeric else "left",
+            no_wrap=numeric or i == len(titles) - 1,
+            overflow="fold",
+            min_width=whole,
+        )
     for row in rows:
+        table.add_row(*map(escape, row), style="bold cyan" if row[-1] == OURS else "dim")
+    return table
+
+
+def screen_across(group: Group) -> Table:
+    """The entries of a group with their normalised scores and average ranks; all of ours, and the best published."""
+    titles, rows = across_table(group, by_task=False)
+    foreign = [row for row in rows if row[-1] == PUBLISHED]
+    shown = [row for row in rows if row[-1] != PUBLISHED or row in foreign[:SHOWN_PUBLISHED]]
+    hidden = len(rows) - len(shown)
+    table = Table(
+        caption=f"and {hidden} more published {'entry' if hidden == 1 else 'entries'} in leaderboard.md"
+        if hidden
+        else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for title in titles:
+        numeric = title not in ("model", "source")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in shown:
         table.add_row(*map(escape, row), style="bold cyan" if row[-1] == OURS else "dim")
     return table
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from crystalbench.evaluation.board import OURS, Board, Entry
+from crystalbench.evaluation.costs import is_comparable
 from crystalbench.reports.formatting import names_text, optional
 
 APPROXIMATE = "≈"
@@ -14,14 +15,7 @@ APPROXIMATE = "≈"
 def seconds_text(board: Board, entry: Entry) -> str:
     """Seconds of a fit, marked unless they were measured alone and on the hardware of most entries."""
     text = optional(entry.fit_seconds, ".1f")
-    alone = entry.concurrent == 1 and entry.hardware <= {usual_hardware(board)}
-    return text if alone or not text else APPROXIMATE + text
-
-
-def usual_hardware(board: Board) -> str:
-    """The hardware of most entries; empty if it is unknown."""
-    counts = Counter(name for entry in board.entries for name in sorted(entry.hardware))
-    return counts.most_common(1)[0][0] if counts else ""
+    return text if is_comparable(board, entry) or not text else APPROXIMATE + text
 
 
 def timing_notes(board: Board) -> list[str]:
