@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.evaluation.board import Board, Entry
-from crystalbench.evaluation.tiers import Pairs, Standing
 from crystalbench.reports.formatting import format_spec, full_title, metric_title
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS
@@ -72,11 +71,12 @@ def is_far(board: Board, entry: Entry) -> bool:
     return bool(error > FAR * least > 0)
 
 
-def standing_chart(board: Board, pairs: Pairs, places: Sequence[Standing | None]) -> Chart | None:
+def standing_chart(board: Board) -> Chart | None:
     """Differences of the ranked entries from the best one with their 95 % intervals; None if there are no tests.
 
     Entries that `is_far` finds are left out.
     """
+    pairs, places = board.pairs, board.standings
     ranked = [i for i, place in enumerate(places) if place is not None and not is_far(board, board.entries[i])]
     if len(ranked) < 2 or not len(pairs.a):
         return None
@@ -129,9 +129,10 @@ def standing_chart(board: Board, pairs: Pairs, places: Sequence[Standing | None]
     return {"kind": "plotly", "data": data, "layout": layout}
 
 
-def pair_chart(board: Board, pairs: Pairs, places: Sequence[Standing | None]) -> Chart | None:
+def pair_chart(board: Board) -> Chart | None:
     """Which ranked entries are resolved better or worse than which others; None if there are no tests."""
-    ranked = [i for i, place in enumerate(places) if place is not None]
+    pairs = board.pairs
+    ranked = [i for i, place in enumerate(board.standings) if place is not None]
     if len(ranked) < 2 or not len(pairs.a):
         return None
     at = {i: k for k, i in enumerate(ranked)}

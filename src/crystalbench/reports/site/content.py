@@ -15,7 +15,6 @@ from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.evaluation.columns import standard_runs
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.learning_curves import learning_curves
-from crystalbench.evaluation.tiers import Pairs, Standing, pairs, standings
 from crystalbench.reports.site.links import Links
 from crystalbench.results.loading import Results
 
@@ -63,16 +62,6 @@ class Content:
     def links(self) -> Links:
         """Addresses of the pages."""
         return Links.of(self.boards)
-
-    @cached_property
-    def standings(self) -> list[list[Standing | None]]:
-        """Places of the entries of each board."""
-        return [standings(board) for board in self.boards]
-
-    @cached_property
-    def pairs(self) -> list[Pairs]:
-        """Tests of all pairs of entries of each board."""
-        return [pairs(board) for board in self.boards]
 
     @cached_property
     def predicted(self) -> list[Predicted]:

@@ -96,7 +96,7 @@ def _score(content: Content, k: int, entry: Entry) -> dict[str, Any]:
         "score": score_text(entry, METRICS[board.metric]),
         "rank": "" if rank is None else f"{rank} of {ranked}",
         "order": rank,
-        "tier": tier_text(content.standings[k][at]),
+        "tier": tier_text(content.boards[k].standings[at]),
         "skill": "" if skill is None or not np.isfinite(skill) else f"{skill:.3f}",
         "note": "; ".join(part for part in (entry.note, entry.refused, entry.flagged) if part),
     }

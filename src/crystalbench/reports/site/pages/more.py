@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from crystalbench.evaluation.board import OURS
+from crystalbench.evaluation.board import OURS, Board, Entry
+from crystalbench.evaluation.costs import costs_frame
 from crystalbench.reports.boards import heading
 from crystalbench.reports.formatting import full_title, metric_title, score_text
 from crystalbench.reports.site import charts
@@ -50,30 +51,9 @@ def cost_pages(content: Content) -> list[Page]:
     for k, board in enumerate(content.boards):
         if (chart := charts.cost_chart(board)) is not None:
             drawn[f"costs-{k}"] = chart
-        mine = content.scores[(content.scores["task"] == board.task) & (content.scores["data"] == board.data)]
-        once = mine.drop_duplicates("key").groupby("configuration")
-        means = once[["featurise_seconds", "fit_seconds", "predict_seconds", "memory_mb"]].mean()
-        rows = []
-        for entry in board.entries:
-            if entry.source != OURS or entry.configuration not in means.index:
-                continue
-            cost = means.loc[entry.configuration].astype(float).to_dict()
-            rows.append(
-                {
-                    "title": full_title(entry),
-                    "link": content.links.model(entry),
-                    "score": score_text(entry, METRICS[board.metric]),
-                    "mean": entry.scores[board.metric].mean if board.metric in entry.scores else None,
-                    "featurise": cost["featurise_seconds"],
-                    "fit_text": seconds_text(board, entry),
-                    "fit": cost["fit_seconds"],
-                    "predict": cost["predict_seconds"],
-                    "memory": cost["memory_mb"],
-                    "parameters": entry.parameters,
-                    "hardware": ", ".join(sorted(entry.hardware)),
-                }
-            )
-        if not rows:
+        entries = {full_title(entry): entry for entry in board.entries}
+        frame = costs_frame(board)
+        if frame.empty:
             continue
         sections.append(
             {
@@ -81,10 +61,27 @@ def cost_pages(content: Content) -> list[Page]:
                 "title": heading(board),
                 "link": content.links.boards[k],
                 "metric": metric_title(METRICS[board.metric], board.unit),
-                "rows": rows,
+                "rows": [_cost(content, board, entries[str(row["model"])], row) for row in frame.to_dict("records")],
             }
         )
     return [Page("costs.html", "costs.html", "Costs", {"sections": sections}, drawn)]
+
+
+def _cost(content: Content, board: Board, entry: Entry, row: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        "title": full_title(entry),
+        "link": content.links.model(entry),
+        "score": score_text(entry, METRICS[board.metric]),
+        "mean": None if pd.isna(row["score"]) else float(row["score"]),
+        "featurise": float(row["featurise_seconds"]),
+        "fit_text": seconds_text(board, entry),
+        "fit": float(row["fit_seconds"]),
+        "predict": float(row["predict_seconds"]),
+        "memory": float(row["memory_mb"]),
+        "parameters": entry.parameters,
+        "hardware": f"{row['device']}, {row['hardware']}",
+        "pareto": not pd.isna(row["pareto"]) and bool(row["pareto"]),
+    }
 
 
 def method_pages(content: Content) -> list[Page]:

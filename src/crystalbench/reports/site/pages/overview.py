@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.evaluation.kinds import BestOfKind, best_of_kinds
 from crystalbench.evaluation.tiers import Standing
@@ -24,7 +26,9 @@ def overview_pages(content: Content) -> list[Page]:
     plain = [k for k, board in enumerate(content.boards) if board.is_official and not board.is_partial]
     others = [k for k in range(len(content.boards)) if k not in plain]
     runs = content.scores.loc[content.scores["source"] == OURS, "key"].nunique()
+    across = content.table("across")
     values = {
+        "across": [_across(rows) for _, rows in across.groupby("group", sort=True)] if len(across) else [],
         "kinds": COLUMNS,
         "rows": [_row(content, k) for k in plain],
         "others": [
@@ -38,9 +42,30 @@ def overview_pages(content: Content) -> list[Page]:
     return [Page("index.html", "overview.html", "Which representation for which property?", values, {})]
 
 
+def _across(rows: pd.DataFrame) -> dict[str, Any]:
+    """Average ranks of a group of entries that share their tasks."""
+    first = rows.iloc[0]
+    tasks = [name.removeprefix("matbench_") for name in str(first["task_names"]).split()]
+    ranked = rows[rows["average_rank"].notna()].sort_values("average_rank", kind="stable")
+    return {
+        "tasks": ", ".join(tasks),
+        "critical": "" if pd.isna(first["critical_difference"]) else f"{first['critical_difference']:.2f}",
+        "rows": [
+            {
+                "model": str(row["model"]),
+                "source": str(row["source"]),
+                "normalised": "" if pd.isna(row["normalised"]) else f"{row['normalised']:.3f}",
+                "rank": f"{row['average_rank']:.2f}",
+                "top": f"{int(row['top_tier'])} of {int(row['tested'])}",
+            }
+            for row in ranked.to_dict("records")
+        ],
+    }
+
+
 def _row(content: Content, k: int) -> dict[str, Any]:
     board = content.boards[k]
-    places = dict(zip(map(id, board.entries), content.standings[k], strict=True))
+    places = dict(zip(map(id, board.entries), board.standings, strict=True))
     kinds = {best.kind: best for best in best_of_kinds(board)}
     first = next((e for e in board.entries if board.is_ranked(e)), None)
     return {
@@ -82,11 +107,11 @@ def _shade(mean: float, best: float, *, higher_is_better: bool) -> int:
 
 def _words(content: Content, k: int) -> str:
     """What is resolved on a board, in words."""
-    board, places = content.boards[k], content.standings[k]
+    board, places = content.boards[k], content.boards[k].standings
     ranked = [(e, p) for e, p in zip(board.entries, places, strict=True) if p is not None]
     if len(ranked) < 2:
         return "There are fewer than two complete entries to compare."
-    if not len(content.pairs[k].a):
+    if not len(board.pairs.a):
         return "Pairs are not tested on these folds."
     best = ranked[0][0]
     tied = [e for e, p in ranked[1:] if p.tier == 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,6 @@ import pandas as pd
 from crystalbench.data.elements import SYMBOLS
 from crystalbench.errors import UnknownNameError
 from crystalbench.evaluation.board import OURS, Board, Entry
-from crystalbench.evaluation.tiers import Standing
 from crystalbench.reports.boards import heading, marks, places
 from crystalbench.reports.formatting import (
     folds_text,
@@ -41,14 +39,14 @@ def task_pages(content: Content) -> list[Page]:
 
 
 def _page(content: Content, k: int) -> Page:
-    board, standing, tests = content.boards[k], content.standings[k], content.pairs[k]
+    board = content.boards[k]
     known = content.predicted[k][:SHOWN_MODELS]
     regression = board.kind == Kind.REGRESSION
     formulas = content.facts[board.task, board.data].formulas if (board.task, board.data) in content.facts else {}
     parity = charts.parity_chart(board, known, formulas) if regression else None
     drawn = chart_dict(
-        standing=charts.standing_chart(board, tests, standing),
-        pairs=charts.pair_chart(board, tests, standing),
+        standing=charts.standing_chart(board),
+        pairs=charts.pair_chart(board),
         parity=None if parity is None else parity[0],
         errors=charts.error_chart(board, known) if regression else None,
         roc=charts.roc_chart(known) if board.kind == Kind.BINARY else None,
@@ -63,7 +61,7 @@ def _page(content: Content, k: int) -> Page:
         "metric": metric_title(METRICS[board.metric], board.unit),
         "metrics": [metric_title(metric, board.unit) for metric in board.metrics],
         "higher_is_better": board.higher_is_better,
-        "entries": _entries(content, board, standing),
+        "entries": _entries(content, board),
         "far": [full_title(e) for e in board.entries if board.is_ranked(e) and charts.is_far(board, e)],
         "kind_titles": titles[:-1],
         "kind_rows": [row[:-1] for row in best],
@@ -87,9 +85,9 @@ def description(task: str) -> str:
         return ""
 
 
-def _entries(content: Content, board: Board, standing: Sequence[Standing | None]) -> list[dict[str, Any]]:
+def _entries(content: Content, board: Board) -> list[dict[str, Any]]:
     found = []
-    for entry, place, rank in zip(board.entries, standing, places(board), strict=True):
+    for entry, place, rank in zip(board.entries, board.standings, places(board), strict=True):
         found.append(
             {
                 "rank": rank,
