@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,11 @@ def test_what_does_not_vary_has_no_rank_correlation() -> None:
 
 
 def test_an_infinite_mean_has_no_interval() -> None:
-    rows = predictions()
-    rows.loc[0, "std"] = 0.0
-    frame = calibration(rows).set_index("quantity")
+    rows = predictions(seeds=2)
+    rows.loc[rows["id"] == "r0", "std"] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = calibration(rows).set_index("quantity")
     assert frame.loc["negative_log_likelihood", "value"] == np.inf
     assert frame.loc["negative_log_likelihood", ["low", "high"]].isna().all()
 

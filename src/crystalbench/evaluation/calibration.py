@@ -15,7 +15,7 @@ from scipy import special, stats
 
 from crystalbench.evaluation.columns import require_columns, standard_runs
 from crystalbench.evaluation.common_rows import test_over_train
-from crystalbench.evaluation.significance import FoldScores, corrected_t_test
+from crystalbench.evaluation.significance import corrected_t_test
 from crystalbench.targets import Kind
 
 COLUMNS = (
@@ -126,8 +126,8 @@ def _lines(part: pd.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[objec
     ratio = test_over_train(part, folds) if len(folds) > 1 else np.nan
     name = names.get(str(first["configuration"]), str(first["model"]))
     for quantity, level in runs[0][1]:
-        scores = FoldScores.of([[found[quantity, level] for of, found in runs if of == fold] for fold in folds])
-        value, low, high = _interval(scores, ratio)
+        by_fold = [np.mean([found[quantity, level] for of, found in runs if of == fold]) for fold in folds]
+        value, low, high = _interval(np.array(by_fold, np.float64), ratio)
         if quantity in (COVERAGE, "certain"):
             low, high = max(low, 0.0), min(high, 1.0)
         unit = str(first["unit"]) if quantity in HAVE_UNIT else ""
@@ -135,11 +135,11 @@ def _lines(part: pd.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[objec
         yield (first["task"], name, quantity, level, value, low, high, *counts, unit, first["data"])
 
 
-def _interval(scores: FoldScores, ratio: float) -> tuple[float, float, float]:
-    value = float(scores.means.mean())
-    if len(scores.means) < 2 or not np.isfinite(scores.means).all():
+def _interval(by_fold: Floats, ratio: float) -> tuple[float, float, float]:
+    value = float(by_fold.mean())
+    if len(by_fold) < 2 or not np.isfinite(by_fold).all():
         return value, np.nan, np.nan
-    found = corrected_t_test(scores.means, ratio)
+    found = corrected_t_test(by_fold, ratio)
     return value, float(found.low), float(found.high)
 
 
@@ -187,9 +187,9 @@ def central_levels(errors: Floats, std: Floats) -> Floats:
 
 
 def miscalibration_area(levels: Floats) -> float:
-    """Area between the distribution function of n levels and that of the uniform distribution, ∫ |F(p) − p| dp.
+    """Area between the distribution function of n levels and that of the uniform distribution.
 
-    The integral is exact: between two of the sorted levels, F is constant.
+    The integral is exact: between two of the sorted levels, the former is constant.
 
     Args:
         levels: (n,) see `central_levels`.
