@@ -9,7 +9,7 @@ from typing import Any, cast
 import pandas as pd
 
 from crystalbench.data.views import FULL
-from crystalbench.reports.formatting import MISSING
+from crystalbench.reports.formatting import MISSING, number_text
 from crystalbench.reports.sections import Section
 from crystalbench.targets import OFFICIAL
 
@@ -50,8 +50,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _number(row["max"]),
         f"{100 * row['share_beyond']:.0f} %",
         f"{row['max_id']} {row['max_formula']}" if row["max"] > 0 else MISSING,
-        _number(row["max_before"]) if row["max"] > 0 else MISSING,
-        _number(row["max_after"]) if row["max"] > 0 else MISSING,
+        number_text(row["max_before"]).replace("-", "−") if row["max"] > 0 else MISSING,
+        number_text(row["max_after"]).replace("-", "−") if row["max"] > 0 else MISSING,
     ]
 
 
