@@ -31,6 +31,7 @@ NOT_RUN = {
     "data.md": 2,
     "leaderboard.md": 1,
     "periodicity.md": 2,
+    "probes.md": 1,
     "plugin.md": 1,
     "quickstart.md": 4,
     "reproducibility.md": 2,

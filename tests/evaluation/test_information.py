@@ -179,7 +179,7 @@ def test_a_control_above_the_dummy_is_a_warning() -> None:
 
 
 def test_a_skill_that_is_not_resolved_has_no_sources() -> None:
-    scored = frame(DUMMY, scores({view: 10.2 for view in MAE}))
+    scored = frame(DUMMY, scores(dict.fromkeys(MAE, 10.2)))
     table = sources_of_skill(scored)
     assert table["share"].isna().all()
     lines = information_sections(information(scored), table)[1].lines

@@ -48,7 +48,7 @@ def test_the_variance_between_seeds_widens_the_interval() -> None:
 def test_differences_and_shares_are_paired() -> None:
     hard = {0: 5.0, 1: -4.0, 2: 3.0, 3: -6.0, 4: 2.0}  # folds that are hard for both views, not for the dummy
     full, view = (
-        skill_of({fold: [base + hard[fold]] for fold in FOLDS}, dict.fromkeys(FOLDS, [20.0]), FOLDS, 0.25)
+        skill_of({fold: [base + hard[fold]] for fold in FOLDS}, {fold: [20.0] for fold in FOLDS}, FOLDS, 0.25)
         for base in (8.0, 14.0)
     )
     assert full is not None

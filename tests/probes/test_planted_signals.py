@@ -83,9 +83,9 @@ def scored(request: pytest.FixtureRequest) -> tuple[str, pd.DataFrame]:
     suite = Suite(name="planted", tasks=(task.name,))
     records = []
     for one, views in ((task, VIEWS), (shuffled(task), ("full",))):
-        for run in plan_of_task(one, entries, suite, Selection(views=views)).runs:
-            if run.label != "dummy" or run.spec.view == "full":
-                records.append(compute(run.spec, run.label, run.model, run.task, Resources()).record)
+        runs = plan_of_task(one, entries, suite, Selection(views=views)).runs
+        runs = [run for run in runs if run.label != "dummy" or run.spec.view == "full"]
+        records += [compute(run.spec, run.label, run.model, run.task, Resources()).record for run in runs]
     return request.param, Results(records).scores
 
 

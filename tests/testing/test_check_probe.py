@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ class Largest(Probe):
 
     name = "largest"
     description = "the largest prediction"
-    tables = {"largest": ("task", "largest")}
+    tables: ClassVar[dict[str, tuple[str, ...]]] = {"largest": ("task", "largest")}
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
         return pd.DataFrame({"value": fitted.predict(fitted.test)})
@@ -45,7 +46,7 @@ class Misnamed(Largest):
 
 
 class WithoutTask(Largest):
-    tables = {"largest": ("largest", "task")}
+    tables: ClassVar[dict[str, tuple[str, ...]]] = {"largest": ("largest", "task")}
 
 
 class Restless(Largest):
