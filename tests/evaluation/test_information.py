@@ -178,6 +178,28 @@ def test_a_control_above_the_dummy_is_a_warning() -> None:
     assert not any("Control passed" in line for line in lines)
 
 
+def test_learning_the_median_is_no_skill() -> None:
+    """The dummy predicts the mean, whose error is larger if targets are skewed."""
+    targets = np.array([1.0, 1.0, 1.0, 9.0])  # mean 3, mean absolute error 3; median 1, error 2
+    rows = [
+        {"data": data, "kind": "regression", "fold": fold, "id": f"{fold}-{i}", "target": target}
+        for data in ("d", "s")
+        for fold in range(3)
+        for i, target in enumerate(targets)
+    ]
+    dummies = [*scores({"full": 3.0}, "dummy"), *scores({"full": 3.0}, "dummy", task=f"t+{CONTROL}", data="s")]
+    scored = frame(dummies, scores({"full": 1.0}), scores({"full": 2.1}, task=f"t+{CONTROL}", data="s"))
+    scored.loc[scored["model"] == "dummy", "score"] = 3.0
+    table = information(scored, pd.DataFrame(rows))
+    assert table["constant"].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert (table["low"] > 0).all()  # the control is better than the dummy, and yet has learned nothing
+    lines = information_sections(table, sources_of_skill(scored))[0].lines
+    assert any("has a skill of 0.33: a skill up to this says nothing" in line for line in lines)
+    assert any("Control passed" in line for line in lines)
+    unknown = information_sections(information(scored), sources_of_skill(scored))[0].lines
+    assert any(line.startswith("WARNING") for line in unknown)
+
+
 def test_a_skill_that_is_not_resolved_has_no_sources() -> None:
     scored = frame(DUMMY, scores(dict.fromkeys(MAE, 10.2)))
     table = sources_of_skill(scored)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ VIEWS = (FULL, _COMPOSITION, _CLUSTER, _UNIT, _SYMMETRY, _STRUCTURE, _ANONYMOUS,
 COLUMNS = (
     *("task", "view", "model", "skill", "low", "high", "mae", "folds", "seeds"),
     *("kept", "kept_low", "kept_high", "metric", "score", "score_dummy", "unit", "rows", "rows_total", "fold_scheme"),
-    *("sees", "note"),
+    *("sees", "constant", "note"),
 )
 SOURCE_COLUMNS = (
     *("task", "model", "information", "chain", "skill", "low", "high", "share", "folds", "seeds"),
@@ -87,10 +87,12 @@ class _Seen:
     Attributes:
         runs: one row per run.
         dummy: the runs of the dummy on the same data.
+        constants: losses of the best constant by fold, if they are known.
     """
 
     runs: pd.DataFrame
     dummy: pd.DataFrame
+    constants: Mapping[int, list[float]]
 
     @property
     def folds(self) -> list[int]:
@@ -103,6 +105,15 @@ class _Seen:
         ratio = first["rows_test"] / (first["rows_train"] + first["rows_valid"])
         return skill_of(_by_fold(self.runs), _by_fold(self.dummy), folds, float(ratio))
 
+    @property
+    def constant(self) -> float:
+        """The skill of the best constant; NaN if it is not known."""
+        if self.runs["kind"].iloc[0] != "regression":
+            return 0.0  # all constants have a ROC-AUC of one half
+        folds = [fold for fold in self.folds if fold in self.constants]
+        skill = skill_of(self.constants, _by_fold(self.dummy), folds, 0.0)
+        return np.nan if skill is None else skill.value
+
 
 def _by_fold(runs: pd.DataFrame) -> dict[int, list[float]]:
     losses: dict[int, list[float]] = {}
@@ -111,7 +122,7 @@ def _by_fold(runs: pd.DataFrame) -> dict[int, list[float]]:
     return losses
 
 
-def information(scores: pd.DataFrame) -> pd.DataFrame:
+def information(scores: pd.DataFrame, predictions: pd.DataFrame | None = None) -> pd.DataFrame:
     """The information matrix: a row per task, view and model.
 
     Models that were run under the full view only, without the control, are left out, as is the dummy. If there are
@@ -119,6 +130,7 @@ def information(scores: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         scores: one row per run and metric, e.g. ``load_results("results").scores``, with runs of the dummy.
+        predictions: one row per predicted sample of the runs of the dummy, for the column ``constant``.
 
     Returns:
         A frame with the columns `COLUMNS`:
@@ -132,11 +144,15 @@ def information(scores: pd.DataFrame) -> pd.DataFrame:
         * ``metric``, ``score``, ``score_dummy``: the metric that the skill is made of (``mae`` or ``rocauc_true``), its
           mean for the model and for the dummy; ``unit`` of the target
         * ``rows``, ``rows_total``, ``fold_scheme``, ``sees``: as in the scores frame
+        * ``constant``: the skill of the best constant prediction for each test part, the median of its targets. The
+          dummy predicts the mean, so that a model which has learned nothing but the median is better than it; a skill
+          up to this number says nothing about the input
 
     Raises:
         DataError: a column is missing.
     """
-    rows = [_row(name, view, seen, views.get(FULL)) for name, views in _entries(scores) for view, seen in views.items()]
+    entries = _entries(scores, _constants(predictions))
+    rows = [_row(name, view, seen, views.get(FULL)) for name, views in entries for view, seen in views.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -156,7 +172,7 @@ def sources_of_skill(scores: pd.DataFrame) -> pd.DataFrame:
         DataError: a column is missing.
     """
     rows: list[dict[str, Any]] = []
-    for name, views in _entries(scores):
+    for name, views in _entries(scores, {}):
         if FULL not in views:
             continue
         if views[FULL].runs["sees"].iloc[0] == Sees.COMPOSITION:
@@ -169,7 +185,23 @@ def sources_of_skill(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SOURCE_COLUMNS))
 
 
-def _entries(scores: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], dict[str, _Seen]]]:
+def _constants(predictions: pd.DataFrame | None) -> dict[str, dict[int, list[float]]]:
+    """Mean absolute errors of the medians of the test parts, by digest of the data and fold."""
+    found: dict[str, dict[int, list[float]]] = {}
+    if predictions is None or predictions.empty:
+        return found
+    require_columns(predictions, ["data", "kind", "fold", "id", "target"], "predictions")
+    rows = predictions[predictions["kind"] == "regression"].drop_duplicates(["data", "fold", "id"])
+    for name, part in rows.groupby(["data", "fold"]):
+        data, fold = cast(tuple[Any, ...], name)
+        targets = part["target"].to_numpy(np.float64)
+        found.setdefault(str(data), {})[int(fold)] = [float(np.abs(targets - np.median(targets)).mean())]
+    return found
+
+
+def _entries(
+    scores: pd.DataFrame, constants: Mapping[str, Mapping[int, list[float]]]
+) -> Iterator[tuple[tuple[Any, ...], dict[str, _Seen]]]:
     """Each model on each task, with its runs by view, the views of the matrix first."""
     runs = _runs(scores)
     is_dummy = runs["model_name"] == DUMMY
@@ -179,7 +211,8 @@ def _entries(scores: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], dict[str, 
         for view in sorted(mine["view"].unique(), key=_place):
             of_view = mine[mine["view"] == view]
             of_view = of_view[of_view["data"] == of_view["data"].iloc[-1]]
-            views[view] = _Seen(of_view, dummies.get(of_view["data"].iloc[0], of_view.iloc[:0]))
+            data = of_view["data"].iloc[0]
+            views[view] = _Seen(of_view, dummies.get(data, of_view.iloc[:0]), constants.get(data, {}))
         if len(views) > 1 or FULL not in views:
             yield name, views
 
@@ -237,6 +270,7 @@ def _row(name: tuple[Any, ...], view: str, seen: _Seen, full: _Seen | None) -> d
         "rows_total": first["rows_total"],
         "fold_scheme": scheme,
         "sees": first["sees"],
+        "constant": seen.constant,
         "note": _note(seen, skill),
     }
 

@@ -56,8 +56,9 @@ class Information(Probe):
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """The matrix, and the sources of skill."""
+        dummies = results.select(model_name=information.DUMMY)
         return {
-            "information": information.information(results.scores),
+            "information": information.information(results.scores, dummies.predictions),
             "information_sources": information.sources_of_skill(results.scores),
         }
 

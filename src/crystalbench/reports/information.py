@@ -43,7 +43,8 @@ def information_sections(matrix: pd.DataFrame, sources: pd.DataFrame) -> list[Se
         metric = METRICS[first["metric"]]
         unit = f" {first['unit']}" if metric.has_unit and first["unit"] else ""
         heading = f"{task} ({rows:,}{partial} rows{folds})"
-        lines = [EXPLANATION, f"The {metric.label} of the dummy is {first['score_dummy']:.4g}{unit}.", *_controls(mine)]
+        lines = [EXPLANATION, f"The {metric.label} of the dummy is {first['score_dummy']:.4g}{unit}.{_constant(first)}"]
+        lines += _controls(mine)
         sections.append(Section(f"{heading}: skill by view", *_matrix(mine), lines))
         if len(of_board):
             sections.append(
@@ -135,13 +136,24 @@ def sentence_of(model: str, sources: pd.DataFrame, full: Any) -> str:
 def _controls(mine: pd.DataFrame) -> list[str]:
     """What the control says of each model, the failures first."""
     control = mine[mine["view"] == CONTROL]
-    above = control[control["low"] > 0]
+    floor = control["constant"].fillna(0).clip(lower=0)
+    above = control[control["low"] > floor]
     lines = [
         f"WARNING: with shuffled labels, {row['model']} is better than the dummy (skill {_skill_text(row)}): it has "
         "seen test rows, or the folds are not independent; do not trust its other numbers."
         for _, row in above.iterrows()
     ]
-    fine = [str(model) for model in control.loc[~(control["low"] > 0) & control["low"].notna(), "model"]]
+    fine = [str(model) for model in control.loc[~(control["low"] > floor) & control["low"].notna(), "model"]]
     if fine:
-        lines.append(f"Control passed (not better than the dummy with shuffled labels): {', '.join(fine)}.")
+        lines.append(f"Control passed (nothing learned from shuffled labels): {', '.join(fine)}.")
     return lines
+
+
+def _constant(row: Any) -> str:
+    """What a constant prediction can reach, if that is more than the dummy."""
+    if not row["constant"] >= 0.005:
+        return ""
+    return (
+        f" The median of the test targets, which depends on no input, has a skill of {_number(row['constant'])}: a "
+        "skill up to this says nothing."
+    )
