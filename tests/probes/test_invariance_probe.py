@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from helpers import formulas_task, tiny_task
+from helpers import tiny_task
 from probe_models import FirstAtom, MeanNumber, Orientation, Toy, Volume
 
-from crystalbench.errors import DataError
-from crystalbench.models import Needs
+from crystalbench.data.samples import Samples
+from crystalbench.errors import ConfigError, DataError
 from crystalbench.probes import Fitted
 from crystalbench.probes.invariance import Invariance
 from crystalbench.probes.transforms import NOISE, TRANSFORMS
@@ -21,7 +22,7 @@ from crystalbench.runs.plan import Run, Selection, plan_of_task
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.targets import Kind
-from crystalbench.tasks import Task
+from crystalbench.tasks import DataSources, Task
 
 NAMES = [transform.name for transform in TRANSFORMS]
 MEANINGLESS = [name for name in NAMES if not name.startswith("noise")]
@@ -84,10 +85,29 @@ def test_orientation_is_caught_and_noise_leaves_the_cell_alone(tmp_path: Path) -
     assert set(table["expected"].drop(MEANINGLESS)) == {"nearly unchanged"}
 
 
-def test_a_task_without_structures_is_refused() -> None:
-    class OfCompositions(MeanNumber):
-        needs = Needs.COMPOSITION
+def test_a_crystal_that_cannot_be_predicted_is_named_with_the_transformation() -> None:
+    class Small(Volume):
+        def value(self, samples: Samples) -> np.ndarray:
+            if (samples.crystals.atom_counts > 3).any():
+                raise DataError(f"{samples.ids[samples.crystals.atom_counts > 3][0]}: is too large")
+            return super().value(samples)
 
-    run = run_of(OfCompositions, formulas_task())
-    with pytest.raises(DataError, match="formulas: has compositions only"):
-        Invariance().ask(Fitted(run, ()))
+    run = run_of(Small, tiny_task(n=24))  # cells of up to three atoms
+    computed = compute(run.spec, run.label, run.model, run.task, Resources())
+    with pytest.raises(DataError, match=r"supercell: crystal-\d+: is too large"):
+        Invariance().ask(Fitted(run, computed.models))
+
+
+def test_tasks_without_structures_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("id,formula,gap\n" + "".join(f"r{i},Fe{i + 1}O2,{i}\n" for i in range(20)))
+    Path("mine.toml").write_text(
+        'name = "mine"\ntable = "mine.csv"\nid = "id"\ncomposition = "formula"\ntarget = "gap"\nkind = "regression"\n'
+    )
+    sources = DataSources(limit=30, download=False)
+    both = Suite(name="both", tasks=("mine.toml", "demo_bulk_modulus"), models=("dummy",))
+    plan = Invariance().plan(both, Selection(folds=(0,)), sources)
+    assert {run.spec.task for run in plan.runs} == {"demo_bulk_modulus"}
+    assert any(note.startswith("mine: has compositions only") for note in plan.notes)
+    with pytest.raises(ConfigError, match="mine: has compositions only"):
+        Invariance().plan(both.model_copy(update={"tasks": ("mine.toml",)}), Selection(), sources)

@@ -45,8 +45,8 @@ class Misnamed(Largest):
     name = "the largest"
 
 
-class WithoutTask(Largest):
-    tables: ClassVar[dict[str, tuple[str, ...]]] = {"largest": ("largest", "task")}
+class Twice(Largest):
+    tables: ClassVar[dict[str, tuple[str, ...]]] = {"largest": ("task", "largest", "task")}
 
 
 class Restless(Largest):
@@ -95,7 +95,7 @@ class Silent(Largest):
 
 BROKEN = {
     Misnamed: ("name, description, version and tables are declared", "the largest"),
-    WithoutTask: ("name, description, version and tables are declared", "the first of them task"),
+    Twice: ("name, description, version and tables are declared", "different ones: task, largest, task"),
     Restless: ("plan has runs, the same ones each time", "other runs"),
     Moody: ("models that are asked again answer the same", "the answers differ"),
     OtherTable: ("tables are those declared, and not empty", "more"),

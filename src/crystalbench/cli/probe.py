@@ -122,7 +122,9 @@ def _probe(
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
     names = {task.name for task in plan.tasks}
-    shown = {title: table[table["task"].isin(names)] for title, table in probed.tables.items()}
+    shown = {
+        title: table[table["task"].isin(names)] if "task" in table else table for title, table in probed.tables.items()
+    }
     for section in found.report(shown):
         _show(section)
     say(f"\nwritten: {', '.join(map(str, probed.files))}")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from crystalbench.data.crystals import Crystals
-from crystalbench.errors import CrystalBenchError, DataError
+from crystalbench.errors import ConfigError, CrystalBenchError, DataError
 from crystalbench.evaluation.invariance import COLUMNS, invariance
 from crystalbench.probes.fitted import Fitted
-from crystalbench.probes.probe import Probe
+from crystalbench.probes.probe import Probe, Reading
 from crystalbench.probes.transforms import TRANSFORMS, Transform
 from crystalbench.reports.invariance import invariance_sections
 from crystalbench.reports.sections import Section
 from crystalbench.results.loading import Results
+from crystalbench.runs.plan import Plan, Selection
+from crystalbench.runs.suite import Suite
 from crystalbench.targets import Kind
+from crystalbench.tasks import DataSources
 
 _Floats = npt.NDArray[np.float64]
 
@@ -30,15 +33,30 @@ class Invariance(Probe):
     description: ClassVar[str] = "how far predictions change with the description of a crystal, in units of the error"
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"invariance": COLUMNS}
 
+    def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
+        """The selected runs on tasks with structures.
+
+        Raises:
+            ConfigError: no task has structures.
+        """
+        plan = super().plan(suite, selection, sources, reading)
+        tasks = [task for task in plan.tasks if task.has_structures]
+        notes = [
+            f"{task.name}: has compositions only, and the audit transforms crystals; left out"
+            for task in plan.tasks
+            if not task.has_structures
+        ]
+        if not tasks:
+            raise ConfigError("; ".join(notes))
+        return Plan([run for run in plan.runs if run.task.has_structures], tasks, [*plan.notes, *notes])
+
     def ask(self, fitted: Fitted) -> pd.DataFrame:
         """Predict the test part of the run under all transformations.
 
         Raises:
-            DataError: the task has no structures, or a transformed crystal cannot be predicted; names it.
+            DataError: a transformed crystal cannot be predicted; names it.
         """
-        crystals = fitted.test
-        if not isinstance(crystals, Crystals):
-            raise DataError(f"{fitted.run.task.name}: has compositions only; the audit transforms crystals")
+        crystals = cast(Crystals, fitted.test)  # as planned
         before = fitted.predict(crystals)
         return pd.concat([_asked(fitted, crystals, before, transform) for transform in TRANSFORMS], ignore_index=True)
 

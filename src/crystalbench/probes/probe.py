@@ -35,7 +35,7 @@ class Probe(ABC):
         name: name on the command line and of the folder of its answers: letters, digits and ``_``.
         description: what it finds out, in one line.
         tables: for each table, its name, which is also that of its CSV file in the folder of results, and its columns.
-            The first of them is ``task``. New columns are added at the end.
+            New columns are added at the end.
         version: increase it when `ask` would answer differently; models are then asked again.
     """
 
@@ -96,7 +96,7 @@ class Probe(ABC):
         """What to show of the tables; by default, all of them.
 
         Args:
-            tables: the tables, with the rows of the tasks that were requested.
+            tables: the tables; of those with a column ``task``, the rows of the tasks that were requested.
         """
         return [
             Section(name, list(map(str, table)), [[_text(value) for value in row] for row in table.to_numpy()])

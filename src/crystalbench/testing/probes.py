@@ -66,8 +66,8 @@ def _declared(case: ProbeCase) -> None:
     for table, columns in tables.items():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", table):
             raise CheckFailure(f"the table {table!r} is also the name of a file: use letters, digits and _ only")
-        if len(columns) < 2 or columns[0] != "task" or len(set(columns)) != len(columns):
-            raise CheckFailure(f"the columns of {table} must be different ones, and the first of them task")
+        if not columns or len(set(columns)) != len(columns):
+            raise CheckFailure(f"{table} must have columns, and different ones: {', '.join(columns)}")
 
 
 def _plan(case: ProbeCase) -> None:
