@@ -31,6 +31,7 @@ NOT_RUN = {
     "data.md": 2,
     "leaderboard.md": 1,
     "periodicity.md": 2,
+    "probes.md": 1,
     "plugin.md": 1,
     "quickstart.md": 4,
     "reproducibility.md": 2,
@@ -137,13 +138,13 @@ def arguments_of(line: str) -> list[str] | None:
             arguments = [*command, *words[len(program) :]]
             if "--slices" in arguments:
                 return [*arguments, *SMALL[2:4]]  # of the rows of the small runs
-            is_run = arguments[:1] == ["run"] and not {"--list", "--help"} & set(arguments)
+            is_run = arguments[:1] in (["run"], ["probe"]) and not {"--list", "--help"} & set(arguments)
             return made_small(arguments) if is_run else arguments
     return None
 
 
 def made_small(arguments: list[str]) -> list[str]:
-    """The same run command with one fold, few rows, little training and no network connection."""
+    """The same command with one fold, few rows, little training and no network connection."""
     more = list(SMALL)
     models = values_of(arguments, "--model")
     names = models or [entry.name for entry in load_suite((values_of(arguments, "--suite") or ["demo"])[0]).entries()]
@@ -173,6 +174,7 @@ def values_of(arguments: list[str], option: str) -> list[str]:
         ("$ python -m benchmarks.run --list", ["run", "--list"]),
         ("$ python -m benchmarks.report --results r", ["report", "--results", "r"]),
         ("$ crystalbench predict 'my model' x.cif  # a comment", ["predict", "my model", "x.cif"]),
+        ("$ crystalbench probe information --model dummy", ["probe", "information", "--model", "dummy", *SMALL]),
         ("$ crystalbench --help", ["--help"]),
         ("$ python -m pip install x", None),
         ("$ make test", None),

@@ -14,6 +14,7 @@ from crystalbench.cli.exchange import export, import_
 from crystalbench.cli.fit import fit
 from crystalbench.cli.listing import list_all
 from crystalbench.cli.predict import predict
+from crystalbench.cli.probe import probe
 from crystalbench.cli.report import report
 from crystalbench.cli.run import run
 from crystalbench.cli.studies import studies
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("run")(run)
 app.command("report")(report)
 app.command("compare")(compare)
+app.command("probe")(probe)
 app.command("studies")(studies)
 app.command("list")(list_all)
 app.command("fit")(fit)

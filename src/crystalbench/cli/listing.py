@@ -26,16 +26,17 @@ SHOWN_COLUMNS = 5
 
 
 def list_all(data_dir: options.DataDir = None, data: options.Data = None) -> None:
-    """List tasks (with the number of rows available), models, views, fold schemes and suites."""
+    """List tasks (with the number of rows available), models, views, fold schemes, probes and suites."""
     with command():
         print_lists(screen, options.data_sources(data_dir, data, None, offline=True))
 
 
 def print_lists(console: Console, sources: DataSources) -> None:
-    """Print a table each of tasks with the rows available, models, views, fold schemes and suites."""
+    """Print a table each of tasks with the rows available, models, views, fold schemes, probes and suites."""
     from crystalbench.data.views import view_names
     from crystalbench.models import get_model, model_names
     from crystalbench.models.registry import summary
+    from crystalbench.probes import get_probe, probe_names
     from crystalbench.runs.suite import load_suite, suite_names
     from crystalbench.tasks import task_specs
     from crystalbench.tasks.schemes import fold_schemes
@@ -55,6 +56,9 @@ def print_lists(console: Console, sources: DataSources) -> None:
         "Fold schemes",
         ("scheme", "description"),
         [(name, scheme.description) for name, scheme in fold_schemes().items()],
+    )
+    _print_table(
+        console, "Probes", ("probe", "description"), [(name, get_probe(name).description) for name in probe_names()]
     )
     _print_table(
         console,

@@ -117,7 +117,7 @@ def run(
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
         how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
         protocol = {"inner_folds": inner_folds, "ensemble": ensemble, "fold_scheme": folds}
-        chosen = _suite(suite, selection, **protocol, train_fractions=options.fractions(train_fraction))
+        chosen = chosen_suite(suite, selection, **protocol, train_fractions=options.fractions(train_fraction))
         chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
         if storage is not None and chosen.tuning is None:
             raise ConfigError(
@@ -129,7 +129,14 @@ def run(
         _run(chosen, selection, sources, folder, device, threads, workers, storage, folds_out, keep_models=keep_models)
 
 
-def _suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
+def chosen_suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
+    """The suite that a command names, or the first one with the selected tasks, with its protocol changed.
+
+    Args:
+        name: ``--suite``; with neither a suite nor tasks, the demo suite.
+        selection: the selection.
+        **protocol: fields of `crystalbench.runs.suite.ProtocolEntry`; None keeps the suite's value.
+    """
     from crystalbench.runs.suite import load_suite, suite_of_tasks
 
     suite = (

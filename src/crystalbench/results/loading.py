@@ -22,6 +22,9 @@ from crystalbench.targets import OFFICIAL
 RECORDS = "records"
 """Folder of the records below a folder of results."""
 
+PROBES = "probes"
+"""Folder, below a folder of results, of what probes add: records that are no entries of leaderboards, and answers."""
+
 
 class Results:
     """Records as data frames.
@@ -137,6 +140,12 @@ class Results:
         scores = scores.set_index(pd.Index(positions, name=scores.index.name))
         return Results([self._sources[run] for run in runs], scores, self.problems, self.name)
 
+    def joined(self, other: Results) -> Results:
+        """These runs and others."""
+        scores = pd.concat([self.scores, other.scores.set_index(other.scores.index + len(self))])
+        problems = [*self.problems, *other.problems]
+        return Results([*self._sources, *other._sources], scores, problems, self.name)
+
     def __repr__(self) -> str:
         """One line."""
         parts = [_count(len(self), "run")]
@@ -176,6 +185,11 @@ def load_results(folder: str | Path) -> Results:
             "the folder that was given to --results"
         )
     return found
+
+
+def read_with_probes(folder: Path) -> Results:
+    """All records of a folder, with those that probes have added below it; there may be none."""
+    return read_results(RecordStore(folder / RECORDS)).joined(read_results(RecordStore(folder / PROBES / RECORDS)))
 
 
 def read_results(store: RecordStore, entries: EntryStore | None = None) -> Results:

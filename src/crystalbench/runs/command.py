@@ -11,6 +11,7 @@ from crystalbench.results.record import TuningResult
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.suite import packaged_tasks
 from crystalbench.targets import OFFICIAL
+from crystalbench.tasks.shuffled import SHUFFLED
 from crystalbench.tasks.task import Task
 
 
@@ -41,7 +42,8 @@ def repeat_command(
         names: the user's names for model, view and folds; by default those in the specification.
     """
     names = names or CommandNames(spec.model, spec.view, spec.folds_text)
-    file = "" if spec.task in packaged_tasks() else task.source.task_file
+    plain = spec.task.removesuffix(SHUFFLED)  # data are named for the task itself
+    file = "" if plain in packaged_tasks() else task.source.task_file
     words: list[Any] = ["crystalbench", "run", "--task", file or spec.task]
     words += ["--model", names.model]
     words += ["--fold", spec.fold, "--seed", spec.seed, "--view", names.view]
@@ -65,7 +67,7 @@ def repeat_command(
         if tuned is None or name not in tuned.parameters:
             words += ["--set", f"{name}={_as_text(value)}"]
     if task.source.verified == "ids":
-        words += ["--data", f"{spec.task}={task.source.name}"]
+        words += ["--data", f"{plain}={task.source.name}"]
     if task.is_partial:  # if a table has no more rows than these, the limit changes nothing
         words += ["--limit", len(task)]
     return shlex.join(map(str, words))

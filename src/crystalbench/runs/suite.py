@@ -22,6 +22,7 @@ from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
 from crystalbench.results.spec import TOO_FEW_EVALUATIONS, ProtocolSpec, TuningSpec
 from crystalbench.targets import OFFICIAL, main_metric
+from crystalbench.tasks.shuffled import SHUFFLED
 
 
 class _Strict(BaseModel):
@@ -231,10 +232,15 @@ def suite_of_tasks(tasks: Sequence[str]) -> Suite:
     wanted = [_task_file(task, Path()) for task in tasks]
     for name in suite_names():
         suite = load_suite(name)
-        if all(any(task == entry or fnmatch.fnmatchcase(task, entry) for entry in suite.tasks) for task in wanted):
+        if all(any(_is_listed(task, entry) for entry in suite.tasks) for task in wanted):
             return suite
     demo = all(task.startswith("demo_") for task in tasks)  # results on demo data are kept apart
     return Suite(name="selection", tasks=tuple(wanted), results="results/demo" if demo else "results")
+
+
+def _is_listed(task: str, entry: str) -> bool:
+    """Whether a task is an entry of a suite, or matches it; the control of a task is not listed with the task."""
+    return task == entry or (not task.endswith(SHUFFLED) and fnmatch.fnmatchcase(task, entry))
 
 
 def parse_suite(path: Path) -> Suite:
@@ -263,6 +269,8 @@ def _task_file(task: str, folder: Path) -> str:
 
     The path is relative to the current folder if the file is below it.
     """
+    if task.endswith(SHUFFLED):
+        return _task_file(task.removesuffix(SHUFFLED), folder) + SHUFFLED
     if task.endswith(".toml"):
         return _found(task, folder)
     return _from_here(packaged_tasks()[task]) if task in packaged_tasks() else task

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.tasks.shuffled import SHUFFLED, ShuffledTaskSpec
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.spec import TaskSpec
 from crystalbench.tasks.tables.spec import TableTaskSpec
@@ -64,10 +65,14 @@ def _registered() -> dict[str, TaskSpec]:
 def get_task_spec(name: str) -> TaskSpec:
     """Find a task by its name, or by the path of a task file that ends in ``.toml``.
 
+    Both may be followed by ``+shuffled_labels``, for the control of the task (see `crystalbench.tasks.shuffled`).
+
     Raises:
         UnknownNameError: there is no such task.
         ConfigError: the task file is missing or has mistakes.
     """
+    if name.endswith(SHUFFLED):
+        return ShuffledTaskSpec.of(get_task_spec(name.removesuffix(SHUFFLED)))
     if name.endswith(".toml"):
         return TableTaskSpec.from_toml(Path(name))
     specs = task_specs()

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
+from crystalbench.data.equivalent import changed
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, Needs, Progress, Runtime, hyperparameter_types, silent
 from crystalbench.representations import Arrays, Representation
 from crystalbench.targets import Kind
-from crystalbench.testing.crystals import changed, known_structures, random_crystals, read_only
+from crystalbench.testing.crystals import known_structures, random_crystals, read_only
 from crystalbench.testing.report import CheckFailure, Memo, SkipCheck
 from crystalbench.testing.samples import TARGETS, targets_for
 

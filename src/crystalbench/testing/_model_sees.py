@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from crystalbench.data.crystals import Crystals
+from crystalbench.data.equivalent import changed
 from crystalbench.data.views import chemistry_shuffled
 from crystalbench.models.model import Sees
 from crystalbench.testing._model_case import ModelCase, prediction_crystals
-from crystalbench.testing.crystals import CRYSTAL_SYSTEMS, cell_of, changed
+from crystalbench.testing.crystals import CRYSTAL_SYSTEMS, cell_of
 
 
 def elements(case: ModelCase) -> None:

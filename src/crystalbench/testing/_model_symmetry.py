@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crystalbench.data.crystals import Crystals
-from crystalbench.models.model import Invariance
-from crystalbench.testing._model_case import ModelCase, prediction_crystals
-from crystalbench.testing.crystals import (
+from crystalbench.data.equivalent import (
     atom_order,
     inverted,
     moved_by_lattice_vectors,
@@ -17,6 +15,8 @@ from crystalbench.testing.crystals import (
     supercells,
     translated,
 )
+from crystalbench.models.model import Invariance
+from crystalbench.testing._model_case import ModelCase, prediction_crystals
 
 TRANSFORMATIONS: dict[Invariance, Callable[[Crystals], Crystals]] = {
     Invariance.ROTATION: rotated,

@@ -1,4 +1,6 @@
-"""Small crystals to test with: every crystal system, known structures, edge cases, and equivalent descriptions.
+"""Small crystals to test with: every crystal system, known structures and edge cases.
+
+`crystalbench.data.equivalent` has other descriptions of the same crystals.
 
 Coordinates and cells of known structures are rounded literature values; they are meant for tests, not as references.
 """
@@ -14,6 +16,17 @@ from pymatgen.core import Lattice, Structure
 from scipy.spatial.transform import Rotation
 
 from crystalbench.data.crystals import Crystals
+from crystalbench.data.equivalent import (  # noqa: F401  (they were defined here)
+    atom_order,
+    changed,
+    inverted,
+    moved_by_lattice_vectors,
+    other_cells,
+    reordered,
+    rotated,
+    supercells,
+    translated,
+)
 
 CRYSTAL_SYSTEMS = ("cubic", "tetragonal", "orthorhombic", "hexagonal", "trigonal", "monoclinic", "triclinic")
 
@@ -137,86 +150,6 @@ def one_crystal(cell: Any, coords: Any, numbers: Any, name: str = "one") -> Crys
     """
     numbers = np.atleast_1d(numbers)
     return Crystals.from_flat(np.asarray(cell, float)[None], coords, numbers, [len(numbers)], [name])
-
-
-# ---------------------------------------------------------------------- equivalent descriptions
-
-
-def rotated(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal rotated, each by its own rotation."""
-    turns = Rotation.random(len(crystals), rng=np.random.default_rng(seed)).as_matrix()
-    return changed(crystals, lattices=np.einsum("nij,njk->nik", crystals.lattices, turns))
-
-
-def inverted(crystals: Crystals) -> Crystals:
-    """Every crystal's mirror image: atoms at x go to −x."""
-    return changed(crystals, frac_coords=-crystals.frac_coords)
-
-
-def translated(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal shifted by its own vector."""
-    shifts = np.random.default_rng(seed).uniform(-1, 1, (len(crystals), 3))
-    return changed(crystals, frac_coords=crystals.frac_coords + shifts[crystals.owners])
-
-
-def moved_by_lattice_vectors(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every atom replaced by one of its periodic images."""
-    shifts = np.random.default_rng(seed).integers(-3, 4, crystals.frac_coords.shape)
-    return changed(crystals, frac_coords=crystals.frac_coords + shifts)
-
-
-def atom_order(crystals: Crystals, seed: int = 0) -> npt.NDArray[np.int64]:
-    """A random order of the atoms within each crystal."""
-    keys = np.random.default_rng(seed).random(len(crystals.numbers))
-    return np.lexsort((keys, crystals.owners))
-
-
-def reordered(crystals: Crystals, order: npt.NDArray[np.int64]) -> Crystals:
-    """The atoms in another order."""
-    return changed(crystals, frac_coords=crystals.frac_coords[order], numbers=crystals.numbers[order])
-
-
-def supercells(crystals: Crystals, times: tuple[int, int, int]) -> Crystals:
-    """Every crystal repeated along its lattice vectors, copy after copy."""
-    cells = np.stack(np.meshgrid(*map(np.arange, times), indexing="ij"), -1).reshape(-1, 3)
-    coords, numbers = [], []
-    for i in range(len(crystals)):
-        atoms = slice(crystals.offsets[i], crystals.offsets[i + 1])
-        coords.append(((crystals.frac_coords[atoms][None] + cells[:, None]) / np.array(times)).reshape(-1, 3))
-        numbers.append(np.tile(crystals.numbers[atoms], len(cells)))
-    return Crystals.from_flat(
-        crystals.lattices * np.array(times)[None, :, None],
-        np.concatenate(coords),
-        np.concatenate(numbers),
-        crystals.atom_counts * len(cells),
-        crystals.ids,
-    )
-
-
-def other_cells(crystals: Crystals, seed: int = 0) -> Crystals:
-    """Every crystal in another basis of its lattice: axes permuted, and one added to or subtracted from another."""
-    rng = np.random.default_rng(seed)
-    bases = np.array([_unimodular(rng) for _ in range(len(crystals))])
-    inverses = np.rint(np.linalg.inv(bases))
-    return changed(
-        crystals,
-        lattices=bases @ crystals.lattices,
-        frac_coords=np.einsum("ai,aij->aj", crystals.frac_coords, inverses[crystals.owners]),
-    )
-
-
-def _unimodular(rng: np.random.Generator) -> _Floats:
-    """An integer matrix with determinant 1: a cyclic permutation of the axes and two shears."""
-    basis = np.eye(3)[np.roll(np.arange(3), rng.integers(3))]
-    for _ in range(2):
-        one, other = rng.permutation(3)[:2]
-        basis[one] += rng.choice([-1, 1]) * basis[other]
-    return basis
-
-
-def changed(crystals: Crystals, **arrays: npt.NDArray[Any]) -> Crystals:
-    """The crystals with some arrays replaced."""
-    return Crystals(**{**crystals.to_arrays(), **arrays})
 
 
 def read_only(crystals: Crystals) -> Crystals:

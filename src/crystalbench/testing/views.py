@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crystalbench.data.crystals import Crystals, concatenate
+from crystalbench.data.equivalent import changed
 from crystalbench.data.flat import digest_of
 from crystalbench.data.views import View, get_view
 from crystalbench.testing._isolation import isolated, require_unmodified, seed_all, unchanged_random_state
-from crystalbench.testing.crystals import (
-    changed,
-    isolated_atom,
-    known_structures,
-    large_cell,
-    random_crystals,
-    single_atoms,
-)
+from crystalbench.testing.crystals import isolated_atom, known_structures, large_cell, random_crystals, single_atoms
 from crystalbench.testing.report import CheckFailure, Checks, Memo, Report
 
 _RELATIVE = 1e-9

@@ -46,7 +46,15 @@ def perturbed(crystals: Crystals) -> Crystals:
     The draw follows from the cell and its atoms, not from the order of the atoms or the orientation of the cell. Two
     cells of the same crystal are displaced differently.
     """
-    return each(crystals, _displaced)
+    return displaced(crystals, AMPLITUDE)
+
+
+def displaced(crystals: Crystals, amplitude: float) -> Crystals:
+    """Atoms moved as in `perturbed`, by displacements with another standard deviation in Å along each axis.
+
+    Displacements of different size have the same directions.
+    """
+    return each(crystals, lambda one: _displaced(one, amplitude))
 
 
 def supercell(crystals: Crystals) -> Crystals:
@@ -64,11 +72,11 @@ def clusters(crystals: Crystals) -> Crystals:
     return each(crystals, _cluster)
 
 
-def _displaced(one: OneCrystal) -> OneCrystal:
+def _displaced(one: OneCrystal, amplitude: float) -> OneCrystal:
     order = listing_order(one.coords)
     draw = generator(one.lattice, wrapped(one.coords)[order], one.numbers[order])
     moves = np.empty_like(one.coords)
-    moves[order] = draw.normal(0.0, AMPLITUDE, one.coords.shape)
+    moves[order] = draw.normal(0.0, amplitude, one.coords.shape)
     # Å to fractional coordinates in the standard orientation: a rotated crystal gets the same displacements.
     return one._replace(coords=one.coords + moves @ np.linalg.inv(oriented(one.lattice)))
 

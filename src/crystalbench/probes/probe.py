@@ -1,0 +1,110 @@
+"""The interface of probes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import pandas as pd
+
+from crystalbench.models.model import Progress
+from crystalbench.probes.fitted import Fitted
+from crystalbench.reports.formatting import MISSING
+from crystalbench.reports.sections import Section
+from crystalbench.results.loading import Results
+from crystalbench.runs.plan import Plan, Selection, make_plan
+from crystalbench.runs.suite import Suite
+from crystalbench.tasks import DataSources, TaskSpec
+
+Reading = Callable[[TaskSpec], Progress]
+"""Called with each task that is going to be read; returns a callback for the progress."""
+
+
+class Probe(ABC):
+    """A question to models: a plan of runs, perhaps questions to the fitted models of these runs, and an evaluation.
+
+    A subclass sets `name`, `description` and `tables`, and implements `evaluate`. It overrides `plan` if it needs other
+    runs than those selected, `ask` if the answer is not in the records of the runs, and `report` to say in words what
+    the tables show. It has no parameters: what may be chosen are tasks, models with their hyperparameters, views, folds
+    and seeds.
+
+    `crystalbench.testing.check_probe` checks that a class keeps the contract of probes.
+
+    Attributes:
+        name: name on the command line and of the folder of its answers: letters, digits and ``_``.
+        description: what it finds out, in one line.
+        tables: for each table, its name, which is also that of its CSV file in the folder of results, and its columns.
+            New columns are added at the end.
+        version: increase it when `ask` would answer differently; models are then asked again.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    tables: ClassVar[Mapping[str, tuple[str, ...]]]
+    version: ClassVar[int] = 1
+
+    def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
+        """The runs of the probe; by default those of the selection.
+
+        Args:
+            suite: tasks, models and protocol.
+            selection: the part of the suite to run.
+            sources: where the data is.
+            reading: for the progress.
+
+        Raises:
+            CrystalBenchError: the selection makes no sense, or data is missing.
+        """
+        return make_plan(suite, selection, sources, reading)
+
+    def ask(self, fitted: Fitted) -> pd.DataFrame:
+        """Put questions to the fitted models of one run. By default, nothing is asked.
+
+        The answers depend on the run only: they are kept in a file, and not asked for again.
+
+        Args:
+            fitted: the models, which predict any crystals.
+
+        Returns:
+            At least one row, with columns of numbers and texts, and none of `crystalbench.results.answers.FACTS`.
+        """
+        raise NotImplementedError
+
+    @property
+    def asks(self) -> bool:
+        """Whether models are asked anything."""
+        return type(self).ask is not Probe.ask
+
+    @abstractmethod
+    def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Make the tables from all runs and answers in a folder of results.
+
+        It depends on these only, so that tables can be made again at any time. Runs that others have made are among
+        them, and it says which runs count.
+
+        Args:
+            results: all runs of the folder, those of this probe among them; ``results.scores`` has one row per run and
+                metric, ``results.predictions`` one per predicted sample.
+            answers: the rows that `ask` returned for each run, with the facts of the run; empty if nothing was asked.
+
+        Returns:
+            The tables by name, with the columns of `tables`. A table may be empty.
+        """
+
+    def report(self, tables: Mapping[str, pd.DataFrame]) -> list[Section]:
+        """What to show of the tables; by default, all of them.
+
+        Args:
+            tables: the tables; of those with a column ``task``, the rows of the tasks that were requested.
+        """
+        return [
+            Section(name, list(map(str, table)), [[_text(value) for value in row] for row in table.to_numpy()])
+            for name, table in tables.items()
+        ]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return MISSING if pd.isna(value) else f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,74 @@
+"""Answers: what fitted models were asked beyond the predictions of their test part, one table per run."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from crystalbench._files import write_bytes
+from crystalbench.errors import RecordError
+from crystalbench.results.frames import PREDICTION_FACTS, run_facts
+from crystalbench.results.loading import PROBES
+from crystalbench.results.names import plain_name
+from crystalbench.results.record import Record
+from crystalbench.results.spec import RunSpec
+
+log = logging.getLogger(__name__)
+
+FACTS = (*PREDICTION_FACTS, "model_name", "rows_total", "settings", "sees", "source")
+"""Facts of the run that each row of answers repeats, as in `crystalbench.results.frames.scores_frame`."""
+
+
+@dataclass(frozen=True)
+class AnswerStore:
+    """A folder of answers to one probe: ``task/label/name.parquet``, named like the records of the runs.
+
+    Attributes:
+        root: the folder; it is created when the first file is written.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, results: Path, probe: str, version: int) -> AnswerStore:
+        """The answers to a version of a probe below a folder of results."""
+        return cls(results / PROBES / "answers" / f"{probe}-v{version}")
+
+    def path_of(self, spec: RunSpec) -> Path | None:
+        """The file of a run, or None."""
+        name = Path(Record.name_of(spec)).with_suffix(".parquet")
+        return next((self.root / plain_name(spec.task)).glob(f"*/{name}"), None)
+
+    def write(self, record: Record, answers: pd.DataFrame) -> Path:
+        """Write the answers of a run atomically, with the facts of the run.
+
+        Raises:
+            RecordError: a column has the name of a fact, or the file cannot be written.
+        """
+        path = (self.root / record.file_name).with_suffix(".parquet")
+        if clash := sorted(set(FACTS) & set(map(str, answers))):
+            raise RecordError(f"{path}: answers cannot have the columns {', '.join(clash)}, which are facts of the run")
+        facts = run_facts(record)
+        buffer = io.BytesIO()
+        try:
+            answers.assign(**{name: facts[name] for name in FACTS}).to_parquet(buffer, index=False)
+            write_bytes(path, buffer.getvalue(), durable=True)
+        except (OSError, ValueError, TypeError) as error:
+            raise RecordError(f"{path}: the answers cannot be written ({error})") from error
+        return path
+
+    def read_all(self) -> pd.DataFrame:
+        """All answers, run after run; an empty frame if there are none. Damaged files are left out with a warning."""
+        return pd.concat(parts, ignore_index=True) if (parts := list(self._parts())) else pd.DataFrame()
+
+    def _parts(self) -> Iterable[pd.DataFrame]:
+        for path in sorted(self.root.glob("*/*/*.parquet")):
+            try:
+                yield pd.read_parquet(path)
+            except (OSError, ValueError) as error:
+                log.warning("%s: cannot be read (%s); delete it, and it is made again", path, error)

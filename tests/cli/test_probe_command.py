@@ -1,0 +1,59 @@
+"""`crystalbench probe`: what it shows and writes, and how mistakes are reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from commands import ENERGY, call, failed
+
+LINE = "crystalbench.testing._probe_case:VolumeLine"
+SMALL = ("--limit", 60, "--results", "results", "--threads", 1, "--offline")
+
+
+def test_information_shows_the_matrix_and_says_what_it_means() -> None:
+    result = call("probe", "information", "--task", ENERGY, "--model", LINE, "--view", "anonymous", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert f"{ENERGY} (60 of" in result.output
+    for text in ("skill by view", "labels shuffled (control)", "where the skill comes from", "The MAE of the dummy is"):
+        assert text in result.output
+    assert "written: results/information.csv, results/information_sources.csv" in result.output
+    table = pd.read_csv("results/information.csv")
+    assert table["view"].tolist() == ["full", "anonymous", "shuffled_labels"]
+    assert set(table["folds"]) == {5}
+    again = call("probe", "information", "--task", ENERGY, "--model", LINE, "--view", "anonymous", *SMALL)
+    assert pd.read_csv("results/information.csv").equals(table)
+    assert "fitting" not in again.output
+
+
+def test_invariance_names_drifts_in_units_of_the_error() -> None:
+    result = call("probe", "invariance", "--task", ENERGY, "--model", LINE, "--model", "dummy", "--fold", 0, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert f"VolumeLine on {ENERGY} (60 rows)" in result.output
+    assert "Unchanged within 1 % of the error: atom_order, origin, rotation, reflection" in result.output
+    table = pd.read_csv("results/invariance.csv")
+    assert list(table)[:5] == ["task", "model", "transform", "drift", "relative_to_error"]
+    assert set(table["model"]) == {"VolumeLine", "dummy"}
+    assert (table.loc[table["model"] == "dummy", "drift"] == 0).all()
+
+
+def test_mistakes_are_explained() -> None:
+    failed(call("probe", "informaton", "--task", ENERGY, "--model", "dummy"), "Did you mean 'information'")
+    failed(call("probe", "information", "--task", ENERGY), "name what to probe: --task TASK --model MODEL")
+    failed(call("probe", "information", "--task", "nonsense", "--model", "dummy", *SMALL), "nonsense")
+    Path("probe.py").write_text("NOTHING = 1\n", encoding="utf-8")
+    failed(call("probe", "probe.py:NOTHING", "--task", ENERGY, "--model", "dummy"), "not a subclass of Probe")
+
+
+@pytest.mark.parametrize("option", ["--fold", "--seed"])
+def test_a_fold_or_seed_that_does_not_exist_is_refused(option: str) -> None:
+    result = call("probe", "information", "--task", ENERGY, "--model", LINE, option, "-7", *SMALL)
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+
+
+def test_the_list_has_the_probes() -> None:
+    result = call("list")
+    assert "Probes" in result.output
+    assert "invariance" in result.output
