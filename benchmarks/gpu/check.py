@@ -33,7 +33,8 @@ from crystalbench.errors import CrystalBenchError
 from crystalbench.models import Model, Needs, Runtime, get_model, load_model, model_names, save_model
 from crystalbench.models.devices import checked_device
 from crystalbench.models.network import NetworkModel
-from crystalbench.runs.environment import PACKAGES, environment
+from crystalbench.plugins import missing_extra
+from crystalbench.runs.environment import environment
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.tasks import load_task
 
@@ -84,8 +85,9 @@ class Equality:
 
 
 def networks() -> list[str]:
-    """Names of all registered networks."""
-    return [name for name in model_names() if issubclass(get_model(name), NetworkModel)]
+    """Names of all registered networks that can be used here."""
+    networks = [name for name in model_names() if issubclass(get_model(name), NetworkModel)]
+    return [name for name in networks if not missing_extra(get_model(name).extra)]
 
 
 def compare(name: str, train: Samples, valid: Samples, device: str, epochs: int) -> Equality:
@@ -133,7 +135,7 @@ def describe(device: str) -> str:
     """Versions, processor and GPU as lines of text."""
     found = environment(device)
     lines = [f"python {found['python']}, {found['system']}, {found['processor']}, {platform.node()}"]
-    lines.append(", ".join(f"{name} {found['packages'][name]}" for name in PACKAGES))
+    lines.append(", ".join(f"{name} {version}" for name, version in found["packages"].items()))
     if device.startswith("cuda"):
         facts = torch.cuda.get_device_properties(device)
         memory = facts.total_memory / 2**30

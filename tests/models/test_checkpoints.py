@@ -11,7 +11,7 @@ import pytest
 from helpers import SMALL_CGCNN
 
 from crystalbench.data.samples import Samples
-from crystalbench.models import CGCNN, DiffractionSpectrum, NetworkModel, checkpoints
+from crystalbench.models import CGCNN, DiffractionSpectrum, NetworkModel, SchNet, checkpoints
 from crystalbench.models.checkpoints import Checkpoint
 from crystalbench.models.model import Runtime
 
@@ -23,6 +23,7 @@ MODELS = [
     pytest.param(
         CGCNN, {**SMALL_CGCNN, "averaging": 0.9, "dropout": 0.3, "schedule": "cosine"}, id="cgcnn with dropout"
     ),
+    pytest.param(SchNet, {"width": 8, "layers": 1, "averaging": 0.9}, id="schnet"),
     pytest.param(DiffractionSpectrum, {"dropout": 0.3, "intensities": "random_scale"}, id="diffraction"),
 ]
 

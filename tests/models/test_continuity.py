@@ -23,6 +23,7 @@ from helpers import (
 from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.models.cgcnn import CGCNN
+from crystalbench.models.e3nn_network import E3NN
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.painn import PaiNN
 from crystalbench.models.schnet import SchNet
@@ -45,6 +46,7 @@ MODELS = {
     SENPublished: TRAINING | {"learning_rate": 3e-3},
     SchNet: TRAINING | {"cutoff": 2.87 * 2**0.5},  # the distance of the third neighbours in body-centred iron
     PaiNN: TRAINING | {"cutoff": 2.87 * 2**0.5},
+    E3NN: TRAINING | {"cutoff": 2.87 * 2**0.5},
 }
 
 

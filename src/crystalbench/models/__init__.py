@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crystalbench.models.diffraction.grid import DiffractionGrid
     from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
     from crystalbench.models.dummy import Dummy
+    from crystalbench.models.e3nn_network import E3NN
     from crystalbench.models.forests.descriptors import DescriptorBoosting, DescriptorForest, DescriptorRandomForest
     from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest
     from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
@@ -37,6 +38,7 @@ _LAZY = {
     "diffraction.grid": ("DiffractionGrid",),
     "diffraction.spectrum": ("DiffractionSpectrum",),
     "dummy": ("Dummy",),
+    "e3nn_network": ("E3NN",),
     "forests.descriptors": ("DescriptorBoosting", "DescriptorForest", "DescriptorRandomForest"),
     "forests.magpie": ("MagpieBoosting", "MagpieForest", "MagpieRandomForest"),
     "hybrid": ("Hybrid", "HybridDiffraction", "HybridSEN", "WithDescriptors"),
@@ -50,6 +52,7 @@ _MODULES = {name: f"{__name__}.{module}" for module, names in _LAZY.items() for 
 
 __all__ = [
     "CGCNN",
+    "E3NN",
     "GROUP",
     "SEN",
     "ActsIf",

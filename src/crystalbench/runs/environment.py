@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import platform
@@ -25,6 +26,10 @@ PACKAGES = (
     "spglib",
     "torch",
 )
+"""Packages that determine numbers."""
+
+OPTIONAL_PACKAGES = ("torch-geometric",)
+"""The same, of extras: recorded where they are installed."""
 
 
 @functools.cache
@@ -38,7 +43,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES} | _optional_versions(),
         "git": _git(),
         **(_gpu(device) if device.startswith("cuda") else {}),
     }
@@ -64,6 +69,14 @@ def peak_memory_mb() -> float:
     except OSError:
         pass
     return float(psutil.Process().memory_info().rss / 1e6)
+
+
+def _optional_versions() -> dict[str, str]:
+    found = {}
+    for name in OPTIONAL_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _processor() -> str:

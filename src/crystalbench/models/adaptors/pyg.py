@@ -34,8 +34,9 @@ class PyGModel(NetworkModel):
 
     * embeddings of the atoms (atoms, d): their mean over each crystal is the embedding of the crystal;
     * embeddings of the crystals (crystals, d), which the shared head reads;
-    * one number per crystal (crystals,) or (crystals, 1): the prediction itself, of the standardised target. There is
-      no head then, so the class declares ``head_layers: int = 0``, and ``kinds`` without multiclass targets.
+    * one number per crystal (crystals,) or (crystals, 1), or per atom, whose mean is taken: the prediction itself, of
+      the standardised target. There is no head then, so the class declares ``head_layers: int = 0``, and ``kinds``
+      without multiclass targets.
 
     Which of them it is, and d, is found by calling the module on two small crystals when the network is made; this also
     initialises lazy layers.
@@ -77,7 +78,7 @@ class PyGModel(NetworkModel):
                 target has more than two classes; or as in `NetworkModel.network` and `encoder`.
         """
         network = super().network(target)
-        if network.body.width == 1:  # not so if a hybrid adds descriptors
+        if network.get_submodule("body").width == 1:  # not so if a hybrid adds descriptors
             name = f"the module of {type(self).__name__} returns one number per crystal"
             if self.head_layers > 0:
                 raise ConfigError(
