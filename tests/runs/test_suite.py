@@ -91,6 +91,22 @@ def test_all_keys_of_a_suite(tmp_path: Path) -> None:
     )
 
 
+def test_seeds_and_views_of_a_model(tmp_path: Path) -> None:
+    suite = parse(
+        tmp_path,
+        """
+        tasks = ["demo_*"]
+        models = ["dummy", { model = "cgcnn", seeds = [0, 1], views = ["unit_density", "full"] }]
+        [protocol]
+        views = ["full", "anonymous"]
+        """,
+    )
+    assert [(e.seeds, e.views) for e in suite.entries()] == [(None, None), ((0, 1), ("unit_density", "full"))]
+    assert suite.all_views() == ["full", "anonymous", "unit_density"]
+    with pytest.raises(ConfigError, match=r"models\.0.*seeds"):
+        parse(tmp_path, 'tasks = ["demo_*"]\nmodels = [{ model = "dummy", seeds = [] }]')
+
+
 def test_models_by_pattern_and_a_later_entry_in_place_of_an_earlier() -> None:
     entry = ModelEntry(model="dummy", parameters={})
     suite = Suite(name="x", tasks=("demo_*",), models=("*", entry))
