@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from crystalbench.errors import DataError
-from crystalbench.evaluation.genome import COLUMNS, DECISION_COLUMNS, genome, model_and_input
+from crystalbench.evaluation.genome import COLUMNS, DECISION_COLUMNS, genome, input_of, labelled, model_and_input
 
 N = 1500
 DRAWS = 200
@@ -147,6 +147,24 @@ def test_labels_name_model_and_input() -> None:
         "deepknet",
         "none under anonymous+unit_density",
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"intensities": "full", "scattering": "xray", "max_index": 3}, "full"),
+        ({"intensities": "full", "scattering": "equal"}, "equal"),
+        ({"intensities": "normalised", "scattering": "equal"}, "equal_normalised"),
+        ({"intensities": "permuted", "scattering": "xray"}, "permuted"),
+        ({"intensities": "none", "scattering": "xray", "max_index": -1}, "lattice"),
+        ({"intensities": "none", "scattering": "xray"}, "none"),
+        ({"bank": "rich"}, None),
+    ],
+)
+def test_inputs_follow_from_settings(settings: dict[str, Any], expected: str | None) -> None:
+    assert input_of(settings) == expected
+    assert labelled("net", settings) == ("net" if expected is None else f"net-{expected}")
+    assert labelled("net-mine", settings) == "net-mine"
 
 
 def test_runs_on_other_folds_or_parts_of_the_training_part_do_not_count() -> None:

@@ -21,7 +21,7 @@ TASK = "demo_dynamically_stable"
 HERE = DataSources(download=False)
 
 
-def made(label: str, strength: float, fold: int, **changes: Any) -> Record:
+def made(label: str, strength: float, fold: int, parameters: dict[str, Any] | None = None, **changes: Any) -> Record:
     task = load_task(TASK)
     _, rows = task.split(fold)
     y = task.targets[rows]
@@ -30,7 +30,7 @@ def made(label: str, strength: float, fold: int, **changes: Any) -> Record:
     return record(
         label=label,
         model=label.partition("-")[0],
-        parameters={"label": label},
+        parameters={"label": label, **(parameters or {})},
         task=TASK,
         fold=fold,
         kind="binary",
@@ -79,6 +79,18 @@ def test_the_page_says_what_is_decided(found: GenomeResults) -> None:
     assert "| none |  | 0." in page
     empty = genome_markdown(genome(Results([]).predictions))
     assert "No model has the inputs full, absences and none yet." in empty
+
+
+def test_inputs_of_runs_without_a_label_follow_from_their_settings() -> None:
+    inputs = {"full": 1.0, "absences": 1.0, "none": 0.0}
+    records = [
+        made("net", s, fold, {"intensities": kind, "scattering": "xray"})
+        for kind, s in inputs.items()
+        for fold in (0, 1)
+    ]
+    found, _ = genome_of(Results(records), HERE)
+    assert found.areas["input"].tolist() == ["absences", "full", "none"]
+    assert found.decisions["verdict"].tolist() == ["symmetry"]
 
 
 def test_records_of_other_rows_are_left_out(results: Results) -> None:

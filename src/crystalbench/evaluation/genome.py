@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,37 @@ def model_and_input(label: str, view: str = FULL) -> tuple[str, str]:
     model, _, kind = label.partition(_SEPARATOR)
     kind = kind or FULL
     return model, kind if view == FULL else f"{kind}{_UNDER}{view}"
+
+
+def input_of(settings: Mapping[str, Any]) -> str | None:
+    """Input of a diffraction network by its hyperparameters, as the suite names it; None for another model.
+
+    Examples:
+        >>> input_of({"intensities": "absences", "scattering": "xray"})
+        'absences'
+        >>> input_of({"intensities": "none", "scattering": "xray", "max_index": -1})
+        'lattice'
+        >>> input_of({"trees": 500}) is None
+        True
+    """
+    intensities, scattering = settings.get("intensities"), settings.get("scattering")
+    if intensities is None or scattering is None:
+        return None
+    if intensities == NONE and settings.get("max_index", 1) < 1:
+        return "lattice"
+    parts = [scattering] * (scattering != "xray") + [intensities] * (intensities != FULL)
+    return "_".join(parts) or FULL
+
+
+def labelled(model: str, settings: Mapping[str, Any]) -> str:
+    """Label of an entry with its input: that of a diffraction network whose label names none follows from its settings.
+
+    Examples:
+        >>> labelled("deepknet", {"intensities": "absences", "scattering": "xray"})
+        'deepknet-absences'
+    """
+    kind = None if _SEPARATOR in model else input_of(settings)
+    return model if kind is None else f"{model}{_SEPARATOR}{kind}"
 
 
 def genome(

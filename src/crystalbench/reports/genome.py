@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from crystalbench._files import write_text
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import CrystalBenchError
-from crystalbench.evaluation.genome import MARGIN, GenomeResults, genome
+from crystalbench.evaluation.genome import MARGIN, GenomeResults, genome, labelled
 from crystalbench.reports.formatting import markdown_table
 from crystalbench.results.loading import Results
 from crystalbench.targets import Kind
@@ -34,6 +35,8 @@ VERDICTS = {
 
 def genome_of(results: Results, sources: DataSources, tasks: Sequence[str] = ()) -> tuple[GenomeResults, list[str]]:
     """Areas and decisions of all classification tasks of some results, with rows of one formula drawn together.
+
+    The input of a diffraction network that was run without the suite's label follows from its hyperparameters.
 
     Args:
         results: the results, e.g. of the suite ``genome``.
@@ -60,12 +63,22 @@ def genome_of(results: Results, sources: DataSources, tasks: Sequence[str] = ())
         if len(runs) > 1:
             left = int(runs.iloc[1:].sum())
             problems.append(f"{name}: {left} of {int(runs.sum())} records are of other rows or targets and left out")
-        predictions = mine.select(data=str(runs.index[0])).predictions
+        predictions = _labelled(mine.select(data=str(runs.index[0])))
         formulas[name] = _formulas(name, sources, set(predictions["id"]))
         parts.append(predictions)
     if not parts:
         return genome(Results([]).predictions), problems
     return genome(pd.concat(parts, ignore_index=True), formulas), problems
+
+
+def _labelled(results: Results) -> pd.DataFrame:
+    """The predictions, with labels that name the input."""
+    settings = results.scores.drop_duplicates("configuration").set_index("configuration")["settings"].map(json.loads)
+    predictions = results.predictions
+    pairs = predictions[["model", "configuration"]].drop_duplicates()
+    names = {(m, c): labelled(m, settings[c]) for m, c in pairs.itertuples(index=False)}
+    keys = zip(predictions["model"], predictions["configuration"], strict=True)
+    return predictions.assign(model=[names[key] for key in keys])
 
 
 def _formulas(name: str, sources: DataSources, ids: set[str]) -> dict[str, str]:

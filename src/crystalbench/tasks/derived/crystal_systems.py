@@ -52,7 +52,7 @@ class CrystalSystems(Labelling):
         """Names of the classes, from low to high symmetry."""
         return tuple(name for name in CRYSTAL_SYSTEMS if not (self.families and name == "trigonal"))
 
-    def target(self, source: TaskSpec) -> Target:
+    def target(self, source: TaskSpec | Task) -> Target:
         """The crystal system or family."""
         return Target(f"crystal {'family' if self.families else 'system'}", Kind.MULTICLASS, classes=self.classes)
 

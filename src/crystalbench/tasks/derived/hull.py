@@ -44,7 +44,7 @@ class AboveHull(Labelling):
     rows: int
     seed: int = 0
 
-    def target(self, source: TaskSpec) -> Target:
+    def target(self, source: TaskSpec | Task) -> Target:
         """Whether a crystal is unstable by more than the threshold."""
         name = f"energy above hull > {self.threshold:g} eV/atom"
         return Target(name, Kind.BINARY, classes=("false", "true"))

@@ -47,8 +47,12 @@ class Labelling(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def target(self, source: TaskSpec) -> Target:
-        """The property that the labels are of."""
+    def target(self, source: TaskSpec | Task) -> Target:
+        """The property that the labels are of.
+
+        Args:
+            source: the source before or after it is loaded; of some tasks, only the latter knows the classes.
+        """
 
     @abstractmethod
     def __call__(self, task: Task) -> Labelled:
@@ -68,7 +72,7 @@ class Labelling(ABC):
 class SourceLabels(Labelling):
     """All rows, with the targets of the source."""
 
-    def target(self, source: TaskSpec) -> Target:
+    def target(self, source: TaskSpec | Task) -> Target:
         """That of the source."""
         return source.target
 
@@ -93,7 +97,7 @@ class Above(Labelling):
     quantity: str
     log10: bool = False
 
-    def target(self, source: TaskSpec) -> Target:
+    def target(self, source: TaskSpec | Task) -> Target:
         """Whether the quantity exceeds the threshold."""
         name = f"{self.quantity} > {self.threshold:g} {self.unit}".rstrip()
         return Target(name, Kind.BINARY, classes=("false", "true"))
@@ -118,7 +122,7 @@ class OutsideGap(Labelling):
     above: float
     classes: tuple[str, str]
 
-    def target(self, source: TaskSpec) -> Target:
+    def target(self, source: TaskSpec | Task) -> Target:
         """One class or the other."""
         return Target(" or ".join(self.classes), Kind.BINARY, classes=self.classes)
 

@@ -149,7 +149,7 @@ class DerivedTaskSpec(TaskSpec):
             task = replace(decoded.task, remarks=decoded.remarks)
         return replace(
             task,
-            target=self.target,
+            target=self.labelling.target(source),
             metric=self.metric,
             source=source.source,
             remarks=(*source.remarks, *task.remarks),
@@ -183,7 +183,7 @@ class DerivedTaskSpec(TaskSpec):
             )
         task = Task(
             self.name,
-            self.target,
+            self.labelling.target(source),
             self.metric,
             inputs,
             np.asarray(found.targets, np.float64),
