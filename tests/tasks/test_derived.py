@@ -16,6 +16,7 @@ from pymatgen.core import Composition
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.errors import ConfigError, DataError
+from crystalbench.evaluation.pretraining import data_sets, verdict
 from crystalbench.tasks import DataSources, Task, TaskSpec, get_task_spec, require_data
 from crystalbench.tasks.demo import TASKS as DEMO
 from crystalbench.tasks.derived import Above, DerivedTaskSpec, OutsideGap, SourceLabels, StratifiedFolds
@@ -279,6 +280,17 @@ def test_the_tasks_of_the_suite_are_registered_and_derived_from_official_ones() 
         assert spec.license == spec.source.license
         assert 0 < spec.rows_total <= spec.source.rows_total
         assert (spec.folds is None) == (not isinstance(spec.labelling, CrystalSystems))  # official folds elsewhere
+
+
+@pytest.mark.parametrize("data_set", data_sets())
+def test_what_has_seen_the_labels_of_a_source_has_seen_those_of_the_derived_task(data_set: str) -> None:
+    for spec in TASKS:
+        assert isinstance(spec, DerivedTaskSpec)
+        source, own = (verdict([data_set], name) for name in (spec.source.name, spec.name))
+        if isinstance(spec.labelling, CrystalSystems):  # labels of the structure, not of the property
+            assert own.flagged and not own.refused
+        else:
+            assert own == source
 
 
 @pytest.mark.parametrize(
