@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from crystalbench.tasks.derived.labelling import Above, Labelled, Labelling, OutsideGap, SourceLabels
+from crystalbench.tasks.derived.labelling import Above, Labelled, Labelling, OutsideGap, Shuffled, SourceLabels
 from crystalbench.tasks.derived.spec import DerivedTaskSpec, StratifiedFolds
 
-__all__ = ["Above", "DerivedTaskSpec", "Labelled", "Labelling", "OutsideGap", "SourceLabels", "StratifiedFolds"]
+__all__ = [
+    "Above",
+    "DerivedTaskSpec",
+    "Labelled",
+    "Labelling",
+    "OutsideGap",
+    "Shuffled",
+    "SourceLabels",
+    "StratifiedFolds",
+]
