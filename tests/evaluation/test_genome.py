@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from crystalbench.errors import DataError
+from crystalbench.evaluation import genome as module
 from crystalbench.evaluation.genome import COLUMNS, DECISION_COLUMNS, genome, input_of, labelled, model_and_input
 
 N = 1500
@@ -175,6 +177,11 @@ def test_runs_on_other_folds_or_parts_of_the_training_part_do_not_count() -> Non
     ]
     both = genome(pd.concat([usual, *others]), draws=DRAWS).areas
     pd.testing.assert_frame_equal(both, genome(usual, draws=DRAWS).areas)
+
+
+def test_examples() -> None:
+    result = doctest.testmod(module)
+    assert (result.failed, result.attempted) == (0, 6)
 
 
 def test_what_does_not_fit_together_is_refused() -> None:

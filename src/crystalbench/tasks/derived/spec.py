@@ -55,6 +55,7 @@ class DerivedTaskSpec(TaskSpec):
 
     Examples:
         >>> from crystalbench.tasks import DataSources, get_task_spec
+        >>> from crystalbench.tasks.derived import Above
         >>> stiff = DerivedTaskSpec.of(
         ...     "stiff", get_task_spec("demo_bulk_modulus"), Above(100.0, "GPa", "bulk modulus"), rows_total=1168
         ... )
