@@ -91,6 +91,8 @@ def test_every_registered_model_declares_what_it_sees() -> None:
         ("sen", {"lmax": 0}, Sees.STRUCTURE_AND_CHEMISTRY),
         ("e3nn", {"lmax": 0}, Sees.STRUCTURE_AND_CHEMISTRY),
         ("descriptor_forest", {"bank": "atom_count"}, Sees.STRUCTURE),
+        ("descriptor_forest", {"bank": "space_group_volume"}, Sees.STRUCTURE),
+        ("hybrid", {"bank": "space_group_volume"}, Sees.WITH_DESCRIPTORS),
         ("hybrid", {"bank": "atom_count"}, Sees.STRUCTURE_AND_CHEMISTRY),
         ("hybrid_diffraction", {"bank": "atom_count", "scattering": "equal"}, Sees.STRUCTURE),
     ],

@@ -72,7 +72,8 @@ def test_it_sees_what_the_composition_does_not_determine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bank", "columns"), [("gong28", 28), ("gong28+magpie", 28 + 146), ("rich", 394), ("atom_count", 1)]
+    ("bank", "columns"),
+    [("gong28", 28), ("gong28+magpie", 28 + 146), ("rich", 394), ("atom_count", 1), ("space_group_volume", 3)],
 )
 def test_features_are_the_columns_of_the_bank(bank: str, columns: int) -> None:
     samples = samples_of(random_crystals(1, 5, most_atoms=2))

@@ -17,7 +17,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import Runtime, search_space
-from crystalbench.models.diffraction.base import DiffractionNetwork
+from crystalbench.models.diffraction.base import INTENSITIES, DiffractionNetwork
 from crystalbench.models.diffraction.deepknet import (
     DeepKNet,
     DeepKNetSphere,
@@ -45,7 +45,7 @@ OWN: dict[Network, dict[str, Any]] = {
 """Hyperparameters that make each network fast."""
 NETWORKS = list(OWN)
 ABLATIONS: list[dict[str, Any]] = [
-    *({"intensities": kind} for kind in ("normalised", "random_scale", "absences", "none")),
+    *({"intensities": kind} for kind in INTENSITIES if kind != "full"),
     {"scattering": "neutron"},
     {"scattering": "equal"},
     {"scattering": "equal", "intensities": "normalised"},
@@ -151,6 +151,30 @@ def test_equal_scatterers_hide_the_elements(network: Network, intensities: str) 
     assert not np.allclose(predicted(model, renamed), predicted(model, crystals), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["permuted_in_shells", "permuted"])
+@pytest.mark.parametrize("network", NETWORKS, ids=named)
+def test_networks_of_permuted_intensities_see_them_and_promise_no_invariance(network: Network, kind: str) -> None:
+    crystals = random_crystals(4, 6, most_atoms=3)
+    plain, permuted = (made(network, intensities=name).inputs(unlabelled(crystals)) for name in ("full", kind))
+    name = "spectrum" if network is DiffractionSpectrum else "intensities"
+    assert plain.values[name].shape == permuted.values[name].shape
+    assert not np.allclose(plain.values[name], permuted.values[name])
+    assert network(intensities=kind).invariances == frozenset()
+
+
+def test_scaled_intensities_keep_their_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DeviceArrays(DeepKNet(max_index=1).representation(random_crystals(8, 12)), "cpu")
+    batch, seen = data.batch(np.arange(12)), []
+    monkeypatch.setattr(ReflectionsEncoder, "_maxima", lambda self, rows: seen.append(rows) or rows[:, 0, :1])
+    for kind in ("full", "random_scale"):
+        ReflectionsEncoder(1, 8, 2, kind, 0)(batch)
+    full, scaled = (rows[..., 3] for rows in seen)
+    factors = (scaled / full).nan_to_num(0.0).amax(1, keepdim=True)
+    torch.testing.assert_close(scaled, full * factors)
+    assert len(factors.unique()) == 12
+    assert factors.min() >= 0 and factors.max() < 1
+
+
 def test_it_learns() -> None:
     task = tiny_task(n=60)
     train, test = task.split(0)
@@ -184,6 +208,11 @@ def test_the_search_space_can_be_built(network: Network) -> None:
             DeepKNet,
             {"scattering": "equal", "intensities": "none"},
             "scattering = 'equal' has no effect with intensities = 'none'; leave it at 'xray'",
+        ),
+        (
+            DeepKNet,
+            {"intensities": "permuted", "max_index": 0},
+            "intensities = 'permuted' permutes them over reflections, but max_index = 0 leaves the basis vectors only",
         ),
         (DiffractionGrid, {"max_index": 0}, "max_index = 0; it must be in [1, 4]"),
         (DiffractionGrid, {"cell": "large"}, "cell = 'large'; it must be one of primitive, conventional"),

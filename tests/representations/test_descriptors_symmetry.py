@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import spglib
-from helpers import one_crystal
+from helpers import one_crystal, supercells
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
+from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.descriptors import one_crystal as module
 from crystalbench.representations.descriptors.one_crystal import each_crystal
 from crystalbench.representations.descriptors.space_group import find_symmetry, point_group
@@ -76,6 +77,16 @@ def test_a_failed_first_search_is_followed_by_the_second(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "find_symmetry", fails_when_fine)
     [crystal] = each_crystal(rock_salt(), FINE)
     assert complexity(crystal)[0] == pytest.approx(1)
+
+
+def test_space_group_and_volume_do_not_depend_on_the_cell_or_the_elements() -> None:
+    bank = DescriptorBank("space_group_volume")
+    salt = rock_salt()
+    for crystals in (salt, supercells(salt, (2, 1, 1)), rock_salt(numbers=(19,) * 4 + (35,) * 4), rock_salt(0.02)):
+        number, system, volume = bank(crystals).values["descriptors"][0]
+        assert (number, system) == (225, 1)  # cubic, within 0.1 Å
+        assert volume == pytest.approx(salt.volumes[0] / 4)
+    assert bank.labels == ["spacegroup_num", "crystal_system_int", "volume of the primitive cell"]
 
 
 def test_sites_equal_those_of_a_separate_search() -> None:

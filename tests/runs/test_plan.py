@@ -70,6 +70,31 @@ def test_the_protocol_of_the_suite_is_part_of_the_specification() -> None:
     assert {r.spec.seed for r in runs} == {0, 1}
 
 
+def test_a_model_may_have_its_own_seeds_and_views() -> None:
+    entries = (
+        "dummy",
+        ModelEntry(model="magpie_forest", label="often", seeds=(1, 2)),
+        ModelEntry(model="magpie_forest", label="hidden", views=("unit_density", "full")),
+    )
+    protocol = ProtocolEntry(folds=(0,), seeds=(0,), views=("full",))
+
+    def runs(**selected: Any) -> list[tuple[str, str, int]]:
+        found = plan(Selection([ENERGY], **selected), models=entries, protocol=protocol).runs
+        return [(r.spec.view, r.label, r.spec.seed) for r in found]
+
+    assert runs() == [
+        ("full", "dummy", 0),
+        ("full", "hidden", 0),
+        ("full", "often", 1),
+        ("full", "often", 2),
+        ("unit_density", "hidden", 0),
+    ]
+    assert runs(seeds=[7]) == [("full", n, 7) for n in ("dummy", "often", "hidden")] + [("unit_density", "hidden", 7)]
+    assert runs(models=["hidden"], views=["anonymous"]) == [("anonymous", "hidden", 0)]
+    with pytest.raises(ConfigError, match="seed = -1"):
+        plan(models=(ModelEntry(model="dummy", seeds=(-1,)),))
+
+
 def test_parameters_come_from_the_suite_and_then_from_the_selection() -> None:
     entry = ModelEntry(model="magpie_forest", label="small", parameters={"trees": 10, "min_samples_leaf": 7})
     (run,) = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20}), models=(entry,)).runs

@@ -8,7 +8,9 @@ from helpers import ROOT
 from pydantic import ValidationError
 
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.models import model_names
+from crystalbench.models import get_model, model_names
+from crystalbench.models.diffraction.base import INTENSITIES
+from crystalbench.representations.diffraction.scattering import SCATTERINGS
 from crystalbench.runs.suite import (
     ModelEntry,
     Suite,
@@ -21,6 +23,7 @@ from crystalbench.runs.suite import (
     with_tuning,
 )
 from crystalbench.tasks import resolve_tasks
+from crystalbench.tasks.genome import TASKS as GENOME
 
 SHIPPED = sorted((ROOT / "src" / "crystalbench" / "suites").glob("*.toml"))
 
@@ -89,6 +92,43 @@ def test_all_keys_of_a_suite(tmp_path: Path) -> None:
         (2,),
         ("full", "anonymous"),
     )
+
+
+def test_seeds_and_views_of_a_model(tmp_path: Path) -> None:
+    suite = parse(
+        tmp_path,
+        """
+        tasks = ["demo_*"]
+        models = ["dummy", { model = "cgcnn", seeds = [0, 1], views = ["unit_density", "full"] }]
+        [protocol]
+        views = ["full", "anonymous"]
+        """,
+    )
+    assert [(e.seeds, e.views) for e in suite.entries()] == [(None, None), ((0, 1), ("unit_density", "full"))]
+    assert suite.all_views() == ["full", "anonymous", "unit_density"]
+    with pytest.raises(ConfigError, match=r"models\.0.*seeds"):
+        parse(tmp_path, 'tasks = ["demo_*"]\nmodels = [{ model = "dummy", seeds = [] }]')
+
+
+def test_the_suite_genome_has_every_input_and_more_seeds_where_it_decides() -> None:
+    suite = load_suite("genome")
+    entries = {entry.name: entry for entry in suite.entries()}
+    assert {spec.name for spec in resolve_tasks(suite.tasks)} == {
+        spec.name for spec in GENOME if not spec.name.endswith("_shuffled")
+    }
+    for model in ("deepknet", "diffraction_spectrum"):
+        kinds = {name.partition("-")[2] for name in entries if name.startswith(f"{model}-")}
+        assert kinds >= {*INTENSITIES} - {"normalised"} | {"neutron", "equal"}
+        for kind in ("full", "absences", "none"):
+            assert len(entries[f"{model}-{kind}"].seeds or ()) == 3
+    for entry in entries.values():  # every entry can be made, and its input is the one that its label names
+        made = get_model(entry.model).from_configuration(entry.parameters)
+        kind = entry.name.partition("-")[2]
+        if kind in INTENSITIES:
+            assert made.intensities == kind  # type: ignore[attr-defined]
+        elif kind in SCATTERINGS:
+            assert made.scattering == kind  # type: ignore[attr-defined]
+    assert suite_of_tasks(["genome_bulk_modulus"]) == suite
 
 
 def test_models_by_pattern_and_a_later_entry_in_place_of_an_earlier() -> None:

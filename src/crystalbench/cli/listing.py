@@ -86,7 +86,7 @@ def print_suite(console: Console, name: str, sources: DataSources) -> None:
         set_here = ", ".join(f"{key}={value}" for key, value in entry.parameters.items())
         rows.append((entry.name, str(get_model(entry.model).needs), set_here))
     _print_table(console, "Models", ("model", "needs", "hyperparameters"), rows)
-    _print_views(console, suite.protocol.views)
+    _print_views(console, suite.all_views())
 
 
 def _print_tasks(console: Console, specs: Iterable[TaskSpec], sources: DataSources) -> None:

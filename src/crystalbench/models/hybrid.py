@@ -42,7 +42,7 @@ class WithDescriptors(_Network):
     embedding after pooling.
 
     Attributes:
-        bank: bank of descriptors: ``gong28``, ``rich`` or ``atom_count``.
+        bank: bank of descriptors: ``gong28``, ``rich``, ``atom_count`` or ``space_group_volume``.
         descriptor_width: width of the descriptors' layer.
         descriptor_dropout: share of the descriptors dropped while training.
     """

@@ -6,7 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
@@ -22,6 +22,8 @@ from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_dat
 from crystalbench.tasks.schemes import FoldSource, get_folds
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space, default_in, digest_of, space_of
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,15 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
             f"ensemble = {protocol.ensemble} is more than inner_folds = {protocol.inner_folds}, but each member of an "
             "ensemble is validated on another one of the inner folds"
         )
-    views = [(name, get_view(name)) for name in dict.fromkeys(selection.views or protocol.views)]
-    chosen_seeds = selection.seeds or protocol.seeds
-    seeds = list(dict.fromkeys(whole_number("seed", seed, 0, LARGEST_SEED) for seed in chosen_seeds))
+    views_of = {c.entry.name: selection.views or c.entry.views or protocol.views for c in choices}
+    seeds_of = {
+        c.entry.name: [
+            whole_number("seed", seed, 0, LARGEST_SEED) for seed in selection.seeds or c.entry.seeds or protocol.seeds
+        ]
+        for c in choices
+    }
+    views = [(name, get_view(name)) for name in _union(views_of.values())]
+    seeds = _union(seeds_of.values())
     fractions = [_checked_fraction(fraction) for fraction in dict.fromkeys(protocol.train_fractions)]
     runs: list[Run] = []
     for task in tasks:
@@ -196,13 +204,22 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
                     notes.left_out(f"the view {view.name} needs structures", task.name)
                     continue
                 for seed, fraction in itertools.product(seeds, fractions):
-                    runs += [_run(task, c, fold, name, view, seed, fraction, suite) for c in able]
+                    runs += [
+                        _run(task, c, fold, name, view, seed, fraction, suite)
+                        for c in able
+                        if name in views_of[c.entry.name] and seed in seeds_of[c.entry.name]
+                    ]
     if not runs:
         raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     for task in tasks:
         if task.remarks:
             notes.add(task.remarks_line)
     return Plan(runs, tasks, notes.lines())
+
+
+def _union(parts: Iterable[Iterable[_T]]) -> list[_T]:
+    """All items in the order of their first occurrence."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(parts)))
 
 
 def _with_folds(tasks: Sequence[Task], folds: FoldSource, notes: _Notes) -> list[Task]:

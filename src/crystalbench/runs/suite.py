@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import importlib.resources
+import itertools
 import os
 import tomllib
 from collections.abc import Sequence
@@ -36,11 +37,15 @@ class ModelEntry(_Strict):
         model: registered name, ``package.module:Class`` or ``path/to/file.py:Class``.
         label: name in tables; by default the registered name, or the class's name.
         parameters: hyperparameters that differ from the defaults.
+        seeds: numbers of the repetitions of this model, instead of those of the protocol.
+        views: what this model may see, instead of the views of the protocol.
     """
 
     model: str
     label: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
+    seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
+    views: tuple[str, ...] | None = Field(default=None, min_length=1)
 
     @property
     def name(self) -> str:
@@ -138,6 +143,11 @@ class Suite(_Strict):
             for entry in _resolve(item):
                 found[entry.name] = entry
         return list(found.values())
+
+    def all_views(self) -> list[str]:
+        """Names of the views of the protocol and of single models, without duplicates."""
+        own = [entry.views or () for entry in self.models if isinstance(entry, ModelEntry)]
+        return list(dict.fromkeys(itertools.chain(self.protocol.views, *own)))
 
 
 def with_tuning(suite: Suite, **options: Any) -> Suite:

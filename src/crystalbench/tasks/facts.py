@@ -8,18 +8,12 @@ import numpy as np
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.elements import MAX_Z
-from crystalbench.errors import DataError
 from crystalbench.evaluation.slices import TaskRows
 from crystalbench.representations import MagpieFeatures
 from crystalbench.representations.cache import represent
-from crystalbench.representations.descriptors.space_group import find_symmetry
+from crystalbench.tasks.symmetry import CRYSTAL_SYSTEMS, crystal_systems, space_groups
 from crystalbench.tasks.task import Task
 
-SYMPREC = 0.1
-"""Tolerance of the symmetry search in Å."""
-
-_LAST = (2, 15, 74, 142, 167, 194, 230)
-_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 UNKNOWN = "unknown"
 """Crystal system where no symmetry is found."""
 
@@ -46,22 +40,11 @@ def rows_of(task: Task) -> TaskRows:
 
 
 def _with_structures(rows: TaskRows, crystals: Crystals) -> TaskRows:
-    groups = np.array([_space_group(crystals, row) for row in range(len(crystals))], np.int64)
-    systems = [_SYSTEMS[int(np.searchsorted(_LAST, group))] if group else UNKNOWN for group in groups]
+    groups = space_groups(crystals)
     return replace(
         rows,
         space_groups=groups,
-        crystal_systems=np.array(systems, object),
+        crystal_systems=np.array([*CRYSTAL_SYSTEMS, UNKNOWN], object)[crystal_systems(groups)],
         atoms=crystals.atom_counts,
         volumes=crystals.volumes / crystals.atom_counts,
     )
-
-
-def _space_group(crystals: Crystals, row: int) -> int:
-    """Number of the space group; 0 if no symmetry is found."""
-    atoms = slice(crystals.offsets[row], crystals.offsets[row + 1])
-    try:
-        found = find_symmetry(crystals.lattices[row], crystals.frac_coords[atoms], crystals.numbers[atoms], SYMPREC)
-    except DataError:
-        return 0
-    return found.number

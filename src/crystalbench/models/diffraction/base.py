@@ -18,7 +18,10 @@ from crystalbench.representations.diffraction.cells import CELLS
 from crystalbench.representations.diffraction.power_spectrum import FLOOR, PRESENT, SPAN
 from crystalbench.representations.diffraction.scattering import SCATTERINGS, check_effect
 
-INTENSITIES = ("full", "normalised", "random_scale", "absences", "none")
+INTENSITIES = ("full", "normalised", "random_scale", "absences", "none", "permuted_in_shells", "permuted")
+
+PERMUTATIONS = {"permuted_in_shells": "in_shells", "permuted": "all"}
+"""Values of ``intensities`` that permute them, and the permutations of the pattern."""
 
 
 @dataclass
@@ -31,7 +34,8 @@ class DiffractionNetwork(NetworkModel):
         width: features of the embedding.
         intensities: what the network sees of them: ``full``, |F|² / V²; ``normalised``, |E|² = |F|² / Σ_j f_j²;
             ``random_scale``, up to one random factor per crystal; ``absences``, whether there is any; ``none``,
-            positions only.
+            positions only; ``permuted_in_shells`` and ``permuted``, those of other reflections of the crystal, of
+            nearly the same ``|g|`` or of any.
         scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike. Without intensities it has no
             effect and cannot be chosen.
         symprec: tolerance of the symmetry search in Å.
@@ -57,6 +61,11 @@ class DiffractionNetwork(NetworkModel):
         hides_elements = self.scattering == "equal" or self.intensities == "none"
         return Sees.STRUCTURE if hides_elements else Sees.STRUCTURE_AND_CHEMISTRY
 
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """Those of the network; none with permuted intensities, as a permutation refers to the indices of one cell."""
+        return frozenset() if self.intensities in PERMUTATIONS else super().invariances
+
 
 @dataclass
 class PatternNetwork(DiffractionNetwork):
@@ -79,6 +88,7 @@ class PatternNetwork(DiffractionNetwork):
             "normalised": self.intensities == "normalised",
             "cell": self.cell,
             "symprec": self.symprec,
+            "permutation": PERMUTATIONS.get(self.intensities, "none"),
         }
 
 

@@ -12,7 +12,8 @@ from annotated_types import Ge, Gt, Interval
 from optuna.distributions import IntDistribution
 from torch import Tensor, nn
 
-from crystalbench.models.diffraction.base import DiffractionNetwork, PatternNetwork, ScaledIntensities
+from crystalbench.errors import ConfigError
+from crystalbench.models.diffraction.base import PERMUTATIONS, DiffractionNetwork, PatternNetwork, ScaledIntensities
 from crystalbench.models.model import Invariance
 from crystalbench.representations.diffraction import DiffractionPattern
 from crystalbench.representations.diffraction.pattern import LARGEST_INDEX, REFLECTION, miller_indices
@@ -49,6 +50,19 @@ class DeepKNet(PatternNetwork):
     layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 2
     orientations: Annotated[int, Ge(0)] = 8
     max_index: Annotated[int, Interval(ge=-1, le=LARGEST_INDEX)] = 3
+
+    def __post_init__(self) -> None:
+        """Check every hyperparameter.
+
+        Raises:
+            ConfigError: a value that is not valid, or intensities that cannot be permuted.
+        """
+        super().__post_init__()
+        if self.intensities in PERMUTATIONS and self.max_index < 1:
+            raise ConfigError(
+                f"intensities = {self.intensities!r} permutes them over reflections, but max_index = {self.max_index} "
+                "leaves the basis vectors only; it must be 1 or larger"
+            )
 
     @property
     def representation(self) -> DiffractionPattern:
@@ -89,6 +103,7 @@ class DeepKNetSphere(DiffractionNetwork):
             scattering=self.scattering,
             normalised=self.intensities == "normalised",
             symprec=self.symprec,
+            permutation=PERMUTATIONS.get(self.intensities, "none"),
         )
 
     def encoder(self) -> nn.Module:

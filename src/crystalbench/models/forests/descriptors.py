@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WITH_MAGPIE = "+magpie"
-BANKS = ("gong28", f"gong28{_WITH_MAGPIE}", "rich", "atom_count")
+BANKS = ("gong28", f"gong28{_WITH_MAGPIE}", "rich", "atom_count", "space_group_volume")
+_WITHOUT_CHEMISTRY = frozenset(("atom_count", "space_group_volume"))
 
 
 @dataclass
@@ -35,7 +36,7 @@ class OnDescriptors(TreeEnsemble):
 
     Attributes:
         bank: bank of descriptors: ``gong28``, ``gong28+magpie`` (with Magpie's composition features), ``rich`` (which
-            contains both) or ``atom_count``.
+            contains both), ``atom_count``, or ``space_group_volume`` (space group and volume of the primitive cell).
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
@@ -48,8 +49,8 @@ class OnDescriptors(TreeEnsemble):
 
     @property
     def sees(self) -> Sees:
-        """Descriptors; the number of atoms alone is no chemistry."""
-        return Sees.STRUCTURE if self.bank == "atom_count" else Sees.DESCRIPTORS
+        """Descriptors; the number of atoms, or space group and volume, are no chemistry."""
+        return Sees.STRUCTURE if self.bank in _WITHOUT_CHEMISTRY else Sees.DESCRIPTORS
 
     def _fit_features(self, *parts: Samples) -> None:
         self._imputation = Imputation.fit(np.concatenate([self._computed(part) for part in parts]))

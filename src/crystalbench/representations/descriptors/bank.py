@@ -50,7 +50,18 @@ RICH: tuple[Part, ...] = (
     FunctionPart("electron density", cell.ELECTRON_LABELS, cell.electrons),
 )
 COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
-BANKS: dict[str, tuple[Part, ...]] = {"gong28": GONG, "rich": RICH, "atom_count": COUNT}
+GROUP_AND_VOLUME: tuple[Part, ...] = (
+    FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group),
+    FunctionPart("primitive cell", symmetry.VOLUME_LABELS, symmetry.primitive_volume),
+)
+BANKS: dict[str, tuple[Part, ...]] = {
+    "gong28": GONG,
+    "rich": RICH,
+    "atom_count": COUNT,
+    "space_group_volume": GROUP_AND_VOLUME,
+}
+_COARSE = frozenset(("gong28", "space_group_volume"))
+"""Banks whose space group is found within 0.1 Å by default."""
 WITH_COMPOSITION = frozenset(("rich",))
 """Banks that also contain the composition features of `MagpieFeatures`."""
 
@@ -63,7 +74,8 @@ class DescriptorBank(Representation):
     networks learn about periodicity. ``rich`` contains these, further descriptors of symmetry, neighbourhoods and
     radial order, and the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``
     but for the default of ``symprec``. ``atom_count`` is only the number of atoms in the cell, to measure what a model
-    gains from the size of the cell.
+    gains from the size of the cell. ``space_group_volume`` is the space group, the crystal system and the volume of the
+    primitive cell: a control for models that may know no more of a structure than these.
 
     The space group and its crystal system are found within ``symprec``. The descriptors published with ``gong28`` need
     0.1 Å, the tolerance of the Materials Project: with it, crystal systems agree in all but one of 1,511 crystals, with
@@ -83,8 +95,9 @@ class DescriptorBank(Representation):
     ``CRYSTALBENCH_PROCESSES`` allows them.
 
     Attributes:
-        bank: ``gong28``, ``rich`` or ``atom_count``.
-        symprec: tolerance of the space group in Å; None for 0.1 in ``gong28`` and 0.01 in the others.
+        bank: ``gong28``, ``rich``, ``atom_count`` or ``space_group_volume``.
+        symprec: tolerance of the space group in Å; None for 0.1 in ``gong28`` and ``space_group_volume``, and 0.01 in
+            the others.
 
     Example:
         >>> bank = DescriptorBank()
@@ -108,7 +121,7 @@ class DescriptorBank(Representation):
         """Tolerance of the space group in Å."""
         if self.symprec is not None:
             return self.symprec
-        return symmetry.COARSE if self.bank == "gong28" else symmetry.FINE
+        return symmetry.COARSE if self.bank in _COARSE else symmetry.FINE
 
     @property
     def recipe(self) -> dict[str, Any]:

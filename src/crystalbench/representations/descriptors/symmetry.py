@@ -46,6 +46,7 @@ DETAIL_LABELS = (
     "mean order of site symmetry",
     "maximum order of site symmetry",
 )
+VOLUME_LABELS = ("volume of the primitive cell",)
 PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "beta", "gamma"))
 
 
@@ -53,6 +54,11 @@ def group(crystal: OneCrystal) -> list[float]:
     """Number of the space group, and crystal system from cubic (1) to triclinic (7), within ``symprec``."""
     symmetry = crystal.symmetry(crystal.symprec)
     return [symmetry.number, 1 + _SYSTEMS.index(point_group(symmetry.point_group).system)]
+
+
+def primitive_volume(crystal: OneCrystal) -> list[float]:
+    """Volume of the primitive cell in Å³, within ``symprec``."""
+    return [float(abs(np.linalg.det(crystal.symmetry(crystal.symprec).primitive_lattice)))]
 
 
 def complexity(crystal: OneCrystal) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.diffraction.cells import CELLS, standard_cells
 from crystalbench.representations.diffraction.intensities import intensity_boxes, mirrored, reciprocal_lattices
+from crystalbench.representations.diffraction.permutation import PERMUTATIONS, permuted_pairs
 from crystalbench.representations.diffraction.scattering import check_scattering
 from crystalbench.representations.representation import Representation
 
@@ -50,6 +51,8 @@ class DiffractionPattern(Representation):
             with n lattice points, they are n times those of the primitive cell.
         cell: ``primitive`` or ``conventional`` standard cell.
         symprec: tolerance of the symmetry search in Å.
+        permutation: ``none``; ``in_shells`` or ``all`` to permute the intensities of each crystal within shells of
+            ``|g|`` or over all reflections of the pattern, see `permuted_pairs`. Needs a ``max_index`` of 1 at least.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("moyopy", "pymatgen")
@@ -61,9 +64,10 @@ class DiffractionPattern(Representation):
     normalised: bool = False
     cell: str = "primitive"
     symprec: float = 0.1
+    permutation: str = "none"
 
     def __post_init__(self) -> None:
-        for name, known in (("points", POINTS), ("cell", CELLS)):
+        for name, known in (("points", POINTS), ("cell", CELLS), ("permutation", PERMUTATIONS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}; it must be one of {', '.join(known)}")
         check_scattering(self.scattering)
@@ -72,6 +76,19 @@ class DiffractionPattern(Representation):
         for name in ("q_max", "symprec"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}; it must be positive")
+        if self.permutation != "none" and self.points == "cube" and self.max_index < 1:
+            raise ConfigError(
+                f"permutation = {self.permutation!r} needs pairs g and −g, which max_index = {self.max_index} lacks; "
+                "it must be 1 or larger"
+            )
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything that determines the result; without the permutation if there is none, as before it existed."""
+        recipe = super().recipe
+        if self.permutation == "none":
+            del recipe["options"]["permutation"]
+        return recipe
 
     def __call__(self, inputs: Inputs) -> Arrays:
         """The patterns of n crystals.
@@ -85,6 +102,8 @@ class DiffractionPattern(Representation):
         reciprocal = reciprocal_lattices(crystals).astype(np.float32)
         if self.points == "cube":
             intensities = cube_intensities(crystals, self.max_index, self.scattering, self.normalised)
+            if self.permutation != "none":
+                intensities = _permuted_cube(intensities, crystals, self.max_index, self.permutation)
             return Arrays(
                 values={"reciprocal": reciprocal, "intensities": intensities.astype(np.float32)},
                 layouts={"reciprocal": Layout(CRYSTAL), "intensities": Layout(CRYSTAL)},
@@ -92,6 +111,8 @@ class DiffractionPattern(Representation):
                 length=len(crystals),
             )
         miller, intensities, counts = sphere_intensities(crystals, self.q_max, self.scattering, self.normalised)
+        if self.permutation != "none":
+            intensities = _permuted_sphere(intensities, miller, counts, crystals, self.permutation)
         return Arrays(
             values={
                 "reciprocal": reciprocal,
@@ -185,3 +206,35 @@ def sphere_bounds(crystals: Crystals, q_max: float) -> npt.NDArray[np.int64]:
 def within(squares: npt.NDArray[np.float64], q_max: float) -> npt.NDArray[np.bool_]:
     """Whether points with these squares of |g| lie inside the sphere."""
     return np.asarray(squares <= (q_max * (1 + _EDGE)) ** 2)
+
+
+def _permuted_cube(
+    intensities: npt.NDArray[np.float64], crystals: Crystals, max_index: int, permutation: str
+) -> npt.NDArray[np.float64]:
+    """Permuted intensities (n, points). In the order of `miller_indices`, −g is as far from the end as g from 0."""
+    n, half = len(crystals), intensities.shape[1] // 2
+    g = miller_indices(max_index)[:half] @ reciprocal_lattices(crystals)
+    first = permuted_pairs(
+        intensities[:, :half].ravel(), np.linalg.norm(g, axis=2).ravel(), np.full(n, half), crystals, permutation
+    ).reshape(n, half)
+    return np.concatenate([first, intensities[:, [half]], first[:, ::-1]], axis=1)
+
+
+def _permuted_sphere(
+    intensities: npt.NDArray[np.float64],
+    miller: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    crystals: Crystals,
+    permutation: str,
+) -> npt.NDArray[np.float64]:
+    """Permuted intensities (rows,). The points of a crystal are in an order whose reverse is that of −g."""
+    starts = offsets_of(counts)[:-1]
+    owners, halves = np.repeat(np.arange(len(crystals)), counts), counts // 2
+    place = np.arange(len(intensities)) - starts[owners]
+    first = np.flatnonzero(place < halves[owners])
+    g = np.einsum("pi,pij->pj", miller[first], reciprocal_lattices(crystals)[owners[first]])
+    found = intensities.copy()
+    found[first] = permuted_pairs(intensities[first], np.linalg.norm(g, axis=1), halves, crystals, permutation)
+    opposite = starts[owners[first]] + counts[owners[first]] - 1 - place[first]
+    found[opposite] = found[first]
+    return found

@@ -16,6 +16,7 @@ from crystalbench.representations.diffraction.cells import standard_cells
 from crystalbench.representations.diffraction.harmonics import degrees, even_harmonics
 from crystalbench.representations.diffraction.intensities import intensity_boxes, reciprocal_lattices
 from crystalbench.representations.diffraction.pattern import sphere_bounds, within
+from crystalbench.representations.diffraction.permutation import permuted_pairs
 from crystalbench.representations.diffraction.scattering import check_effect, check_scattering
 from crystalbench.representations.representation import Representation
 
@@ -38,7 +39,11 @@ INTENSITIES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float6
     "normalised": lambda intensities: intensities,
     "absences": lambda intensities: (scaled(intensities) > PRESENT).astype(np.float64),
     "none": np.ones_like,
+    "permuted_in_shells": lambda intensities: intensities,
+    "permuted": lambda intensities: intensities,
 }
+
+_PERMUTATIONS = {"permuted_in_shells": "in_shells", "permuted": "all"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class DiffractionPowerSpectrum(Representation):
         l_max: largest degree of the spherical harmonics, even.
         intensities: u: ``linear`` for I, ``log`` for (ln(I + 1e-6) − ln 1e-6) / 15, ``normalised`` for ``|E|² / V``,
             whose sum over a shell is that of the static structure factor and the same in every cell, ``absences`` for 1
-            where ``log`` exceeds 1e-3 and 0 elsewhere, ``none`` for 1 at every point.
+            where ``log`` exceeds 1e-3 and 0 elsewhere, ``none`` for 1 at every point, ``permuted_in_shells`` and
+            ``permuted`` for the I of another reflection of the crystal (see `permuted_pairs`).
         scattering: ``xray``, ``neutron`` or ``equal``, where all atoms scatter alike. Without intensities it has no
             effect and cannot be chosen.
         symprec: tolerance of the symmetry search in Å.
@@ -119,20 +125,25 @@ class DiffractionPowerSpectrum(Representation):
         columns = degrees(self.l_max)
         moments = np.zeros((len(crystals), self.shells, len(columns)), dtype=np.complex128)
         origin = np.zeros((len(crystals), 1))
-        normalised = self.intensities == "normalised"
+        normalised, permutation = self.intensities == "normalised", _PERMUTATIONS.get(self.intensities)
         for box in intensity_boxes(crystals, sphere_bounds(crystals, self.q_max), self.scattering, normalised):
             values = box.intensities / crystals.volumes[box.rows, None, None, None] if normalised else box.intensities
             h, k, l = (box.miller[..., axis] for axis in range(3))  # noqa: E741
             half = (l > 0) | ((l == 0) & ((h > 0) | ((h == 0) & (k > 0))))  # one of g and −g, without 000
             origin[box.rows, 0] = np.sqrt(values[:, h.shape[0] // 2, h.shape[1] // 2, 0])
             crystal, *at = np.nonzero(within(box.squares, self.q_max) & half)
+            weights = values[(crystal, *at)]
+            if permutation is not None:
+                lengths = np.sqrt(box.squares[(crystal, *at)])
+                counts = np.bincount(crystal, minlength=len(box.rows))
+                weights = permuted_pairs(weights, lengths, counts, crystals[box.rows], permutation)
+            weights = 2 * INTENSITIES[self.intensities](weights)
             for start in range(0, len(crystal), _POINTS):
                 part = slice(start, start + _POINTS)
                 point = tuple(axis[part] for axis in at)
                 owner = crystal[part]
                 g = np.einsum("pi,pij->pj", box.miller[point], reciprocal[box.rows[owner]])
-                weights = 2 * INTENSITIES[self.intensities](values[(owner, *point)])
-                self._add(moments, box.rows[owner], g, weights)
+                self._add(moments, box.rows[owner], g, weights[part])
         starts = np.searchsorted(columns, np.arange(0, self.l_max + 1, 2))
         return np.sqrt(np.add.reduceat(moments.real**2 + moments.imag**2, starts, axis=2)), origin
 

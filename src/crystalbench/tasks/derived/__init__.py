@@ -1,0 +1,17 @@
+"""Tasks derived from other tasks: some of their rows, with other targets."""
+
+from __future__ import annotations
+
+from crystalbench.tasks.derived.labelling import Above, Labelled, Labelling, OutsideGap, Shuffled, SourceLabels
+from crystalbench.tasks.derived.spec import DerivedTaskSpec, StratifiedFolds
+
+__all__ = [
+    "Above",
+    "DerivedTaskSpec",
+    "Labelled",
+    "Labelling",
+    "OutsideGap",
+    "Shuffled",
+    "SourceLabels",
+    "StratifiedFolds",
+]
