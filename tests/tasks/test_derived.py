@@ -19,11 +19,12 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.evaluation.pretraining import data_sets, verdict
 from crystalbench.tasks import DataSources, Task, TaskSpec, get_task_spec, require_data
 from crystalbench.tasks.demo import TASKS as DEMO
-from crystalbench.tasks.derived import Above, DerivedTaskSpec, OutsideGap, Shuffled, SourceLabels, StratifiedFolds
+from crystalbench.tasks.derived import Above, DerivedTaskSpec, OutsideGap, SourceLabels, StratifiedFolds
 from crystalbench.tasks.derived import crystal_systems as crystal_systems_module
 from crystalbench.tasks.derived.crystal_systems import CrystalSystems
 from crystalbench.tasks.derived.hull import AboveHull, energies_above_hull
 from crystalbench.tasks.genome import TASKS
+from crystalbench.tasks.shuffled import ShuffledTaskSpec
 from crystalbench.tasks.symmetry import CRYSTAL_SYSTEMS, crystal_systems
 from crystalbench.testing import check_task
 
@@ -115,14 +116,12 @@ def test_folds_of_their_own_are_stratified() -> None:
     assert not np.array_equal(task.folds, other.folds)
 
 
-def test_shuffled_labels_are_those_of_other_rows() -> None:
-    plain, task = loaded(MODULUS, ABOVE), loaded(MODULUS, Shuffled(ABOVE))
-    assert task.target.name == "bulk modulus > 100 GPa, shuffled"
+def test_labels_of_a_derived_task_can_be_shuffled() -> None:
+    plain = loaded(MODULUS, ABOVE)
+    task = ShuffledTaskSpec.of(derived(MODULUS, ABOVE)).load(HERE)
     assert task.inputs.ids.tolist() == plain.inputs.ids.tolist()
     assert task.targets.sum() == plain.targets.sum()
     assert abs(np.corrcoef(task.targets, plain.targets)[0, 1]) < 0.1
-    np.testing.assert_array_equal(loaded(MODULUS, Shuffled(ABOVE)).targets, task.targets)
-    assert not np.array_equal(loaded(MODULUS, Shuffled(ABOVE, seed=1)).targets, task.targets)
 
 
 def test_nothing_left_and_too_many_rows_are_errors() -> None:
@@ -175,8 +174,6 @@ def test_what_takes_long_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     again = spec.load(HERE)
     assert again.digest == first.digest
     assert (again.target, again.source, again.remarks) == (first.target, first.source, first.remarks)
-    shuffled = Shuffled(spec.labelling)
-    assert (shuffled.slow, shuffled.packages) == (True, ("spglib",))
     with pytest.raises(TypeError):  # other options are other rows
         derived(SYSTEMS, CrystalSystems(2, seed=6), folds=StratifiedFolds(2)).load(HERE)
 
@@ -284,7 +281,7 @@ def test_data_that_is_missing_or_of_another_kind_is_named(tmp_path: Path) -> Non
 
 def test_the_tasks_of_the_suite_are_registered_and_derived_from_official_ones() -> None:
     names = [spec.name for spec in TASKS]
-    assert len(set(names)) == len(names) == 8
+    assert len(set(names)) == len(names) == 7
     for spec in TASKS:
         assert isinstance(spec, DerivedTaskSpec)
         assert get_task_spec(spec.name) == spec
@@ -299,9 +296,7 @@ def test_what_has_seen_the_labels_of_a_source_has_seen_those_of_the_derived_task
     for spec in TASKS:
         assert isinstance(spec, DerivedTaskSpec)
         source, own = (verdict([data_set], name) for name in (spec.source.name, spec.name))
-        if isinstance(spec.labelling, Shuffled):  # no labels at all
-            assert own == verdict([], spec.name)
-        elif isinstance(spec.labelling, CrystalSystems):  # labels of the structure, not of the property
+        if isinstance(spec.labelling, CrystalSystems):  # labels of the structure, not of the property
             assert own.flagged and not own.refused
         else:
             assert own == source
@@ -317,4 +312,4 @@ def test_what_has_seen_the_labels_of_a_source_has_seen_those_of_the_derived_task
     ids=["threshold", "crystal systems", "stability"],
 )
 def test_derived_tasks_keep_the_contract(spec: DerivedTaskSpec) -> None:
-    assert len(check_task(spec, HERE).passed) == 8
+    assert len(check_task(spec, HERE).passed) == 7

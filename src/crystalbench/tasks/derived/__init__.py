@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crystalbench.tasks.derived.labelling import Above, Labelled, Labelling, OutsideGap, Shuffled, SourceLabels
+from crystalbench.tasks.derived.labelling import Above, Labelled, Labelling, OutsideGap, SourceLabels
 from crystalbench.tasks.derived.spec import DerivedTaskSpec, StratifiedFolds
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Labelled",
     "Labelling",
     "OutsideGap",
-    "Shuffled",
     "SourceLabels",
     "StratifiedFolds",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -143,36 +143,3 @@ class OutsideGap(Labelling):
         dropped = len(values) - len(rows)
         remark = f"{dropped:,} of {len(values):,} rows are left out: from {self.below:g} to {self.above:g}{unit}"
         return Labelled(rows, (values[rows] > self.above).astype(np.float64), (remark,) if dropped else ())
-
-
-@dataclass(frozen=True)
-class Shuffled(Labelling):
-    """Another labelling with the targets of its rows shuffled: a control, on which no model can be better than chance.
-
-    Attributes:
-        labelling: the labelling.
-        seed: seed of the shuffle.
-    """
-
-    labelling: Labelling
-    seed: int = 0
-
-    @property
-    def slow(self) -> bool:
-        """Whether the labelling is slow."""
-        return self.labelling.slow
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Those of the labelling."""
-        return self.labelling.packages
-
-    def target(self, source: TaskSpec | Task) -> Target:
-        """That of the labelling, named as shuffled."""
-        plain = self.labelling.target(source)
-        return replace(plain, name=f"{plain.name}, shuffled")
-
-    def __call__(self, task: Task) -> Labelled:
-        """The rows of the labelling."""
-        found = self.labelling(task)
-        return replace(found, targets=found.targets[self.shuffled(len(found.targets), self.seed)])
