@@ -312,4 +312,4 @@ def test_what_has_seen_the_labels_of_a_source_has_seen_those_of_the_derived_task
     ids=["threshold", "crystal systems", "stability"],
 )
 def test_derived_tasks_keep_the_contract(spec: DerivedTaskSpec) -> None:
-    assert len(check_task(spec, HERE).passed) == 7
+    assert len(check_task(spec, HERE).passed) == 8

@@ -41,8 +41,8 @@ def variants_frame(boards: Iterable[Board], reference: str, contrasts: Sequence[
     all variants of a contrast have are used for it; a contrast of which a variant is missing is left out.
 
     Args:
-        boards: boards whose entries are variants; the dummy, published entries and those of other boards are left out.
-        reference: label of the variant that is subtracted; boards without it are left out.
+        boards: boards whose entries are variants; the dummy and published entries are left out.
+        reference: label of the variant that is subtracted; boards without it have scores only.
         contrasts: effects to test.
 
     Returns:
@@ -52,11 +52,12 @@ def variants_frame(boards: Iterable[Board], reference: str, contrasts: Sequence[
     rows: list[tuple[object, ...]] = []
     for board in boards:
         ours = {e.model: e for e in board.entries if _is_variant(board, e)}
+        untested = [reference] if reference in ours else list(ours)
+        for name in untested:
+            facts = _facts(board, [ours[name]])
+            rows.append((board.task, name, _mean(board, ours[name]), np.nan, np.nan, *facts))
         if reference not in ours:
             continue
-        rows.append(
-            (board.task, reference, _mean(board, ours[reference]), np.nan, np.nan, *_facts(board, [ours[reference]]))
-        )
         others = [name for name in ours if name != reference]
         rows += _tested(board, [Contrast(name, (name,), (reference,)) for name in others], ours, scored=True)
         there = [c for c in contrasts if all(name in ours for name in (*c.plus, *c.minus))]
