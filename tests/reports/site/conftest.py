@@ -101,6 +101,19 @@ SLICES = pd.DataFrame(
 
 
 TABLES = {
+    "information": """task,view,model,skill,low,high,mae,folds,seeds
+matbench_phonons,full,cgcnn,0.9,0.85,0.95,6.5,5,1
+matbench_phonons,anonymous,cgcnn,0.41,0.3,0.5,40,5,1
+matbench_phonons,full,magpie_forest,0.8,,,13,1,1
+""",
+    "information_sources": """task,model,information,chain,skill,low,high,share
+matbench_phonons,cgcnn,chemistry,elements first,0.7,0.6,0.8,0.78
+matbench_phonons,cgcnn,chemistry,elements last,0.49,0.4,0.6,0.54
+""",
+    "invariance": """task,model,transform,drift,relative_to_error
+matbench_phonons,cgcnn,atom order,1e-7,1e-8
+matbench_phonons,cgcnn,0.1 Å,3.25,0.5
+""",
     "conformal": """task,model,method,level,slice,value,rows,coverage,low,high,width,unit
 matbench_phonons,cgcnn,plain,0.9,all,all,60,0.9,0.88,0.92,31.5,cm⁻¹
 matbench_phonons,cgcnn,plain,0.9,element,H,9,0.5,0.3,0.7,31.5,cm⁻¹

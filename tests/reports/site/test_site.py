@@ -150,6 +150,14 @@ def test_uncertainty_and_the_composition_ceiling_are_shown(pages: dict[str, Pars
     assert "Uncertainty" not in pages["tasks/matbench_mp_is_metal.html"].text
 
 
+def test_the_information_page_shows_skills_sources_and_drifts(pages: dict[str, Parsed]) -> None:
+    text = " ".join(pages["information.html"].text.split())
+    assert "cgcnn 0.90 0.85 to 0.95 0.41 0.30 to 0.50" in text
+    assert "magpie_forest 0.80 not run–" in text
+    assert "cgcnn 0.70 0.60 to 0.80 0.49 0.40 to 0.60" in text
+    assert "cgcnn < 0.1 % 1e-07 50 % 3.25" in text
+
+
 def test_errors_by_element_are_in_the_periodic_table(site: Path) -> None:
     assert chart(site, "tasks/matbench_phonons.html", "elements")["cgcnn"] == {"O": [6.5, 30], "H": [26.0, 30]}
     cells = {cell["symbol"]: (cell["row"], cell["column"]) for cell in periodic_cells()}

@@ -1,4 +1,4 @@
-"""Pages of all tasks together: information, costs, and the method with its caveats."""
+"""Pages of all tasks together: costs, models, and the method with its caveats."""
 
 from __future__ import annotations
 
@@ -16,33 +16,6 @@ from crystalbench.reports.site.pages.page import Page
 from crystalbench.reports.timing import seconds_text
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS
-
-
-def information_pages(content: Content) -> list[Page]:
-    """The page ``information.html``: the skill that models keep under each view, and their invariances."""
-    frame = content.table("information")
-    tasks = [_matrix(str(task), rows) for task, rows in frame.groupby("task", sort=True)] if len(frame) else []
-    return [Page("information.html", "information.html", "What models know", {"tasks": tasks}, {})]
-
-
-def _matrix(task: str, rows: pd.DataFrame) -> dict[str, Any]:
-    """Skill by model and view, with its interval."""
-    views = list(dict.fromkeys(rows["view"]))
-    models = list(dict.fromkeys(rows["model"]))
-    cells = {(row["model"], row["view"]): row for row in rows.to_dict("records")}
-    return {
-        "task": task,
-        "views": views,
-        "rows": [{"model": model, "cells": [_skill(cells.get((model, view))) for view in views]} for model in models],
-    }
-
-
-def _skill(row: dict[Any, Any] | None) -> dict[str, Any] | None:
-    if row is None or pd.isna(row["skill"]):
-        return None
-    skill = float(row["skill"])
-    interval = "" if pd.isna(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
-    return {"text": f"{skill:.2f}", "interval": interval, "shade": min(max(int(skill * 5), 0), 4)}
 
 
 def cost_pages(content: Content) -> list[Page]:
