@@ -201,6 +201,7 @@ def test_packaged_tasks_are_found_by_name_in_suites_and_alone(tmp_path: Path, mo
         assert [spec.name for spec in resolve_tasks(parse(tmp_path, f'tasks = ["{name}"]').tasks)] == [name]
         assert suite_of_tasks([name]) == suite_of_tasks([str(file)])
     assert suite_of_tasks(["gong_cv_per_cell"]).name == "periodicity"
+    assert suite_of_tasks(["matbench_jdft2d"]).name == "matbench"  # though the suite capsules has it, too
     assert suite_of_tasks(["mp2018"]).name == "selection"
 
 

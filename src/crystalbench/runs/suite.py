@@ -234,14 +234,15 @@ def load_suite(name: str) -> Suite:
 
 
 def suite_of_tasks(tasks: Sequence[str]) -> Suite:
-    """The first suite, by name, that has all these tasks.
+    """The first suite, by name, that has all these tasks; one of all models if there is one.
 
-    Runs requested by task alone thus share the protocol and the results folder of the suite. Tasks that no suite has,
+    Runs requested by task alone thus share the protocol and the results folder of the suite. One of chosen models, such
+    as variants of a single one, is about these; it counts only for tasks that it alone has. Tasks that no suite has,
     such as a user's own, form a suite with the default protocol.
     """
     wanted = [_task_file(task, Path()) for task in tasks]
-    for name in suite_names():
-        suite = load_suite(name)
+    suites = sorted((load_suite(name) for name in suite_names()), key=lambda suite: "*" not in suite.models)
+    for suite in suites:
         if all(any(_is_listed(task, entry) for entry in suite.tasks) for task in wanted):
             return suite
     demo = all(task.startswith("demo_") for task in tasks)  # results on demo data are kept apart
