@@ -215,5 +215,13 @@ def test_a_damaged_table_is_named(results: Results, tmp_path: Path) -> None:
         read_content(results, tmp_path)
 
 
+def test_pages_do_without_further_tables_and_facts(results: Results, tmp_path: Path) -> None:
+    write_site(read_content(results, tmp_path), tmp_path / "site")
+    page = Parsed((tmp_path / "site" / "tasks" / "matbench_phonons.html").read_text(encoding="utf-8"))
+    assert "Uncertainty" not in page.text
+    assert "cgcnn" in page.text
+    assert "crystalbench probe information" in (tmp_path / "site" / "information.html").read_text(encoding="utf-8")
+
+
 def test_the_site_is_small(site: Path) -> None:
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 15e6

@@ -17,7 +17,9 @@ LEVEL = 0.9
 def uncertainty(content: Content, board: Board) -> list[dict[str, Any]]:
     """A row per entry and method of intervals: coverage, width, the slice that is covered least, and calibration."""
     frame = _of(content.table("conformal"), board)
-    frame = frame[(frame["level"] - LEVEL).abs() < 1e-9] if len(frame) else frame
+    if frame.empty:
+        return []
+    frame = frame[(frame["level"] - LEVEL).abs() < 1e-9]
     calibration = _of(content.table("calibration"), board)
     rows = []
     for (model, method), mine in frame.groupby(["model", "method"], sort=False):
