@@ -216,7 +216,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
 
 
 ENDLESS = """
-import os, time
+import os, signal, time
 from pathlib import Path
 from crystalbench.representations.processes import allowed_processes, by_chunks
 from crystalbench.testing.crystals import random_crystals
@@ -227,6 +227,7 @@ def sleeps(crystals):
     time.sleep(600)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
 with allowed_processes(3):
     by_chunks(sleeps, random_crystals(0, 9), 1)
 """
@@ -242,7 +243,7 @@ def test_an_interrupt_ends_all_processes(tmp_path: Path) -> None:
     wait_for(lambda: len(list(tmp_path.glob("started-*"))) == 3)
     pids = [int(path.name.removeprefix("started-")) for path in tmp_path.glob("started-*")]
     os.killpg(running.pid, signal.SIGINT)
-    _, errors = running.communicate(timeout=120)
+    _, errors = running.communicate(timeout=60)
     assert running.returncode != 0
     assert errors.count("Traceback") == 1, errors  # the parent's
     assert errors.rstrip().endswith("KeyboardInterrupt")

@@ -161,10 +161,7 @@ def by_chunks(
         results = shared.results()
     except BaseException:
         shared.cancel()
-        workers_left = list((executor._processes or {}).values())
         executor.shutdown(wait=False, kill_workers=True)
-        for process in workers_left:  # on a busy machine, loky 3.6 may exit before its thread has killed them, and hang
-            process.terminate()
         raise
     executor.shutdown(wait=True)
     return results
