@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from crystalbench.evaluation.board import OURS, Entry
+from crystalbench.evaluation.board import Entry
 from crystalbench.evaluation.tiers import Standing
 from crystalbench.reports.formatting import full_title
 from crystalbench.reports.site.charts import Chart
@@ -62,8 +62,3 @@ def entry_list(entries: Sequence[Entry], shown: int = 6) -> str:
     if len(titles) > shown:
         titles = [*titles[: shown - 1], f"{len(titles) - shown + 1} others"]
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
-
-
-def is_ours(entry: Entry) -> bool:
-    """Whether an entry is a run of this package."""
-    return entry.source == OURS
