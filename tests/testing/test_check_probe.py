@@ -14,7 +14,8 @@ from crystalbench.reports.sections import Section
 from crystalbench.results import Results
 from crystalbench.runs.plan import Plan, Selection
 from crystalbench.runs.suite import Suite
-from crystalbench.tasks import DataSources
+from crystalbench.targets import Kind
+from crystalbench.tasks import DataSources, Task
 from crystalbench.testing import ContractError, check_probe
 
 
@@ -64,6 +65,17 @@ class Moody(Largest):
         return super().ask(fitted) + next(self.calls)
 
 
+class Forgetful(Largest):
+    calls = itertools.count()
+
+    def describe(self, task: Task) -> pd.DataFrame:
+        return pd.DataFrame({"rows": [len(task) + next(self.calls)]})
+
+
+class Picky(Largest):
+    kinds = frozenset({Kind.MULTICLASS})
+
+
 class OtherTable(Largest):
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {name: table.assign(more=0) for name, table in super().evaluate(results, answers).items()}
@@ -97,7 +109,9 @@ BROKEN = {
     Misnamed: ("name, description, version and tables are declared", "the largest"),
     Twice: ("name, description, version and tables are declared", "different ones: task, largest, task"),
     Restless: ("plan has runs, the same ones each time", "other runs"),
-    Moody: ("models that are asked again answer the same", "the answers differ"),
+    Moody: ("asked again answer the same", "the answers differ"),
+    Forgetful: ("asked again answer the same", "the answers differ"),
+    Picky: ("plan has runs, the same ones each time", "kinds must contain regression or binary"),
     OtherTable: ("tables are those declared, and not empty", "more"),
     FirstOne: ("order of results and answers has no influence", "largest differ"),
     Careless: ("results and answers are not modified", "answers differ"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 5
 SITE = "site"
 """Folder of the pages below the results."""
+ON_PAGES = ("information", "invariance")
+"""Probes whose tables have a form of their own on the site; those of others are shown as they are reported."""
 
 
 def report(
@@ -86,12 +88,14 @@ def report(
 
 
 def _write_site(found: Results, results: Path, sources: DataSources) -> None:
+    from crystalbench.probes import probe_names, written_sections
     from crystalbench.reports.site import facts_of, read_content, write_site
 
     facts, problems = facts_of(found, sources)
     for problem in problems:
         complain("no formulas", problem)
-    pages = write_site(read_content(found, results, facts), results / SITE)
+    probed = written_sections(results, [name for name in probe_names() if name not in ON_PAGES])
+    pages = write_site(read_content(found, results, facts, probed), results / SITE)
     say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 
 

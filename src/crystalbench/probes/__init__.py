@@ -9,6 +9,6 @@ from __future__ import annotations
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe
 from crystalbench.probes.registry import get_probe, probe_names
-from crystalbench.probes.running import Probed, run_probe, tables_of
+from crystalbench.probes.running import Probed, run_probe, tables_of, written_sections
 
-__all__ = ["Fitted", "Probe", "Probed", "get_probe", "probe_names", "run_probe", "tables_of"]
+__all__ = ["Fitted", "Probe", "Probed", "get_probe", "probe_names", "run_probe", "tables_of", "written_sections"]

@@ -15,7 +15,8 @@ from crystalbench.reports.sections import Section
 from crystalbench.results.loading import Results
 from crystalbench.runs.plan import Plan, Selection, make_plan
 from crystalbench.runs.suite import Suite
-from crystalbench.tasks import DataSources, TaskSpec
+from crystalbench.targets import Kind
+from crystalbench.tasks import DataSources, Task, TaskSpec
 
 Reading = Callable[[TaskSpec], Progress]
 """Called with each task that is going to be read; returns a callback for the progress."""
@@ -25,9 +26,9 @@ class Probe(ABC):
     """A question to models: a plan of runs, perhaps questions to the fitted models of these runs, and an evaluation.
 
     A subclass sets `name`, `description` and `tables`, and implements `evaluate`. It overrides `plan` if it needs other
-    runs than those selected, `ask` if the answer is not in the records of the runs, and `report` to say in words what
-    the tables show. It has no parameters: what may be chosen are tasks, models with their hyperparameters, views, folds
-    and seeds.
+    runs than those selected, `ask` if the answer is not in the records of the runs, `describe` if the evaluation needs
+    more of the data than the records have, and `report` to say in words what the tables show. It has no parameters:
+    what may be chosen are tasks, models with their hyperparameters, views, folds and seeds.
 
     `crystalbench.testing.check_probe` checks that a class keeps the contract of probes.
 
@@ -36,12 +37,14 @@ class Probe(ABC):
         description: what it finds out, in one line.
         tables: for each table, its name, which is also that of its CSV file in the folder of results, and its columns.
             New columns are added at the end.
-        version: increase it when `ask` would answer differently; models are then asked again.
+        kinds: kinds of targets that it can evaluate; by default, all.
+        version: increase it when `ask` or `describe` would answer differently; they are then asked again.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     tables: ClassVar[Mapping[str, tuple[str, ...]]]
+    kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     version: ClassVar[int] = 1
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
@@ -76,6 +79,24 @@ class Probe(ABC):
         """Whether models are asked anything."""
         return type(self).ask is not Probe.ask
 
+    def describe(self, task: Task) -> pd.DataFrame:
+        """Facts of the rows of a task which the evaluation needs, such as their formulas. By default, there are none.
+
+        They depend on the data only: they are kept in a file, and are read again from there.
+
+        Args:
+            task: a task of the plan.
+
+        Returns:
+            Columns of numbers and texts, neither of which is ``task`` or ``data``.
+        """
+        raise NotImplementedError
+
+    @property
+    def describes(self) -> bool:
+        """Whether the rows of tasks are described."""
+        return type(self).describe is not Probe.describe
+
     @abstractmethod
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Make the tables from all runs and answers in a folder of results.
@@ -86,7 +107,8 @@ class Probe(ABC):
         Args:
             results: all runs of the folder, those of this probe among them; ``results.scores`` has one row per run and
                 metric, ``results.predictions`` one per predicted sample.
-            answers: the rows that `ask` returned for each run, with the facts of the run; empty if nothing was asked.
+            answers: the rows that `ask` returned for each run, with the facts of the run, and those that `describe`
+                returned for each task, with its name and digest as ``task`` and ``data``; empty if there are none.
 
         Returns:
             The tables by name, with the columns of `tables`. A table may be empty.

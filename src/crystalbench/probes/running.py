@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import pandas as pd
 
 from crystalbench._files import write_text
 from crystalbench.data.views import FULL
-from crystalbench.errors import ConfigError, CrystalBenchError, SavingError
+from crystalbench.errors import ConfigError, CrystalBenchError, DataError, SavingError
 from crystalbench.models import load_model
 from crystalbench.models.model import Model, Progress, silent
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe
 from crystalbench.probes.registry import get_probe
+from crystalbench.reports.sections import Section
 from crystalbench.results.answers import AnswerStore
 from crystalbench.results.loading import PROBES, RECORDS, read_with_probes
 from crystalbench.results.record import Record
@@ -81,9 +82,10 @@ def run_probe(
 
     Raises:
         RecordError: a record or an answer cannot be written.
-        ConfigError: the probe does not make the tables that it declares.
+        ConfigError: the probe does not take the targets of a task, or does not make the tables that it declares.
     """
     probe, since, resources = get_probe(name), time.time(), resources or Resources()
+    _check_kinds(probe, plan)
     stores = _Stores.below(results)
     answers = AnswerStore.of(results, probe.name, probe.version) if probe.asks else None
     missing = [run for run in plan.runs if stores.record_path(run) is None or _unanswered(run, answers)]
@@ -110,6 +112,7 @@ def run_probe(
         to_ask = [run for run in plan.runs if _unanswered(run, answers) and run.spec.key not in failed]
         # The records of these runs exist, so that nothing but the answers is kept.
         outcome.failures += run_plan(Plan(to_ask, plan.tasks, []), None, executor, observer, since).failures
+    _describe(probe, plan, AnswerStore.of(results, probe.name, probe.version))
     tables = tables_of(probe, results)
     return Probed(tables, write_tables(tables, results), outcome.computed, outcome.failures)
 
@@ -123,7 +126,8 @@ def tables_of(probe: Probe, results: Path) -> dict[str, pd.DataFrame]:
     found = read_with_probes(results)
     for problem in found.problems:
         log.warning("not counted: %s", problem)
-    answers = AnswerStore.of(results, probe.name, probe.version).read_all() if probe.asks else pd.DataFrame()
+    kept = AnswerStore.of(results, probe.name, probe.version)
+    answers = kept.read_all() if probe.asks or probe.describes else pd.DataFrame()
     tables = probe.evaluate(found, answers)
     declared = {name: list(columns) for name, columns in probe.tables.items()}
     if (made := {name: list(map(str, table)) for name, table in tables.items()}) != declared:
@@ -146,6 +150,34 @@ def write_tables(tables: dict[str, pd.DataFrame], results: Path) -> list[Path]:
             raise CrystalBenchError(f"{path}: cannot be written ({error.strerror or error})") from error
         files.append(path)
     return files
+
+
+def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Section]]:
+    """What probes report of the tables that they have written into a folder, by the description of the probe.
+
+    Args:
+        results: folder of results.
+        names: names of probes; those without tables in the folder, or with empty ones, are left out.
+
+    Raises:
+        DataError: a table lacks a column of the probe.
+    """
+    found: dict[str, list[Section]] = {}
+    for name in names:
+        probe = get_probe(name)
+        paths = {table: results / f"{table}.csv" for table in probe.tables}
+        if not all(path.is_file() for path in paths.values()):
+            continue
+        tables = {table: pd.read_csv(path) for table, path in paths.items()}
+        for table, columns in probe.tables.items():
+            if lacking := [column for column in columns if column not in tables[table]]:
+                raise DataError(
+                    f"{paths[table]}: has no column {lacking[0]}, as another version of the probe wrote it; "
+                    f"run crystalbench probe {name} again"
+                )
+        if any(len(table) for table in tables.values()):
+            found[probe.description] = probe.report(tables)
+    return found
 
 
 @dataclass(frozen=True)
@@ -250,6 +282,22 @@ class AskingRunner(Runner):
         except Exception as error:
             reason = str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"
             raise RunFailedError(reason, traceback.format_exc()) from error
+
+
+def _check_kinds(probe: Probe, plan: Plan) -> None:
+    for task in plan.tasks:
+        if (kind := task.target.kind) not in probe.kinds:
+            taken = " or ".join(sorted(str(kind) for kind in probe.kinds))
+            raise ConfigError(f"probe {probe.name}: {task.name} is a task of {kind}, and it takes those of {taken}")
+
+
+def _describe(probe: Probe, plan: Plan, answers: AnswerStore) -> None:
+    """Keep the facts of the rows of all planned tasks, where they are not yet kept."""
+    if not probe.describes:
+        return
+    for task in plan.tasks:
+        if answers.path_of_task(task.name, task.digest) is None:
+            answers.write_task(task.name, task.digest, probe.describe(task))
 
 
 def _unanswered(run: Run, answers: AnswerStore | None) -> bool:

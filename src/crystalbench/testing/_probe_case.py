@@ -21,22 +21,23 @@ from crystalbench.runs.resources import Resources
 from crystalbench.runs.suite import Suite
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources
-from crystalbench.testing.report import Memo
+from crystalbench.testing.report import CheckFailure, Memo
 
-TASK = "demo_bulk_modulus"
+TASKS = {Kind.REGRESSION: "demo_bulk_modulus", Kind.BINARY: "demo_dynamically_stable"}
+"""A task of each kind of target, the first of which a probe takes."""
 ROWS = 60
 
 
 @dataclass
 class VolumeLine(Model):
-    """A straight line through the volumes per atom.
+    """A straight line through the volumes per atom; for a class, cut off at 0 and 1.
 
     Attributes:
         slope: factor of the fitted slope; other values make other models.
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE
-    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.REGRESSION})
+    kinds: ClassVar[frozenset[Kind]] = frozenset(TASKS)
     sees: ClassVar[Sees] = Sees.STRUCTURE
     slope: float = 1.0
 
@@ -51,7 +52,8 @@ class VolumeLine(Model):
 
     def predict(self, samples: Samples) -> Predictions:
         """Values on the line."""
-        return Predictions(self.slope * self._slope * _volumes(samples) + self._offset)
+        values = self.slope * self._slope * _volumes(samples) + self._offset
+        return Predictions(values if self.target.kind is Kind.REGRESSION else np.clip(values, 0, 1))
 
 
 def _volumes(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -72,7 +74,10 @@ class ProbeCase:
     def plan(self) -> Plan:
         """Its plan for a quick model on two folds of a small task."""
         model = f"{__name__}:{VolumeLine.__name__}"
-        suite = Suite(name="check", tasks=(TASK,), models=(model,))
+        task = next((name for kind, name in TASKS.items() if kind in self.probe.kinds), None)
+        if task is None:
+            raise CheckFailure(f"kinds must contain {' or '.join(TASKS)}")
+        suite = Suite(name="check", tasks=(task,), models=(model,))
         sources = DataSources(limit=ROWS, download=False)
         return self.probe.plan(suite, Selection(models=(model,), folds=(0, 1)), sources)
 
@@ -85,7 +90,7 @@ class ProbeCase:
         return self.memo.get("fitted", lambda: [_computed(run) for run in self.planned().runs])
 
     def answers(self, *, again: bool = False) -> pd.DataFrame:
-        """What the models answer, as it is written and read; an empty frame if nothing is asked."""
+        """What models answer and tasks are described by, as it is written and read; an empty frame if there is none."""
         return self._asked() if again else self.memo.get("answers", self._asked)
 
     def results(self) -> Results:
@@ -97,12 +102,14 @@ class ProbeCase:
         return self.memo.get("tables", lambda: self.probe.evaluate(self.results(), self.answers().copy()))
 
     def _asked(self) -> pd.DataFrame:
-        if not self.probe.asks:
+        if not (self.probe.asks or self.probe.describes):
             return pd.DataFrame()
         with tempfile.TemporaryDirectory() as folder:
             store = AnswerStore(Path(folder))
-            for fitted, found in self.fitted():
+            for fitted, found in self.fitted() if self.probe.asks else ():
                 store.write(found.records[0], self.probe.ask(fitted))
+            for task in self.planned().tasks if self.probe.describes else ():
+                store.write_task(task.name, task.digest, self.probe.describe(task))
             return store.read_all()
 
 

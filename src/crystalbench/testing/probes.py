@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.testing import assert_frame_equal
 
 from crystalbench.probes import Probe, get_probe
-from crystalbench.results.answers import FACTS
+from crystalbench.results.answers import FACTS, TASK_FACTS
 from crystalbench.results.loading import Results
 from crystalbench.testing._isolation import isolated, seed_all, unchanged_random_state
 from crystalbench.testing._probe_case import ProbeCase
@@ -83,14 +83,14 @@ def _plan(case: ProbeCase) -> None:
 
 
 def _answers(case: ProbeCase) -> None:
-    """Models that are asked again answer the same."""
-    if not case.probe.asks:
+    """Models and tasks that are asked again answer the same."""
+    if not (case.probe.asks or case.probe.describes):
         return
     first = case.answers()
-    if clash := set(FACTS) - set(first):
+    if clash := set(FACTS if case.probe.asks else TASK_FACTS) - set(first):
         raise CheckFailure(f"the answers lack {sorted(clash)[0]}")
     seed_all(3)
-    with unchanged_random_state("ask"):
+    with unchanged_random_state("ask" if case.probe.asks else "describe"):
         _require_equal(first, case.answers(again=True), "the answers")
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from helpers import record
 
+from crystalbench.reports.sections import Section
 from crystalbench.reports.site import Content, Facts, read_content, write_site
 from crystalbench.results import Results
 from crystalbench.results.record import Record, RecordedPredictions, RowCounts
@@ -140,7 +141,10 @@ def content(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Conte
     for name, text in TABLES.items():
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     formulas = {f"mb-{fold}-{row}": f"Fe{fold + 1}O{row + 2}" for fold in range(5) for row in range(12)}
-    return read_content(results, folder, {("matbench_phonons", "d" * 64): Facts(formulas)})
+    probed = {
+        "what colours tell": [Section("Colours & <b>shapes</b>", ["task", "red"], [["a_task", "0.5"]], ["So it is."])]
+    }
+    return read_content(results, folder, {("matbench_phonons", "d" * 64): Facts(formulas)}, probed)
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,14 @@ def test_the_information_page_shows_skills_sources_and_drifts(pages: dict[str, P
     assert "cgcnn < 0.1 % 1e-07 50 % 3.25" in text
 
 
+def test_other_probes_are_shown_as_they_report(site: Path) -> None:
+    text = (site / "information.html").read_text(encoding="utf-8")
+    assert "<h2>What colours tell</h2>" in text
+    assert "<h3>Colours &amp; &lt;b&gt;shapes&lt;/b&gt;</h3>" in text
+    assert '<th scope="row">a_<wbr>task</th><td>0.5</td>' in text
+    assert "<p>So it is.</p>" in text
+
+
 def test_errors_by_element_are_in_the_periodic_table(site: Path) -> None:
     assert chart(site, "tasks/matbench_phonons.html", "elements")["cgcnn"] == {"O": [6.5, 30], "H": [26.0, 30]}
     cells = {cell["symbol"]: (cell["row"], cell["column"]) for cell in periodic_cells()}

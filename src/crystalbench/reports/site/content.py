@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.evaluation.columns import standard_runs
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.learning_curves import learning_curves
+from crystalbench.reports.sections import Section
 from crystalbench.reports.site.links import Links
 from crystalbench.results.loading import Results
 
@@ -48,6 +49,7 @@ class Content:
         facts: facts of rows by task and digest of the data.
         tables: further tables by name, see `TABLES`.
         curves: the learning curves; empty if there are none.
+        probed: what probes found that have no table of their own on the page of information, by their description.
     """
 
     boards: Sequence[Board]
@@ -57,6 +59,7 @@ class Content:
     facts: dict[tuple[str, str], Facts]
     tables: dict[str, pd.DataFrame]
     curves: pd.DataFrame
+    probed: Mapping[str, Sequence[Section]] = field(default_factory=dict)
 
     @cached_property
     def links(self) -> Links:
@@ -97,13 +100,19 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby("id", sort=True).agg(kept).reset_index()
 
 
-def read_content(results: Results, folder: Path, facts: dict[tuple[str, str], Facts] | None = None) -> Content:
+def read_content(
+    results: Results,
+    folder: Path,
+    facts: dict[tuple[str, str], Facts] | None = None,
+    probed: Mapping[str, Sequence[Section]] | None = None,
+) -> Content:
     """Collect the content of the site.
 
     Args:
         results: the results.
         folder: their folder, in which further tables are looked for.
         facts: facts of rows by task and digest of the data.
+        probed: sections of probes by their description, see `crystalbench.probes.written_sections`.
 
     Raises:
         DataError: a table cannot be read.
@@ -118,6 +127,7 @@ def read_content(results: Results, folder: Path, facts: dict[tuple[str, str], Fa
         facts=facts or {},
         tables={name: table for name in TABLES if (table := _read_table(folder / f"{name}.csv")) is not None},
         curves=learning_curves(results.scores, results.predictions_on_other_folds),
+        probed=probed or {},
     )
 
 

@@ -11,7 +11,7 @@ from crystalbench.reports.site.pages.page import Page
 
 
 def information_pages(content: Content) -> list[Page]:
-    """The page ``information.html``: a section per task, from the tables of probes."""
+    """The page ``information.html``: a section per task, from the tables of probes, and what other probes found."""
     frames = {name: content.table(name) for name in ("information", "information_sources", "invariance")}
     tasks = sorted({str(task) for frame in frames.values() if len(frame) for task in frame["task"].unique()})
     sections = [
@@ -23,7 +23,8 @@ def information_pages(content: Content) -> list[Page]:
         }
         for task in tasks
     ]
-    return [Page("information.html", "information.html", "What models know", {"tasks": sections}, {})]
+    values = {"tasks": sections, "probed": dict(content.probed)}
+    return [Page("information.html", "information.html", "What models know", values, {})]
 
 
 def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
