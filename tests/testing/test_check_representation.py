@@ -27,6 +27,7 @@ from crystalbench.representations import (
     PeriodicGraph,
     QuotientGraph,
     Representation,
+    SpaceGroupNumbers,
     SphereGraph,
     WeightedGraph,
 )
@@ -35,6 +36,7 @@ from crystalbench.testing import ContractError, check_representation
 PASSING: list[Representation] = [
     MagpieFeatures(),
     ElementPairs(),
+    SpaceGroupNumbers(),
     CrystalGraph(),
     CrystalGraph(neighbors=5, vectors=True),
     SphereGraph(),

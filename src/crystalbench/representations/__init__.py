@@ -16,6 +16,7 @@ from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.periodic_graph import PeriodicGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
+from crystalbench.representations.space_groups import SpaceGroupNumbers
 from crystalbench.representations.sphere_graph import SphereGraph
 from crystalbench.representations.weighted_graph import WeightedGraph
 
@@ -32,6 +33,7 @@ __all__ = [
     "PeriodicGraph",
     "QuotientGraph",
     "Representation",
+    "SpaceGroupNumbers",
     "SphereGraph",
     "WeightedGraph",
     "represent",

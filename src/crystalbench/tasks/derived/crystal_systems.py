@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
-from crystalbench.representations.processes import by_chunks
 from crystalbench.targets import Kind, Target
 from crystalbench.tasks.derived.labelling import Labelled, Labelling
 from crystalbench.tasks.symmetry import CRYSTAL_SYSTEMS, SYMPREC, crystal_systems, space_groups
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from crystalbench.tasks.task import Task
 
 _AT_ONCE = 1024  # crystals whose symmetry is searched before classes are counted again
-_CHUNK = 128  # crystals per chunk of work
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,7 @@ class CrystalSystems(Labelling):
         labels = np.zeros(0, np.int64)
         for start in range(0, len(order), _AT_ONCE):
             block = crystals[order[start : start + _AT_ONCE]]
-            groups = np.concatenate(by_chunks(partial(space_groups, symprec=self.symprec), block, _CHUNK))
-            labels = np.concatenate([labels, self._classes_of(groups)])
+            labels = np.concatenate([labels, self._classes_of(space_groups(block, self.symprec))])
             if np.bincount(labels[labels >= 0], minlength=len(self.classes)).min() >= self.per_class:
                 break
         return labels
