@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from helpers import record
 
+from crystalbench.evaluation.capsule_readings import READING_COLUMNS
+from crystalbench.evaluation.factorial import VARIANT_COLUMNS
+from crystalbench.probes import run_probe
 from crystalbench.probes.capsules import CONTRASTS, REFERENCE, Capsules
 from crystalbench.results import Results
-from crystalbench.runs.suite import load_suite
+from crystalbench.runs.plan import Selection
+from crystalbench.runs.suite import Suite, load_suite
+from crystalbench.tasks import DataSources
 
 
 def planted() -> Results:
@@ -34,8 +41,41 @@ def test_planted_effects_are_found() -> None:
     assert rows.loc["effect of directions", "difference"] == pytest.approx(-5, abs=0.1)
     assert rows.loc["effect of directions", "p_holm"] < 0.001
     assert rows.loc["effect of capsules", "p_holm"] > 0.05
+    assert tables["capsule_readings"].empty
     (section,) = probe.report(tables)
     assert section.heading == "matbench_phonons: differences from sen"
     assert "effect of directions" in section.lines[0]
     assert "effect of capsules" not in section.lines[0]
     assert len(section.rows) == len(rows)
+
+
+def test_capsules_of_a_network_are_read_and_models_without_are_passed_over(tmp_path: Path) -> None:
+    probe = Capsules()
+    entries = ("dummy", "sen", {"model": "sen", "label": "mean", "parameters": {"pooling": "mean"}})
+    suite = Suite(name="s", tasks=("demo_bulk_modulus",), models=entries)
+    quick = Selection(folds=(0,), parameters={"epochs": 1, "width": 8, "channels": 2, "layers": 1, "capsules": 3})
+    probed = run_probe("capsules", probe.plan(suite, quick, DataSources(limit=60)), tmp_path, workers=1)
+    readings = probed.tables["capsule_readings"]
+    assert set(readings["model"]) == {"sen"}
+    values = readings.set_index("quantity")["value"]
+    assert 0 < values["entropy"] <= 1
+    assert values["coordination_over_permuted"] == values["coordination"] - values["coordination_permuted"]
+    section = probe.report(probed.tables)[-1]
+    assert section.heading == "demo_bulk_modulus: what capsules say about atoms"
+    assert section.lines == ["sen: read beyond the element and the controls: nothing."]  # one fold has no interval
+
+
+def test_what_is_read_has_to_beat_all_controls() -> None:
+    def rows(over_permuted: float) -> pd.DataFrame:
+        gains = {"coordination": 0.2, "coordination_over_untrained": 0.1, "coordination_over_permuted": over_permuted}
+        return pd.DataFrame(
+            [("t", "sen", "full", name, v, v - 0.05, v + 0.05, 5, 1, 9) for name, v in gains.items()],
+            columns=list(READING_COLUMNS),
+        )
+
+    variants = pd.DataFrame(columns=list(VARIANT_COLUMNS))
+    (read,) = Capsules().report({"capsules": variants, "capsule_readings": rows(0.1)})
+    assert read.lines == ["sen: read beyond the element and the controls: coordination."]
+    assert read.rows[0] == ["coordination", "0.20 [0.15, 0.25]"]
+    (unread,) = Capsules().report({"capsules": variants, "capsule_readings": rows(0.04)})
+    assert unread.lines == ["sen: read beyond the element and the controls: nothing."]

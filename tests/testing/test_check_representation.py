@@ -17,6 +17,7 @@ from crystalbench.errors import DataError
 from crystalbench.representations import (
     CRYSTAL,
     Arrays,
+    AtomSites,
     CrystalGraph,
     DescriptorBank,
     DiffractionPattern,
@@ -36,6 +37,7 @@ from crystalbench.testing import ContractError, check_representation
 PASSING: list[Representation] = [
     MagpieFeatures(),
     ElementPairs(),
+    AtomSites(),
     SpaceGroupNumbers(),
     CrystalGraph(),
     CrystalGraph(neighbors=5, vectors=True),

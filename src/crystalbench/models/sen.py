@@ -102,8 +102,12 @@ class SEN(NetworkModel):
         )
 
     @flushed_subnormals()
-    def explain(self, samples: Samples) -> CapsuleReading:
+    def explain(self, samples: Samples, *, trained: bool = True) -> CapsuleReading:
         """The capsules of n crystals in the fitted network.
+
+        Args:
+            samples: n crystals.
+            trained: False for the same network with its initial weights: a control for what is read from capsules.
 
         Raises:
             ConfigError: the model is not fitted, or has no capsules.
@@ -112,8 +116,12 @@ class SEN(NetworkModel):
             raise ConfigError("SEN with pooling = 'mean' has no capsules; choose another pooling and fit the model")
         if self.fitted_network is None:
             raise ConfigError("the model has to be fitted before its capsules can be read")
-        encoder = next(m for m in self.fitted_network.eval().modules() if isinstance(m, SENEncoder))
-        data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
+        device, network = prepare_torch(self.runtime), self.fitted_network
+        if not trained:
+            with self._seeded(device):
+                network = self.network(self.target).to(device)
+        encoder = next(m for m in network.eval().modules() if isinstance(m, SENEncoder))
+        data = DeviceArrays(self.inputs(samples), device)
         with torch.no_grad():
             found = [encoder.capsules(batch) for batch in data.batches(BATCH)]
         arrays: dict[str, npt.NDArray[Any]] = {

@@ -1,4 +1,4 @@
-"""Which parts of the capsule network earn their place: directions, capsules, routing."""
+"""Which parts of the capsule network earn their place, and what its capsules say about atoms."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.views import FULL
+from crystalbench.evaluation.capsule_readings import LABELS, READING_COLUMNS, TRAINED, UNTRAINED, capsule_readings
 from crystalbench.evaluation.factorial import VARIANT_COLUMNS, Contrast, variants_frame
 from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.models.sen import SEN
+from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe
 from crystalbench.reports.formatting import MISSING, format_spec
 from crystalbench.reports.sections import Section
+from crystalbench.representations import AtomSites, represent
 from crystalbench.results.loading import Results
 
 REFERENCE = "sen"
@@ -33,19 +40,51 @@ CONTRASTS = (
 
 
 class Capsules(Probe):
-    """The factorial of directions and poolings of `sen`: ``crystalbench probe capsules --suite capsules``."""
+    """The factorial of directions and poolings of `sen`, and readings of the capsules of each network that has them.
+
+    ``crystalbench probe capsules --suite capsules`` runs the factorial. Of an ensemble, the first member is read.
+    """
 
     name: ClassVar[str] = "capsules"
     description: ClassVar[str] = "which parts of the capsule network earn their place (--suite capsules)"
-    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"capsules": VARIANT_COLUMNS}
+    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "capsules": VARIANT_COLUMNS,
+        "capsule_readings": READING_COLUMNS,
+    }
+
+    def ask(self, fitted: Fitted) -> pd.DataFrame:
+        """One row per atom of the test part: its element and site, and its couplings to the capsules.
+
+        Models without capsules have one row with atom −1.
+        """
+        model, test = fitted.members[0], fitted.test
+        if not isinstance(model, SEN) or model.pooling == "mean" or not isinstance(test, Crystals):
+            return pd.DataFrame({"id": [""], "atom": [-1]})
+        samples = fitted.samples(test)
+        sites = represent(AtomSites(), test, fitted.processes)[0].values
+        counts = test.atom_counts
+        rows: dict[str, Any] = {
+            "id": np.repeat(test.ids, counts),
+            "atom": np.concatenate([np.arange(count) for count in counts]),
+            "element": np.asarray(sites["numbers"], np.int64),
+            "coordination": sites["coordination"],
+            "log_site_order": np.log(sites["site_order"]),
+        }
+        for prefix, trained in ((TRAINED, True), (UNTRAINED, False)):
+            couplings = model.explain(samples, trained=trained).couplings
+            rows |= {f"{prefix}{k}": couplings[:, k].astype(np.float64) for k in range(couplings.shape[1])}
+        return pd.DataFrame(rows)
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Differences of the variants from the complete network, and effects of its parts."""
+        """Differences of the variants from the complete network, effects of its parts, and readings of capsules."""
         boards = [b for b in leaderboards(results.scores, results.predictions_on_other_folds) if b.is_official]
-        return {"capsules": variants_frame(boards, REFERENCE, CONTRASTS)}
+        return {
+            "capsules": variants_frame(boards, REFERENCE, CONTRASTS),
+            "capsule_readings": capsule_readings(answers),
+        }
 
     def report(self, tables: Mapping[str, pd.DataFrame]) -> list[Section]:
-        """A table for each task, with what is resolved in words."""
+        """Tables for each task, with what is resolved in words."""
         found = []
         for task, rows in tables["capsules"].groupby("task", sort=False):
             cells = [_cells(row) for row in rows.to_dict("records")]
@@ -61,7 +100,36 @@ class Capsules(Probe):
                 "folds × seeds",
             ]
             found.append(Section(f"{task}: differences from {REFERENCE}", titles, cells, [words]))
+        readings = tables["capsule_readings"]
+        found += [_reading_section(str(task), part) for task, part in readings.groupby("task", sort=False)]
         return found
+
+
+def _reading_section(task: str, readings: pd.DataFrame) -> Section:
+    """Readings of the capsules of each model, with what they say beyond the element in words."""
+    entries = list(dict.fromkeys(zip(readings["model"], readings["view"], strict=True)))
+    names = {(model, view): model if view == FULL else f"{model} under {view}" for model, view in entries}
+    rows = {(row["quantity"], (row["model"], row["view"])): row for row in readings.to_dict("records")}
+    quantities = list(dict.fromkeys(readings["quantity"]))
+    cells = [[q, *(_interval_text(rows.get((q, entry))) for entry in entries)] for q in quantities]
+    words = []
+    for entry in entries:
+        beyond = [what.replace("_", " ") for what in LABELS if _is_read(rows, what, entry)]
+        words.append(f"{names[entry]}: read beyond the element and the controls: {', '.join(beyond) or 'nothing'}.")
+    return Section(f"{task}: what capsules say about atoms", ["quantity", *names.values()], cells, words)
+
+
+def _is_read(rows: Mapping[Any, Any], what: str, entry: tuple[str, str]) -> bool:
+    """Whether capsules tell something beyond the element, and beyond each control, at the 5 % level."""
+    needed = [rows.get((name, entry)) for name in (what, f"{what}_over_untrained", f"{what}_over_permuted")]
+    return all(row is not None and row["low"] > 0 for row in needed)
+
+
+def _interval_text(row: Mapping[Any, Any] | None) -> str:
+    if row is None or math.isnan(row["value"]):
+        return MISSING
+    interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{row['value']:.2f}{interval}"
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:

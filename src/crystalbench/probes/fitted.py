@@ -54,11 +54,20 @@ class Fitted:
         Raises:
             DataError: a prediction is not valid, or a crystal cannot be represented; names the id.
         """
+        target, samples = self.run.task.target, self.samples(inputs)
+        found = [member.predict(samples).checked(target, samples.ids) for member in self.members]
+        return combine(found, target.kind).values
+
+    def samples(self, inputs: Inputs) -> Samples:
+        """Crystals or compositions as the models get them: under the view of the run, without targets.
+
+        Args:
+            inputs: m crystals, or compositions if the model needs no more.
+        """
         if isinstance(inputs, Crystals):
             inputs = self.run.view(inputs)
             if self.run.model.needs is Needs.COMPOSITION:
                 inputs = inputs.compositions()
-        target = self.run.task.target
         known: dict[str, Arrays] = {}
 
         def represented(representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
@@ -66,9 +75,7 @@ class Fitted:
                 known[representation.key] = represent(representation, inputs, self.processes)[0]
             return known[representation.key][rows]
 
-        samples = Samples(inputs, target, represent=represented)
-        found = [member.predict(samples).checked(target, samples.ids) for member in self.members]
-        return combine(found, target.kind).values
+        return Samples(inputs, self.run.task.target, represent=represented)
 
     @property
     def _rows(self) -> npt.NDArray[Any]:

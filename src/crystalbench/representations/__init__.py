@@ -7,6 +7,7 @@ another, and the arrays of a task can be computed once and cached (`represent`).
 from __future__ import annotations
 
 from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
+from crystalbench.representations.atom_sites import AtomSites
 from crystalbench.representations.cache import represent
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
@@ -23,6 +24,7 @@ from crystalbench.representations.weighted_graph import WeightedGraph
 __all__ = [
     "CRYSTAL",
     "Arrays",
+    "AtomSites",
     "CrystalGraph",
     "DescriptorBank",
     "DiffractionPattern",
