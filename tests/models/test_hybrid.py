@@ -17,7 +17,8 @@ from crystalbench.models import load_model, save_model, search_space
 from crystalbench.models.cgcnn import CGCNN
 from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
-from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
+from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridNested, HybridSEN, WithDescriptors
+from crystalbench.models.nested import Nested
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen import SEN
 from crystalbench.nn.batches import Batch, DeviceArrays
@@ -35,7 +36,7 @@ def fitted(model: NetworkModel, seed: int = 1) -> Any:
     return model.fit(samples_of(random_crystals(seed, 28, most_atoms=3)), samples_of(random_crystals(2, 14)))
 
 
-@pytest.mark.parametrize("kind", [Hybrid, HybridSEN, HybridDiffraction])
+@pytest.mark.parametrize("kind", [Hybrid, HybridSEN, HybridNested, HybridDiffraction])
 def test_descriptors_are_concatenated_to_the_embedding_of_any_network(kind: type[WithDescriptors]) -> None:
     torch.manual_seed(0)
     model = kind.from_configuration({**SMALL, "bank": "gong28"})
@@ -52,7 +53,8 @@ def test_descriptors_are_concatenated_to_the_embedding_of_any_network(kind: type
 
 
 @pytest.mark.parametrize(
-    ("hybrid", "network"), [(Hybrid, CGCNN), (HybridSEN, SEN), (HybridDiffraction, DiffractionSpectrum)]
+    ("hybrid", "network"),
+    [(Hybrid, CGCNN), (HybridSEN, SEN), (HybridNested, Nested), (HybridDiffraction, DiffractionSpectrum)],
 )
 def test_a_hybrid_has_the_hyperparameters_of_its_network(hybrid: type[Any], network: type[Any]) -> None:
     own, plain = hybrid().configuration(), network().configuration()

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from crystalbench.models.e3nn_network import E3NN
     from crystalbench.models.forests.descriptors import DescriptorBoosting, DescriptorForest, DescriptorRandomForest
     from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest
-    from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
+    from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridNested, HybridSEN, WithDescriptors
+    from crystalbench.models.nested import Nested
     from crystalbench.models.network import NetworkModel
     from crystalbench.models.painn import PaiNN
     from crystalbench.models.schnet import SchNet
@@ -41,7 +42,8 @@ _LAZY = {
     "e3nn_network": ("E3NN",),
     "forests.descriptors": ("DescriptorBoosting", "DescriptorForest", "DescriptorRandomForest"),
     "forests.magpie": ("MagpieBoosting", "MagpieForest", "MagpieRandomForest"),
-    "hybrid": ("Hybrid", "HybridDiffraction", "HybridSEN", "WithDescriptors"),
+    "hybrid": ("Hybrid", "HybridDiffraction", "HybridNested", "HybridSEN", "WithDescriptors"),
+    "nested": ("Nested",),
     "network": ("NetworkModel",),
     "painn": ("PaiNN",),
     "schnet": ("SchNet",),
@@ -66,6 +68,7 @@ __all__ = [
     "Dummy",
     "Hybrid",
     "HybridDiffraction",
+    "HybridNested",
     "HybridSEN",
     "Invariance",
     "MagpieBoosting",
@@ -73,6 +76,7 @@ __all__ = [
     "MagpieRandomForest",
     "Model",
     "Needs",
+    "Nested",
     "NetworkModel",
     "OneOf",
     "PaiNN",

@@ -17,6 +17,7 @@ from crystalbench.models.columns import Imputation, Scaling, within_range
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.hyperparameters import OneOf
 from crystalbench.models.model import Invariance, Sees
+from crystalbench.models.nested import Nested
 from crystalbench.models.sen import SEN
 from crystalbench.representations.descriptors import BANKS, DescriptorBank
 
@@ -129,6 +130,11 @@ class Hybrid(WithDescriptors, CGCNN):
 @dataclass
 class HybridSEN(WithDescriptors, SEN):
     """SEN with a bank of descriptors."""
+
+
+@dataclass
+class HybridNested(WithDescriptors, Nested):
+    """The nested graph network with a bank of descriptors."""
 
 
 @dataclass

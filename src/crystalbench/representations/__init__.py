@@ -14,6 +14,7 @@ from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
 from crystalbench.representations.element_pairs import ElementPairs
 from crystalbench.representations.graph import CrystalGraph
+from crystalbench.representations.nested_graph import NestedGraph
 from crystalbench.representations.periodic_graph import PeriodicGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
@@ -32,6 +33,7 @@ __all__ = [
     "ElementPairs",
     "Layout",
     "MagpieFeatures",
+    "NestedGraph",
     "PeriodicGraph",
     "QuotientGraph",
     "Representation",

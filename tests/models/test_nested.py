@@ -1,0 +1,88 @@
+"""The nested graph network: equal atoms and edges computed once, angles seen, continuous when atoms move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from crystalbench.data.crystals import Crystals
+from crystalbench.models.nested import Around, Nested, NestedEncoder, Pairs
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.nn.radial import expand_distances
+from crystalbench.representations import NestedGraph
+from crystalbench.testing.crystals import known_structures, one_crystal, random_crystals
+
+SMALL: dict[str, Any] = {"width": 8, "edge_width": 4, "layers": 2, "degree": 3}
+
+
+def embeddings(crystals: Crystals, *, merged: bool = True, degree: int = 3, seed: int = 0) -> torch.Tensor:
+    torch.manual_seed(seed)
+    encoder = NestedEncoder(8, 4, 2, degree).eval()
+    data = DeviceArrays(NestedGraph(degree=degree, merged=merged)(crystals), "cpu")
+    with torch.no_grad():
+        found: torch.Tensor = encoder(data.batch(np.arange(len(crystals))))
+    return found
+
+
+def test_merging_equal_atoms_and_edges_changes_nothing() -> None:
+    for crystals in (known_structures(), random_crystals(3)):
+        torch.testing.assert_close(embeddings(crystals), embeddings(crystals, merged=False), rtol=1e-3, atol=1e-4)
+
+
+def test_crystals_do_not_depend_on_their_batch() -> None:
+    crystals = known_structures()
+    one_by_one = torch.cat([embeddings(crystals[np.array([i])]) for i in range(len(crystals))])
+    torch.testing.assert_close(embeddings(crystals), one_by_one, rtol=1e-4, atol=1e-5)
+
+
+def test_angles_are_seen_unless_the_degree_is_zero() -> None:
+    def zigzag(angle: float) -> Crystals:
+        half = np.deg2rad(angle) / 2
+        cell = np.diag([3 * np.sin(half), 40.0, 40.0])
+        return one_crystal(cell, [[0, 0, 0], [0.5, 1.5 * np.cos(half) / 40, 0]], [6, 6])
+
+    pair = [embeddings(zigzag(angle), degree=3) for angle in (100.0, 130.0)]
+    assert (pair[0] - pair[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("degree", [0, 2])
+def test_gradients_of_pair_sums(degree: int) -> None:
+    graph = NestedGraph(degree=degree)(random_crystals(2, n=2))
+    batch = DeviceArrays(graph, "cpu").batch(np.arange(2))
+    near = ~batch["far"].bool()
+    count = len(batch["distances"])
+    pairs = Pairs.of(batch["edges"][near], batch["others"][near], batch["polynomials"][near].double(), count)
+    messages = torch.randn(degree + 1, count, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(pairs.sums, (messages,))
+    dense = torch.zeros(degree + 1, count, count, dtype=torch.float64)
+    dense[:, batch["edges"][near], batch["others"][near]] = batch["polynomials"][near].double().T
+    torch.testing.assert_close(pairs.sums(messages), dense @ messages)
+
+
+def test_sums_over_the_edges_of_a_site() -> None:
+    batch = DeviceArrays(NestedGraph()(known_structures()), "cpu").batch(np.arange(4))
+    radial = expand_distances(batch["distances"], torch.arange(0, 8, 0.5), 0.5)
+    around = Around.of(batch, radial)
+    ones = around.to_sites(torch.ones(len(batch["distances"]), 1))
+    torch.testing.assert_close(ones, torch.ones(len(batch["numbers"]), 1))
+
+
+def test_small_displacements_change_embeddings_little() -> None:
+    crystals = known_structures()
+    moved = Crystals(
+        ids=crystals.ids,
+        lattices=crystals.lattices,
+        frac_coords=crystals.frac_coords + 2e-5 * np.random.default_rng(0).normal(size=crystals.frac_coords.shape),
+        numbers=crystals.numbers,
+        offsets=crystals.offsets,
+    )
+    assert (embeddings(moved) - embeddings(crystals)).abs().max() < 5e-3
+
+
+def test_hyperparameters_shape_the_network() -> None:
+    network = Nested(**SMALL).encoder()
+    assert network.width == 12
+    assert len(network.layers) == 2
