@@ -23,8 +23,8 @@ from crystalbench.models import Model, Needs
 class Noted(Model):
     """Predicts the training mean plus noise; each fit appends its process id and seed to a file.
 
-    It waits while there is a file ``hold``, and until ``processes`` of them have begun a fit. The fit whose number is in
-    a file ``kill`` kills its process.
+    It waits while there is a file ``hold``, and until ``processes`` of them have begun a fit. The fit whose number is
+    in a file ``kill`` kills its process.
     """
 
     needs = Needs.COMPOSITION

@@ -73,7 +73,7 @@ class Reservation:
         """
         gpus, is_cuda = self.of(resources)[1], resources.device.startswith("cuda")
         if gpus:
-            return resources.device if is_cuda else "cuda"
+            return "cuda"  # the first GPU that a process sees is the one that it was given
         return "cpu" if is_cuda else resources.device
 
 

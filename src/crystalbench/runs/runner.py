@@ -42,6 +42,15 @@ class Evaluation:
     environment: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class _Tuned:
+    """The run whose trials were evaluated last, and its objective."""
+
+    key: str
+    shown: VisibleTask
+    objective: Objective
+
+
 def reason_of(error: BaseException) -> str:
     """Why a run failed, for the user."""
     return str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"
@@ -65,7 +74,7 @@ class Runner:
     return_models: bool = False
     checkpoints: FitCheckpoints | None = None
     _visible: dict[tuple[str, str, str], VisibleTask] = field(default_factory=dict, init=False, repr=False)
-    _objective: tuple[tuple[str, VisibleTask], Objective] | None = field(default=None, init=False, repr=False)
+    _last: _Tuned | None = field(default=None, init=False, repr=False)
 
     def run(self, run: Run, progress: Progress = silent) -> Computed:
         """Compute a run; its hyperparameters are tuned first if it includes tuning.
@@ -135,10 +144,10 @@ class Runner:
         try:
             shown = self._visible_to(run)
             shown.follow(silent)
-            if self._objective is None or self._objective[0] != (run.spec.key, shown):
-                self._objective = (run.spec.key, shown), objective_of(run, shown, self.resources)
+            if self._last is None or self._last.key != run.spec.key or self._last.shown is not shown:
+                self._last = _Tuned(run.spec.key, shown, objective_of(run, shown, self.resources))
             waited, begun = shown.waited, time.perf_counter()
-            score = self._objective[1].evaluate(parameters, split, seed)
+            score = self._last.objective.evaluate(parameters, split, seed)
             seconds = time.perf_counter() - begun - (shown.waited - waited)
         except (Exception, SystemExit) as error:
             raise RunFailedError(reason_of(error), traceback.format_exc()) from error
@@ -146,7 +155,7 @@ class Runner:
 
     def __getstate__(self) -> dict[str, object]:
         """The settings, without representations."""
-        return {**self.__dict__, "_visible": {}, "_objective": None}
+        return {**self.__dict__, "_visible": {}, "_last": None}
 
     @property
     def _tuner(self) -> Tuner:

@@ -11,6 +11,7 @@ lost node costs one evaluation.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -145,7 +146,7 @@ class RayExecutor(Executor):
         deadline = time.monotonic() + RELEASE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        if not self._connection.own:
+        with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(self._mailbox)
         self._connection.close()
         self._folder.close()
