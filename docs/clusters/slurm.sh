@@ -13,6 +13,9 @@ set -euo pipefail
 source "$HOME/crystalbench/.venv/bin/activate"
 
 export RAY_USAGE_STATS_ENABLED=0
+# Without a token, everybody who can reach a node could run code in your name. It is kept in the home folder.
+export RAY_AUTH_MODE=token
+ray get-auth-token --generate >/dev/null
 # Representations are cached on a disk of each node.
 export CRYSTALBENCH_CACHE="${SLURM_TMPDIR:-/tmp}/crystalbench-$SLURM_JOB_ID"
 

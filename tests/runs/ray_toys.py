@@ -37,7 +37,7 @@ class Noted(Model):
         with (folder / "fits").open("a") as file:
             file.write(f"{os.getpid()} {self.runtime.seed}\\n")
         number = len((folder / "fits").read_text().splitlines())
-        self.runtime.progress(1, 2, loss=0.5)
+        self.runtime.progress(2, 2, loss=0.5)  # the last step is always reported
         begun = time.time()
         while time.time() - begun < 60 and self.must_wait(folder):
             time.sleep(0.02)

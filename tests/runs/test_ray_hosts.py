@@ -74,11 +74,12 @@ def test_runs_on_another_host_without_a_folder_in_common(tmp_path: Path, monkeyp
         **os.environ,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",
+        "RAY_AUTH_MODE": "disabled",
         "PATH": f"{python.parent}:{os.environ['PATH']}",
     }
     with two_hosts() as (one, two), tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as short:
         # Each host has its own files in the folder of the driver and in Ray's own folder.
-        start = f"{python} -m ray.scripts.scripts start --block --object-store-memory 80000000 --disable-usage-stats"
+        start = f"{python} -u -m ray.scripts.scripts start --block --object-store-memory 80000000 --disable-usage-stats"
         started = [
             f"ip netns exec {one} {start} --head --node-ip-address {HEAD} --port {PORT} --num-cpus 0 "
             f"--include-dashboard false --temp-dir {short}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -122,7 +123,10 @@ class Mine(Model):
 """
 
 
-def test_a_file_that_a_node_does_not_see_is_copied_with_the_modules_beside_it(tmp_path: Path) -> None:
+def test_a_file_that_a_node_does_not_see_is_copied_with_the_modules_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     here = tmp_path / "here"
     here.mkdir()
     (here / "mine.py").write_text(PLUGIN)

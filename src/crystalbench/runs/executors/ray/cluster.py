@@ -79,7 +79,8 @@ def connect(address: str | None = None, cpus: float | None = None) -> Connection
         with _kept_signals():
             ray.init(address=address, **options)
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"--address {address}: {_first_line(error)}") from error
+        hint = "" if address == "local" else "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
+        raise ConfigError(f"--address {address}: {_first_line(error)}{hint}") from error
     return Connection(own=True)
 
 

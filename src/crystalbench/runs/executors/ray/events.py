@@ -7,10 +7,14 @@ import time
 from collections import deque
 from typing import Any
 
+from crystalbench.errors import ConfigError
 from crystalbench.models.model import Progress
 
 EVERY_SECONDS = 0.5
 """Time between two reports of a run; those between are dropped, unless another phase begins."""
+
+START_SECONDS = 180.0
+"""How long the actor may take to start; usually it takes a few."""
 
 MOST_EVENTS = 10_000
 """So many events wait at most for the driver; older ones are dropped."""
@@ -37,12 +41,25 @@ class Mailbox:
 
 
 def open_mailbox() -> Any:
-    """Start the actor, near the driver if possible. It is started again if its node is lost."""
+    """Start the actor, near the driver if possible. It is started again if its node is lost.
+
+    Raises:
+        ConfigError: it does not start, e.g. because CrystalBench is not installed on the nodes.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    try:
+        ray.get(mailbox.take.remote(), timeout=START_SECONDS)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"the Ray cluster cannot compute runs ({reason[-1].strip()}); is the same version of CrystalBench "
+            "installed on all its nodes?"
+        ) from error
+    return mailbox
 
 
 class Reporter(Progress):
