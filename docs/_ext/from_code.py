@@ -1,7 +1,7 @@
 """Directives that generate tables from the code, so that pages always agree with it.
 
 ``{tasks} PREFIX``, ``{sources} PREFIX``, ``{hyperparameters} MODEL [without network]``, ``{metrics}``, ``{sees}``,
-``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning]``.
+``{task-file-keys} [structure | folds]`` and ``{suite-keys} [models | protocol | tuning | resources]``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from crystalbench.models import Sees, get_model, model_names
 from crystalbench.models.hyperparameters import Hyperparameter, hyperparameters
 from crystalbench.models.network import NetworkModel
 from crystalbench.results.spec import ProtocolSpec, TuningSpec
-from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
+from crystalbench.runs.resources import Reservation
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, ResourcesEntry, Suite, TuningEntry
 from crystalbench.targets import KINDS, METRICS, main_metric
 from crystalbench.tasks import task_specs
 from crystalbench.tasks.tables import config as _table_config
@@ -39,8 +40,8 @@ TASK_FILE = {
     "structure": _table_config.StructureColumns,
     "folds": _table_config.FoldsConfig,
 }
-SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry, "tuning": TuningEntry}
-EXPLAINED = {"protocol": ProtocolSpec, "tuning": TuningSpec}
+SUITE = {"": Suite, "models": ModelEntry, "protocol": ProtocolEntry, "tuning": TuningEntry, "resources": ResourcesEntry}
+EXPLAINED = {"protocol": ProtocolSpec, "tuning": TuningSpec, "resources": Reservation}
 """Classes whose docstrings describe the keys of a section."""
 _ENTRY = re.compile(r"^(\w+): (.*)$")
 

@@ -58,6 +58,10 @@ def run(
     trials: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    engine: str | None = None,
+    address: str | None = None,
+    cpus_per_run: float | None = None,
+    gpus_per_run: float | None = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> RunResults:
@@ -81,7 +85,13 @@ def run(
         train_fraction: shares of the training part to learn from, e.g. ``[0.1, 0.2, 0.5, 1]``; by default all of it.
         trials: number of tuning trials inside the training part of each fold; none by default.
         device: torch device.
-        workers: number of processes; by default as many as cores, at most as many as runs.
+        workers: number of processes; by default as many as cores, at most as many as runs. On a Ray cluster, number of
+            runs in flight; by default as many as it has room for.
+        engine: where runs are computed: ``serial``, ``processes`` or ``ray``; by default in processes if there are
+            several workers.
+        address: of a Ray cluster: ``auto``, ``host:6379`` or ``ray://host:10001``; one on this machine by default.
+        cpus_per_run: CPUs that a run reserves on a Ray cluster; by default as many as it has threads.
+        gpus_per_run: GPUs that a run reserves on a Ray cluster, e.g. 0.25 for four runs on a GPU.
         progress: whether to write lines about the progress to the error stream, for runs of more than two seconds.
         **hyperparameters: hyperparameters other than the defaults, for the models that have them.
 
@@ -96,7 +106,9 @@ def run(
         ['mae', 'rmse', 'r2', 'max_error']
     """
     from crystalbench.runs import run_models
+    from crystalbench.runs.executors import Engine
     from crystalbench.runs.lines import LineObserver
+    from crystalbench.runs.resources import Reservation
 
     _refuse_misnamed(hyperparameters, {"fold": "folds", "seed": "seeds", "views": "view", "tune": "trials"})
     with LineObserver() if progress else contextlib.nullcontext() as observer:
@@ -116,6 +128,7 @@ def run(
             tuning=trials,
             device=device,
             workers=workers,
+            engine=Engine(engine, address, Reservation(cpus_per_run, gpus_per_run)),
             observer=observer,
         )
     return RunResults(found.records, found.models, found.failures)

@@ -20,7 +20,7 @@ from crystalbench.errors import ConfigError, UnknownNameError
 
 log = logging.getLogger(__name__)
 
-EXTRAS: Mapping[str, str] = {"pyg": "torch_geometric"}
+EXTRAS: Mapping[str, str] = {"pyg": "torch_geometric", "ray": "ray"}
 """Module that an extra of the package installs, by the name of the extra; for objects that need one."""
 
 _ABOVE_MODELS = frozenset({"cli", "probes", "reports", "runs", "testing"})
@@ -281,12 +281,32 @@ def _import(name: str) -> Any:
     return importlib.import_module(name)
 
 
+def module_of_file(path: Path) -> str:
+    """The name under which the module in a file is imported; of a relative path, it depends on the current folder."""
+    return f"crystalbench_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+
+
+def import_copy(name: str, path: Path) -> None:
+    """Import a copy of a file of another machine, unless it is imported already.
+
+    Args:
+        name: name of the module on the other machine, as of `module_of_file`.
+        path: the copy.
+    """
+    if name not in sys.modules:
+        _execute(name, path)
+
+
 def _import_file(path: Path) -> Any:
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
-    name = f"crystalbench_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    name = module_of_file(path)
     if name in sys.modules:
         return sys.modules[name]
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    return _execute(name, path)
+
+
+def _execute(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ import typer
 from crystalbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crystalbench.runs.executors import Engine
+    from crystalbench.runs.suite import Suite
     from crystalbench.tasks import DataSources
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder with matminer's Matbench files.")]
@@ -91,6 +94,32 @@ def check_machine(device: str, threads: int, workers: int | None = None) -> None
         from crystalbench.models.devices import checked_device
 
         checked_device(device)
+
+
+def engine_of(
+    suite: Suite, name: str | None, address: str | None, cpus: float | None, gpus: float | None
+) -> tuple[Suite, Engine]:
+    """The engine that a command names, and its suite with what its runs reserve.
+
+    Args:
+        suite: the suite.
+        name: ``--engine``.
+        address: ``--address``.
+        cpus: ``--cpus-per-run``; None for the suite's value.
+        gpus: ``--gpus-per-run``; None for the suite's value.
+
+    Raises:
+        ConfigError: there is no such engine, or an option is for another one.
+    """
+    from crystalbench.runs.executors import Engine
+    from crystalbench.runs.resources import Reservation
+
+    engine = Engine(name, address, Reservation(cpus, gpus))
+    if not engine.is_cluster:
+        return suite, engine
+    given = {key: value for key, value in (("cpus", cpus), ("gpus", gpus)) if value is not None}
+    suite = suite.model_copy(update={"resources": suite.resources.model_copy(update=given)})
+    return suite, replace(engine, reserves=Reservation(suite.resources.cpus, suite.resources.gpus))
 
 
 def parameters(settings: Sequence[str] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from crystalbench.cli.console import INTERRUPTED, command, complain, errors, not
 from crystalbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crystalbench.runs.executors import Engine
     from crystalbench.runs.plan import Selection
     from crystalbench.runs.scheduler import Outcome
     from crystalbench.runs.suite import Suite
@@ -86,7 +87,30 @@ def run(
     threads: options.Threads = 1,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes that compute runs. [default: usable cores / threads, at most the runs]", min=1),
+        typer.Option(
+            help="Processes that compute runs; on a cluster, runs in flight. [default: usable cores / threads, at most "
+            "the runs; what the cluster has room for]",
+            min=1,
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="serial, processes or ray. [default: processes if there are several workers]", metavar="NAME"
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster: auto, host:6379 or ray://host:10001. [default: start one on this machine]",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    cpus_per_run: Annotated[
+        float | None, typer.Option(help="CPUs that a run reserves on a Ray cluster. [default: its threads]", min=0.001)
+    ] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(help="GPUs that a run reserves, e.g. 0.25 for four on a GPU.", min=0)
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")
@@ -124,9 +148,22 @@ def run(
                 "--storage names a database of studies, but nothing is tuned: add --tune TRIALS or --tune-minutes "
                 "MINUTES, or leave --storage out"
             )
+        chosen, where = options.engine_of(chosen, engine, address, cpus_per_run, gpus_per_run)
         sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
         folder = results or Path(chosen.results)
-        _run(chosen, selection, sources, folder, device, threads, workers, storage, folds_out, keep_models=keep_models)
+        _run(
+            chosen,
+            selection,
+            sources,
+            folder,
+            device,
+            threads,
+            where.workers(workers),
+            storage,
+            folds_out,
+            where,
+            keep_models=keep_models,
+        )
 
 
 def chosen_suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
@@ -158,6 +195,7 @@ def _run(
     workers: int | None,
     storage: str | None,
     folds_out: Path | None,
+    engine: Engine,
     *,
     keep_models: bool,
 ) -> None:
@@ -180,7 +218,9 @@ def _run(
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tuning import Storage
 
-    options.check_machine(device, threads, workers)  # a mistake is found before any run or trial
+    options.check_machine(
+        "cpu" if engine.is_cluster else device, threads, workers
+    )  # a mistake is found before any run or trial
     studies = Storage(storage) if storage is not None else None
     store, models = RecordStore(results / "records"), results / "models"
     sources = replace(sources, limit=sources.limit or suite.limit)
@@ -205,14 +245,14 @@ def _run(
     tuned = any(run.spec.tuning for run in missing)
     if studies and tuned:
         studies.check()
-    workers = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
-    resources = Resources(device, threads, usable_cores() if workers == 1 else 1)
+    processes = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
+    resources = Resources(device, threads, usable_cores() if processes == 1 else 1)
     tuner = Tuner.in_folder(results / "studies", studies, resources, since)
     checkpoints = FitCheckpoints.of_records(store.root)
     runner = Runner(resources, tuner, models if keep_models else None, checkpoints=checkpoints)
     live = LiveProgress(screen, len(plan.runs))
     try:
-        with live, executor_for(runner, workers) as executor:
+        with executor_for(runner, processes, engine if missing else None, workers) as executor, live:
             outcome = run_plan(plan, store, executor, live, since)
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")

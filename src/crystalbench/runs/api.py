@@ -19,7 +19,7 @@ from crystalbench.models.saving import name_of
 from crystalbench.plugins import source_digest
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
-from crystalbench.runs.executors import executor_for
+from crystalbench.runs.executors import Engine, executor_for
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.locks import RunLocks
 from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number, whole_numbers
@@ -28,7 +28,7 @@ from crystalbench.runs.plan import Plan, Selection, plan_of_task
 from crystalbench.runs.resources import Resources, number_of_workers, usable_cores
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import Outcome, run_plan
-from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
+from crystalbench.runs.suite import ModelEntry, ProtocolEntry, ResourcesEntry, Suite, TuningEntry
 from crystalbench.runs.tune import Tuner
 from crystalbench.tasks.task import Task
 
@@ -70,6 +70,7 @@ def run_models(
     tuning: TuningEntry | int | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    engine: Engine | None = None,
     observer: Observer | None = None,
 ) -> RunResult:
     """Run one or several models on a task, over its folds.
@@ -91,7 +92,9 @@ def run_models(
         train_fraction: shares of the training part to learn from, one or several; by default all of it.
         tuning: number of trials, or details; by default the models are not tuned.
         device: torch device.
-        workers: number of processes; by default as many as usable cores, but no more than runs.
+        workers: number of processes; by default as many as usable cores, but no more than runs. On a cluster, number of
+            runs in flight.
+        engine: where runs are computed; by default in processes of this machine, or in this one if one is enough.
         observer: notified of the events of runs.
 
     Returns:
@@ -118,7 +121,9 @@ def run_models(
         workers = whole_number("workers", workers, 1, MOST_PROCESSES)
     if tuning is not None and not isinstance(tuning, TuningEntry):
         tuning = TuningEntry(trials=whole_number("tuning", tuning, 1))
-    if device != "cpu":
+    engine = engine or Engine()
+    workers = engine.workers(workers)
+    if device != "cpu" and not engine.is_cluster:
         checked_device(device)
     if keep_models and isinstance(train_fraction, Sequence) and len(train_fraction) > 1:
         raise ConfigError("keep_models with several fractions: models are returned by label, fold and seed; run one")
@@ -127,6 +132,7 @@ def run_models(
         tasks=(task.name,),
         protocol=_protocol(ensemble, inner_folds, fold_scheme, train_fraction),
         tuning=tuning,
+        resources=ResourcesEntry(cpus=engine.reserves.cpus, gpus=engine.reserves.gpus),
     )
     selection = Selection(
         folds=whole_numbers("folds", folds),
@@ -138,7 +144,7 @@ def run_models(
     with contextlib.ExitStack() as stack:
         root = Path(results) if results is not None else None
         studies = root or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crystalbench-")))
-        calls = _Calls(root, studies / "studies", device, workers, keep_models, observer)
+        calls = _Calls(root, studies / "studies", device, workers, engine, keep_models, observer)
         outcome = calls.run(plan, None if root is None else RecordStore(root / "records"))
         if keep_models and (again := [run for run in plan.runs if run.spec.key in calls.without_models(outcome)]):
             # Their records were found, but not their models. The same key means the same numbers.
@@ -152,6 +158,7 @@ class _Calls:
     studies: Path
     device: str
     workers: int | None
+    engine: Engine
     keep_models: bool
     observer: Observer | None
 
@@ -170,7 +177,7 @@ class _Calls:
             return_models=self.keep_models,
             checkpoints=None if store is None else FitCheckpoints.of_records(store.root),
         )
-        with executor_for(runner, workers) as executor:
+        with executor_for(runner, workers, self.engine if missing else None, self.workers) as executor:
             return run_plan(plan, store, executor, self.observer, since)
 
     @staticmethod

@@ -29,6 +29,11 @@ class FitCheckpoints:
         """The checkpoints of runs whose records are written to a folder."""
         return cls(root / ".checkpoints")
 
+    @property
+    def root(self) -> Path:
+        """The folder of records."""
+        return self.folder.parent
+
     def of(self, spec: RunSpec, member: int, model: Model) -> Checkpoint:
         """The checkpoint of the fit of one member.
 

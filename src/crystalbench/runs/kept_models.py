@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from crystalbench._files import write_bytes
 from crystalbench.errors import SavingError
 from crystalbench.models import save_model
 from crystalbench.models.model import Model
@@ -39,6 +41,26 @@ def save_models(record: Record, models: Iterable[Model], root: Path) -> bool:
         log.warning("the fitted model %s of %s, was not kept: %s", record.label, run, error)
         return False
     return True
+
+
+def models_as_files(record: Record, models: Iterable[Model]) -> dict[str, bytes]:
+    """What `save_models` would write: content by path below the folder; nothing if the models cannot be saved."""
+    with tempfile.TemporaryDirectory(prefix="crystalbench-") as name:
+        root = Path(name)
+        if not save_models(record, models, root):
+            return {}
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def write_model_files(record: Record, files: Mapping[str, bytes], root: Path) -> None:
+    """Write the files of `models_as_files` below a folder; a warning is logged if they cannot be written."""
+    try:
+        if (folder := folder_of_models(root, record)).exists():
+            shutil.rmtree(folder)
+        for name, content in files.items():
+            write_bytes(root / name, content)
+    except OSError as error:
+        log.warning("the fitted model %s could not be kept in %s: %s", record.label, root, error)
 
 
 def without_models(specs: Iterable[RunSpec], store: RecordStore, root: Path) -> list[RunSpec]:

@@ -24,6 +24,10 @@ class RunLocks:
 
     root: Path
 
+    def file(self, key: str) -> Path:
+        """The file that is locked while the run with a key is computed."""
+        return self._folder / f"{key}.lock"
+
     def acquire(self, key: str) -> FileLock | None:
         """Lock a run; None if another process holds its lock.
 
@@ -32,7 +36,7 @@ class RunLocks:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._folder / f"{key}.lock", timeout=0)
+            lock = FileLock(self.file(key), timeout=0)
             lock.acquire()
         except Timeout:
             return None

@@ -16,6 +16,7 @@ from crystalbench.plugins import local_digest, missing_extra
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.numbers import LARGEST_SEED, whole_number
+from crystalbench.runs.resources import Reservation
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
@@ -50,6 +51,7 @@ class Run:
         view: what the model may see.
         space: the hyperparameters to tune.
         names: the user's names for model and view, for the command that repeats the run.
+        reserves: what it reserves on a cluster.
     """
 
     spec: RunSpec
@@ -59,6 +61,7 @@ class Run:
     view: View = full
     space: Space = field(default_factory=dict)
     names: CommandNames | None = None
+    reserves: Reservation = field(default_factory=Reservation)
 
     @property
     def title(self) -> str:
@@ -271,9 +274,8 @@ def _run(
     )
     members = suite.protocol.ensemble
     label = entry.name if members == 1 else f"{entry.name} x{members}"
-    return Run(
-        spec, label, choice.model, task, view, space, CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
-    )
+    names = CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
+    return Run(spec, label, choice.model, task, view, space, names, suite.reservation(entry))
 
 
 def _spaces(entry: ModelEntry, model: type[Model], configuration: dict[str, Any]) -> dict[Kind, Space]:

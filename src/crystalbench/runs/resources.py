@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from crystalbench.representations.processes import usable_cores
 
-__all__ = ["Resources", "let_threads_sleep", "number_of_workers", "thread_variables", "usable_cores"]
+__all__ = ["Reservation", "Resources", "let_threads_sleep", "number_of_workers", "thread_variables", "usable_cores"]
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -42,6 +42,39 @@ class Resources:
     threads: int = 1
     processes: int = 1
     concurrent: int = 1
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a run reserves on a cluster; other engines ignore it.
+
+    Attributes:
+        cpus: number of CPUs, possibly a fraction; None for as many as the run has threads.
+        gpus: number of GPUs, possibly a fraction: with 0.25, four runs share a GPU. None for one if the device of the
+            command is a GPU, and for none otherwise.
+    """
+
+    cpus: float | None = None
+    gpus: float | None = None
+
+    def of(self, resources: Resources) -> tuple[float, float]:
+        """The numbers of CPUs and of GPUs of a run with these resources."""
+        gpus = float(resources.device.startswith("cuda")) if self.gpus is None else self.gpus
+        return float(resources.threads if self.cpus is None else self.cpus), gpus
+
+    def device(self, resources: Resources) -> str:
+        """The torch device of the run: a GPU if it reserves one.
+
+        Examples:
+            >>> Reservation(gpus=0.25).device(Resources("cpu"))
+            'cuda'
+            >>> Reservation(gpus=0).device(Resources("cuda"))
+            'cpu'
+        """
+        gpus, is_cuda = self.of(resources)[1], resources.device.startswith("cuda")
+        if gpus:
+            return "cuda"  # the first GPU that a process sees is the one that it was given
+        return "cpu" if is_cuda else resources.device
 
 
 def number_of_workers(missing: int, resources: Resources, requested: int | None = None, *, tuned: bool = False) -> int:

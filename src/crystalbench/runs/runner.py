@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from crystalbench.errors import CrystalBenchError
 from crystalbench.models.model import Progress, silent
+from crystalbench.results.record import TuningResult
+from crystalbench.runs.environment import environment
 from crystalbench.runs.execute import Computed, compute
 from crystalbench.runs.failures import RunFailedError
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Resources
-from crystalbench.runs.tune import Tuner
+from crystalbench.runs.tune import Tuner, objective_of
 from crystalbench.runs.visible import VisibleTask
+from crystalbench.tuning import Objective
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a trial.
+
+    Attributes:
+        score: the metric on the selection rows.
+        seconds: time it took, without computing representations.
+        environment: versions and processor of the process.
+    """
+
+    score: float
+    seconds: float
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tuned:
+    """The run whose trials were evaluated last, and its objective."""
+
+    key: str
+    shown: VisibleTask
+    objective: Objective
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed, for the user."""
+    return str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass
@@ -39,6 +74,7 @@ class Runner:
     return_models: bool = False
     checkpoints: FitCheckpoints | None = None
     _visible: dict[tuple[str, str, str], VisibleTask] = field(default_factory=dict, init=False, repr=False)
+    _last: _Tuned | None = field(default=None, init=False, repr=False)
 
     def run(self, run: Run, progress: Progress = silent) -> Computed:
         """Compute a run; its hyperparameters are tuned first if it includes tuning.
@@ -46,10 +82,22 @@ class Runner:
         Raises:
             RunFailedError: the run failed, for whatever reason.
         """
+        return self._run(run, progress, None)
+
+    def run_tuned(self, run: Run, tuned: TuningResult | None, progress: Progress = silent) -> Computed:
+        """Compute a run that another process has tuned, or one without tuning.
+
+        Raises:
+            RunFailedError: the run failed, for whatever reason.
+        """
+        return self._run(run, progress, tuned)
+
+    def _run(self, run: Run, progress: Progress, tuned: TuningResult | None) -> Computed:
         try:
             shown = self._visible_to(run)
             progress = shown.follow(progress)
-            tuned = self._tuner.tune(run, shown, progress) if run.spec.tuning else None
+            if tuned is None and run.spec.tuning:
+                tuned = self._tuner.tune(run, shown, progress)
             computed = compute(
                 run.spec,
                 run.label,
@@ -66,8 +114,7 @@ class Runner:
                 save_models(computed.record, computed.models, self.keep_models)
         except (Exception, SystemExit) as error:
             log.debug("%s failed", run.title, exc_info=True)
-            reason = str(error) if isinstance(error, CrystalBenchError) else f"{type(error).__name__}: {error}"
-            raise RunFailedError(reason, traceback.format_exc()) from error
+            raise RunFailedError(reason_of(error), traceback.format_exc()) from error
         return computed if self.return_models else replace(computed, models=())
 
     def help(self, run: Run) -> int:
@@ -82,9 +129,33 @@ class Runner:
             log.debug("%s: could not help with tuning: %s", run.title, error)
             return 0
 
+    def evaluate(self, run: Run, parameters: Mapping[str, Any], split: int, seed: int) -> Evaluation:
+        """Make one evaluation of a trial, for a study that another process conducts.
+
+        Args:
+            run: the run that is tuned.
+            parameters: the tuned hyperparameters of the trial.
+            split: number of the inner split.
+            seed: number of the repetition.
+
+        Raises:
+            RunFailedError: the evaluation failed, for whatever reason.
+        """
+        try:
+            shown = self._visible_to(run)
+            shown.follow(silent)
+            if self._last is None or self._last.key != run.spec.key or self._last.shown is not shown:
+                self._last = _Tuned(run.spec.key, shown, objective_of(run, shown, self.resources))
+            waited, begun = shown.waited, time.perf_counter()
+            score = self._last.objective.evaluate(parameters, split, seed)
+            seconds = time.perf_counter() - begun - (shown.waited - waited)
+        except (Exception, SystemExit) as error:
+            raise RunFailedError(reason_of(error), traceback.format_exc()) from error
+        return Evaluation(score, seconds, environment(self.resources.device))
+
     def __getstate__(self) -> dict[str, object]:
         """The settings, without representations."""
-        return {**self.__dict__, "_visible": {}}
+        return {**self.__dict__, "_visible": {}, "_last": None}
 
     @property
     def _tuner(self) -> Tuner:

@@ -22,12 +22,20 @@ from crystalbench._validation import problems
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
 from crystalbench.results.spec import TOO_FEW_EVALUATIONS, ProtocolSpec, TuningSpec
+from crystalbench.runs.resources import Reservation
 from crystalbench.targets import OFFICIAL, main_metric
 from crystalbench.tasks.shuffled import SHUFFLED
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ResourcesEntry(_Strict):
+    """What each run reserves on a cluster; see `crystalbench.runs.resources.Reservation`."""
+
+    cpus: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    gpus: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class ModelEntry(_Strict):
@@ -39,6 +47,7 @@ class ModelEntry(_Strict):
         parameters: hyperparameters that differ from the defaults.
         seeds: numbers of the repetitions of this model, instead of those of the protocol.
         views: what this model may see, instead of the views of the protocol.
+        resources: what its runs reserve on a cluster, instead of the resources of the suite.
     """
 
     model: str
@@ -46,6 +55,7 @@ class ModelEntry(_Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
     seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
     views: tuple[str, ...] | None = Field(default=None, min_length=1)
+    resources: ResourcesEntry = ResourcesEntry()
 
     @property
     def name(self) -> str:
@@ -117,6 +127,7 @@ class Suite(_Strict):
             of the same name.
         protocol: how folds are used.
         tuning: how the models are tuned; they are not tuned if it is missing.
+        resources: what each run reserves on a cluster.
         results: folder of the results, relative to the current folder.
         limit: maximum number of rows of each task.
         optional_data: whether tasks without data are left out with a note; otherwise missing data is an error.
@@ -128,6 +139,7 @@ class Suite(_Strict):
     models: tuple[str | ModelEntry, ...] = ("*",)
     protocol: ProtocolEntry = ProtocolEntry()
     tuning: TuningEntry | None = None
+    resources: ResourcesEntry = ResourcesEntry()
     results: str = "results"
     limit: int | None = Field(default=None, ge=1)
     optional_data: bool = False
@@ -143,6 +155,11 @@ class Suite(_Strict):
             for entry in _resolve(item):
                 found[entry.name] = entry
         return list(found.values())
+
+    def reservation(self, entry: ModelEntry) -> Reservation:
+        """What a run of a model reserves on a cluster."""
+        declared = {**self.resources.model_dump(), **entry.resources.model_dump(exclude_none=True)}
+        return Reservation(**declared)
 
     def all_views(self) -> list[str]:
         """Names of the views of the protocol and of single models, without duplicates."""
@@ -304,4 +321,5 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("models",): ModelEntry,
     ("protocol",): ProtocolEntry,
     ("tuning",): TuningEntry,
+    ("resources",): ResourcesEntry,
 }

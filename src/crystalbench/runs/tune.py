@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crystalbench.models.model import Progress, silent
 from crystalbench.results.record import TuningResult
@@ -54,26 +56,46 @@ class Tuner:
         search, objective = self._study(run, shown)
         return search.assist(objective)
 
-    def _study(self, run: Run, shown: VisibleTask) -> tuple[Search, Objective]:
-        task = run.task
-        spec = study_spec(run.spec, task.fold_numbers[0])
-        assert spec.tuning is not None
-        training = shown.samples(training_rows(task, spec), with_targets=True)
-        splits = tuning_splits(task.name, spec.fold, training.targets, task.target.kind, spec.tuning, spec.protocol)
-        resources = self.resources
-        objective = Objective(spec, run.model, training, splits, task.metric, resources.device, resources.threads)
-        search = Search(
+    def search(self, run: Run, clock: Callable[[], float], environment: Mapping[str, Any]) -> Search:
+        """This process's part in the study of a run.
+
+        Args:
+            run: the run.
+            clock: current time in seconds; time during which it is stopped does not count for a trial.
+            environment: versions and processor, for the finished study.
+        """
+        spec = study_spec(run.spec, run.task.fold_numbers[0])
+        return Search(
             spec=spec,
             label=run.label,
-            metric=task.metric,
-            unit=task.target.unit,
+            metric=run.task.metric,
+            unit=run.task.target.unit,
             space=run.space,
             default=default_in(run.space, spec.parameters),
             storage=self.storage,
             files=self.files,
-            environment=environment(resources.device),
+            environment=environment,
             since=self.since,
-            # As in the timings of a run, computing representations is not counted.
-            clock=lambda: time.perf_counter() - shown.waited,
+            clock=clock,
         )
-        return search, objective
+
+    def _study(self, run: Run, shown: VisibleTask) -> tuple[Search, Objective]:
+        # As in the timings of a run, computing representations is not counted.
+        search = self.search(run, lambda: time.perf_counter() - shown.waited, environment(self.resources.device))
+        return search, objective_of(run, shown, self.resources)
+
+
+def objective_of(run: Run, shown: VisibleTask, resources: Resources) -> Objective:
+    """The objective of the study of a run.
+
+    Args:
+        run: the run.
+        shown: what its model may see of the task.
+        resources: device and threads of a fit.
+    """
+    task = run.task
+    spec = study_spec(run.spec, task.fold_numbers[0])
+    assert spec.tuning is not None
+    training = shown.samples(training_rows(task, spec), with_targets=True)
+    splits = tuning_splits(task.name, spec.fold, training.targets, task.target.kind, spec.tuning, spec.protocol)
+    return Objective(spec, run.model, training, splits, task.metric, resources.device, resources.threads)

@@ -83,9 +83,22 @@ class Objective:
         """
         assert self.spec.tuning is not None
         for split, seed in self.spec.tuning.evaluations:
-            value = self._score(parameters, self.splits[split], study_seed(self.spec, "evaluation", split, seed))
+            value = self.evaluate(parameters, split, seed)
             log.debug("trial %d, inner split %d, seed %d: %s %.6g", number, split, seed, self.metric, value)
             yield value
+
+    def evaluate(self, parameters: Mapping[str, Any], split: int, seed: int) -> float:
+        """The score of a configuration in one evaluation.
+
+        Args:
+            parameters: the tuned hyperparameters.
+            split: number of the inner split.
+            seed: number of the repetition.
+
+        Raises:
+            DataError: the metric is not defined on the selection rows.
+        """
+        return self._score(parameters, self.splits[split], study_seed(self.spec, "evaluation", split, seed))
 
     def _score(self, parameters: Mapping[str, Any], split: InnerSplit, seed: int) -> float:
         model = self.model.from_configuration({**self.spec.parameters, **parameters})

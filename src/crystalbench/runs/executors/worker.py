@@ -82,7 +82,7 @@ def compute(packed: PackedRun, number: int) -> Reply[Computed]:
         number: number of the call, sent with its events.
     """
     worker = _this_worker()
-    with _messages() as messages:
+    with messages_logged() as messages:
         try:
             run = packed.unpack(worker.tasks)
             return Reply(worker.runner.run(run, worker.events.progress(number)), messages)
@@ -95,7 +95,7 @@ def compute(packed: PackedRun, number: int) -> Reply[Computed]:
 def help_tuning(packed: PackedRun) -> Reply[int]:
     """Take part in the tuning of a run."""
     worker = _this_worker()
-    with _messages() as messages:
+    with messages_logged() as messages:
         return Reply(worker.runner.help(packed.unpack(worker.tasks)), messages)
 
 
@@ -112,7 +112,7 @@ def _end_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def _messages() -> Iterator[list[Message]]:
+def messages_logged() -> Iterator[list[Message]]:
     """Collect what is logged."""
     messages: list[Message] = []
 
