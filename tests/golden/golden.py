@@ -31,6 +31,7 @@ from crystalbench.models.model import Needs, Runtime
 from crystalbench.models.network import NetworkModel
 from crystalbench.representations import (
     Arrays,
+    AtomSites,
     CrystalGraph,
     DescriptorBank,
     DiffractionPattern,
@@ -41,6 +42,7 @@ from crystalbench.representations import (
     PeriodicGraph,
     QuotientGraph,
     Representation,
+    SpaceGroupNumbers,
     SphereGraph,
     WeightedGraph,
 )
@@ -86,6 +88,8 @@ REPRESENTATIONS: dict[str, Representation] = {
     "CrystalGraph": CrystalGraph(),
     "CrystalGraph with vectors": CrystalGraph(neighbors=6, vectors=True),
     "SphereGraph": SphereGraph(),
+    "AtomSites": AtomSites(),
+    "SpaceGroupNumbers": SpaceGroupNumbers(),
     "NestedGraph": NestedGraph(),
     "PeriodicGraph": PeriodicGraph(),
     "QuotientGraph of CrystalGraph": QuotientGraph(),
