@@ -39,6 +39,7 @@ class ModelEntry(_Strict):
         parameters: hyperparameters that differ from the defaults.
         seeds: numbers of the repetitions of this model, instead of those of the protocol.
         views: what this model may see, instead of the views of the protocol.
+        ensemble: number of members of this model, instead of that of the protocol.
     """
 
     model: str
@@ -46,6 +47,7 @@ class ModelEntry(_Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
     seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
     views: tuple[str, ...] | None = Field(default=None, min_length=1)
+    ensemble: int | None = Field(default=None, ge=1)
 
     @property
     def name(self) -> str:
@@ -75,9 +77,13 @@ class ProtocolEntry(_Strict):
     fold_scheme: str = OFFICIAL
     train_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
 
-    def protocol(self) -> ProtocolSpec:
-        """The part of the protocol that determines the results of a run."""
-        return ProtocolSpec(inner_folds=self.inner_folds, ensemble=self.ensemble)
+    def protocol(self, ensemble: int | None = None) -> ProtocolSpec:
+        """The part of the protocol that determines the results of a run.
+
+        Args:
+            ensemble: number of members of a model that has its own.
+        """
+        return ProtocolSpec(inner_folds=self.inner_folds, ensemble=ensemble or self.ensemble)
 
 
 class TuningEntry(_Strict):
