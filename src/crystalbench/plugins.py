@@ -12,7 +12,7 @@ import inspect
 import linecache
 import logging
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +145,7 @@ def code_digest(defined: type[Any], *parts: type[Any]) -> str:
     package re-exports counts as an import of the module that defines it, not of everything in the package.
     """
     if parts:
-        classes: tuple[Hashable, ...] = (defined, *parts)
+        classes: tuple[Any, ...] = (defined, *parts)
         digests = [code_digest(one) for one in classes]  # each is cached
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()
     file = _source_file(defined)
