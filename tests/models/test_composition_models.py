@@ -12,6 +12,7 @@ from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models import CompositionAttention, CompositionForest
 from crystalbench.models.composition_attention import ElementAttention
+from crystalbench.models.forests.labels import Ranking
 from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.targets import Kind
 from crystalbench.testing.samples import TARGETS
@@ -81,3 +82,25 @@ def test_a_forest_with_fractions_tells_elements_apart_that_magpie_does_not() -> 
     features = model._features(rows)
     assert features.shape == (60, 146 + 118)
     assert CompositionForest(features="magpie+fractions+matscholar")._features(rows).shape == (60, 146 + 118 + 200)
+
+
+def test_ranks_are_read_back_as_the_targets() -> None:
+    targets = np.array([3.0, -1.0, 3.0, 1e6, 0.5])
+    ranking = Ranking.fit(targets)
+    assert ranking(targets) == pytest.approx([0.625, 0, 0.625, 1, 0.25])
+    assert ranking.inverse(ranking(targets)) == pytest.approx(targets)
+    assert ranking.inverse(np.array([[0.125, -1.0], [2.0, 0.25]])) == pytest.approx(
+        np.array([[-0.25, -1.0], [1e6, 0.5]])
+    )
+    assert Ranking.fit(np.array([7.0])).inverse(np.zeros(2)).tolist() == [7.0, 7.0]
+
+
+def test_trees_on_ranks_are_the_same_for_any_increasing_function_of_the_targets() -> None:
+    rows = samples_of(random_crystals(0, 60))
+    cubed = Samples(rows.crystals, rows.target, (rows.targets - rows.targets.mean()) ** 3)
+    options = {"trees": 21, "min_samples_leaf": 1}  # the median of an odd number of trees is the target of one row
+    plain, other = (CompositionForest(**options).fit(part[:40], part[40:50]) for part in (rows, cubed))
+    found, expected = (m.predict(rows[50:].to_predict()).values for m in (other, plain))
+    assert found == pytest.approx((expected - rows.targets.mean()) ** 3)
+    values = CompositionForest(**options, targets="values").fit(rows[:40], rows[40:50]).predict(rows[50:].to_predict())
+    assert values.std is not None and not np.array_equal(values.values, expected)

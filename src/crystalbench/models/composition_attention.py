@@ -64,6 +64,7 @@ class CompositionAttention(NetworkModel):
     layers: Annotated[int, Ge(1), IntDistribution(1, 4)] = 3
     heads: Annotated[int, Ge(1), CategoricalDistribution((2, 4, 8))] = 4
     token_dropout: Dropout = 0.1
+    epochs: int = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()
