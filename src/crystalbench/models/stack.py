@@ -46,7 +46,7 @@ class Stack(Model):
     The standard deviation σ of a regression is calibrated on the out-of-fold predictions as well:
     σ² = a + b · (spread of the members)² + c · (mean variance that members predict themselves). a, b and c are not
     negative and minimise the continuous ranked probability score. Members have learned from fewer rows there than in
-    the end, so σ is rather too large than too small.
+    the end, which makes σ larger.
 
     Attributes:
         members: registered models, separated by ``+``, each with the hyperparameters that differ from its defaults:
