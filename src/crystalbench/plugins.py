@@ -132,14 +132,22 @@ def local_digest(defined: type[Any]) -> str:
 
 
 @functools.cache
-def code_digest(defined: type[Any]) -> str:
+def code_digest(defined: type[Any], *parts: type[Any]) -> str:
     """SHA-256 over the source of all modules that a class is computed by; empty if its source is not known.
+
+    Args:
+        defined: the class.
+        *parts: classes that it uses without importing them, such as the members of a stack.
 
     These are the module of the class and the modules that it imports, directly or indirectly, as far as they belong to
     CrystalBench or, for a class outside the package, lie in the same folder. Modules that models do not depend on (the
     command line, reports, runs, tests of models) do not count, nor do imports for type checking only. A name that a
     package re-exports counts as an import of the module that defines it, not of everything in the package.
     """
+    if parts:
+        classes: tuple[Any, ...] = (defined, *parts)
+        digests = [code_digest(one) for one in classes]  # each is cached
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
     file = _source_file(defined)
     if file is None:
         return source_digest(defined)

@@ -104,6 +104,25 @@ def seen(sees: Sees, hidden: Collection[Hidden] | None) -> Sees:
     return Sees.COMPOSITION if chemistry else Sees.NOTHING
 
 
+def together(kinds: Collection[Sees]) -> Sees:
+    """What a model made of several models sees.
+
+    Examples:
+        >>> together([Sees.DESCRIPTORS, Sees.EQUIVARIANT]).value
+        'with_descriptors'
+        >>> together([Sees.COMPOSITION, Sees.STRUCTURE]).value
+        'structure_and_chemistry'
+        >>> together([Sees.COMPOSITION, Sees.NOTHING]).value
+        'composition'
+    """
+    found = most(kinds)
+    if found is Sees.STRUCTURE and Sees.COMPOSITION in kinds:
+        return Sees.STRUCTURE_AND_CHEMISTRY
+    if found is Sees.DESCRIPTORS and not {Sees.NOTHING, Sees.COMPOSITION, Sees.DESCRIPTORS}.issuperset(kinds):
+        return Sees.WITH_DESCRIPTORS
+    return found
+
+
 def most(kinds: Collection[Sees]) -> Sees:
     """The kind of an entry whose runs are of several kinds: the last of them in the order of `Sees`."""
     order = list(Sees)

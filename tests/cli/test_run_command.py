@@ -15,10 +15,12 @@ from commands import ENERGY, call, failed, only_record, small
 from helpers import ROOT, wait_for, write_toy_suite, write_toys
 
 from crystalbench.cli.options import parameters
+from crystalbench.cli.run import chosen_suite
 from crystalbench.errors import ConfigError
 from crystalbench.models import load_model
 from crystalbench.models.forests.magpie import MagpieForest
 from crystalbench.results.store import RecordStore
+from crystalbench.runs.plan import Selection
 
 
 def test_a_run_leaves_a_record_and_a_leaderboard() -> None:
@@ -148,6 +150,15 @@ def test_options_change_the_protocol() -> None:
     assert small("--model", "dummy", "--inner-folds", 3, "--ensemble", 2, "--view", "unit_density").exit_code == 0
     spec = only_record().spec
     assert (spec.protocol.inner_folds, spec.protocol.ensemble, spec.view) == (3, 2, "unit_density")
+
+
+def test_the_option_sets_the_number_of_members_of_all_models() -> None:
+    Path("mine.toml").write_text(
+        f'tasks = ["{ENERGY}"]\nmodels = ["dummy", {{ model = "magpie_forest", ensemble = 3 }}]\n', encoding="utf-8"
+    )
+    suite = chosen_suite("mine.toml", Selection(), ensemble=2)
+    assert (suite.protocol.ensemble, [entry.ensemble for entry in suite.entries()]) == (2, [None, None])
+    assert [entry.ensemble for entry in chosen_suite("mine.toml", Selection()).entries()] == [None, 3]
 
 
 def test_a_view_in_a_file_needs_no_registration() -> None:

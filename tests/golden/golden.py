@@ -36,6 +36,7 @@ from crystalbench.representations import (
     DescriptorBank,
     DiffractionPattern,
     DiffractionPowerSpectrum,
+    ElementContents,
     ElementPairs,
     MagpieFeatures,
     NestedGraph,
@@ -84,6 +85,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Configurations in addition to the defaults: model and hyperparameters by title."""
 
+STACKS: dict[str, dict[str, Any]] = {
+    "composition_stack": {"members": "composition_forest(trees=20) + magpie_boosting(rounds=20)"},
+    "stack": {"members": "descriptor_forest(trees=20) + magpie_forest(trees=20)"},
+}
+"""Members of the stacks: trees, whose predictions do not depend on the processor."""
+
 REPRESENTATIONS: dict[str, Representation] = {
     "CrystalGraph": CrystalGraph(),
     "CrystalGraph with vectors": CrystalGraph(neighbors=6, vectors=True),
@@ -105,6 +112,7 @@ REPRESENTATIONS: dict[str, Representation] = {
     "DiffractionPowerSpectrum of absences": DiffractionPowerSpectrum(shells=16, l_max=8, intensities="absences"),
     "MagpieFeatures": MagpieFeatures(),
     "ElementPairs": ElementPairs(),
+    "ElementContents": ElementContents(vectors=True),
 }
 
 SIGNIFICANT = 7
@@ -116,7 +124,7 @@ SIGNIFICANT = 7
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
     """Model and hyperparameters of every case: all registered models with their defaults, and the variants."""
-    return {name: (name, {}) for name in model_names()} | VARIANTS
+    return {name: (name, STACKS.get(name, {})) for name in model_names()} | VARIANTS
 
 
 @lru_cache

@@ -157,7 +157,8 @@ def test_every_default_is_valid_and_every_numeric_hyperparameter_has_bounds(name
     model = get_model(name)
     assert model.from_configuration(model().configuration()) == model()
     for declared in hyperparameters(model).values():
-        assert declared.valid or declared.type is bool, f"{name}: {declared.name} has no valid values"
+        checked = declared.type is bool or declared.name == "members"  # of a stack, which reads the text
+        assert declared.valid or checked, f"{name}: {declared.name} has no valid values"
 
 
 def test_the_constructors_of_models_check_as_well() -> None:

@@ -23,11 +23,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "deepknet_sphere": {"q_max": 0.4},
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
+    "stack": {"members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)"},
 }
 """Hyperparameters that replace the defaults, with which some edge cases take seconds."""
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cgcnn", {"readout": "sum"}),
+    ("composition_forest", {"features": "magpie+fractions+matscholar"}),
+    ("composition_stack", {"members": "magpie_forest(trees=10) + dummy", "combination": "median"}),
     ("cgcnn", {"epochs": 20, "stopping": "best", "patience": 1, "averaging": 0.0, "learning_rate": 0.3}),
     ("descriptor_forest", {"bank": "gong28+magpie"}),
     ("diffraction_grid", {"scattering": "equal"}),
@@ -62,7 +65,9 @@ def test_models_declare_on_which_tasks_their_defaults_were_chosen() -> None:
     both = {"matbench_phonons", "matbench_jdft2d"}
     for name in model_names():
         model = get_model(name)
-        if issubclass(model, NetworkModel) or name.startswith("descriptor_"):
+        if name.startswith("composition_"):
+            assert model.defaults_chosen_on == both | {"matbench_steels", "matbench_expt_gap"}, name
+        elif issubclass(model, NetworkModel) or name == "stack" or name.startswith("descriptor_"):
             assert model.defaults_chosen_on == both, name
         else:
             assert model.defaults_chosen_on == (set() if name == "dummy" else both | {"matbench_steels"}), name

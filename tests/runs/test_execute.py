@@ -133,8 +133,10 @@ def test_predictions_do_not_depend_on_the_targets_of_the_test_part(name: str) ->
     task = tiny_task()
     secret = dataclasses.replace(task, targets=np.where(task.folds == 0, 1e3, task.targets))
     model = get_model(name)
-    quick = {"epochs": 2, "trees": 5, "width": 8, "layers": 1, "head_width": 8}
+    quick: dict[str, Any] = {"epochs": 2, "trees": 5, "width": 8, "layers": 1, "head_width": 8}
     parameters = {key: value for key, value in quick.items() if key in hyperparameter_types(model)}
+    if "members" in hyperparameter_types(model):
+        parameters["members"] = "magpie_forest(trees=5) + composition_attention(epochs=2, width=8)"
     spec = spec_of(task, name, parameters=parameters)
     one, other = (execute(spec, name, model, t, Resources()) for t in (task, secret))
     assert one.predictions.values == other.predictions.values

@@ -9,9 +9,11 @@ import pytest
 from helpers import write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.models import Dummy
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.plan import Plan, Selection, make_plan
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, Suite, TuningEntry
+from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources
 from crystalbench.tuning import digest_of
 
@@ -68,6 +70,18 @@ def test_the_protocol_of_the_suite_is_part_of_the_specification() -> None:
     assert {(r.spec.fold, r.spec.view) for r in runs} == {(2, "anonymous")}
     assert {r.label for r in runs} == {"dummy x2", "magpie_forest x2"}
     assert {r.spec.seed for r in runs} == {0, 1}
+
+
+def test_a_model_may_have_its_own_number_of_members() -> None:
+    entries = ("dummy", ModelEntry(model="magpie_forest", ensemble=3), ModelEntry(model="cgcnn", ensemble=1))
+    runs = plan(models=entries, protocol=ProtocolEntry(inner_folds=4, ensemble=2, folds=(0,))).runs
+    assert {(r.label, r.spec.protocol.ensemble) for r in runs} == {
+        ("dummy x2", 2),
+        ("magpie_forest x3", 3),
+        ("cgcnn", 1),
+    }
+    with pytest.raises(ConfigError, match="ensemble = 3 is more than inner_folds = 2"):
+        plan(models=entries, protocol=ProtocolEntry(inner_folds=2))
 
 
 def test_a_model_may_have_its_own_seeds_and_views() -> None:
@@ -303,3 +317,13 @@ def test_a_model_whose_extra_is_not_installed_is_left_out_with_a_note(monkeypatc
     assert made.notes == [f"{note}: {ENERGY}, {STABLE}"]
     with pytest.raises(ConfigError, match=re.escape(f"nothing to run: {note}: {ENERGY}")):
         plan(Selection([ENERGY], ["schnet"]))
+    stack = ModelEntry(model="stack", parameters={"members": "dummy + schnet"})
+    assert plan(models=("dummy", stack)).notes == [f"{note.replace('schnet', 'stack')}: {ENERGY}, {STABLE}"]
+
+
+def test_a_stack_is_left_out_where_a_member_does_not_predict_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dummy, "kinds", frozenset({Kind.REGRESSION}))
+    stack = ModelEntry(model="composition_stack", parameters={"members": "dummy + magpie_forest"})
+    made = plan(models=(stack,))
+    assert {run.spec.task for run in made.runs} == {ENERGY}
+    assert made.notes == [f"composition_stack does not predict binary targets, left out: {STABLE}"]

@@ -182,7 +182,10 @@ def chosen_suite(name: str | None, selection: Selection, **protocol: Any) -> Sui
         else load_suite("demo" if name is None else name)
     )
     changes = {key: value for key, value in protocol.items() if value is not None}
-    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes)})
+    models = suite.models
+    if "ensemble" in changes:  # for all models, those with an ensemble of their own included
+        models = tuple(m if isinstance(m, str) else m.model_copy(update={"ensemble": None}) for m in models)
+    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes), "models": models})
 
 
 def _run(

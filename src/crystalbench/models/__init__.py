@@ -17,11 +17,13 @@ from crystalbench.models.saving import load_model, save_model
 if TYPE_CHECKING:
     from crystalbench.models.adaptors.pyg import PyGModel
     from crystalbench.models.cgcnn import CGCNN
+    from crystalbench.models.composition_attention import CompositionAttention
     from crystalbench.models.diffraction.deepknet import DeepKNet, DeepKNetSphere
     from crystalbench.models.diffraction.grid import DiffractionGrid
     from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
     from crystalbench.models.dummy import Dummy
     from crystalbench.models.e3nn_network import E3NN
+    from crystalbench.models.forests.composition import CompositionForest
     from crystalbench.models.forests.descriptors import DescriptorBoosting, DescriptorForest, DescriptorRandomForest
     from crystalbench.models.forests.magpie import MagpieBoosting, MagpieForest, MagpieRandomForest
     from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridNested, HybridSEN, WithDescriptors
@@ -31,15 +33,18 @@ if TYPE_CHECKING:
     from crystalbench.models.schnet import SchNet
     from crystalbench.models.sen import SEN
     from crystalbench.models.sen_published.model import SENPublished
+    from crystalbench.models.stack import CompositionStack, Stack
 
 _LAZY = {
     "adaptors.pyg": ("PyGModel",),
     "cgcnn": ("CGCNN",),
+    "composition_attention": ("CompositionAttention",),
     "diffraction.deepknet": ("DeepKNet", "DeepKNetSphere"),
     "diffraction.grid": ("DiffractionGrid",),
     "diffraction.spectrum": ("DiffractionSpectrum",),
     "dummy": ("Dummy",),
     "e3nn_network": ("E3NN",),
+    "forests.composition": ("CompositionForest",),
     "forests.descriptors": ("DescriptorBoosting", "DescriptorForest", "DescriptorRandomForest"),
     "forests.magpie": ("MagpieBoosting", "MagpieForest", "MagpieRandomForest"),
     "hybrid": ("Hybrid", "HybridDiffraction", "HybridNested", "HybridSEN", "WithDescriptors"),
@@ -49,6 +54,7 @@ _LAZY = {
     "schnet": ("SchNet",),
     "sen": ("SEN",),
     "sen_published.model": ("SENPublished",),
+    "stack": ("CompositionStack", "Stack"),
 }
 _MODULES = {name: f"{__name__}.{module}" for module, names in _LAZY.items() for name in names}
 
@@ -58,6 +64,9 @@ __all__ = [
     "GROUP",
     "SEN",
     "ActsIf",
+    "CompositionAttention",
+    "CompositionForest",
+    "CompositionStack",
     "DeepKNet",
     "DeepKNetSphere",
     "DescriptorBoosting",
@@ -85,6 +94,7 @@ __all__ = [
     "SENPublished",
     "SchNet",
     "Sees",
+    "Stack",
     "WithDescriptors",
     "get_model",
     "load_model",

@@ -204,6 +204,15 @@ class Model(Configurable, ABC):
         """
         return Sees.UNDECLARED
 
+    @property
+    def parts(self) -> tuple[type[Model], ...]:
+        """The classes of the models that this one is made of; none by default.
+
+        They belong to what a run declares: its code, what was pretrained, the tasks on which defaults were chosen, and
+        the extras it needs.
+        """
+        return ()
+
     def supports(self, kind: Kind) -> bool:
         """Whether a model with these hyperparameters predicts a kind of target; by default, if it is in ``kinds``."""
         return kind in self.kinds

@@ -12,6 +12,7 @@ from crystalbench.representations.cache import represent
 from crystalbench.representations.composition import MagpieFeatures
 from crystalbench.representations.descriptors import DescriptorBank
 from crystalbench.representations.diffraction import DiffractionPattern, DiffractionPowerSpectrum
+from crystalbench.representations.element_contents import ElementContents
 from crystalbench.representations.element_pairs import ElementPairs
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.nested_graph import NestedGraph
@@ -30,6 +31,7 @@ __all__ = [
     "DescriptorBank",
     "DiffractionPattern",
     "DiffractionPowerSpectrum",
+    "ElementContents",
     "ElementPairs",
     "Layout",
     "MagpieFeatures",

@@ -131,6 +131,7 @@ def compute(
         members.append(member)
     combined = combine(predictions, task.target.kind)
     targets = task.targets[test_rows]
+    classes = [model, *members[0].parts]
     record = Record(
         spec=spec,
         label=label,
@@ -157,12 +158,12 @@ def compute(
         concurrent=resources.concurrent,
         source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
         remarks=list(task.remarks),
-        defaults_chosen_on=sorted(model.defaults_chosen_on),
+        defaults_chosen_on=sorted(frozenset().union(*(c.defaults_chosen_on for c in classes))),
         sees=_seen_by(members[0], shown).value,
-        pretrained_on=sorted(model.pretrained_on),
+        pretrained_on=sorted(frozenset().union(*(c.pretrained_on for c in classes))),
         environment=environment(resources.device),
         model_source=source_digest(model),
-        code=code_digest(model),
+        code=code_digest(*classes),
         command=repeat_command(spec, task, tuned, names),
         tuned=tuned,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

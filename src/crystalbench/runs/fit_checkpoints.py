@@ -46,7 +46,7 @@ class FitCheckpoints:
             "run": spec.key,
             "member": member,
             "hyperparameters": json.dumps(model.configuration(), sort_keys=True),
-            "code": code_digest(type(model)),
+            "code": code_digest(type(model), *model.parts),
             "processor": environment()["processor"],
         }
         return Checkpoint(self.folder / f"{spec.key[:16]}-member-{member}-fit.pt", facts)

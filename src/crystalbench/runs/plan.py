@@ -179,11 +179,12 @@ def _choices(models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, sel
 
 def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Selection, notes: _Notes) -> Plan:
     protocol = suite.protocol
-    if protocol.ensemble > protocol.inner_folds:
-        raise ConfigError(
-            f"ensemble = {protocol.ensemble} is more than inner_folds = {protocol.inner_folds}, but each member of an "
-            "ensemble is validated on another one of the inner folds"
-        )
+    for members in (protocol.protocol(c.entry.ensemble).ensemble for c in choices):
+        if members > protocol.inner_folds:
+            raise ConfigError(
+                f"ensemble = {members} is more than inner_folds = {protocol.inner_folds}, but each member of an "
+                "ensemble is validated on another one of the inner folds"
+            )
     views_of = {c.entry.name: selection.views or c.entry.views or protocol.views for c in choices}
     seeds_of = {
         c.entry.name: [
@@ -256,6 +257,7 @@ def _run(
     suite: Suite,
 ) -> Run:
     entry, space = choice.entry, choice.spaces[task.target.kind]
+    protocol = suite.protocol.protocol(entry.ensemble)
     spec = RunSpec(
         task=task.name,
         data=task.digest,
@@ -267,13 +269,12 @@ def _run(
         view=view.name,
         view_version=view.version,
         seed=seed,
-        protocol=suite.protocol.protocol(),
+        protocol=protocol,
         tuning=suite.tuning.tuning(digest_of(space), task.target.kind, task.metric) if suite.tuning and space else None,
         fold_scheme=task.fold_scheme,
         train_fraction=fraction,
     )
-    members = suite.protocol.ensemble
-    label = entry.name if members == 1 else f"{entry.name} x{members}"
+    label = entry.name if protocol.ensemble == 1 else f"{entry.name} x{protocol.ensemble}"
     names = CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
     return Run(spec, label, choice.model, task, view, space, names, suite.reservation(entry))
 
@@ -348,13 +349,15 @@ def _with_data(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> li
 
 def _can(task: Task, choice: _Choice, notes: _Notes) -> bool:
     name, model = choice.entry.name, choice.model
-    if missing := missing_extra(model.extra):
-        notes.left_out(f"{name} needs {missing}", task.name)
-        return False
+    made = model.from_configuration(choice.configuration)
+    for extra in dict.fromkeys(one.extra for one in (model, *made.parts)):
+        if missing := missing_extra(extra):
+            notes.left_out(f"{name} needs {missing}", task.name)
+            return False
     if model.needs is Needs.STRUCTURE and not task.has_structures:
         notes.left_out(f"{name} needs structures", task.name)
         return False
-    if task.target.kind not in model.kinds:
+    if any(task.target.kind not in one.kinds for one in (model, *made.parts)):
         notes.left_out(f"{name} does not predict {task.target.kind} targets", task.name)
         return False
     return True

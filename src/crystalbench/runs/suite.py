@@ -48,6 +48,7 @@ class ModelEntry(_Strict):
         seeds: numbers of the repetitions of this model, instead of those of the protocol.
         views: what this model may see, instead of the views of the protocol.
         resources: what its runs reserve on a cluster, instead of the resources of the suite.
+        ensemble: number of members of this model, instead of that of the protocol.
     """
 
     model: str
@@ -56,6 +57,7 @@ class ModelEntry(_Strict):
     seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
     views: tuple[str, ...] | None = Field(default=None, min_length=1)
     resources: ResourcesEntry = ResourcesEntry()
+    ensemble: int | None = Field(default=None, ge=1)
 
     @property
     def name(self) -> str:
@@ -85,9 +87,13 @@ class ProtocolEntry(_Strict):
     fold_scheme: str = OFFICIAL
     train_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
 
-    def protocol(self) -> ProtocolSpec:
-        """The part of the protocol that determines the results of a run."""
-        return ProtocolSpec(inner_folds=self.inner_folds, ensemble=self.ensemble)
+    def protocol(self, ensemble: int | None = None) -> ProtocolSpec:
+        """The part of the protocol that determines the results of a run.
+
+        Args:
+            ensemble: number of members of a model that has its own.
+        """
+        return ProtocolSpec(inner_folds=self.inner_folds, ensemble=ensemble or self.ensemble)
 
 
 class TuningEntry(_Strict):

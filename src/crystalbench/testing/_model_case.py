@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from crystalbench.data.crystals import Crystals, Inputs, concatenate
 from crystalbench.data.equivalent import changed
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError
+from crystalbench.models.members import parse_members
 from crystalbench.models.model import Model, Needs, Progress, Runtime, hyperparameter_types, silent
 from crystalbench.representations import Arrays, Representation
 from crystalbench.targets import Kind
@@ -182,6 +183,8 @@ class ModelCase:
     def _quick(self) -> dict[str, Any]:
         chosen = dict(self.parameters)
         defaults = self.model.from_configuration(chosen).configuration()
+        if isinstance(members := defaults.get("members"), str) and "members" not in chosen:
+            chosen["members"] = _quick_members(members)
         for name in hyperparameter_types(self.model):
             if (
                 name not in QUICK
@@ -196,6 +199,16 @@ class ModelCase:
                 continue
             chosen[name] = QUICK[name]
         return chosen
+
+
+def _quick_members(text: str) -> str:
+    """The members of a stack with quick hyperparameters."""
+    quick = []
+    for member in parse_members(text):
+        limits = {name: QUICK[name] for name, value in member.parameters.items() if name in QUICK and value}
+        smaller = {name: min(limit, member.parameters[name]) for name, limit in limits.items()}
+        quick.append(replace(member, parameters={**member.parameters, **smaller}))
+    return " + ".join(map(str, quick))
 
 
 def _represented(representation: Representation, inputs: Inputs) -> Arrays:

@@ -1,4 +1,4 @@
-"""Standardised regression targets, so that the unit of a target has no influence on the trees."""
+"""Regression targets as trees are grown on them: standardised, or as ranks."""
 
 from __future__ import annotations
 
@@ -61,3 +61,32 @@ class Standardisation:
             KeyError: a number is missing.
         """
         return cls(facts["mean"], facts["scale"])
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Targets by their rank among known ones, from 0 for the smallest to 1 for the largest.
+
+    Any increasing function of the targets has the same ranks.
+
+    Attributes:
+        known: (n,) sorted targets.
+    """
+
+    known: Floats
+
+    @classmethod
+    def fit(cls, targets: Floats) -> Ranking:
+        """Sort targets (n,)."""
+        return cls(np.sort(targets))
+
+    def __call__(self, targets: Floats) -> Floats:
+        """Ranks of known targets; equal ones share the mean of theirs."""
+        below = np.searchsorted(self.known, targets, "left")
+        up_to = np.searchsorted(self.known, targets, "right")
+        return np.asarray((below + up_to - 1) / 2 / max(1, len(self.known) - 1))
+
+    def inverse(self, ranks: Floats) -> Floats:
+        """Values of ranks of any shape, linearly between known targets; inverse of the ranks of known ones."""
+        places = np.arange(len(self.known)) / max(1, len(self.known) - 1)
+        return np.asarray(np.interp(ranks, places, self.known))

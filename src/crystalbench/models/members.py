@@ -1,0 +1,114 @@
+"""The members of a stack as text: ``descriptor_forest + hybrid_sen(epochs=50)``.
+
+The complete text of a member contains the version of its class and all hyperparameters, so that a text determines the
+predictions: a stack has it as a hyperparameter, and keys of runs are made of hyperparameters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models.model import Model
+from crystalbench.models.registry import get_model, model_names
+
+_MEMBER = re.compile(r"(?P<name>[^\s()@]+)(?:@(?P<version>\d+))?\s*(?:\((?P<parameters>.*)\))?", re.DOTALL)
+_EXAMPLE = "write members as in descriptor_forest + hybrid_sen(epochs=50, bank=gong28)"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A registered model with its hyperparameters.
+
+    Attributes:
+        name: registered name.
+        model: its class.
+        parameters: all hyperparameters.
+    """
+
+    name: str
+    model: type[Model]
+    parameters: dict[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one member.
+
+        Raises:
+            ConfigError: the text cannot be read, the class has another version, or a hyperparameter is not valid.
+            UnknownNameError: no registered model has this name.
+        """
+        found = _MEMBER.fullmatch(text.strip())
+        if found is None:
+            raise ConfigError(f"{text.strip()!r} is not a member; {_EXAMPLE}")
+        name, version = found["name"], found["version"]
+        if name not in (known := model_names()):
+            raise UnknownNameError("registered model, which members have to be", name, known)
+        model = get_model(name)
+        if version is not None and int(version) != model.version:
+            raise ConfigError(
+                f"member {name}@{version}: this is version {model.version} of the model, which may predict "
+                f"differently; leave @{version} out to use it"
+            )
+        given = dict(_assignment(part) for part in _split(found["parameters"] or "", ","))
+        return cls(name, model, model.from_configuration(given).configuration())
+
+    def __str__(self) -> str:
+        """The complete text; `parse` reads it."""
+        values = ", ".join(f"{name}={_text_of(value)}" for name, value in self.parameters.items())
+        return f"{self.name}@{self.model.version}({values})"
+
+    def new(self) -> Model:
+        """A new model."""
+        return self.model.from_configuration(self.parameters)
+
+
+def parse_members(text: str) -> tuple[Member, ...]:
+    """Read all members of a stack, which are separated by ``+``.
+
+    Raises:
+        ConfigError: there are fewer than two, or one cannot be read.
+        UnknownNameError: a name is not that of a registered model.
+    """
+    members = tuple(Member.parse(part) for part in _split(text, "+"))
+    if len(members) < 2:
+        raise ConfigError(f"members = {text!r}: a stack has at least two members; {_EXAMPLE}")
+    return members
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The parts between separators that are neither in parentheses nor in a JSON string."""
+    depth, quoted, part = 0, False, ""
+    for place, character in enumerate(text):
+        if character == '"' and text[place - 1 : place] != "\\":
+            quoted = not quoted
+        if not quoted:
+            depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0 and not quoted:
+            yield part
+            part = ""
+        else:
+            part += character
+    if part.strip():
+        yield part
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text.strip()!r} is not a hyperparameter with its value; {_EXAMPLE}")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:  # text without quotes
+        return name.strip(), value.strip()
+
+
+def _text_of(value: Any) -> str:
+    """A value as `_assignment` reads it; text without quotes if that is read as text, too."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.-]*", value) and value not in ("true", "false", "null"):
+        return value if value not in ("NaN", "Infinity") else json.dumps(value)
+    return json.dumps(value)
