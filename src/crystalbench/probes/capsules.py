@@ -38,6 +38,7 @@ class Capsules(Probe):
     name: ClassVar[str] = "capsules"
     description: ClassVar[str] = "which parts of the capsule network earn their place (--suite capsules)"
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"capsules": VARIANT_COLUMNS}
+    suite: ClassVar[str] = "capsules"
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Differences of the variants from the complete network, and effects of its parts."""

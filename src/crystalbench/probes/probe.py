@@ -13,7 +13,7 @@ from crystalbench.probes.fitted import Fitted
 from crystalbench.reports.formatting import MISSING
 from crystalbench.reports.sections import Section
 from crystalbench.results.loading import Results
-from crystalbench.runs.plan import Plan, Selection, make_plan
+from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.tasks import DataSources, TaskSpec
 
@@ -37,12 +37,17 @@ class Probe(ABC):
         tables: for each table, its name, which is also that of its CSV file in the folder of results, and its columns.
             New columns are added at the end.
         version: increase it when `ask` would answer differently; models are then asked again.
+        suite: name of the suite that it evaluates, if its tables are made of certain models or tasks only; the command
+            line takes this suite by default.
+        takes_models: whether the models of its runs may be chosen; otherwise, tasks are enough.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     tables: ClassVar[Mapping[str, tuple[str, ...]]]
     version: ClassVar[int] = 1
+    suite: ClassVar[str] = ""
+    takes_models: ClassVar[bool] = True
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
         """The runs of the probe; by default those of the selection.
@@ -75,6 +80,10 @@ class Probe(ABC):
     def asks(self) -> bool:
         """Whether models are asked anything."""
         return type(self).ask is not Probe.ask
+
+    def asks_models_of(self, run: Run) -> bool:
+        """Whether the models of a run are asked; by default, those of all runs if any."""
+        return self.asks
 
     @abstractmethod
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
