@@ -161,7 +161,7 @@ def test_no_crystals() -> None:
 
 
 def test_colliding_colours_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quotient, "_mixed", lambda values: np.zeros(len(values), np.uint64))
+    monkeypatch.setattr(quotient, "mixed", lambda values: np.zeros(len(values), np.uint64))
     with pytest.raises(RuntimeError, match="collision"):
         QuotientGraph()(random_crystals(0, 7))
 

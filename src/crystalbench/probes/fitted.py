@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.samples import Samples
-from crystalbench.models.model import Model, Needs
+from crystalbench.models.model import Embeds, Model, Needs
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
 from crystalbench.runs.execute import combine
@@ -54,11 +54,32 @@ class Fitted:
         Raises:
             DataError: a prediction is not valid, or a crystal cannot be represented; names the id.
         """
+        samples, target = self._samples(inputs), self.run.task.target
+        found = [member.predict(samples).checked(target, samples.ids) for member in self.members]
+        return combine(found, target.kind).values
+
+    def embeddings(self) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+        """Embeddings of all n rows of the task, under the view of the run, for each member of the ensemble.
+
+        Returns:
+            Embeddings (n, d) of the fitted member, and of the same model before training; empty if the models have no
+            embeddings (see `crystalbench.models.Embeds`).
+        """
+        task = self.run.task
+        samples = self._samples(task.inputs, np.asarray(task.targets))
+        train, every = samples[task.split(self.run.spec.fold)[0]], samples.to_predict()
+        return [
+            (np.asarray(member.embed(every)), np.asarray(member.untrained(train).embed(every)))
+            for member in self.members
+            if isinstance(member, Embeds)
+        ]
+
+    def _samples(self, inputs: Inputs, targets: npt.NDArray[np.float64] | None = None) -> Samples:
+        """Inputs under the view of the run; representations are computed once for all rows."""
         if isinstance(inputs, Crystals):
             inputs = self.run.view(inputs)
             if self.run.model.needs is Needs.COMPOSITION:
                 inputs = inputs.compositions()
-        target = self.run.task.target
         known: dict[str, Arrays] = {}
 
         def represented(representation: Representation, rows: npt.NDArray[np.int64]) -> Arrays:
@@ -66,9 +87,7 @@ class Fitted:
                 known[representation.key] = represent(representation, inputs, self.processes)[0]
             return known[representation.key][rows]
 
-        samples = Samples(inputs, target, represent=represented)
-        found = [member.predict(samples).checked(target, samples.ids) for member in self.members]
-        return combine(found, target.kind).values
+        return Samples(inputs, self.run.task.target, targets, represent=represented)
 
     @property
     def _rows(self) -> npt.NDArray[Any]:

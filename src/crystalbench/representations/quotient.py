@@ -174,8 +174,8 @@ class _Atoms:
 
     def classes(self) -> _Ints:
         """(atoms,) the class of each atom, numbered by first atom."""
-        colors = _mixed(_mixed(self.owners) + self.numbers)
-        shells = _mixed(self.shells)
+        colors = mixed(mixed(self.owners) + self.numbers)
+        shells = mixed(self.shells)
         found = 0
         while True:
             _, first, classes = np.unique(colors, return_index=True, return_inverse=True)
@@ -183,8 +183,8 @@ class _Atoms:
                 return np.argsort(np.argsort(first))[classes]
             found = len(first)
             # A sum does not depend on the order of the neighbours.
-            around = np.add.reduceat(_mixed(shells + colors[self.neighbors]), self.starts)
-            colors = _mixed(_mixed(colors) + around)
+            around = np.add.reduceat(mixed(shells + colors[self.neighbors]), self.starts)
+            colors = mixed(mixed(colors) + around)
 
     def edges_between(
         self, classes: _Ints, first: _Ints
@@ -223,7 +223,7 @@ class _Atoms:
         return np.add.reduceat(self.weights[edges].astype(np.float64), starts).astype(np.float32)
 
 
-def _mixed(values: npt.NDArray[Any]) -> _Colors:
+def mixed(values: npt.NDArray[Any]) -> _Colors:
     """64-bit hashes whose sums distinguish multisets: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

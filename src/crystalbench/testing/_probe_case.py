@@ -102,7 +102,8 @@ class ProbeCase:
         with tempfile.TemporaryDirectory() as folder:
             store = AnswerStore(Path(folder))
             for fitted, found in self.fitted():
-                store.write(found.records[0], self.probe.ask(fitted))
+                if self.probe.asks_models_of(fitted.run):
+                    store.write(found.records[0], self.probe.ask(fitted))
             return store.read_all()
 
 
