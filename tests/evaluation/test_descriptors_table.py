@@ -94,6 +94,13 @@ def test_each_mode_has_its_score_and_its_gain_over_the_floor() -> None:
     assert "dummy" not in table()["model"].tolist()
 
 
+def test_the_floor_of_ensembles_is_found() -> None:
+    members = scores(TRAINED).assign(model=lambda frame: frame["model"] + " x5")
+    found = descriptors(members, pd.DataFrame(), KINDS).set_index(["descriptor", "mode"])
+    assert found.loc[("c", FLOOR), "model"] == "descriptor_forest"
+    assert found.loc[("c", END_TO_END), "gain"] == pytest.approx(-0.3)
+
+
 def test_words() -> None:
     (section,) = descriptor_sections(table())
     assert section.heading == "t (100 of 120 crystals): descriptors that models know"

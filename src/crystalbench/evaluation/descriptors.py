@@ -155,11 +155,12 @@ def _trained(scores: pd.DataFrame) -> pd.DataFrame:
     right = (scores["metric"] == "r2") & scores["task"].str.contains(_SEPARATOR, regex=False)
     runs = _counted(scores[right & (scores["model_name"] != "dummy")].drop_duplicates(["task", "model", "key"]))
     separator = re.escape(_SEPARATOR)
+    floor = runs["model"].str.replace(r" x\d+$", "", regex=True) == FLOOR  # an ensemble has its number of members
     return runs.assign(
         task=runs["task"].str.replace(f"{separator}.*$", "", regex=True),
         descriptor=runs["task"].str.replace(f"^.*{separator}", "", regex=True),
-        mode=np.where(runs["model"] == FLOOR, FLOOR, END_TO_END),
-        entry=runs["entry"].where(runs["model"] != FLOOR, runs["model_name"]),
+        mode=np.where(floor, FLOOR, END_TO_END),
+        entry=runs["entry"].where(~floor, runs["model_name"]),
         r2=runs["score"],
         rows_train=runs["rows_train"] + runs["rows_valid"],
     )
