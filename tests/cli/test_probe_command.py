@@ -38,6 +38,29 @@ def test_invariance_names_drifts_in_units_of_the_error() -> None:
     assert (table.loc[table["model"] == "dummy", "drift"] == 0).all()
 
 
+def test_descriptors_of_a_named_task_are_shown_below_the_task_itself() -> None:
+    options = ("--model", "magpie_forest", "--set", "trees=5", "--fold", 0, *SMALL)
+    result = call("probe", "descriptors", "--task", f"{ENERGY}+descriptor:beta", *options)
+    assert result.exit_code == 0, result.output
+    assert f"{ENERGY} (60 of" in result.output
+    assert "magpie_forest: trained" in " ".join(result.output.split())
+    table = pd.read_csv("results/descriptors.csv")
+    assert table["descriptor"].tolist() == ["beta", "beta"]
+    assert set(table["mode"]) == {"end_to_end", "composition_volume"}
+
+
+def test_a_probe_may_need_no_models() -> None:
+    result = call("probe", "refinement", "--task", ENERGY, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert f"{ENERGY}: crystals that distances cannot tell apart" in result.output
+    assert pd.read_csv("results/refinement.csv")["neighbours"].tolist() == [12, 24]
+    failed(call("probe", "refinement", *SMALL), "name what to probe: --task TASK, or --suite SUITE")
+
+
+def test_a_probe_may_have_a_suite_of_its_own() -> None:
+    failed(call("probe", "readout", *SMALL), "phonon_cv_u.parquet")
+
+
 def test_mistakes_are_explained() -> None:
     failed(call("probe", "informaton", "--task", ENERGY, "--model", "dummy"), "Did you mean 'information'")
     failed(call("probe", "information", "--task", ENERGY), "name what to probe: --task TASK --model MODEL")

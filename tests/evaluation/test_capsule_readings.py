@@ -65,9 +65,7 @@ def test_seeds_agree_where_couplings_do() -> None:
     assert "seed_agreement" not in readings("coordination").index
 
 
-def test_models_without_capsules_have_no_readings() -> None:
-    none = pd.DataFrame({"id": [""], "atom": [-1]}).assign(model="mean", fold=0, seed=0, **FACTS)
-    assert capsule_readings(none).empty
-    assert tuple(capsule_readings(pd.DataFrame())) == READING_COLUMNS
-    both = capsule_readings(pd.concat([none, atoms("coordination", 0)], ignore_index=True))
-    assert set(both["model"]) == {"coordination"}
+def test_without_answers_there_are_no_readings() -> None:
+    found = capsule_readings(pd.DataFrame())
+    assert tuple(found) == READING_COLUMNS
+    assert found.empty

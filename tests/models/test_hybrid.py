@@ -15,9 +15,9 @@ from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models import load_model, save_model, search_space
 from crystalbench.models.cgcnn import CGCNN
-from crystalbench.models.columns import LARGEST, Imputation, Scaling, within_range
+from crystalbench.models.columns import LARGEST, Exchanged, Imputation, Scaling, within_range
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
-from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridNested, HybridSEN, WithDescriptors
+from crystalbench.models.hybrid import SHUFFLED, Hybrid, HybridDiffraction, HybridNested, HybridSEN, WithDescriptors
 from crystalbench.models.nested import Nested
 from crystalbench.models.network import NetworkModel
 from crystalbench.models.sen import SEN
@@ -140,6 +140,42 @@ def test_saving_keeps_imputation_and_scaling(tmp_path: Path) -> None:
 def test_invalid_hyperparameters_are_refused(parameters: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Hybrid.from_configuration(parameters)
+
+
+# ---------------------------------------------------------------------- controls
+
+
+def test_shuffled_descriptors_are_those_of_rows_to_fit_and_say_nothing() -> None:
+    crystals = random_crystals(1, 40, most_atoms=3)
+    model = fitted(Hybrid(**SMALL, bank=SHUFFLED))
+    pool = {row.tobytes() for row in model._exchanged.pool}
+    drawn = model._values(rows(crystals))
+    assert len(model._exchanged.pool) == 28 + 14
+    assert {row.tobytes() for row in drawn} <= pool
+    assert len({row.tobytes() for row in drawn}) > 10
+    np.testing.assert_array_equal(model._values(rows(crystals[[3, 1]])), drawn[[3, 1]])  # rows are independent
+    np.testing.assert_array_equal(model._values(rows(changed(crystals, ids=crystals.ids[::-1]))), drawn)
+
+
+def test_which_descriptors_a_crystal_gets_says_nothing_of_it() -> None:
+    crystals = random_crystals(5, 800, most_atoms=3)
+    drawn = Exchanged(np.arange(50.0)[:, None])(crystals)[:, 0]
+    assert np.unique(drawn).tolist() == list(range(50))
+    for fact in (crystals.volumes, crystals.atom_counts, crystals.numbers[crystals.offsets[:-1]]):
+        assert abs(np.corrcoef(drawn, fact)[0, 1]) < 0.1  # 2.8 standard errors
+
+
+def test_shuffled_descriptors_are_saved(tmp_path: Path) -> None:
+    model = fitted(Hybrid(**SMALL, bank=SHUFFLED))
+    save_model(model, tmp_path / "m")
+    crystals = random_crystals(3, 6)
+    loaded = load_model(tmp_path / "m")
+    assert np.array_equal(loaded.predict(rows(crystals)).values, model.predict(rows(crystals)).values)
+
+
+def test_controls_see_what_the_network_sees() -> None:
+    assert Hybrid(bank=SHUFFLED).sees is Hybrid(bank="atom_count").sees is CGCNN().sees
+    assert Hybrid(bank="gong28_without_cell").sees is Hybrid(bank="gong28").sees is not CGCNN().sees
 
 
 # ---------------------------------------------------------------------- columns

@@ -220,3 +220,27 @@ def test_a_sum_over_atoms_is_for_regression(kind: Kind, valid: Samples) -> None:
     assert not CGCNN(readout="sum").supports(kind)
     with pytest.raises(ConfigError, match=f"readout = 'sum' is for regression, but .* is a {kind} target"):
         fitted_cgcnn(labelled, labelled, readout="sum")
+
+
+# ---------------------------------------------------------------------- embeddings
+
+
+def test_the_embedding_is_what_the_head_reads(model: CGCNN, unseen: Crystals) -> None:
+    samples = Samples(unseen, TARGETS[Kind.REGRESSION])
+    embeddings = model.embed(samples)
+    assert embeddings.shape == (len(unseen), SMALL_CGCNN["width"]) and embeddings.dtype == np.float64
+    head = model._network.head(torch.from_numpy(embeddings).float()).detach().double().numpy()[:, 0]
+    np.testing.assert_allclose(model._standard.restored(head, samples), predicted(model, unseen), rtol=1e-5, atol=1e-5)
+
+
+def test_an_untrained_network_has_the_initial_weights_of_the_fit(train: Samples, valid: Samples) -> None:
+    model = fitted_cgcnn(train, valid)
+    rows = Samples.concatenated([train, valid])
+    still = fitted_cgcnn(train, valid, epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    untrained, trained = model.untrained(rows), dict(model._network.named_parameters())
+    for name, weights in untrained._network.named_parameters():
+        torch.testing.assert_close(weights, dict(still._network.named_parameters())[name], rtol=1e-5, atol=1e-6)
+    assert any(not torch.equal(weights, trained[name]) for name, weights in untrained._network.named_parameters())
+    assert untrained is not model and untrained.trained_epochs == 0 and untrained.runtime is model.runtime
+    changed = fitted_cgcnn(train, valid, seed=1).untrained(rows)
+    assert not np.array_equal(changed.embed(train.to_predict()), untrained.embed(train.to_predict()))

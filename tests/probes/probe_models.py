@@ -9,6 +9,7 @@ import numpy as np
 
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.models import Invariance, Model, Needs, Sees
+from crystalbench.representations import DescriptorBank
 from crystalbench.targets import Kind
 
 
@@ -64,3 +65,26 @@ class Orientation(Toy):
 
     def value(self, samples: Samples) -> np.ndarray:
         return samples.crystals.lattices[:, 0, 0]
+
+
+class KnowsDensity(Toy):
+    """The mass density in g/cm³, which is also in its embedding, between numbers that say nothing of a crystal.
+
+    Before training, only these numbers are.
+    """
+
+    trained = True
+    sees: ClassVar[Sees] = Sees.STRUCTURE_AND_CHEMISTRY
+
+    def value(self, samples: Samples) -> np.ndarray:
+        return DescriptorBank()(samples.crystals).values["descriptors"][:, DescriptorBank().labels.index("density")]
+
+    def embed(self, samples: Samples) -> np.ndarray:
+        value = self.value(samples)
+        noise = np.sin(1e4 * value[:, None] * np.arange(1, 5))
+        return np.column_stack([noise, 3 * value + noise[:, 0]]) if self.trained else noise
+
+    def untrained(self, train: Samples) -> Self:
+        model = type(self)()
+        model.target, model.trained = train.target, False
+        return model

@@ -185,3 +185,15 @@ def test_damaged_answers_are_left_out_with_a_warning(caplog: pytest.LogCaptureFi
     next(store.root.rglob("*fold0*")).write_bytes(b"nothing")
     assert len(store.read_all()) == 1
     assert "cannot be read" in caplog.text
+
+
+def test_only_the_models_that_a_probe_asks_are_asked() -> None:
+    Path("some.py").write_text(
+        PROBE + "\nclass Some(Mine):\n    def asks_models_of(self, run):\n        return run.spec.fold == 1\n",
+        encoding="utf-8",
+    )
+    plan = planned("some.py:Some", LINE, folds=(0, 1))
+    probed = run("some.py:Some", plan)
+    assert probed.computed == 2
+    assert [line.partition(" (")[0] for line in asked()] == [f"{plan.runs[1].title}: 1"]
+    assert run("some.py:Some", plan).computed == 0 and len(asked()) == 1

@@ -182,6 +182,17 @@ def test_only_descriptors_of_the_cell_depend_on_its_choice(name: str, changing: 
     assert {"c", "natoms", "structural complexity per cell"} <= doubled <= changing
 
 
+def test_controls_have_the_columns_of_the_28_that_they_are_named_after() -> None:
+    crystals = every_system()
+    full, without = described(crystals, "gong28"), described(crystals, "gong28_without_cell")
+    assert set(full) - set(without) == OF_THE_CELL
+    assert list(without) == [name for name in full if name not in OF_THE_CELL]
+    assert differing(without, full) == set()
+    assert differing(described(crystals, "volume_per_atom"), full) == set()
+    expected = {"natoms": full["natoms"], "volume": crystals.volumes}
+    assert differing(described(crystals, "atom_count_volume"), expected) == set()
+
+
 def test_crystals_are_described_independently() -> None:
     crystals = read_only(every_system())
     together = DescriptorBank("rich")(crystals).values["descriptors"]

@@ -17,7 +17,8 @@ from crystalbench.runs.execute import compute
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.suite import suite_of_tasks
 from crystalbench.tasks import DataSources, get_task_spec
-from crystalbench.tasks.shuffled import SHUFFLED, shuffled
+from crystalbench.tasks.shuffled import shuffled
+from crystalbench.tasks.suffixes import SHUFFLED
 from crystalbench.tasks.task import Task
 from crystalbench.testing import check_task
 

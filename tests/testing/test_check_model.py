@@ -540,3 +540,45 @@ def test_a_class_that_does_not_say_what_it_needs_fails_one_check() -> None:
 def test_what_is_not_a_model_class_is_refused(what: Any) -> None:
     with pytest.raises(ConfigError, match=r"give a subclass of crystalbench\.models\.Model, or its name or place"):
         check_model(what)
+
+
+class Embedding(Plain):
+    """Gives its features away."""
+
+    def embed(self, samples: Samples) -> np.ndarray:
+        return self.features(samples) if len(samples) else np.zeros((0, 3))
+
+    def untrained(self, train: Samples) -> Self:
+        model = type(self)()
+        model.target = train.target
+        return model
+
+
+def test_embeddings_are_checked_where_there_are_any() -> None:
+    report = check_model(Embedding)
+    assert len(report.groups["embeddings"]) == 3
+    assert set(report.passed) - set(check_model(Plain).passed) == set(report.groups["embeddings"])
+
+
+@pytest.mark.parametrize(
+    ("embed", "check", "reason"),
+    [
+        (lambda self, s: self.features(s)[:, 0], "there is a finite vector for each row", r"shape \(\d+,\)"),
+        (lambda self, s: np.full((len(s), 2), np.nan), "there is a finite vector for each row", "not finite"),
+        (lambda self, s: np.zeros((len(s), len(s))), "there is a finite vector for each row", r"must be \(0, \d+\)"),
+        (lambda self, s: self.features(s) - self.features(s)[0], "rows are embedded independently", "change by"),
+        (
+            lambda self, s: np.random.default_rng().random((len(s), 2)),
+            "reading embeddings changes nothing",
+            "two untrained",
+        ),
+    ],
+)
+def test_broken_embeddings_fail(embed: Any, check: str, reason: str) -> None:
+    broken = type("Broken", (Embedding,), {"__doc__": "Embeds badly.", "embed": embed})
+    assert re.search(reason, failed_checks(broken)[check])
+
+
+def test_an_untrained_model_is_a_new_one() -> None:
+    broken = type("Broken", (Embedding,), {"__doc__": "Has no untrained twin.", "untrained": lambda self, train: self})
+    assert "must return a new model" in failed_checks(broken)["reading embeddings changes nothing"]

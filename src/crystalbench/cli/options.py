@@ -71,10 +71,12 @@ def data_sources(
         ConfigError: the folder does not exist, or an option has another form.
     """
     from crystalbench.tasks import DataSources, get_task_spec, parse_data_options, task_specs
+    from crystalbench.tasks.suffixes import divided
 
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder")
-    own = [get_task_spec(task).name for task in tasks if data and task.endswith(".toml")]
+    plain = [divided(task)[0] for task in tasks] if data else []
+    own = [get_task_spec(task).name for task in plain if task.endswith(".toml")]
     return DataSources(data_dir, parse_data_options(data or [], (*task_specs(), *own)), limit, not offline)
 
 

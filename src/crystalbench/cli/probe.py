@@ -74,9 +74,12 @@ def probe(
         from crystalbench.probes import get_probe
         from crystalbench.runs.plan import Selection
 
-        get_probe(name)  # a mistake is found before anything else
-        if suite is None and not (task and model):
-            raise ConfigError("name what to probe: --task TASK --model MODEL, or --suite SUITE")
+        found = get_probe(name)  # a mistake is found before anything else
+        if suite is None and not (task and (model or not found.takes_models)):
+            if not found.suite:
+                models = " --model MODEL" if found.takes_models else ""
+                raise ConfigError(f"name what to probe: --task TASK{models}, or --suite SUITE")
+            suite = found.suite
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
         chosen = chosen_suite(suite, selection, inner_folds=inner_folds, ensemble=ensemble, fold_scheme=folds)
         sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
@@ -100,7 +103,7 @@ def _probe(
     from crystalbench.cli.progress import LiveProgress, Reading
     from crystalbench.probes import get_probe, run_probe
     from crystalbench.tasks.download import rich_progress
-    from crystalbench.tasks.shuffled import SHUFFLED
+    from crystalbench.tasks.suffixes import divided, is_made_of_another
 
     options.check_machine(device, threads, workers)
     found = get_probe(name)
@@ -110,7 +113,7 @@ def _probe(
     for line in plan.notes:
         note(line)
     for loaded in plan.tasks:
-        if loaded.is_partial and not loaded.name.endswith(SHUFFLED):
+        if loaded.is_partial and not is_made_of_another(loaded.name):
             note(f"{loaded.name}: {len(loaded):,} of {loaded.rows_total:,} rows")
     say(f"probe {found.name}: {len(plan.runs)} run{'s' * (len(plan.runs) != 1)}")
     live = LiveProgress(screen, len(plan.runs))
@@ -121,7 +124,7 @@ def _probe(
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    names = {task.name for task in plan.tasks}
+    names = {name for task in plan.tasks for name in (task.name, divided(task.name)[0])}
     shown = {
         title: table[table["task"].isin(names)] if "task" in table else table for title, table in probed.tables.items()
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 5
 SITE = "site"
 """Folder of the pages below the results."""
-ON_PAGES = ("information", "invariance")
+ON_PAGES = ("descriptors", "information", "invariance", "readout", "refinement")
 """Probes whose tables have a form of their own on the site; those of others are shown as they are reported."""
 
 

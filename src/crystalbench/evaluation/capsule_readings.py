@@ -60,8 +60,7 @@ def capsule_readings(atoms: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[tuple[object, ...]] = []
     if len(atoms):
-        known = atoms[atoms["atom"] >= 0]
-        for name, part in known.groupby(["task", "model", "view", "configuration"], sort=True):
+        for name, part in atoms.groupby(["task", "model", "view", "configuration"], sort=True):
             task, model, view, _ = name
             facts = (part["fold"].nunique(), part["seed"].nunique(), part[["id", "atom"]].drop_duplicates().shape[0])
             for quantity, (value, low, high) in _readings(part).items():

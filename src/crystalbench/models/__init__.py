@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from crystalbench.models.hyperparameters import ActsIf, OneOf, search_space
-from crystalbench.models.model import Invariance, Model, Needs, Runtime, Sees
+from crystalbench.models.model import Embeds, Invariance, Model, Needs, Runtime, Sees
 from crystalbench.models.registry import GROUP, get_model, model_names
 from crystalbench.models.saving import load_model, save_model
 
@@ -75,6 +75,7 @@ __all__ = [
     "DiffractionGrid",
     "DiffractionSpectrum",
     "Dummy",
+    "Embeds",
     "Hybrid",
     "HybridDiffraction",
     "HybridNested",

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench.data.crystals import Crystals
+from crystalbench.data.views.rows import generator
+
 Values = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -23,6 +26,25 @@ LARGEST = float(np.finfo(np.float32).max)
 def within_range(values: Values) -> Values:
     """A copy in which infinite values are NaN (missing) and the others are clipped to the range of single precision."""
     return np.asarray(np.clip(np.where(np.isinf(values), np.nan, values), -LARGEST, LARGEST))
+
+
+@dataclass(frozen=True, eq=False)
+class Exchanged:
+    """The columns of another crystal in place of a crystal's own: they have the same distribution and say nothing.
+
+    Which one follows from the crystal, so that rows are independent and ids have no influence.
+
+    Attributes:
+        pool: (m, d) columns of the rows to fit.
+    """
+
+    pool: Values
+
+    def __call__(self, crystals: Crystals) -> Values:
+        """(n, d) rows of the pool."""
+        owners = zip(crystals.offsets[:-1], crystals.offsets[1:], strict=True)
+        parts = [(lattice, crystals.numbers[a:b]) for lattice, (a, b) in zip(crystals.lattices, owners, strict=True)]
+        return self.pool[[generator(*part).integers(len(self.pool)) for part in parts]]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.models.cgcnn import CGCNN
-from crystalbench.models.columns import Imputation, Scaling, within_range
+from crystalbench.models.columns import Exchanged, Imputation, Scaling, within_range
 from crystalbench.models.diffraction.spectrum import DiffractionSpectrum
 from crystalbench.models.hyperparameters import OneOf
 from crystalbench.models.model import Invariance, Sees
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
     from crystalbench.representations import Arrays
 
+
+SHUFFLED = "gong28_shuffled"
+"""The bank ``gong28`` with the descriptors of other crystals: the control of a gain by descriptors."""
+
+_NOTHING_NEW = frozenset(("atom_count", SHUFFLED))
+"""Banks that say nothing of the material."""
 
 if TYPE_CHECKING:
     _Network = NetworkModel
@@ -43,12 +49,12 @@ class WithDescriptors(_Network):
     embedding after pooling.
 
     Attributes:
-        bank: bank of descriptors: ``gong28``, ``rich``, ``atom_count`` or ``space_group_volume``.
+        bank: a bank of `DescriptorBank`, or ``gong28_shuffled``, a control with the ``gong28`` of other crystals.
         descriptor_width: width of the descriptors' layer.
         descriptor_dropout: share of the descriptors dropped while training.
     """
 
-    bank: Annotated[str, OneOf(tuple(BANKS)), CategoricalDistribution(("gong28", "rich"))] = "rich"
+    bank: Annotated[str, OneOf((*BANKS, SHUFFLED)), CategoricalDistribution(("gong28", "rich"))] = "rich"
     descriptor_width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
     descriptor_dropout: Annotated[float, Interval(ge=0, lt=1), FloatDistribution(0.0, 0.5)] = 0.2
 
@@ -61,20 +67,22 @@ class WithDescriptors(_Network):
     def sees(self) -> Sees:
         """The network's input with descriptors, or what the network sees if it is pretrained or undeclared.
 
-        The number of atoms alone adds nothing.
+        The number of atoms alone adds nothing, and neither do the descriptors of other crystals.
         """
         alone = super().sees
-        unchanged = self.bank == "atom_count" or alone in (Sees.PRETRAINED, Sees.UNDECLARED)
+        unchanged = self.bank in _NOTHING_NEW or alone in (Sees.PRETRAINED, Sees.UNDECLARED)
         return alone if unchanged else Sees.WITH_DESCRIPTORS
 
     def body(self) -> nn.Module:
         """Make the body of the network, with the descriptors concatenated."""
-        columns = len(DescriptorBank(self.bank).labels)
+        columns = len(self._bank.labels)
         return ConcatenatedDescriptors(super().body(), columns, self.descriptor_width, self.descriptor_dropout)
 
     def fit_inputs(self, train: Samples) -> None:
         """Learn how to impute and scale the descriptors from the rows to fit."""
         super().fit_inputs(train)
+        if self.bank == SHUFFLED:
+            self._exchanged = Exchanged(self._computed(train))
         values = self._values(train)
         self._imputation = Imputation.fit(values)
         self._scaling = Scaling.fit(self._imputation(values))
@@ -88,17 +96,28 @@ class WithDescriptors(_Network):
         """What the network has learned, and medians and scaling of the descriptors."""
         arrays, facts = super().state()
         arrays["descriptors.medians"] = self._imputation.medians
+        if self.bank == SHUFFLED:
+            arrays["descriptors.pool"] = self._exchanged.pool
         arrays |= {f"descriptors.{field.name}": getattr(self._scaling, field.name) for field in fields(Scaling)}
         return arrays, facts
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Inverse of `state`."""
         self._imputation = Imputation(arrays["descriptors.medians"])
+        if self.bank == SHUFFLED:
+            self._exchanged = Exchanged(arrays["descriptors.pool"])
         self._scaling = Scaling(**{field.name: arrays[f"descriptors.{field.name}"] for field in fields(Scaling)})
         super().restore(arrays, facts)
 
+    @property
+    def _bank(self) -> DescriptorBank:
+        return DescriptorBank("gong28" if self.bank == SHUFFLED else self.bank)
+
     def _values(self, samples: Samples) -> np.ndarray:
-        return within_range(samples.represent(DescriptorBank(self.bank)).values["descriptors"])
+        return self._exchanged(samples.crystals) if self.bank == SHUFFLED else self._computed(samples)
+
+    def _computed(self, samples: Samples) -> np.ndarray:
+        return within_range(samples.represent(self._bank).values["descriptors"])
 
 
 class ConcatenatedDescriptors(nn.Module):

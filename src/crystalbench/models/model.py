@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from crystalbench.errors import SavingError
@@ -142,6 +143,8 @@ class Model(Configurable, ABC):
     `state` and `restore` are optional, and used by `crystalbench.models.save_model` and
     `crystalbench.models.load_model` only.
 
+    A model that learns a representation of crystals may also give it away, see `Embeds`.
+
     `crystalbench.testing.check_model` checks that a class keeps the contract of models.
 
     Attributes:
@@ -240,3 +243,19 @@ class Model(Configurable, ABC):
             SavingError: the class does not define `restore`, so its models cannot be loaded.
         """
         raise SavingError(f"{type(self).__name__} cannot be loaded until it defines state() and restore(arrays, facts)")
+
+
+@typing.runtime_checkable
+class Embeds(typing.Protocol):
+    """A model that gives away what it has learned about a crystal as a vector; all networks do.
+
+    Probes ask what can be read from the vector (`crystalbench.probes.descriptors`).
+    """
+
+    def embed(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Embeddings (n, d) of rows, which come without targets; each depends on its own row alone."""
+        ...
+
+    def untrained(self, train: Samples) -> Self:
+        """A new model of the same hyperparameters and seed, as it is before the first step of a fit to these rows."""
+        ...

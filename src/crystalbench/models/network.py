@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from annotated_types import Ge, Interval
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -155,6 +156,24 @@ class NetworkModel(TrainingOptions, Model):
         if self.target.kind is Kind.BINARY:
             return Predictions(torch.sigmoid(raw[:, 0]).numpy())
         return Predictions(self._standard.restored(raw[:, 0].numpy(), samples))
+
+    @flushed_subnormals()
+    def embed(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """What the head reads (n, d): the output of the encoder, of a hybrid with the layer of its descriptors."""
+        body = self._network.get_submodule("body")
+        if not len(samples):
+            return np.zeros((0, int(body.width)))  # type: ignore[arg-type]
+        data = DeviceArrays(self.inputs(samples), prepare_torch(self.runtime))
+        return torch.cat([found for _, found in outputs(body, data)]).cpu().double().numpy()
+
+    def untrained(self, train: Samples) -> Self:
+        """A network with the initial weights of a fit to these rows, and the scales of its inputs and targets."""
+        model = type(self).from_configuration(self.configuration())
+        model.runtime, model.target, model.trained_epochs = self.runtime, train.target, 0
+        device = prepare_torch(self.runtime)
+        with self._seeded(device):
+            model._network, _ = model._prepared(train, device)
+        return model
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights, how targets were standardised, and the number of epochs.

@@ -21,6 +21,7 @@ from crystalbench.reports.formatting import MISSING, format_spec
 from crystalbench.reports.sections import Section
 from crystalbench.representations import AtomSites, represent
 from crystalbench.results.loading import Results
+from crystalbench.runs.plan import Run
 
 REFERENCE = "sen"
 """Label of the network with all its parts."""
@@ -51,15 +52,17 @@ class Capsules(Probe):
         "capsules": VARIANT_COLUMNS,
         "capsule_readings": READING_COLUMNS,
     }
+    suite: ClassVar[str] = "capsules"
+
+    def asks_models_of(self, run: Run) -> bool:
+        """Whether the models have capsules."""
+        has_capsules = issubclass(run.model, SEN) and run.spec.parameters["pooling"] != "mean"
+        return has_capsules and isinstance(run.task.inputs, Crystals)
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
-        """One row per atom of the test part: its element and site, and its couplings to the capsules.
-
-        Models without capsules have one row with atom −1.
-        """
+        """One row per atom of the test part: its element and site, and its couplings to the capsules."""
         model, test = fitted.members[0], fitted.test
-        if not isinstance(model, SEN) or model.pooling == "mean" or not isinstance(test, Crystals):
-            return pd.DataFrame({"id": [""], "atom": [-1]})
+        assert isinstance(model, SEN) and isinstance(test, Crystals)  # others are not asked
         samples = fitted.samples(test)
         sites = represent(AtomSites(), test, fitted.processes)[0].values
         counts = test.atom_counts

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.samples import Samples
-from crystalbench.models.model import Model, Needs
+from crystalbench.models.model import Embeds, Model, Needs
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
 from crystalbench.runs.execute import combine
@@ -58,11 +58,30 @@ class Fitted:
         found = [member.predict(samples).checked(target, samples.ids) for member in self.members]
         return combine(found, target.kind).values
 
-    def samples(self, inputs: Inputs) -> Samples:
-        """Crystals or compositions as the models get them: under the view of the run, without targets.
+    def embeddings(self) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+        """Embeddings of all n rows of the task, under the view of the run, for each member of the ensemble.
+
+        Returns:
+            Embeddings (n, d) of the fitted member, and of the same model before training; empty if the models have no
+            embeddings (see `crystalbench.models.Embeds`).
+        """
+        task = self.run.task
+        samples = self.samples(task.inputs, np.asarray(task.targets))
+        train, every = samples[task.split(self.run.spec.fold)[0]], samples.to_predict()
+        return [
+            (np.asarray(member.embed(every)), np.asarray(member.untrained(train).embed(every)))
+            for member in self.members
+            if isinstance(member, Embeds)
+        ]
+
+    def samples(self, inputs: Inputs, targets: npt.NDArray[np.float64] | None = None) -> Samples:
+        """Crystals or compositions as the models get them: under the view of the run.
+
+        Representations are computed once for all rows.
 
         Args:
             inputs: m crystals, or compositions if the model needs no more.
+            targets: (m,) targets; without them, the samples can only be predicted.
         """
         if isinstance(inputs, Crystals):
             inputs = self.run.view(inputs)
@@ -75,7 +94,7 @@ class Fitted:
                 known[representation.key] = represent(representation, inputs, self.processes)[0]
             return known[representation.key][rows]
 
-        return Samples(inputs, self.run.task.target, represent=represented)
+        return Samples(inputs, self.run.task.target, targets, represent=represented)
 
     @property
     def _rows(self) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from crystalbench.data.views import FULL
 from crystalbench.evaluation import information
 from crystalbench.models import Needs, Sees
+from crystalbench.probes.places import places_of
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.information import information_sections
 from crystalbench.reports.sections import Section
@@ -18,8 +19,8 @@ from crystalbench.results.loading import Results
 from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.sees import Hidden, seen
-from crystalbench.tasks import DataSources, resolve_tasks
-from crystalbench.tasks.shuffled import SHUFFLED
+from crystalbench.tasks import DataSources
+from crystalbench.tasks.suffixes import SHUFFLED
 
 
 class Information(Probe):
@@ -94,9 +95,5 @@ def why_left_out(run: Run) -> str | None:
 
 def _control(suite: Suite, plan: Plan) -> Suite:
     """The suite with the controls of the planned tasks."""
-    places = {
-        spec.name: entry if entry.endswith(".toml") else spec.name
-        for entry in suite.tasks
-        for spec in resolve_tasks([entry])
-    }
+    places = places_of(suite.tasks)
     return suite.model_copy(update={"tasks": tuple(f"{places[task.name]}{SHUFFLED}" for task in plan.tasks)})

@@ -13,7 +13,7 @@ from crystalbench.probes.fitted import Fitted
 from crystalbench.reports.formatting import MISSING
 from crystalbench.reports.sections import Section
 from crystalbench.results.loading import Results
-from crystalbench.runs.plan import Plan, Selection, make_plan
+from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.suite import Suite
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Task, TaskSpec
@@ -39,6 +39,9 @@ class Probe(ABC):
             New columns are added at the end.
         kinds: kinds of targets that it can evaluate; by default, all.
         version: increase it when `ask` or `describe` would answer differently; they are then asked again.
+        suite: name of the suite that it evaluates, if its tables are made of certain models or tasks only; the command
+            line takes this suite by default.
+        takes_models: whether the models of its runs may be chosen; otherwise, tasks are enough.
     """
 
     name: ClassVar[str]
@@ -46,6 +49,8 @@ class Probe(ABC):
     tables: ClassVar[Mapping[str, tuple[str, ...]]]
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     version: ClassVar[int] = 1
+    suite: ClassVar[str] = ""
+    takes_models: ClassVar[bool] = True
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
         """The runs of the probe; by default those of the selection.
@@ -78,6 +83,10 @@ class Probe(ABC):
     def asks(self) -> bool:
         """Whether models are asked anything."""
         return type(self).ask is not Probe.ask
+
+    def asks_models_of(self, run: Run) -> bool:
+        """Whether the models of a run are asked; by default, those of all runs if any."""
+        return self.asks
 
     def describe(self, task: Task) -> pd.DataFrame:
         """Facts of the rows of a task which the evaluation needs, such as their formulas. By default, there are none.

@@ -36,7 +36,7 @@ from crystalbench.runs.resources import Resources, number_of_workers, usable_cor
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.tune import Tuner
-from crystalbench.tasks.shuffled import SHUFFLED
+from crystalbench.tasks.suffixes import is_made_of_another
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ def run_probe(
     """Compute what is missing of a probe, and write its tables.
 
     Runs with the full crystals are ordinary runs of the folder of results, which a leaderboard has as well. Those under
-    other views, and of controls, are kept in its folder ``probes``, unless ``crystalbench run`` has made them before.
+    other views, of controls, and of descriptors as targets are kept in its folder ``probes``, unless ``crystalbench
+    run`` has made them before.
 
     Args:
         name: name or place of the probe.
@@ -88,7 +89,7 @@ def run_probe(
     _check_kinds(probe, plan)
     stores = _Stores.below(results)
     answers = AnswerStore.of(results, probe.name, probe.version) if probe.asks else None
-    missing = [run for run in plan.runs if stores.record_path(run) is None or _unanswered(run, answers)]
+    missing = [run for run in plan.runs if stores.record_path(run) is None or _unanswered(run, probe, answers)]
     if missing:
         RunLocks(stores.ranked.root).check_writable()
     tuned = any(run.spec.tuning for run in missing)
@@ -105,11 +106,11 @@ def run_probe(
     )
     outcome = Outcome()
     with executor_for(runner, workers) as executor:
-        to_ask = [run for run in plan.runs if stores.record_path(run) is not None and _unanswered(run, answers)]
+        to_ask = [run for run in plan.runs if stores.record_path(run) is not None and _unanswered(run, probe, answers)]
         for store, runs in stores.divided([run for run in plan.runs if run not in to_ask]):
             _add(outcome, run_plan(Plan(runs, plan.tasks, []), store, executor, observer, since))
         failed = {run.spec.key for run, _ in outcome.failures}
-        to_ask = [run for run in plan.runs if _unanswered(run, answers) and run.spec.key not in failed]
+        to_ask = [run for run in plan.runs if _unanswered(run, probe, answers) and run.spec.key not in failed]
         # The records of these runs exist, so that nothing but the answers is kept.
         outcome.failures += run_plan(Plan(to_ask, plan.tasks, []), None, executor, observer, since).failures
     _describe(probe, plan, AnswerStore.of(results, probe.name, probe.version))
@@ -206,7 +207,7 @@ class _Stores:
         """The runs by the store that has, or will have, their records."""
         parts: dict[bool, list[Run]] = {True: [], False: []}
         for run in runs:
-            ranked = run.spec.view == FULL and not run.spec.task.endswith(SHUFFLED)
+            ranked = run.spec.view == FULL and not is_made_of_another(run.spec.task)
             parts[ranked or self.ranked.path_of(run.spec) is not None].append(run)
         return [
             (store, parts[ranked]) for store, ranked in ((self.ranked, True), (self.others, False)) if parts[ranked]
@@ -240,7 +241,8 @@ class AskingRunner(Runner):
         Raises:
             RunFailedError: the run failed, or a question to models whose record exists.
         """
-        if self.answers is None or self.stores is None:
+        if self.answers is None or self.stores is None or not get_probe(self.probe).asks_models_of(run):
+            self.return_models = False
             return super().run(run, progress)
         if (record := self.stores.record(run)) is not None:
             members = self._kept(record, run) or self._fitted(run, progress).models
@@ -300,8 +302,8 @@ def _describe(probe: Probe, plan: Plan, answers: AnswerStore) -> None:
             answers.write_task(task.name, task.digest, probe.describe(task))
 
 
-def _unanswered(run: Run, answers: AnswerStore | None) -> bool:
-    return answers is not None and answers.path_of(run.spec) is None
+def _unanswered(run: Run, probe: Probe, answers: AnswerStore | None) -> bool:
+    return answers is not None and probe.asks_models_of(run) and answers.path_of(run.spec) is None
 
 
 def _add(outcome: Outcome, more: Outcome) -> None:

@@ -11,7 +11,7 @@ from crystalbench.results.record import TuningResult
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.suite import packaged_tasks
 from crystalbench.targets import OFFICIAL
-from crystalbench.tasks.shuffled import SHUFFLED
+from crystalbench.tasks.suffixes import divided
 from crystalbench.tasks.task import Task
 
 
@@ -42,7 +42,7 @@ def repeat_command(
         names: the user's names for model, view and folds; by default those in the specification.
     """
     names = names or CommandNames(spec.model, spec.view, spec.folds_text)
-    plain = spec.task.removesuffix(SHUFFLED)  # data are named for the task itself
+    plain, _ = divided(spec.task)  # data are named for the task itself
     file = "" if plain in packaged_tasks() else task.source.task_file
     words: list[Any] = ["crystalbench", "run", "--task", file or spec.task]
     words += ["--model", names.model]

@@ -24,7 +24,7 @@ from crystalbench.models import get_model, model_names
 from crystalbench.results.spec import TOO_FEW_EVALUATIONS, ProtocolSpec, TuningSpec
 from crystalbench.runs.resources import Reservation
 from crystalbench.targets import OFFICIAL, main_metric
-from crystalbench.tasks.shuffled import SHUFFLED
+from crystalbench.tasks.suffixes import divided, is_made_of_another
 
 
 class _Strict(BaseModel):
@@ -273,8 +273,8 @@ def suite_of_tasks(tasks: Sequence[str]) -> Suite:
 
 
 def _is_listed(task: str, entry: str) -> bool:
-    """Whether a task is an entry of a suite, or matches it; the control of a task is not listed with the task."""
-    return task == entry or (not task.endswith(SHUFFLED) and fnmatch.fnmatchcase(task, entry))
+    """Whether a task is an entry of a suite, or matches it; a task made of another one is not listed with it."""
+    return task == entry or (not is_made_of_another(task) and fnmatch.fnmatchcase(task, entry))
 
 
 def parse_suite(path: Path) -> Suite:
@@ -303,8 +303,9 @@ def _task_file(task: str, folder: Path) -> str:
 
     The path is relative to the current folder if the file is below it.
     """
-    if task.endswith(SHUFFLED):
-        return _task_file(task.removesuffix(SHUFFLED), folder) + SHUFFLED
+    task, suffix = divided(task)
+    if suffix:
+        return _task_file(task, folder) + suffix
     if task.endswith(".toml"):
         return _found(task, folder)
     return _from_here(packaged_tasks()[task]) if task in packaged_tasks() else task

@@ -16,9 +16,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crystalbench.errors import ConfigError, UnknownNameError
-from crystalbench.tasks.shuffled import SHUFFLED, ShuffledTaskSpec
+from crystalbench.tasks.described import DescribedTaskSpec
+from crystalbench.tasks.shuffled import ShuffledTaskSpec
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.spec import TaskSpec
+from crystalbench.tasks.suffixes import DESCRIPTOR, SHUFFLED
 from crystalbench.tasks.tables.spec import TableTaskSpec
 
 ENTRY_POINTS = "crystalbench.tasks"
@@ -65,14 +67,19 @@ def _registered() -> dict[str, TaskSpec]:
 def get_task_spec(name: str) -> TaskSpec:
     """Find a task by its name, or by the path of a task file that ends in ``.toml``.
 
-    Both may be followed by ``+shuffled_labels``, for the control of the task (see `crystalbench.tasks.shuffled`).
+    Both may be followed by ``+descriptor:NAME``, for a task with a descriptor of the crystals as its target (see
+    `crystalbench.tasks.described`), and by ``+shuffled_labels``, for the control of the task (see
+    `crystalbench.tasks.shuffled`).
 
     Raises:
-        UnknownNameError: there is no such task.
+        UnknownNameError: there is no such task or descriptor.
         ConfigError: the task file is missing or has mistakes.
     """
     if name.endswith(SHUFFLED):
         return ShuffledTaskSpec.of(get_task_spec(name.removesuffix(SHUFFLED)))
+    if DESCRIPTOR in name:
+        plain, _, descriptor = name.rpartition(DESCRIPTOR)
+        return DescribedTaskSpec.of(get_task_spec(plain), descriptor)
     if name.endswith(".toml"):
         return TableTaskSpec.from_toml(Path(name))
     specs = task_specs()

@@ -6,19 +6,19 @@ rows, or the folds are not independent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crystalbench.results.seeds import LARGEST, derived_seed
-from crystalbench.tasks.remote import RemoteFile
-from crystalbench.tasks.sources import DataSources
-from crystalbench.tasks.spec import Availability, TaskSpec
+from crystalbench.tasks.made_of import MadeOfTaskSpec
+from crystalbench.tasks.suffixes import SHUFFLED
 from crystalbench.tasks.task import Task
 
-SHUFFLED = "+shuffled_labels"
-"""What the name of the control adds to that of the task."""
+if TYPE_CHECKING:
+    from crystalbench.tasks.sources import DataSources
+    from crystalbench.tasks.spec import TaskSpec
 
 
 def shuffled(task: Task) -> Task:
@@ -39,14 +39,8 @@ def shuffled(task: Task) -> Task:
 
 
 @dataclass(frozen=True)
-class ShuffledTaskSpec(TaskSpec):
-    """The control of a task, before its data is loaded.
-
-    Attributes:
-        task: the task.
-    """
-
-    task: TaskSpec = field(kw_only=True)
+class ShuffledTaskSpec(MadeOfTaskSpec):
+    """The control of a task, before its data is loaded."""
 
     @classmethod
     def of(cls, task: TaskSpec) -> ShuffledTaskSpec:
@@ -70,16 +64,3 @@ class ShuffledTaskSpec(TaskSpec):
             DataError: the data is missing or damaged; says what to do.
         """
         return shuffled(self.task.load(sources))
-
-    @property
-    def remote_files(self) -> tuple[RemoteFile, ...]:
-        """Those of the task."""
-        return self.task.remote_files
-
-    def local_files(self, sources: DataSources) -> tuple[Path, ...] | None:
-        """Those of the task."""
-        return self.task.local_files(sources)
-
-    def availability(self, sources: DataSources) -> Availability:
-        """That of the task."""
-        return self.task.availability(sources)

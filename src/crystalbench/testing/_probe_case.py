@@ -106,8 +106,9 @@ class ProbeCase:
             return pd.DataFrame()
         with tempfile.TemporaryDirectory() as folder:
             store = AnswerStore(Path(folder))
-            for fitted, found in self.fitted() if self.probe.asks else ():
-                store.write(found.records[0], self.probe.ask(fitted))
+            for fitted, found in self.fitted():
+                if self.probe.asks_models_of(fitted.run):
+                    store.write(found.records[0], self.probe.ask(fitted))
             for task in self.planned().tasks if self.probe.describes else ():
                 store.write_task(task.name, task.digest, self.probe.describe(task))
             return store.read_all()

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from crystalbench.errors import ConfigError
-from crystalbench.models import Invariance, Model, Sees, get_model
+from crystalbench.models import Embeds, Invariance, Model, Sees, get_model
 from crystalbench.plugins import require_extra
-from crystalbench.testing import _model_behaviour, _model_declaration, _model_saving, _model_sees, _model_symmetry
+from crystalbench.testing import (
+    _model_behaviour,
+    _model_declaration,
+    _model_embedding,
+    _model_saving,
+    _model_sees,
+    _model_symmetry,
+)
 from crystalbench.testing._isolation import isolated
 from crystalbench.testing._model_case import ModelCase
 from crystalbench.testing.report import Checks, Report
@@ -34,6 +41,8 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
     * what it sees: a model that declares no chemistry predicts the same if all elements are exchanged for others, and
       one that declares no structure if all atoms are moved into other cells (`Model.sees`). More than that is not
       checked. A model that declares nothing passes with a note;
+    * embeddings, of a model that has them (`crystalbench.models.Embeds`): a vector per row, which depends on no other
+      row; reading them, or those of the untrained model, changes nothing;
     * saving: the loaded model predicts the same. A model that defines neither ``state`` nor ``restore`` passes with a
       note.
 
@@ -75,6 +84,8 @@ def check_model(model: type[Model] | str, /, *, verbose: bool = False, **paramet
         checks.run("symmetry", (_model_symmetry.DECLARED[invariance] for invariance in sorted(declared)))
         sees = _sees(case)
         checks.run("what it sees", _model_sees.DECLARED.get(sees, ()))
+        if issubclass(model_class, Embeds):
+            checks.run("embeddings", _model_embedding.CHECKS)
         notes = []
         if _model_saving.can_be_saved(model_class):
             checks.run("saving", _model_saving.CHECKS)

@@ -115,6 +115,24 @@ matbench_phonons,cgcnn,chemistry,elements last,0.49,0.4,0.6,0.54
 matbench_phonons,cgcnn,atom order,1e-7,1e-8
 matbench_phonons,cgcnn,0.1 Å,3.25,0.5
 """,
+    "descriptors": """descriptor,model,mode,r2,low,high,task,kind,folds,seeds,floor,gain,gain_low,gain_high
+density,cgcnn,end_to_end,0.98,0.97,0.99,matbench_phonons,density,5,1,composition_volume,0.1,0.05,0.15
+density,cgcnn,linear_probe,0.81,0.7,0.9,matbench_phonons,density,5,1,untrained,-0.2,-0.3,-0.1
+c,cgcnn,linear_probe,-0.004,-0.1,0.1,matbench_phonons,cell,5,1,untrained,0.01,-0.05,0.07
+c,descriptor_forest,composition_volume,0.3,,,matbench_phonons,cell,1,1,,,,
+""",
+    "refinement": """task,neighbours,tolerance,pairs,crystals,examples,identical,other_space_group,"""
+    """rows,rows_total,fold_scheme
+matbench_phonons,12,0.01,3,4,a (SiC) and b (SiC),5,2,1265,1265,official
+matbench_phonons,24,0.01,0,0,,0,0,1265,1265,official
+""",
+    "readout": """target,label,model,readout,descriptors,mae,low,high,seeds,folds,"""
+    """reduction,reduction_low,reduction_high,share,share_low,share_high,unit,rows,rows_total,fold_scheme
+cv,per cell,cgcnn,mean,none,10,9,11,3,5,,,,,,,J,100,100,formula
+cv,per cell,hybrid,mean,gong28,1,0.9,1.1,3,5,0.9,0.85,0.95,1,1,1,J,100,100,formula
+cv,per cell,cgcnn_atom_count,mean,atom_count,1.2,1,1.4,3,5,0.88,0.8,0.95,0.977,0.96,0.99,J,100,100,formula
+cv,per cell,dummy,,none,12,11,13,1,5,-0.2,-0.3,-0.1,-0.22,-0.3,-0.1,J,100,100,formula
+""",
     "conformal": """task,model,method,level,slice,value,rows,coverage,low,high,width,unit
 matbench_phonons,cgcnn,plain,0.9,all,all,60,0.9,0.88,0.92,31.5,cm⁻¹
 matbench_phonons,cgcnn,plain,0.9,element,H,9,0.5,0.3,0.7,31.5,cm⁻¹

@@ -166,6 +166,19 @@ def test_other_probes_are_shown_as_they_report(site: Path) -> None:
     assert "<p>So it is.</p>" in text
 
 
+def test_the_information_page_shows_descriptors_refinement_and_the_readout(pages: dict[str, Parsed]) -> None:
+    text = " ".join(pages["information.html"].text.split())
+    assert "cgcnn trained on it descriptor_forest composition and volume cgcnn linear probe" in text
+    assert "density density 0.98 0.97 to 0.99 not run– 0.81 0.70 to 0.90" in text
+    assert "c cell not run– 0.30 0.00 -0.10 to 0.10" in text
+    assert "cgcnn learns (more than composition and volume): density." in text
+    assert "cgcnn training adds (to what is there before training): nothing; less: density; not resolved: c." in text
+    assert "With 12 nearest neighbours and distances to 0.01 Å, 3 pairs of different crystals, 2 of them" in text
+    assert "any network of elements and distances: a (SiC) and b (SiC)." in text
+    assert "The reduction is extensivity: the number of atoms alone gives at least 95 % of it (97.7 %" in text
+    assert "dummy – none 12.00 [11.00, 13.00] −20.0 %" in text
+
+
 def test_errors_by_element_are_in_the_periodic_table(site: Path) -> None:
     assert chart(site, "tasks/matbench_phonons.html", "elements")["cgcnn"] == {"O": [6.5, 30], "H": [26.0, 30]}
     cells = {cell["symbol"]: (cell["row"], cell["column"]) for cell in periodic_cells()}

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WITH_MAGPIE = "+magpie"
-BANKS = ("gong28", f"gong28{_WITH_MAGPIE}", "rich", "atom_count", "space_group_volume")
+BANKS = (
+    "gong28",
+    f"gong28{_WITH_MAGPIE}",
+    "rich",
+    "atom_count",
+    "space_group_volume",
+    f"volume_per_atom{_WITH_MAGPIE}",
+)
 _WITHOUT_CHEMISTRY = frozenset(("atom_count", "space_group_volume"))
 
 
@@ -36,7 +43,8 @@ class OnDescriptors(TreeEnsemble):
 
     Attributes:
         bank: bank of descriptors: ``gong28``, ``gong28+magpie`` (with Magpie's composition features), ``rich`` (which
-            contains both), ``atom_count``, or ``space_group_volume`` (space group and volume of the primitive cell).
+            contains both), ``atom_count``, ``space_group_volume`` (space group and volume of the primitive cell), or
+            ``volume_per_atom+magpie`` (composition and density).
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE

@@ -22,7 +22,10 @@ from crystalbench.results.loading import Results
 Predicted: TypeAlias = list[tuple[Entry, pd.DataFrame]]
 """Entries, each with its predictions: ``id``, ``fold``, ``target`` and ``prediction``, the mean over the seeds."""
 
-TABLES = ("slices", "information", "information_sources", "invariance", "ceiling", "calibration", "conformal", "across")
+TABLES = (
+    *("slices", "information", "information_sources", "invariance", "descriptors", "refinement", "readout"),
+    *("ceiling", "calibration", "conformal", "across"),
+)
 """Names of CSV files in a folder of results that pages show where they exist."""
 
 

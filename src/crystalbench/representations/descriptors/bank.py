@@ -25,14 +25,23 @@ log = logging.getLogger(__name__)
 _CHUNK = 64  # crystals per chunk of work
 _NAMED = 5  # ids in a warning
 
-GONG: tuple[Part, ...] = (
-    FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group),
-    FunctionPart("structural complexity", symmetry.COMPLEXITY_LABELS, symmetry.complexity),
+_GROUP = FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group)
+_LOCAL: tuple[Part, ...] = (
     FunctionPart("structural heterogeneity", neighborhoods.HETEROGENEITY_LABELS, neighborhoods.heterogeneity),
     FunctionPart("sites", neighborhoods.SITE_LABELS, neighborhoods.sites),
     FunctionPart("density", cell.DENSITY_LABELS, cell.density),
     FunctionPart("packing fraction", cell.PACKING_LABELS, cell.packing),
+)
+GONG: tuple[Part, ...] = (
+    _GROUP,
+    FunctionPart("structural complexity", symmetry.COMPLEXITY_LABELS, symmetry.complexity),
+    *_LOCAL,
     FunctionPart("lattice", cell.LATTICE_LABELS, cell.lattice),
+)
+GONG_WITHOUT_CELL: tuple[Part, ...] = (
+    _GROUP,
+    FunctionPart("structural complexity", symmetry.COMPLEXITY_LABELS[:1], symmetry.complexity_per_atom),
+    *_LOCAL,
 )
 RICH: tuple[Part, ...] = (
     *GONG,
@@ -50,17 +59,22 @@ RICH: tuple[Part, ...] = (
     FunctionPart("electron density", cell.ELECTRON_LABELS, cell.electrons),
 )
 COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
+COUNT_AND_VOLUME: tuple[Part, ...] = (*COUNT, FunctionPart("volume", cell.VOLUME_LABELS, cell.volume))
+VOLUME_PER_ATOM: tuple[Part, ...] = (FunctionPart("volume per atom", cell.DENSITY_LABELS[1:], cell.volume_per_atom),)
 GROUP_AND_VOLUME: tuple[Part, ...] = (
-    FunctionPart("space group", symmetry.GROUP_LABELS, symmetry.group),
+    _GROUP,
     FunctionPart("primitive cell", symmetry.VOLUME_LABELS, symmetry.primitive_volume),
 )
 BANKS: dict[str, tuple[Part, ...]] = {
     "gong28": GONG,
+    "gong28_without_cell": GONG_WITHOUT_CELL,
     "rich": RICH,
     "atom_count": COUNT,
+    "atom_count_volume": COUNT_AND_VOLUME,
+    "volume_per_atom": VOLUME_PER_ATOM,
     "space_group_volume": GROUP_AND_VOLUME,
 }
-_COARSE = frozenset(("gong28", "space_group_volume"))
+_COARSE = frozenset(("gong28", "gong28_without_cell", "space_group_volume"))
 """Banks whose space group is found within 0.1 Å by default."""
 WITH_COMPOSITION = frozenset(("rich",))
 """Banks that also contain the composition features of `MagpieFeatures`."""
@@ -73,9 +87,12 @@ class DescriptorBank(Representation):
     ``gong28`` contains the 28 descriptors with which S. Gong et al. (Sci. Adv. 9, eadi3245, 2023) test what graph
     networks learn about periodicity. ``rich`` contains these, further descriptors of symmetry, neighbourhoods and
     radial order, and the 146 composition features of `MagpieFeatures`; its first 28 columns are those of ``gong28``
-    but for the default of ``symprec``. ``atom_count`` is only the number of atoms in the cell, to measure what a model
-    gains from the size of the cell. ``space_group_volume`` is the space group, the crystal system and the volume of the
-    primitive cell: a control for models that may know no more of a structure than these.
+    but for the default of ``symprec``. The others are controls: ``atom_count`` is only the number of atoms in the cell,
+    to measure what a model gains from the size of the cell, and ``atom_count_volume`` this and the volume of the cell;
+    ``gong28_without_cell`` has the 20 of the ``gong28`` that do not depend on the choice of the cell (without its
+    lengths, angles, number of atoms, and complexity per cell); ``volume_per_atom`` is that alone;
+    ``space_group_volume`` is the space group, the crystal system and the volume of the primitive cell, for models that
+    may know no more of a structure than these.
 
     The space group and its crystal system are found within ``symprec``. The descriptors published with ``gong28`` need
     0.1 Å, the tolerance of the Materials Project: with it, crystal systems agree in all but one of 1,511 crystals, with
@@ -95,9 +112,10 @@ class DescriptorBank(Representation):
     ``CRYSTALBENCH_PROCESSES`` allows them.
 
     Attributes:
-        bank: ``gong28``, ``rich``, ``atom_count`` or ``space_group_volume``.
-        symprec: tolerance of the space group in Å; None for 0.1 in ``gong28`` and ``space_group_volume``, and 0.01 in
-            the others.
+        bank: ``gong28``, ``gong28_without_cell``, ``rich``, ``atom_count``, ``atom_count_volume``, ``volume_per_atom``
+            or ``space_group_volume``.
+        symprec: tolerance of the space group in Å; None for 0.1 in ``gong28``, ``gong28_without_cell`` and
+            ``space_group_volume``, and 0.01 in the others.
 
     Example:
         >>> bank = DescriptorBank()

@@ -24,6 +24,7 @@ _BOHR = 0.529177210903  # Å (CODATA 2018)
 DENSITY_LABELS = ("density", "vpa")
 PACKING_LABELS = ("packing fraction",)
 COUNT_LABELS = ("natoms",)
+VOLUME_LABELS = ("volume",)
 LATTICE_LABELS = ("a", "b", "c", "alpha", "beta", "gamma", *COUNT_LABELS)
 ELECTRON_LABELS = ("valence electrons per volume", "electrons per volume")
 COULOMB_LABELS = tuple(f"{name} sine coulomb matrix eig" for name in ("mean", "std_dev", "minimum", "maximum"))
@@ -51,6 +52,16 @@ def packing(crystal: OneCrystal) -> list[float]:
 def lattice(crystal: OneCrystal) -> list[float]:
     """a, b, c in Å, alpha, beta, gamma in degrees, and number of atoms of the given cell."""
     return [*map(float, lattice_parameters(crystal.lattice[None])[0]), len(crystal)]
+
+
+def volume(crystal: OneCrystal) -> list[float]:
+    """Volume of the given cell in Å³."""
+    return [crystal.volume]
+
+
+def volume_per_atom(crystal: OneCrystal) -> list[float]:
+    """Volume per atom in Å³."""
+    return [crystal.volume / len(crystal)]
 
 
 def atom_count(crystal: OneCrystal) -> list[float]:

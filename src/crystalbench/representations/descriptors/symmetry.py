@@ -73,6 +73,11 @@ def complexity(crystal: OneCrystal) -> list[float]:
     return [entropy, entropy * len(crystal)]
 
 
+def complexity_per_atom(crystal: OneCrystal) -> list[float]:
+    """The first of `complexity`, which does not depend on the choice of the cell."""
+    return complexity(crystal)[:1]
+
+
 def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
     """(atoms,) for each atom, the first atom that is equivalent to it within 0.1 Å.
 

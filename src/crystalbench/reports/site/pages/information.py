@@ -1,4 +1,4 @@
-"""What models know: the information matrix, where skill comes from, and the audit of invariances."""
+"""What models know: the information matrix, where skill comes from, invariances, and descriptors."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Any
 import pandas as pd
 
 from crystalbench.reports.site.content import Content
+from crystalbench.reports.site.pages.knowledge import descriptor_part, readout_part, refinement_part
 from crystalbench.reports.site.pages.page import Page
+
+_OF_TASKS = ("information", "information_sources", "invariance", "descriptors", "refinement")
+"""Tables with a column ``task``."""
 
 
 def information_pages(content: Content) -> list[Page]:
     """The page ``information.html``: a section per task, from the tables of probes, and what other probes found."""
-    frames = {name: content.table(name) for name in ("information", "information_sources", "invariance")}
+    frames = {name: content.table(name) for name in _OF_TASKS}
     tasks = sorted({str(task) for frame in frames.values() if len(frame) for task in frame["task"].unique()})
     sections = [
         {
@@ -20,10 +24,16 @@ def information_pages(content: Content) -> list[Page]:
             "matrix": _matrix(_of(frames["information"], task)),
             "sources": _sources(_of(frames["information_sources"], task)),
             "drifts": _drifts(_of(frames["invariance"], task)),
+            "descriptors": descriptor_part(_of(frames["descriptors"], task)),
+            "refinement": refinement_part(_of(frames["refinement"], task)),
         }
         for task in tasks
     ]
-    values = {"tasks": sections, "probed": dict(content.probed)}
+    values = {
+        "tasks": sections,
+        "readout": readout_part(content.table("readout")),
+        "probed": dict(content.probed),
+    }
     return [Page("information.html", "information.html", "What models know", values, {})]
 
 

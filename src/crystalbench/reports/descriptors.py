@@ -1,0 +1,107 @@
+"""What models know of descriptors, as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pandas as pd
+
+from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, FLOORS, LINEAR, MODES
+from crystalbench.reports.formatting import MISSING
+from crystalbench.reports.sections import Section
+from crystalbench.targets import OFFICIAL
+
+TITLES = {
+    END_TO_END: "trained on it",
+    LINEAR: "linear probe",
+    FLOOR: "composition and volume",
+    "untrained": "before training",
+    CONTROL: "shuffled (control)",
+}
+"""What each mode is called in tables."""
+
+EXPLANATION = (
+    "Numbers are R² on the test parts: 1 if a descriptor is known exactly, 0 for a constant. A linear probe reads it "
+    "from the embedding of a network that was trained on the property, and from the same network before training. "
+    "Models trained on a descriptor are compared with a forest that sees composition and volume per atom."
+)
+
+
+def descriptor_sections(table: pd.DataFrame) -> list[Section]:
+    """A table for each task, a row for each descriptor, with sentences on each model.
+
+    Args:
+        table: as of `crystalbench.evaluation.descriptors.descriptors`.
+    """
+    sections = []
+    for board, mine in table.groupby(["task", "fold_scheme"], sort=True):
+        task, scheme = cast(tuple[Any, ...], board)
+        rows, total = int(mine["rows"].max()), int(mine["rows_total"].max())
+        partial = f" of {total:,}" if total > rows else ""
+        folds = "" if scheme == OFFICIAL else f", folds {scheme}"
+        columns = columns_of(mine)
+        cells = {(row["descriptor"], row["model"], row["mode"]): row for row in mine.to_dict("records")}
+        texts = [
+            [str(name), *(_cell(cells.get((name, *column))) for column in columns)]
+            for name in dict.fromkeys(mine["descriptor"])
+        ]
+        titles = ["descriptor", *(f"{model}: {TITLES[mode]}" for model, mode in columns)]
+        heading = f"{task} ({rows:,}{partial} crystals{folds}): descriptors that models know"
+        sections.append(Section(heading, titles, texts, [*sentences(mine), *_controls(mine), EXPLANATION]))
+    return sections
+
+
+def columns_of(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs of model and mode, by mode."""
+    found = dict.fromkeys(zip(table["model"], table["mode"], strict=True))
+    return sorted(found, key=lambda column: (MODES.index(column[1]), column[0]))
+
+
+def sentences(table: pd.DataFrame) -> list[str]:
+    """For each model and mode with a floor: which descriptors it knows better than the floor, and which not.
+
+    Args:
+        table: the rows of one task.
+    """
+    lines = []
+    for mode, verb in ((END_TO_END, "learns"), (LINEAR, "training adds")):
+        for model, mine in table[(table["mode"] == mode) & table["gain_low"].notna()].groupby("model", sort=True):
+            better = mine.loc[mine["gain_low"] > 0, "descriptor"].tolist()
+            worse = mine.loc[mine["gain_high"] < 0, "descriptor"].tolist()
+            rest = [name for name in mine["descriptor"] if name not in (*better, *worse)]
+            floor = TITLES[FLOORS[mode]]
+            what = "more than" if mode == END_TO_END else "to what is there"
+            lost = f"; less: {_names(worse)}" if worse else ""
+            open_ = f"; not resolved: {_names(rest)}" if rest else ""
+            lines.append(f"{model} {verb} ({what} {floor}): {_names(better)}{lost}{open_}.")
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _controls(table: pd.DataFrame) -> list[str]:
+    """What the control says of each model, the failures first."""
+    control = table[table["mode"] == CONTROL]
+    lines, fine = [], []
+    for model, mine in control.groupby("model", sort=True):
+        above = mine.loc[mine["low"] > 0, "descriptor"].tolist()
+        if above:
+            lines.append(f"WARNING: linear probes of {model} know shuffled descriptors: {_names(above)}.")
+        elif mine["low"].notna().any():
+            fine.append(str(model))
+    if fine:
+        lines.append(f"Control passed (nothing read of shuffled descriptors): {_names(fine)}.")
+    return lines
+
+
+def _cell(row: Any) -> str:
+    if row is None or math.isnan(row["r2"]):
+        return MISSING
+    text = f"{row['r2']:z.2f}"
+    if not math.isnan(row["low"]):
+        text += f" [{row['low']:z.2f}, {row['high']:z.2f}]"
+    return text.replace("-", "−")
