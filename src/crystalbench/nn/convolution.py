@@ -69,4 +69,5 @@ class GatedConvolution(nn.Module):
         linear = functional.linear
         table = torch.cat([linear(sites, own, bias), linear(sites, other), linear(shells, shell)])
         scale, shift = self.norm.folded()
-        return softplus(sites + torch.addcmul(shift, gated_sum(table, edges), scale))
+        summed = gated_sum(table.to(edges.counts.dtype), edges)  # which autocast would have made half of the bits
+        return softplus(sites + torch.addcmul(shift, summed, scale))

@@ -103,7 +103,7 @@ def training_convolution(
     edges: Edges,
     moments: Moments,
 ) -> tuple[Tensor, Statistics, Statistics]:
-    """A `crystalbench.nn.convolution.GatedConvolution` in training mode.
+    """A `crystalbench.nn.convolution.GatedConvolution` in training mode, in single precision also under autocast.
 
     Args:
         sites: (sites, F).
@@ -119,7 +119,10 @@ def training_convolution(
     """
     parameters = (gate.weight, gate.bias, gate_norm.weight, gate_norm.bias, norm.weight, norm.bias)
     constants = (signs, edges, moments, gate_norm.eps, norm.eps)
-    result, *statistics = _Convolution.apply(sites, *parameters, *constants)  # type: ignore[no-untyped-call]
+    if sites.dtype in (torch.bfloat16, torch.float16):
+        sites = sites.float()
+    with torch.autocast(sites.device.type, enabled=False):
+        result, *statistics = _Convolution.apply(sites, *parameters, *constants)  # type: ignore[no-untyped-call]
     return result, (statistics[0], statistics[1]), (statistics[2], statistics[3])
 
 
@@ -178,6 +181,11 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast(gradient.device.type, enabled=False):
+            return *_Convolution._gradients(ctx, gradient), None, None, None, None, None
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         edges: Edges = ctx.edges
         moments: Moments = ctx.moments
         weight, scaled, scale, inverse, signs, turned, mean, centred, own, other, closed, *rest = ctx.saved_tensors
@@ -208,7 +216,7 @@ class _Convolution(torch.autograd.Function):
         d_sites.addmm_(moments.of_sites.t(), constant.view(2, width), alpha=-1)
         d_bias = torch.zeros_like(d_gate_shift)
         gradients = d_weight, d_bias, d_scale * signs * inverse, d_gate_shift * signs, d_norm_scale, d_norm_shift
-        return d_sites, *gradients, None, None, None, None, None
+        return d_sites, *gradients
 
 
 def _covariance(

@@ -66,6 +66,11 @@ class Moments:
             len(multiplicities) == 1 and multiplicities.item() == 1
         ):
             raise ValueError("expected more than 1 value per channel when training")
+        with torch.autocast(shells.device.type, enabled=False):
+            return cls._of(edges, shells, multiplicities)
+
+    @classmethod
+    def _of(cls, edges: Edges, shells: Tensor, multiplicities: Tensor) -> Moments:
         edges_total, sites_total = edges.weights.sum(), multiplicities.sum()
         shares = edges.weights / edges_total
         column = shares.unsqueeze(1)
