@@ -6,8 +6,9 @@ Three parts, chosen by ``--part``:
 * ``equality``: every network is fitted briefly on the CPU, saved, and loaded on the device, where it must predict the
   same up to round-off; then it is fitted on the device, where the loss of the first epoch must be that on the CPU.
   Whether two fits on the device give the same bits is reported and is no failure, since not all operations are
-  deterministic on a GPU.
-* ``throughput``: crystals per second of training, for several batch sizes, with one process and with several.
+  deterministic on a GPU. How far the loss moves in mixed precision (bfloat16) is reported, too.
+* ``throughput``: crystals per second of training, for several batch sizes, with one process and with several, and for
+  the precisions chosen.
 
 The exit status is 1 if a check fails. Each line is printed as soon as it is known, so that little is lost if a run is
 stopped.
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.gpu.throughput import Request, measure
+from benchmarks.gpu.throughput import Request, in_precision, measure
 from crystalbench.data.samples import Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import CrystalBenchError
@@ -63,6 +64,8 @@ class Equality:
         first_loss: relative difference of the training loss in the first epoch.
         last_loss: the same in the last epoch. Round-off grows in training, so it is not checked.
         repeats: whether two fits on the device predict the same bits.
+        mixed_loss: relative difference of the last epoch's training loss in mixed precision from that in single
+            precision on the device; not checked.
     """
 
     model: str
@@ -70,6 +73,7 @@ class Equality:
     first_loss: float
     last_loss: float
     repeats: bool
+    mixed_loss: float
 
     @property
     def passed(self) -> bool:
@@ -80,7 +84,8 @@ class Equality:
         return (
             f"{'ok' if self.passed else 'FAILED':6} {self.model:22} same weights: {self.prediction:.1e} σ; "
             f"loss of the first epoch: {self.first_loss:.1e}, of the last: {self.last_loss:.1e}; "
-            f"two fits are {'equal' if self.repeats else 'not equal'}"
+            f"two fits are {'equal' if self.repeats else 'not equal'}; "
+            f"loss in bfloat16: {self.mixed_loss:.1e}"
         )
 
 
@@ -109,12 +114,15 @@ def compare(name: str, train: Samples, valid: Samples, device: str, epochs: int)
     difference = np.abs(loaded.predict(rows).values - on_cpu.predict(rows).values).max() / scale
     first, losses = _fitted(name, train, valid, device, epochs)
     second, _ = _fitted(name, train, valid, device, epochs)
+    with in_precision("bfloat16", device):
+        _, mixed = _fitted(name, train, valid, device, epochs)
     return Equality(
         name,
         float(difference),
         abs(losses[0] / cpu_losses[0] - 1),
         abs(losses[-1] / cpu_losses[-1] - 1),
         bool(np.array_equal(first.predict(rows).values, second.predict(rows).values)),
+        abs(mixed[-1] / losses[-1] - 1),
     )
 
 
@@ -182,16 +190,22 @@ def _measure_throughput(options: argparse.Namespace) -> None:
         for deterministic in (True, False) if options.nondeterministic else (True,):
             for request, speeds in measure(
                 [
-                    Request(name, size, options.device, options.task, options.data_dir, options.limit, deterministic)
+                    Request(
+                        *(name, size, options.device, options.task, options.data_dir, options.limit),
+                        deterministic,
+                        precision,
+                    )
                     for name in options.model or networks()
                     for size in options.batch_size
+                    for precision in options.precision
                 ],
                 processes,
                 options.seconds,
             ):
+                order = "deterministic" if deterministic else "any order"
                 print(
                     f"{request.model:22} batch {request.batch_size:5}, {processes} process{'es' * (processes > 1):2} "
-                    f"{'deterministic' if deterministic else 'any order'}: {sum(speeds):10,.0f} crystals/s",
+                    f"{order}, {request.precision:8}: {sum(speeds):10,.0f} crystals/s",
                     flush=True,
                 )
 
@@ -210,6 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--processes", type=int, nargs="+", default=[1, 4], help="numbers of processes that train at once"
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("float32", "bfloat16"),
+        default=["float32"],
+        help="precisions of the throughput [default: float32]",
     )
     parser.add_argument("--seconds", type=float, default=5, help="time for each row of the throughput [default: 5]")
     parser.add_argument(

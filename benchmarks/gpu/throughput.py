@@ -36,6 +36,7 @@ class Request:
         data_dir: folder with its data.
         limit: largest number of rows to train on.
         deterministic: whether torch's deterministic algorithms are used, as in all runs.
+        precision: ``float32``, as in all runs, or ``bfloat16`` for torch's automatic mixed precision.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Request:
     data_dir: Path | None = None
     limit: int | None = None
     deterministic: bool = True
+    precision: str = "float32"
 
 
 class _TimeIsUpError(Exception):
@@ -122,9 +124,14 @@ def speed(request: Request, seconds: float) -> float:
     model.runtime = Runtime(device=request.device, progress=progress)
     order = contextlib.nullcontext() if request.deterministic else patch.object(torch, "use_deterministic_algorithms")
     torch.use_deterministic_algorithms(request.deterministic, warn_only=True)
-    with order, contextlib.suppress(_TimeIsUpError):
+    with order, in_precision(request.precision, request.device), contextlib.suppress(_TimeIsUpError):
         model.fit(train, valid)
     return len(train) * (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+
+
+def in_precision(precision: str, device: str) -> contextlib.AbstractContextManager[None]:
+    """A context with torch's automatic mixed precision for ``bfloat16``, and without it for ``float32``."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _all_cores() -> int:

@@ -27,8 +27,17 @@ PASSES = 10
 _FLOAT = 4  # bytes
 
 _PARTS = {
-    "matrix products": ("mm", "addmm", "addmv_", "mv", "bmm"),
-    "sigmoids, logarithms, exponentials": ("sigmoid", "log_", "exp_", "silu", "silu_backward", "rsqrt", "sqrt"),
+    "matrix products": ("mm", "addmm", "addmm_", "addmv", "addmv_", "mv", "bmm"),
+    "sigmoids, logarithms, exponentials": (
+        "sigmoid",
+        "sigmoid_",
+        "log_",
+        "exp_",
+        "silu",
+        "silu_backward",
+        "rsqrt",
+        "sqrt",
+    ),
     "reading and summing rows": (
         "_embedding_bag",
         "_embedding_bag_forward_only",
@@ -37,8 +46,22 @@ _PARTS = {
         "index_add_",
     ),
     "other element-wise work": (
-        *("mul", "mul_", "add", "add_", "sub", "addcmul", "addcmul_", "minimum", "maximum", "clamp", "neg", "neg_"),
-        *("sum", "div", "square", "pow", "cat", "copy_", "lerp_", "fill_"),
+        *(
+            "mul",
+            "mul_",
+            "add",
+            "add_",
+            "sub",
+            "addcmul",
+            "addcmul_",
+            "minimum",
+            "maximum",
+            "clamp",
+            "clamp_",
+            "neg",
+            "neg_",
+        ),
+        *("sum", "div", "square", "pow", "cat", "copy_", "lerp_", "fill_", "addr_"),
     ),
     "assembling batches": ("sort", "searchsorted", "repeat_interleave", "cumsum", "arange", "remainder", "stack"),
     "optimiser": ("_fused_adamw_",),

@@ -15,6 +15,7 @@ from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import NetworkModel
 from crystalbench.nn.convolution import GatedConvolution
 from crystalbench.nn.edges import Edges
+from crystalbench.nn.moments import Moments
 from crystalbench.nn.radial import expand_distances
 from crystalbench.nn.weighted import softplus
 from crystalbench.representations import WeightedGraph
@@ -94,6 +95,7 @@ class CGCNNEncoder(nn.Module):
         edges = Edges.of(batch)
         sites = self.embedding(self.elements)[batch["numbers"]]
         shells = expand_distances(batch["distances"], self.centers, self.step)
+        moments = Moments.of(edges, shells, multiplicities) if self.training else None
         for convolution in self.convolutions:
-            sites = convolution(sites, shells, edges, multiplicities)
+            sites = convolution(sites, shells, edges, moments)
         return softplus(batch.mean(sites, SITE, multiplicities))

@@ -33,7 +33,7 @@ class WeightedBatchNorm(nn.BatchNorm1d):
         result: Tensor
         arguments = (rows, weights / total, weight, bias, self.eps)
         result, mean, variance = _Normalised.apply(*arguments)  # type: ignore[no-untyped-call]
-        self._update(mean, variance, total)
+        self.track(mean, variance, total)
         return result
 
     def folded(self, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -44,7 +44,14 @@ class WeightedBatchNorm(nn.BatchNorm1d):
         return (scale, shift) if factors is None else (scale * factors, shift * factors)
 
     @torch.no_grad()
-    def _update(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+    def track(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Include a batch in the running statistics.
+
+        Args:
+            mean: (d,) weighted mean of the rows.
+            variance: (d,) weighted variance, divided by ``total``.
+            total: (), the sum of the weights.
+        """
         assert self.running_mean is not None and self.running_var is not None  # they are tracked
         assert self.num_batches_tracked is not None and self.momentum is not None
         self.running_mean.lerp_(mean, self.momentum)
@@ -63,38 +70,50 @@ class _Normalised(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, shares: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        mean = shares @ rows
-        centred = rows - mean
-        result = centred * centred
-        variance = shares @ result
-        inverse = torch.rsqrt(variance + eps)
-        torch.addcmul(bias, centred, weight * inverse, out=result)
-        ctx.save_for_backward(centred, shares, weight, inverse)
+        result, mean, variance, saved = normalised(rows, shares, weight, bias, eps)
+        ctx.save_for_backward(*saved)
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        centred, shares, weight, inverse = ctx.saved_tensors
-        total = gradient.sum(0)
-        scratch = gradient * centred
-        slope = scratch.sum(0) * inverse
-        scale = weight * inverse
-        torch.addcmul(scale * total, centred, scale * inverse * slope, out=scratch)
-        d_rows = gradient * scale
-        d_rows.addcmul_(shares.unsqueeze(1), scratch, value=-1)
-        return d_rows, None, slope, total, None
+        d_rows, d_weight, d_bias = normalised_backward(gradient, ctx.saved_tensors)
+        return d_rows, None, d_weight, d_bias, None
+
+
+def normalised(
+    rows: Tensor, shares: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+    """The result, mean and variance of `_Normalised`, and what `normalised_backward` needs."""
+    mean = shares @ rows
+    centred = rows - mean
+    result = centred * centred
+    variance = shares @ result
+    inverse = torch.rsqrt(variance + eps)
+    torch.addcmul(bias, centred, weight * inverse, out=result)
+    return result, mean, variance, (centred, shares, weight, inverse)
+
+
+def normalised_backward(gradient: Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of rows, weight and bias of `normalised`."""
+    centred, shares, weight, inverse = saved
+    total = gradient.sum(0)
+    scratch = gradient * centred
+    slope = scratch.sum(0) * inverse
+    scale = weight * inverse
+    torch.addcmul(scale * total, centred, scale * inverse * slope, out=scratch)
+    d_rows = gradient * scale
+    d_rows.addcmul_(shares.unsqueeze(1), scratch, value=-1)
+    return d_rows, slope, total
 
 
 class _Softplus(torch.autograd.Function):
-    """softplus(x) = −log σ(−x), which is faster than log1p, with an absolute error of the same size."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        closed = torch.sigmoid(-x)
+        result, closed = softplus_and_complement(x)
         ctx.save_for_backward(closed)
-        return torch.maximum(x, log_of_sigmoid(closed).neg_())
+        return result
 
     @staticmethod
     @once_differentiable
@@ -109,9 +128,22 @@ def softplus(x: Tensor) -> Tensor:
     return result
 
 
-def log_of_sigmoid(sigmoid: Tensor) -> Tensor:
+def softplus_and_complement(x: Tensor) -> tuple[Tensor, Tensor]:
+    """softplus(x) = −log σ(−x), and σ(−x), which is 1 minus its derivative.
+
+    This is faster than log1p, with an absolute error of the same size.
+    """
+    closed = torch.sigmoid(-x)
+    return torch.maximum(x, log_of_sigmoid(closed).neg_()), closed
+
+
+def log_of_sigmoid(sigmoid: Tensor, out: Tensor | None = None) -> Tensor:
     """Logarithm of a sigmoid σ(u), finite even if σ(u) underflows.
 
     It is then larger than u, so the minimum of u and the result is log σ(u).
+
+    Args:
+        sigmoid: σ(u).
+        out: where to write the result, such as ``sigmoid`` itself.
     """
-    return sigmoid.clamp(min=torch.finfo(sigmoid.dtype).tiny).log_()
+    return torch.clamp(sigmoid, min=torch.finfo(sigmoid.dtype).tiny, out=out).log_()
