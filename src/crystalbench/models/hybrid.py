@@ -68,8 +68,7 @@ class WithDescriptors(_Network):
 
     def body(self) -> nn.Module:
         """Make the body of the network, with the descriptors concatenated."""
-        columns = len(DescriptorBank(self.bank).labels)
-        return ConcatenatedDescriptors(super().body(), columns, self.descriptor_width, self.descriptor_dropout)
+        return ConcatenatedDescriptors(super().body(), self._columns, self.descriptor_width, self.descriptor_dropout)
 
     def fit_inputs(self, train: Samples) -> None:
         """Learn how to impute and scale the descriptors from the rows to fit."""
@@ -96,7 +95,13 @@ class WithDescriptors(_Network):
         self._scaling = Scaling(**{field.name: arrays[f"descriptors.{field.name}"] for field in fields(Scaling)})
         super().restore(arrays, facts)
 
+    @property
+    def _columns(self) -> int:
+        """Number of descriptors."""
+        return len(DescriptorBank(self.bank).labels)
+
     def _values(self, samples: Samples) -> np.ndarray:
+        """Descriptors (n, d) as computed; NaN where one is missing."""
         return within_range(samples.represent(DescriptorBank(self.bank)).values["descriptors"])
 
 

@@ -1,0 +1,38 @@
+"""Trees on descriptors of crystals and on what a pretrained potential says about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from crystalbench.models.forests.descriptors import DescriptorForest
+from crystalbench.models.model import Invariance
+from crystalbench.models.potentials.columns import Parts, ReadsPotential
+
+if TYPE_CHECKING:
+    from crystalbench.data.samples import Samples
+
+
+@dataclass
+class PotentialForest(ReadsPotential, DescriptorForest):  # type: ignore[misc]
+    """Extremely randomised trees on a bank of descriptors and on columns that are computed with a potential.
+
+    Attributes:
+        potential: registered name or place of a potential, such as ``chgnet`` or ``sevennet``.
+        parts: parts of the potential's columns, joined by ``+``: ``cell`` (energy, stress and forces), ``harmonic``
+            (frequencies at Γ and elastic moduli), ``zone`` (frequencies of a supercell), ``features`` (learned ones).
+    """
+
+    potential: str = "chgnet"
+    parts: Parts = "cell+harmonic"
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        """None: round-off of single precision can move a column across the threshold of a tree."""
+        return frozenset()
+
+    def _computed(self, samples: Samples) -> npt.NDArray[np.float64]:
+        return np.concatenate([super()._computed(samples), self.potential_columns(samples)], axis=1)
