@@ -159,7 +159,7 @@ def compute(
         remarks=list(task.remarks),
         defaults_chosen_on=sorted(model.defaults_chosen_on),
         sees=_seen_by(members[0], shown).value,
-        pretrained_on=sorted(model.pretrained_on),
+        pretrained_on=sorted(members[0].pretrained_on),
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(model),

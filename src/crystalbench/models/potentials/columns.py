@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 PARTS = (
     "cell",
     "cell+harmonic",
+    "cell+harmonic+layers",
     "cell+harmonic+zone",
     "cell+harmonic+features",
     "cell+harmonic+zone+features",
+    "cell+layers",
     "cell+features",
 )
 """Combinations of parts of `PotentialDescriptors`."""
@@ -30,7 +32,7 @@ Parts = Annotated[str, OneOf(PARTS)]
 
 
 class ReadsPotential:
-    """What models that read a potential's columns have in common; a class with the fields ``potential`` and ``parts``."""
+    """What models with the fields ``potential`` and ``parts`` have in common."""
 
     extra: ClassVar[str | None] = "potentials"
     sees: ClassVar[Sees] = Sees.PRETRAINED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +17,21 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PotentialForest(ReadsPotential, DescriptorForest):  # type: ignore[misc]
+class PotentialForest(ReadsPotential, DescriptorForest):
     """Extremely randomised trees on a bank of descriptors and on columns that are computed with a potential.
 
     Attributes:
         potential: registered name or place of a potential, such as ``chgnet`` or ``sevennet``.
         parts: parts of the potential's columns, joined by ``+``: ``cell`` (energy, stress and forces), ``harmonic``
-            (frequencies at Γ and elastic moduli), ``zone`` (frequencies of a supercell), ``features`` (learned ones).
+            (frequencies at Γ and elastic moduli), ``zone`` (frequencies of a supercell), ``layers`` (binding of
+            layered crystals), ``features`` (learned ones).
     """
+
+    # Round-off of single precision can move a column across the threshold of a tree.
+    invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
     potential: str = "chgnet"
     parts: Parts = "cell+harmonic"
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        """None: round-off of single precision can move a column across the threshold of a tree."""
-        return frozenset()
 
     def _computed(self, samples: Samples) -> npt.NDArray[np.float64]:
         return np.concatenate([super()._computed(samples), self.potential_columns(samples)], axis=1)

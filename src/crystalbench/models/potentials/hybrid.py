@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class HybridPotential(ReadsPotential, HybridSEN):  # type: ignore[misc]
+class HybridPotential(ReadsPotential, HybridSEN):
     """SEN with a bank of descriptors and with columns that are computed with a potential.
 
     Attributes:
         potential: registered name or place of a potential, such as ``chgnet`` or ``sevennet``.
         parts: parts of the potential's columns, joined by ``+``: ``cell`` (energy, stress and forces), ``harmonic``
-            (frequencies at Γ and elastic moduli), ``zone`` (frequencies of a supercell), ``features`` (learned ones).
+            (frequencies at Γ and elastic moduli), ``zone`` (frequencies of a supercell), ``layers`` (binding of
+            layered crystals), ``features`` (learned ones).
     """
 
     potential: str = "chgnet"

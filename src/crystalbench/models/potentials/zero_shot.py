@@ -30,9 +30,10 @@ _LEAST_KNOWN = 0.5  # share of rows in which a column has to be known
 class ZeroShot(ReadsPotential, Model):
     """A line through one column that is computed with a potential: what its physics says before any learning.
 
-    The training part chooses the column, and whether its logarithm is taken (of columns that are positive in at least half of the rows),
-    by the mean absolute error on five inner folds; slope and intercept are fitted to all rows for the least absolute
-    error. A crystal for which the column is unknown gets the median of the training targets.
+    The training part chooses the column, and whether its logarithm is taken, by the mean absolute error on five inner
+    folds; slope and intercept are fitted to all rows for the least absolute error. A column must be known (and, for the
+    logarithm, positive) in at least half of the rows. A crystal for which it is unknown gets the median of the training
+    targets.
 
     Attributes:
         potential: registered name or place of a potential, such as ``chgnet`` or ``sevennet``.

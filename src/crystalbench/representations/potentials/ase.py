@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ASEPotential(Potential):
     """A potential that is computed by a calculator of ASE, crystal by crystal.
 
-    A subclass defines `calculator`, names what determines the numbers (``packages``, ``version``), the ``elements`` that
-    are known, and what the potential was fitted to (``pretrained_on``). It has no learned features.
+    A subclass defines `calculator`, names what determines the numbers (``packages``, ``version``), the ``elements``
+    that are known, and what the potential was fitted to (``pretrained_on``). It has no learned features.
 
     Example:
         >>> from ase.calculators.emt import EMT
@@ -43,7 +43,9 @@ class ASEPotential(Potential):
         energies, forces, stresses = [], [], []
         for row, lattice in enumerate(crystals.lattices):
             part = slice(crystals.offsets[row], crystals.offsets[row + 1])
-            atoms = Atoms(crystals.numbers[part], cell=lattice, scaled_positions=crystals.frac_coords[part], pbc=True)
+            atoms: Any = Atoms(
+                crystals.numbers[part], cell=lattice, scaled_positions=crystals.frac_coords[part], pbc=True
+            )
             atoms.calc = self._calculator
             try:
                 energies.append(float(atoms.get_potential_energy()))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class CHGNet(Potential):
     """CHGNet 0.3.0: a graph network with three-body angles, fitted to relaxations of the Materials Project.
 
-    B. Deng et al., Nat. Mach. Intell. 5, 1031, 2023 (412,525 parameters, cutoff 6 Å, elements up to plutonium). Features
-    are the 64 of each atom before the last convolution.
+    B. Deng et al., Nat. Mach. Intell. 5, 1031, 2023 (412,525 parameters, cutoff 6 Å, elements up to plutonium).
+    Features are the 64 of each atom before the last convolution.
 
     Energies are differentiated with respect to coordinates and lattice vectors here: the package's own prediction
     also keeps the graph of the second derivatives, which takes twice the time.

@@ -40,13 +40,14 @@ class PotentialDescriptors(Representation):
     * ``cell``: energy per atom, stress and forces of the crystal as it is;
     * ``harmonic``: frequencies at Γ and stiffness of sites, from displacements of 0.03 Å; elastic moduli with fixed and
       with relaxed atoms, from strains of 0.5 %. Primitive cells of at most 64 atoms;
-    * ``zone``: the same of the modes of a 2 × 2 × 2 supercell, which are those at Γ and in the middles of the boundaries
-      of the Brillouin zone, and the last peak of their density. Primitive cells of at most 12 atoms;
+    * ``zone``: the same of the modes of a 2 × 2 × 2 supercell, which are those at Γ and in the middles of the
+      boundaries of the Brillouin zone, and the last peak of their density. Primitive cells of at most 12 atoms;
+    * ``layers``: binding between the layers of a layered crystal, as it is and in stacks of one layer;
     * ``features``: means and standard deviations of the atoms' learned features.
 
     A part that cannot be computed for a crystal is NaN in that row, and a warning names the crystals and the reason:
     an element is unknown to the potential, or the cell is too large. NaN without a warning is what a crystal does not
-    have: optical frequencies, with one atom in the primitive cell.
+    have: optical frequencies, with one atom in the primitive cell, or layers.
 
     Chunks of 8 crystals are computed in several processes if `represent` or the environment variable
     ``CRYSTALBENCH_PROCESSES`` allows them. Each is stored in the cache folder until all are computed, so that an
@@ -56,7 +57,7 @@ class PotentialDescriptors(Representation):
 
     Attributes:
         potential: registered name or place of a potential.
-        part: ``cell``, ``harmonic``, ``zone`` or ``features``.
+        part: ``cell``, ``harmonic``, ``zone``, ``layers`` or ``features``.
 
     Example:
         >>> PotentialDescriptors("chgnet", "cell").labels[:2]

@@ -1,4 +1,4 @@
-"""Groups of columns that are computed with a potential: the given cell, harmonic response, learned features."""
+"""Groups of columns that are computed with a potential: given cell, harmonic response, layers, learned features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystalbench.data.views.rows import OneCrystal
 from crystalbench.errors import DataError
-from crystalbench.representations.potentials import elasticity, phonons
+from crystalbench.representations.potentials import elasticity, layers, phonons
 from crystalbench.representations.potentials.force_constants import cells_of, force_constants
 from crystalbench.representations.potentials.potential import Potential
 
@@ -138,6 +138,7 @@ PARTS: dict[str, PotentialPart] = {
             lambda potential: (*phonons.FREQUENCY_LABELS, *phonons.SITE_LABELS, *phonons.PEAK_LABELS),
             zone_columns,
         ),
+        PotentialPart("layers", lambda potential: layers.LAYER_LABELS, layers.layer_columns),
         PotentialPart(
             "features",
             lambda potential: tuple(

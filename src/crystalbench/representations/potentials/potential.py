@@ -53,9 +53,9 @@ class Evaluation:
 class Potential(ABC):
     """An interatomic potential with fixed parameters.
 
-    A subclass defines `_evaluate` and the attributes below, and registers itself in the entry-point group
-    ``crystalbench.potentials``; it can also be named by its place, ``package.module:Class`` or ``path/to/file.py:Class``.
-    It is created without arguments, and loads its weights when it is first called. A calculator of ASE is adapted by
+    A subclass defines `_evaluate` and the attributes below. It is registered in the entry-point group
+    ``crystalbench.potentials``, or named by its place, ``package.module:Class`` or ``path/to/file.py:Class``. It is
+    created without arguments, and loads its weights when it is first called. A calculator of ASE is adapted by
     `crystalbench.representations.potentials.ASEPotential`.
 
     Results must not depend on the batch that a crystal is evaluated in, up to round-off, nor on the network: weights

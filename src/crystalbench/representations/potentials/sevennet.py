@@ -71,13 +71,11 @@ class SevenNet(Potential):
 
     @functools.cached_property
     def _network(self) -> tuple[Any, float]:
-        import torch
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about accelerators for GPUs, and about reading its own weights
             from sevenn.util import load_checkpoint
 
             network = load_checkpoint(self.WEIGHTS).build_model()
-        network.eval_type_map = torch.tensor(True)
+        network.eval_type_map = True
         network.set_is_batch_data(True)
         return network.eval().requires_grad_(False), float(network.cutoff)
