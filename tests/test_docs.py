@@ -34,6 +34,7 @@ NOT_RUN = {
     "periodicity.md": 2,
     "probes.md": 1,
     "plugin.md": 1,
+    "potentials.md": 1,
     "quickstart.md": 4,
     "reproducibility.md": 2,
     "speed.md": 4,

@@ -23,6 +23,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "deepknet_sphere": {"q_max": 0.4},
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
+    "hybrid_potential": {"parts": "cell"},
+    "potential": {"parts": "cell"},
+    "potential_forest": {"parts": "cell"},
 }
 """Hyperparameters that replace the defaults, with which some edge cases take seconds."""
 
@@ -62,7 +65,9 @@ def test_models_declare_on_which_tasks_their_defaults_were_chosen() -> None:
     both = {"matbench_phonons", "matbench_jdft2d"}
     for name in model_names():
         model = get_model(name)
-        if issubclass(model, NetworkModel) or name.startswith("descriptor_"):
+        if name == "potential":
+            assert not model.defaults_chosen_on
+        elif issubclass(model, NetworkModel) or name.startswith("descriptor_") or name == "potential_forest":
             assert model.defaults_chosen_on == both, name
         else:
             assert model.defaults_chosen_on == (set() if name == "dummy" else both | {"matbench_steels"}), name

@@ -166,6 +166,15 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         get_potential("sevennet")
 
 
+def test_a_missing_package_of_a_potential_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unknown(Springs):
+        packages = ("no-such-package",)
+        extra = "potentials"
+
+    with pytest.raises(ConfigError, match=r"needs no-such-package, .*; run: pip install 'crystalbench\[potentials\]'"):
+        _ = Unknown().recipe
+
+
 def test_the_code_of_a_users_potential_is_part_of_its_recipe(tmp_path: Path) -> None:
     source = (Path(__file__).parent / "toys.py").read_text()
     digests = []

@@ -114,7 +114,7 @@ class Potential(ABC):
         recipe: dict[str, Any] = {
             "potential": f"{module}:{type(self).__qualname__}",
             "version": self.version,
-            "packages": {name: _version_of(name) for name in self.packages},
+            "packages": {name: _version_of(name, self.extra) for name in self.packages},
         }
         return recipe if module.startswith("crystalbench.") else recipe | {"code": plugins.local_digest(type(self))}
 
@@ -154,8 +154,9 @@ def get_potential(name: str) -> Potential:
     return found()
 
 
-def _version_of(package: str) -> str:
+def _version_of(package: str, extra: str | None) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError as error:
-        raise ConfigError(f"the package {package!r} is not installed, which a potential is computed by") from error
+        remedy = "" if extra is None else f"; run: pip install 'crystalbench[{extra}]'"
+        raise ConfigError(f"a potential needs {package}, which is not installed{remedy}") from error
