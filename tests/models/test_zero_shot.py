@@ -12,6 +12,7 @@ from scipy.stats import linregress
 
 from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
+from crystalbench.errors import ConfigError
 from crystalbench.models import get_model
 from crystalbench.models.model import Runtime
 from crystalbench.models.potentials.zero_shot import ZeroShot, robust_lines
@@ -94,6 +95,11 @@ def test_models_declare_what_their_potential_was_fitted_to(name: str) -> None:
     assert model().pretrained_on == {"MPtrj"}
     assert model(potential=SPRINGS).pretrained_on == {"springs"}
     assert model.extra == "potentials"
+
+
+def test_an_unknown_potential_is_refused_when_the_model_is_made() -> None:
+    with pytest.raises(ConfigError, match=r"potential = 'chgnett'; it must be .*\. Did you mean 'chgnet'"):
+        get_model("potential")(potential="chgnett")
 
 
 def test_importing_a_model_of_potentials_imports_no_potential() -> None:

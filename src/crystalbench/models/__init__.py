@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from crystalbench.models.hybrid import Hybrid, HybridDiffraction, HybridSEN, WithDescriptors
     from crystalbench.models.network import NetworkModel
     from crystalbench.models.painn import PaiNN
+    from crystalbench.models.potentials.forest import PotentialForest
+    from crystalbench.models.potentials.hybrid import HybridPotential
+    from crystalbench.models.potentials.zero_shot import ZeroShot
     from crystalbench.models.schnet import SchNet
     from crystalbench.models.sen import SEN
     from crystalbench.models.sen_published.model import SENPublished
@@ -44,6 +47,9 @@ _LAZY = {
     "hybrid": ("Hybrid", "HybridDiffraction", "HybridSEN", "WithDescriptors"),
     "network": ("NetworkModel",),
     "painn": ("PaiNN",),
+    "potentials.forest": ("PotentialForest",),
+    "potentials.hybrid": ("HybridPotential",),
+    "potentials.zero_shot": ("ZeroShot",),
     "schnet": ("SchNet",),
     "sen": ("SEN",),
     "sen_published.model": ("SENPublished",),
@@ -66,6 +72,7 @@ __all__ = [
     "Dummy",
     "Hybrid",
     "HybridDiffraction",
+    "HybridPotential",
     "HybridSEN",
     "Invariance",
     "MagpieBoosting",
@@ -76,12 +83,14 @@ __all__ = [
     "NetworkModel",
     "OneOf",
     "PaiNN",
+    "PotentialForest",
     "PyGModel",
     "Runtime",
     "SENPublished",
     "SchNet",
     "Sees",
     "WithDescriptors",
+    "ZeroShot",
     "get_model",
     "load_model",
     "model_names",

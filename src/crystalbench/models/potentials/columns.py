@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crystalbench.models.columns import within_range
-from crystalbench.models.hyperparameters import OneOf
+from crystalbench.models.hyperparameters import OneOf, Registered
 from crystalbench.models.model import Sees
 from crystalbench.representations.potentials import PotentialDescriptors, get_potential
+from crystalbench.representations.potentials.potential import GROUP
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Samples
@@ -29,6 +30,10 @@ PARTS = (
 
 Parts = Annotated[str, OneOf(PARTS)]
 """Type of a hyperparameter that names parts."""
+
+
+PotentialName = Annotated[str, Registered(GROUP, "potential")]
+"""Type of a hyperparameter that names a potential."""
 
 
 class ReadsPotential:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystalbench.models.forests.descriptors import DescriptorForest
 from crystalbench.models.model import Invariance
-from crystalbench.models.potentials.columns import Parts, ReadsPotential
+from crystalbench.models.potentials.columns import Parts, PotentialName, ReadsPotential
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Samples
@@ -30,7 +30,7 @@ class PotentialForest(ReadsPotential, DescriptorForest):
     # Round-off of single precision can move a column across the threshold of a tree.
     invariances: ClassVar[frozenset[Invariance]] = frozenset()
 
-    potential: str = "chgnet"
+    potential: PotentialName = "chgnet"
     parts: Parts = "cell+harmonic"
 
     def _computed(self, samples: Samples) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from crystalbench.models.hybrid import HybridSEN
 from crystalbench.models.model import Invariance
-from crystalbench.models.potentials.columns import Parts, ReadsPotential
+from crystalbench.models.potentials.columns import Parts, PotentialName, ReadsPotential
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Samples
@@ -26,7 +26,7 @@ class HybridPotential(ReadsPotential, HybridSEN):
             layered crystals), ``features`` (learned ones).
     """
 
-    potential: str = "chgnet"
+    potential: PotentialName = "chgnet"
     parts: Parts = "cell+harmonic"
 
     @property

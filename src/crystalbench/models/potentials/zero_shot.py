@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from crystalbench.data.samples import Predictions
 from crystalbench.models.model import Model, Needs
-from crystalbench.models.potentials.columns import Parts, ReadsPotential
+from crystalbench.models.potentials.columns import Parts, PotentialName, ReadsPotential
 from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ZeroShot(ReadsPotential, Model):
     needs: ClassVar[Needs] = Needs.STRUCTURE
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.REGRESSION})
 
-    potential: str = "chgnet"
+    potential: PotentialName = "chgnet"
     parts: Parts = "cell+harmonic"
 
     def fit(self, train: Samples, valid: Samples) -> Self:
