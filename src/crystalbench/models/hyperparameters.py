@@ -7,9 +7,9 @@
     loss: Annotated[str, OneOf(("l1", "huber"))] = "l1"
 
 Bounds are those of annotated-types: ``Ge``, ``Gt``, ``Le``, ``Lt``, ``Interval`` and ``MultipleOf``. The choices of a
-text are given by `OneOf` or as ``Literal``, and `Registered` is the name of a plugin. An Optuna distribution is the search
-space; a hyperparameter without one is not tuned. `ActsIf` is a condition without which a hyperparameter has no effect and
-is not tuned. Other metadata is ignored.
+text are given by `OneOf` or as ``Literal``, and `Registered` is the name of a plugin. An Optuna distribution is the
+search space; a hyperparameter without one is not tuned. `ActsIf` is a condition without which a hyperparameter has no
+effect and is not tuned. Other metadata is ignored.
 
 A subclass that declares a field again to change its default, such as ``epochs: int = 150``, keeps the valid values of
 its parent unless it declares its own. The search space is not inherited.

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 INNER_FOLDS = 5
 """Folds of the training part on which columns are compared."""
 _ROUNDS = 50
-_LEAST = 1e-3  # smaller values, such as forces that vanish by symmetry, have no logarithm
+_LEAST = 1.0  # smaller values have no logarithm, which would amplify the round-off of small forces and stresses
 _LEAST_KNOWN = 0.5  # share of rows in which a column has to be known
 
 
