@@ -35,6 +35,7 @@ NOT_RUN = {
     "periodicity.md": 4,
     "probes.md": 1,
     "plugin.md": 1,
+    "potentials.md": 1,
     "quickstart.md": 4,
     "reproducibility.md": 2,
     "speed.md": 4,

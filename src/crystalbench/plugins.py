@@ -20,7 +20,7 @@ from crystalbench.errors import ConfigError, UnknownNameError
 
 log = logging.getLogger(__name__)
 
-EXTRAS: Mapping[str, str] = {"pyg": "torch_geometric", "ray": "ray"}
+EXTRAS: Mapping[str, str] = {"potentials": "chgnet", "pyg": "torch_geometric", "ray": "ray"}
 """Module that an extra of the package installs, by the name of the extra; for objects that need one."""
 
 _ABOVE_MODELS = frozenset({"cli", "probes", "reports", "runs", "testing"})

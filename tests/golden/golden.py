@@ -72,6 +72,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 16,
     "trees": 20,
     "rounds": 20,
+    "columns": "cell",
 }
 """Hyperparameters of the short fits, for the models that have them; the others keep their defaults."""
 

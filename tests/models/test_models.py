@@ -24,6 +24,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
     "stack": {"members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)"},
+    "hybrid_potential": {"columns": "cell"},
+    "potential": {"columns": "cell"},
+    "potential_forest": {"columns": "cell"},
 }
 """Hyperparameters that replace the defaults, with which some edge cases take seconds."""
 
@@ -65,9 +68,11 @@ def test_models_declare_on_which_tasks_their_defaults_were_chosen() -> None:
     both = {"matbench_phonons", "matbench_jdft2d"}
     for name in model_names():
         model = get_model(name)
-        if name.startswith("composition_"):
+        if name == "potential":
+            assert not model.defaults_chosen_on
+        elif name.startswith("composition_"):
             assert model.defaults_chosen_on == both | {"matbench_steels", "matbench_expt_gap"}, name
-        elif issubclass(model, NetworkModel) or name == "stack" or name.startswith("descriptor_"):
+        elif issubclass(model, NetworkModel) or name in ("stack", "potential_forest") or name.startswith("descriptor_"):
             assert model.defaults_chosen_on == both, name
         else:
             assert model.defaults_chosen_on == (set() if name == "dummy" else both | {"matbench_steels"}), name

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from crystalbench.models.nested import Nested
     from crystalbench.models.network import NetworkModel
     from crystalbench.models.painn import PaiNN
+    from crystalbench.models.potentials.forest import PotentialForest
+    from crystalbench.models.potentials.hybrid import HybridPotential
+    from crystalbench.models.potentials.zero_shot import ZeroShot
     from crystalbench.models.schnet import SchNet
     from crystalbench.models.sen import SEN
     from crystalbench.models.sen_published.model import SENPublished
@@ -51,6 +54,9 @@ _LAZY = {
     "nested": ("Nested",),
     "network": ("NetworkModel",),
     "painn": ("PaiNN",),
+    "potentials.forest": ("PotentialForest",),
+    "potentials.hybrid": ("HybridPotential",),
+    "potentials.zero_shot": ("ZeroShot",),
     "schnet": ("SchNet",),
     "sen": ("SEN",),
     "sen_published.model": ("SENPublished",),
@@ -79,6 +85,7 @@ __all__ = [
     "Hybrid",
     "HybridDiffraction",
     "HybridNested",
+    "HybridPotential",
     "HybridSEN",
     "Invariance",
     "MagpieBoosting",
@@ -90,6 +97,7 @@ __all__ = [
     "NetworkModel",
     "OneOf",
     "PaiNN",
+    "PotentialForest",
     "PyGModel",
     "Runtime",
     "SENPublished",
@@ -97,6 +105,7 @@ __all__ = [
     "Sees",
     "Stack",
     "WithDescriptors",
+    "ZeroShot",
     "get_model",
     "load_model",
     "model_names",

@@ -75,8 +75,7 @@ class WithDescriptors(_Network):
 
     def body(self) -> nn.Module:
         """Make the body of the network, with the descriptors concatenated."""
-        columns = len(self._bank.labels)
-        return ConcatenatedDescriptors(super().body(), columns, self.descriptor_width, self.descriptor_dropout)
+        return ConcatenatedDescriptors(super().body(), self._columns, self.descriptor_width, self.descriptor_dropout)
 
     def fit_inputs(self, train: Samples) -> None:
         """Learn how to impute and scale the descriptors from the rows to fit."""
@@ -113,7 +112,13 @@ class WithDescriptors(_Network):
     def _bank(self) -> DescriptorBank:
         return DescriptorBank("gong28" if self.bank == SHUFFLED else self.bank)
 
+    @property
+    def _columns(self) -> int:
+        """Number of descriptors."""
+        return len(self._bank.labels)
+
     def _values(self, samples: Samples) -> np.ndarray:
+        """Descriptors (n, d) as computed, or exchanged; NaN where one is missing."""
         return self._exchanged(samples.crystals) if self.bank == SHUFFLED else self._computed(samples)
 
     def _computed(self, samples: Samples) -> np.ndarray:

@@ -7,9 +7,9 @@
     loss: Annotated[str, OneOf(("l1", "huber"))] = "l1"
 
 Bounds are those of annotated-types: ``Ge``, ``Gt``, ``Le``, ``Lt``, ``Interval`` and ``MultipleOf``. The choices of a
-text are given by `OneOf` or as ``Literal``. An Optuna distribution is the search space; a hyperparameter without one is
-not tuned. `ActsIf` is a condition without which a hyperparameter has no effect and is not tuned. Other metadata is
-ignored.
+text are given by `OneOf` or as ``Literal``, and `Registered` is the name of a plugin. An Optuna distribution is the
+search space; a hyperparameter without one is not tuned. `ActsIf` is a condition without which a hyperparameter has no
+effect and is not tuned. Other metadata is ignored.
 
 A subclass that declares a field again to change its default, such as ``epochs: int = 150``, keeps the valid values of
 its parent unless it declares its own. The search space is not inherited.
@@ -30,6 +30,7 @@ from typing import Any, Self
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MultipleOf
 from optuna.distributions import BaseDistribution
 
+from crystalbench import plugins
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.targets import Kind
 
@@ -61,7 +62,25 @@ class ActsIf:
     text: str
 
 
-Constraint = Ge | Gt | Le | Lt | MultipleOf | OneOf
+@dataclass(frozen=True)
+class Registered:
+    """The value must be a registered name, or a place: ``package.module:Name`` or ``path/to/file.py:Name``.
+
+    Attributes:
+        group: entry-point group.
+        what: what the object is, such as ``potential``.
+    """
+
+    group: str
+    what: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The registered names."""
+        return tuple(sorted(plugins.registered(self.group)))
+
+
+Constraint = Ge | Gt | Le | Lt | MultipleOf | OneOf | Registered
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,9 @@ class Hyperparameter:
             parts += [_bound(c) for c in (*lower, *upper)]
         parts += [f"a multiple of {c.multiple_of}" for c in self.constraints if isinstance(c, MultipleOf)]
         parts += [f"one of {', '.join(map(str, c.choices))}" for c in self.constraints if isinstance(c, OneOf)]
+        for c in self.constraints:
+            if isinstance(c, Registered):
+                parts.append(f"a registered {c.what} ({', '.join(c.names)}) or the place of one (file.py:Name)")
         return " and ".join(parts)
 
     def checked(self, owner: str, value: Any) -> Any:
@@ -149,6 +171,7 @@ class Hyperparameter:
 
     def _suggestion(self, value: Any) -> str:
         choices = [c for constraint in self.constraints if isinstance(constraint, OneOf) for c in constraint.choices]
+        choices += [name for c in self.constraints if isinstance(c, Registered) for name in c.names]
         close = difflib.get_close_matches(str(value), [c for c in choices if isinstance(c, str)], n=1)
         return f". Did you mean {close[0]!r}?" if close else ""
 
@@ -249,6 +272,8 @@ def _satisfied(constraint: Constraint, value: Any) -> bool:
             return bool(value % divisor == 0)
         case OneOf(choices):
             return value in choices
+        case Registered():
+            return ":" in value or value in constraint.names
 
 
 def _interval(lower: Ge | Gt, upper: Le | Lt) -> str:

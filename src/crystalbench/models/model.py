@@ -153,9 +153,6 @@ class Model(Configurable, ABC):
         defaults_chosen_on: names of the tasks whose rows, of training parts too, were used in choosing the defaults of
             the class: by tuning, by trying values, or by comparing variants. Leaderboards flag its entries on them.
             Subclasses inherit it.
-        pretrained_on: names of the data sets that a pretrained part of the model has seen, as the package names them
-            (`crystalbench.evaluation.pretraining`). Leaderboards do not rank its entries on tasks whose labels such a
-            data set contains. Subclasses inherit it.
         extra: the extra of the package that the model needs, such as ``pyg``; None for none. Without it, a run of the
             model is left out with a note.
         version: increase it when results change for the same hyperparameters; runs are then done again.
@@ -168,7 +165,6 @@ class Model(Configurable, ABC):
     extra: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset()
-    pretrained_on: ClassVar[frozenset[str]] = frozenset()
     target: Target
 
     @abstractmethod
@@ -215,6 +211,16 @@ class Model(Configurable, ABC):
         the extras it needs.
         """
         return ()
+
+    @property
+    def pretrained_on(self) -> frozenset[str]:
+        """Names of the data sets that a pretrained part of the model has seen; none by default.
+
+        They are named as in `crystalbench.evaluation.pretraining`. Leaderboards do not rank entries of the model on
+        tasks whose labels such a data set contains. A subclass overrides it with a class attribute, or with a property
+        if it depends on hyperparameters.
+        """
+        return frozenset()
 
     def supports(self, kind: Kind) -> bool:
         """Whether a model with these hyperparameters predicts a kind of target; by default, if it is in ``kinds``."""

@@ -92,6 +92,11 @@ class Stack(Model):
         """What the members see together."""
         return together([member.new().sees for member in self._members])
 
+    @property
+    def pretrained_on(self) -> frozenset[str]:
+        """What any of the members has seen."""
+        return frozenset().union(*(member.new().pretrained_on for member in self._members))
+
     def supports(self, kind: Kind) -> bool:
         """Whether all members predict this kind of target."""
         return all(member.new().supports(kind) for member in self._members)

@@ -160,7 +160,7 @@ def compute(
         remarks=list(task.remarks),
         defaults_chosen_on=sorted(frozenset().union(*(c.defaults_chosen_on for c in classes))),
         sees=_seen_by(members[0], shown).value,
-        pretrained_on=sorted(frozenset().union(*(c.pretrained_on for c in classes))),
+        pretrained_on=sorted(members[0].pretrained_on),
         environment=environment(resources.device),
         model_source=source_digest(model),
         code=code_digest(*classes),

@@ -30,7 +30,7 @@ def declarations_are_valid(case: ModelCase) -> None:
     chosen_on = model.defaults_chosen_on
     if not isinstance(chosen_on, frozenset | set) or not all(isinstance(name, str) for name in chosen_on):
         raise CheckFailure(f"defaults_chosen_on = {chosen_on!r}; it must be a set of names of tasks")
-    seen = model.pretrained_on
+    seen: object = case.new().pretrained_on
     if not isinstance(seen, frozenset | set) or not all(isinstance(name, str) for name in seen):
         raise CheckFailure(f"pretrained_on = {seen!r}; it must be a set of names of data sets")
     invariances = case.new().invariances

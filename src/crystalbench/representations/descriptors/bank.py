@@ -167,7 +167,7 @@ class DescriptorBank(Representation):
         if not isinstance(inputs, Crystals):
             raise DataError("a bank of descriptors needs crystal structures; these rows are compositions")
         values, failed, reasons = _join(self.bank, self.tolerance, inputs)
-        _warn(inputs.ids, reasons)
+        warn_of_failures(inputs.ids, reasons)
         if self.bank in WITH_COMPOSITION:
             values = np.concatenate([values, MagpieFeatures()(inputs).values["features"]], axis=1)
         layouts = {"descriptors": Layout(CRYSTAL), "failed": Layout(CRYSTAL)}
@@ -207,7 +207,7 @@ def _rows(bank: str, symprec: float, crystals: Crystals) -> _Rows:
     return values, failed, reasons
 
 
-def _warn(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
+def warn_of_failures(ids: npt.NDArray[np.str_], reasons: Iterable[_Reason]) -> None:
     """Log one warning per reason, with the parts and ids concerned."""
     parts: dict[tuple[int, str], list[str]] = {}
     for row, part, why in reasons:
