@@ -38,7 +38,7 @@ from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # one worker of pytest, so that there is one cluster
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
 
@@ -118,9 +118,9 @@ def test_a_lost_node_and_a_killed_worker_lose_and_double_no_record(
     nodes = list(cluster.worker_nodes)
 
     def lose_one() -> None:
-        wait_for(lambda: len(toys.fits) >= 3, 120)
+        wait_for(lambda: len(toys.fits) >= 3, 240)
         cluster.remove_node(nodes[0], allow_graceful=False)
-        wait_for(lambda: "it is computed again" in caplog.text, 120)
+        wait_for(lambda: "it is computed again" in caplog.text, 240)
         (tmp_path / "hold").unlink()
 
     thread = threading.Thread(target=lose_one)
@@ -163,7 +163,7 @@ def test_a_killed_driver_goes_on_where_it_was(cluster: Any, toys: Toys, tmp_path
         )
 
     first = started()
-    wait_for(lambda: len(records.paths()) >= 1, 120)
+    wait_for(lambda: len(records.paths()) >= 1, 240)
     (tmp_path / "hold").touch()
     wait_for(lambda: len(toys.fits) >= len(records.paths()) + 1, 60)
     first.kill()
@@ -172,7 +172,7 @@ def test_a_killed_driver_goes_on_where_it_was(cluster: Any, toys: Toys, tmp_path
     begun = len(toys.fits)
     (tmp_path / "hold").unlink()
     second = started()
-    out, _ = second.communicate(timeout=180)
+    out, _ = second.communicate(timeout=300)
     assert second.returncode == 0, out
     assert f"6 runs, {kept} of them done" in out
     assert len(toys.fits) >= begun + 6 - kept
@@ -200,7 +200,7 @@ def test_a_task_that_nodes_do_not_see_is_sent(
     (tmp_path / "hold").touch()  # until an event has arrived, since late ones may be lost
 
     def let_go() -> None:
-        wait_for(lambda: bool(observer.seen), 120)
+        wait_for(lambda: bool(observer.seen), 240)
         (tmp_path / "hold").unlink()
 
     thread = threading.Thread(target=let_go)
