@@ -22,7 +22,8 @@ from crystalbench.models.model import Progress
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore, StudyStore
 from crystalbench.results.study import Study
-from crystalbench.runs.executors import SerialExecutor
+from crystalbench.runs.api import run_models
+from crystalbench.runs.executors import Engine, SerialExecutor
 from crystalbench.runs.executors.ray import RayExecutor, shipping
 from crystalbench.runs.failures import RunFailedError
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
@@ -231,6 +232,18 @@ def test_models_are_kept_by_the_driver_and_failures_return(cluster: Any, toys: T
     task = plan.tasks[0]
     samples = Samples(task.inputs[task.split(0)[1]], task.target)
     assert kept.predict(samples).values.tolist() == record.predictions.values
+
+
+def test_the_python_interface_returns_records_and_models(cluster: Any, toys: Toys) -> None:
+    task = toys.plan().tasks[0]
+    engine = Engine("ray", cluster.address)
+    result = run_models(
+        f"{toys.file}:Noted", task, folds=[1], parameters={"folder": str(toys.folder)}, keep_models=True, engine=engine
+    )
+    (record,), ((model,),) = result.records, result.models.values()
+    test = task.split(1)[1]
+    assert model.predict(Samples(task.inputs[test], task.target)).values.tolist() == record.predictions.values
+    assert len(toys.fits) == 1
 
 
 def test_reservations_that_no_node_has_are_refused(cluster: Any, toys: Toys) -> None:
