@@ -10,10 +10,10 @@ demo: $(ENV)            ## run the demo suite
 	$(BIN)/python -m benchmarks.run --workers 2
 
 test: $(ENV)            ## the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 quick: $(ENV)           ## the tests that are not marked slow
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 lint: $(ENV)            ## format, lint, types
 	$(BIN)/ruff format --check .

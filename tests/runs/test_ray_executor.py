@@ -22,7 +22,8 @@ from crystalbench.models.model import Progress
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore, StudyStore
 from crystalbench.results.study import Study
-from crystalbench.runs.executors import SerialExecutor
+from crystalbench.runs.api import run_models
+from crystalbench.runs.executors import Engine, SerialExecutor
 from crystalbench.runs.executors.ray import RayExecutor, shipping
 from crystalbench.runs.failures import RunFailedError
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
@@ -38,7 +39,7 @@ from crystalbench.tasks import DataSources
 from crystalbench.tuning import Storage
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # one worker of pytest, so that there is one cluster
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
 
@@ -118,9 +119,9 @@ def test_a_lost_node_and_a_killed_worker_lose_and_double_no_record(
     nodes = list(cluster.worker_nodes)
 
     def lose_one() -> None:
-        wait_for(lambda: len(toys.fits) >= 3, 120)
+        wait_for(lambda: len(toys.fits) >= 3, 240)
         cluster.remove_node(nodes[0], allow_graceful=False)
-        wait_for(lambda: "it is computed again" in caplog.text, 120)
+        wait_for(lambda: "it is computed again" in caplog.text, 240)
         (tmp_path / "hold").unlink()
 
     thread = threading.Thread(target=lose_one)
@@ -163,7 +164,7 @@ def test_a_killed_driver_goes_on_where_it_was(cluster: Any, toys: Toys, tmp_path
         )
 
     first = started()
-    wait_for(lambda: len(records.paths()) >= 1, 120)
+    wait_for(lambda: len(records.paths()) >= 1, 240)
     (tmp_path / "hold").touch()
     wait_for(lambda: len(toys.fits) >= len(records.paths()) + 1, 60)
     first.kill()
@@ -172,7 +173,7 @@ def test_a_killed_driver_goes_on_where_it_was(cluster: Any, toys: Toys, tmp_path
     begun = len(toys.fits)
     (tmp_path / "hold").unlink()
     second = started()
-    out, _ = second.communicate(timeout=180)
+    out, _ = second.communicate(timeout=300)
     assert second.returncode == 0, out
     assert f"6 runs, {kept} of them done" in out
     assert len(toys.fits) >= begun + 6 - kept
@@ -200,7 +201,7 @@ def test_a_task_that_nodes_do_not_see_is_sent(
     (tmp_path / "hold").touch()  # until an event has arrived, since late ones may be lost
 
     def let_go() -> None:
-        wait_for(lambda: bool(observer.seen), 120)
+        wait_for(lambda: bool(observer.seen), 240)
         (tmp_path / "hold").unlink()
 
     thread = threading.Thread(target=let_go)
@@ -231,6 +232,18 @@ def test_models_are_kept_by_the_driver_and_failures_return(cluster: Any, toys: T
     task = plan.tasks[0]
     samples = Samples(task.inputs[task.split(0)[1]], task.target)
     assert kept.predict(samples).values.tolist() == record.predictions.values
+
+
+def test_the_python_interface_returns_records_and_models(cluster: Any, toys: Toys) -> None:
+    task = toys.plan().tasks[0]
+    engine = Engine("ray", cluster.address)
+    result = run_models(
+        f"{toys.file}:Noted", task, folds=[1], parameters={"folder": str(toys.folder)}, keep_models=True, engine=engine
+    )
+    (record,), ((model,),) = result.records, result.models.values()
+    test = task.split(1)[1]
+    assert model.predict(Samples(task.inputs[test], task.target)).values.tolist() == record.predictions.values
+    assert len(toys.fits) == 1
 
 
 def test_reservations_that_no_node_has_are_refused(cluster: Any, toys: Toys) -> None:

@@ -23,7 +23,7 @@ from crystalbench.runs.suite import parse_suite
 from crystalbench.tasks import DataSources
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 HEAD, OTHER, PORT = "10.213.76.1", "10.213.76.2", 6391
 
@@ -96,7 +96,7 @@ def test_runs_on_another_host_without_a_folder_in_common(tmp_path: Path, monkeyp
                             command, shell=True, env=environment, stdout=file, stderr=file, process_group=0
                         )
                     )
-                wait_for(lambda log=log: b"Ray runtime started" in log.read_bytes(), 120)  # type: ignore[misc]
+                wait_for(lambda log=log: b"Ray runtime started" in log.read_bytes(), 240)  # type: ignore[misc]
             options = ["--results", "results", "--engine", "ray", "--address", f"{HEAD}:{PORT}", "--keep-models"]
             done = subprocess.run(
                 ["ip", "netns", "exec", one, python, "-m", "crystalbench", "run", "--suite", suite, *options],

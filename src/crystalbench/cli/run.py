@@ -255,7 +255,7 @@ def _run(
     runner = Runner(resources, tuner, models if keep_models else None, checkpoints=checkpoints)
     live = LiveProgress(screen, len(plan.runs))
     try:
-        with executor_for(runner, processes, engine if missing else None, workers) as executor, live:
+        with live, executor_for(runner, processes, engine if missing else None, workers) as executor:
             outcome = run_plan(plan, store, executor, live, since)
     except KeyboardInterrupt:
         say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")

@@ -17,7 +17,7 @@ START_SECONDS = 180.0
 """How long the actor may take to start; usually it takes a few."""
 
 MOST_EVENTS = 10_000
-"""So many events wait at most for the driver; older ones are dropped."""
+"""At most this many events wait for the driver; older ones are dropped."""
 
 Event = tuple[int, int, int, dict[str, Any]]
 """Number of the call, steps done and in all, details."""
