@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from crystalbench.nn.edges import sums
+from crystalbench.nn.precision import without_autocast
 from crystalbench.nn.weighted import (
     WeightedBatchNorm,
     log_of_sigmoid,
@@ -121,7 +122,7 @@ def training_convolution(
     constants = (signs, edges, moments, gate_norm.eps, norm.eps)
     if sites.dtype in (torch.bfloat16, torch.float16):
         sites = sites.float()
-    with torch.autocast(sites.device.type, enabled=False):
+    with without_autocast(sites):
         result, *statistics = _Convolution.apply(sites, *parameters, *constants)  # type: ignore[no-untyped-call]
     return result, (statistics[0], statistics[1]), (statistics[2], statistics[3])
 
@@ -181,7 +182,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast(gradient.device.type, enabled=False):
+        with without_autocast(gradient):
             return *_Convolution._gradients(ctx, gradient), None, None, None, None, None
 
     @staticmethod

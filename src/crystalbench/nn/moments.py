@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from crystalbench.nn.edges import NEIGHBORS, SHELLS, sums
+from crystalbench.nn.precision import without_autocast
 
 if TYPE_CHECKING:
     from crystalbench.nn.edges import Edges
@@ -66,7 +67,7 @@ class Moments:
             len(multiplicities) == 1 and multiplicities.item() == 1
         ):
             raise ValueError("expected more than 1 value per channel when training")
-        with torch.autocast(shells.device.type, enabled=False):
+        with without_autocast(shells):
             return cls._of(edges, shells, multiplicities)
 
     @classmethod
