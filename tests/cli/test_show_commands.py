@@ -48,8 +48,9 @@ def test_help_explains_every_option() -> None:
 
 def test_help_shows_the_defaults() -> None:
     text = call("run", "--help").output
-    for default in ("demo", "per_fold", "5", "usable cores / threads, at most the runs", "cpu"):
+    for default in ("demo", "per_fold", "5", "cpu"):
         assert f"[default: {default}]" in text
+    assert "[default: usable cores / threads, at most the runs; what the cluster has room for]" in text
     assert text.count("[default: 1]") == 1  # threads
 
 

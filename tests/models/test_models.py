@@ -23,7 +23,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "deepknet_sphere": {"q_max": 0.4},
     "diffraction_spectrum": {"q_max": 0.5},
     "hybrid_diffraction": {"q_max": 0.5},
-    "stack": {"members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)"},
+    # Of few rows, the weights may choose the member that does not see the structure; the median reads both.
+    "stack": {
+        "members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)",
+        "combination": "median",
+    },
     "hybrid_potential": {"columns": "cell"},
     "potential": {"columns": "cell"},
     "potential_forest": {"columns": "cell"},

@@ -52,13 +52,12 @@ def test_angles_are_seen_unless_the_degree_is_zero() -> None:
 def test_gradients_of_pair_sums(degree: int) -> None:
     graph = NestedGraph(degree=degree)(random_crystals(2, n=2))
     batch = DeviceArrays(graph, "cpu").batch(np.arange(2))
-    near = ~batch["far"].bool()
-    count = len(batch["distances"])
-    pairs = Pairs.of(batch["edges"][near], batch["others"][near], batch["polynomials"][near].double(), count)
+    polynomials, count = batch["polynomials"].double(), len(batch["distances"])
+    pairs = Pairs.of(batch["edges"], batch["far"], batch["others"], polynomials, count)
     messages = torch.randn(degree + 1, count, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(pairs.sums, (messages,))
-    dense = torch.zeros(degree + 1, count, count, dtype=torch.float64)
-    dense[:, batch["edges"][near], batch["others"][near]] = batch["polynomials"][near].double().T
+    dense = torch.zeros(degree + 1, 2 * count, count, dtype=torch.float64)
+    dense[:, 2 * batch["edges"] + batch["far"], batch["others"]] = polynomials.T
     torch.testing.assert_close(pairs.sums(messages), dense @ messages)
 
 

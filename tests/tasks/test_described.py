@@ -11,7 +11,7 @@ from helpers import formulas_task, supercells, tiny_task
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.views import primitive
-from crystalbench.errors import DataError, UnknownNameError
+from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.representations import DescriptorBank, MagpieFeatures
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import repeat_command
@@ -81,6 +81,9 @@ def test_it_is_found_by_its_name() -> None:
         get_task_spec("demo_bulk_modulus+descriptor:densty")
     with pytest.raises(UnknownNameError, match="nonsense"):
         get_task_spec("nonsense+descriptor:a")
+    for wrong in ("+shuffled_labels+descriptor:a", "+descriptor:a+descriptor:b", "+shuffled_labels+shuffled_labels"):
+        with pytest.raises(ConfigError, match=r"write demo_bulk_modulus\+descriptor:NAME\+shuffled_labels"):
+            get_task_spec(f"demo_bulk_modulus{wrong}")
     with pytest.raises(DataError, match="compositions only"):
         described(formulas_task(), "a")
 

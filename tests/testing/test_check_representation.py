@@ -22,6 +22,7 @@ from crystalbench.representations import (
     DescriptorBank,
     DiffractionPattern,
     DiffractionPowerSpectrum,
+    ElementContents,
     ElementPairs,
     Layout,
     MagpieFeatures,
@@ -38,6 +39,7 @@ from crystalbench.testing import ContractError, check_representation
 PASSING: list[Representation] = [
     MagpieFeatures(),
     ElementPairs(),
+    ElementContents(),
     AtomSites(),
     SpaceGroupNumbers(),
     CrystalGraph(),

@@ -107,10 +107,14 @@ def run(
         ),
     ] = None,
     cpus_per_run: Annotated[
-        float | None, typer.Option(help="CPUs that a run reserves on a Ray cluster. [default: its threads]", min=0.001)
+        float | None,
+        typer.Option(
+            help="CPUs that a run reserves on a Ray cluster. [default: its threads]", min=0.001, metavar="NUMBER"
+        ),
     ] = None,
     gpus_per_run: Annotated[
-        float | None, typer.Option(help="GPUs that a run reserves, e.g. 0.25 for four on a GPU.", min=0)
+        float | None,
+        typer.Option(help="GPUs that a run reserves, e.g. 0.25 for four on a GPU.", min=0, metavar="NUMBER"),
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the fitted models in the folder models of the results.")

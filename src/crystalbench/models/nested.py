@@ -137,7 +137,7 @@ class Around:
         weights: (E,) their sum over the edges of a site is 1.
         radial: (E, gaussians) expanded distances.
         by_source: the edges by site.
-        pairs: the pairs of edges at the near and at the far end of an edge.
+        pairs: the pairs of edges at both ends of an edge.
     """
 
     sources: Tensor
@@ -145,19 +145,15 @@ class Around:
     weights: Tensor
     radial: Tensor
     by_source: Segments
-    pairs: tuple[Pairs, Pairs]
+    pairs: Pairs
 
     @classmethod
     def of(cls, batch: Batch, radial: Tensor) -> Around:
         """From a batch of nested graphs."""
-        sources, count = batch["sources"], len(batch["distances"])
-        far = batch["far"].bool()
-        ends = [
-            Pairs.of(batch["edges"][chosen], batch["others"][chosen], batch["polynomials"][chosen], count)
-            for chosen in (~far, far)
-        ]
+        sources = batch["sources"]
+        pairs = Pairs.of(batch["edges"], batch["far"], batch["others"], batch["polynomials"], len(sources))
         segments = Segments.of_owners(sources, len(batch["numbers"]))
-        return cls(sources, batch["neighbors"], batch["weights"], radial, segments, (ends[0], ends[1]))
+        return cls(sources, batch["neighbors"], batch["weights"], radial, segments, pairs)
 
     def to_sites(self, edges: Tensor) -> Tensor:
         """Weighted sums (S, d) of the edges (E, d) of each site."""
@@ -166,39 +162,41 @@ class Around:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of edges at one end, and their transpose.
+    """Pairs of an end of an edge with an edge that meets it there, and their transpose.
+
+    The ends of E edges are numbered: the near end of edge e is 2 e, the far one 2 e + 1.
 
     Attributes:
-        others: (pairs,) the edges that are summed, ascending by the edge that reads them.
-        offsets: (E + 1,) where the pairs of each edge begin.
+        others: (pairs,) the edges that are summed, ascending by the end that reads them.
+        offsets: (2 E + 1,) where the pairs of each end begin.
         polynomials: (degrees, pairs).
-        readers, reader_offsets, reader_polynomials: the same for the pairs in the order of ``others``.
+        ends, end_offsets, end_polynomials: the same for the pairs in the order of ``others``.
     """
 
     others: Tensor
     offsets: Tensor
     polynomials: Tensor
-    readers: Tensor
-    reader_offsets: Tensor
-    reader_polynomials: Tensor
+    ends: Tensor
+    end_offsets: Tensor
+    end_polynomials: Tensor
 
     @classmethod
-    def of(cls, edges: Tensor, others: Tensor, polynomials: Tensor, count: int) -> Pairs:
-        """From pairs that ascend by ``edges``."""
-        order = torch.argsort(others, stable=True)
-        groups = torch.arange(count + 1, device=edges.device)
+    def of(cls, edges: Tensor, far: Tensor, others: Tensor, polynomials: Tensor, count: int) -> Pairs:
+        """From pairs that ascend by ``edges``, with those of the near end first."""
+        ends, order = 2 * edges + far, torch.argsort(others, stable=True)
+        groups = torch.arange(2 * count + 1, device=edges.device)
         columns = polynomials.T.contiguous()
         return cls(
             others,
-            torch.searchsorted(edges, groups),
+            torch.searchsorted(ends, groups),
             columns,
-            edges[order],
-            torch.searchsorted(others[order], groups),
+            ends[order],
+            torch.searchsorted(others[order], groups[: count + 1]),
             columns[:, order].contiguous(),
         )
 
     def sums(self, messages: Tensor) -> Tensor:
-        """Sums Σ_o polynomials[l, (e, o)] messages[l, o]: (degrees, E, C) to (degrees, E, C)."""
+        """Sums Σ_o polynomials[l, (end, o)] messages[l, o]: (degrees, E, C) to (degrees, 2 E, C)."""
         result: Tensor = _PairSums.apply(messages, self)  # type: ignore[no-untyped-call]
         return result
 
@@ -214,8 +212,8 @@ class _PairSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         pairs: Pairs = ctx.pairs
-        every = zip(gradient, pairs.reader_polynomials, strict=True)
-        found = [sums(pairs.readers, part.contiguous(), pairs.reader_offsets, weights) for part, weights in every]
+        every = zip(gradient, pairs.end_polynomials, strict=True)
+        found = [sums(pairs.ends, part.contiguous(), pairs.end_offsets, weights) for part, weights in every]
         return torch.stack(found), None
 
 
@@ -259,8 +257,8 @@ class NestedLayer(nn.Module):
         sent = self.send_edge(edges) + self.send_site(sites).index_select(0, around.neighbors)
         filters = self.radial(around.radial).unflatten(1, (self.degrees, -1)).transpose(0, 1)
         messages = sent * filters  # (degrees, E, C)
-        heard = [pairs.sums(messages).transpose(0, 1).flatten(1) for pairs in around.pairs]
-        hidden = self.from_edges(self.norm(torch.cat([edges, *heard], dim=1)))
+        heard = around.pairs.sums(messages).view(self.degrees, len(edges), 2, -1).permute(1, 2, 0, 3).flatten(1)
+        hidden = self.from_edges(self.norm(torch.cat([edges, heard], dim=1)))
         hidden = hidden + self.from_source(sites).index_select(0, around.sources)
         hidden = hidden + self.from_neighbor(sites).index_select(0, around.neighbors)
         gates, values = hidden.chunk(2, dim=1)

@@ -20,7 +20,7 @@ from crystalbench.tasks.described import DescribedTaskSpec
 from crystalbench.tasks.shuffled import ShuffledTaskSpec
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.spec import TaskSpec
-from crystalbench.tasks.suffixes import DESCRIPTOR, SHUFFLED
+from crystalbench.tasks.suffixes import DESCRIPTOR, SHUFFLED, divided
 from crystalbench.tasks.tables.spec import TableTaskSpec
 
 ENTRY_POINTS = "crystalbench.tasks"
@@ -73,8 +73,14 @@ def get_task_spec(name: str) -> TaskSpec:
 
     Raises:
         UnknownNameError: there is no such task or descriptor.
-        ConfigError: the task file is missing or has mistakes.
+        ConfigError: the task file is missing or has mistakes, or what follows the name is in another order.
     """
+    plain, suffix = divided(name)
+    if suffix and divided(plain)[1]:
+        raise ConfigError(
+            f"task {name}: +descriptor:NAME comes before +shuffled_labels, and each at most once; write "
+            f"{divided(plain)[0]}+descriptor:NAME+shuffled_labels"
+        )
     if name.endswith(SHUFFLED):
         return ShuffledTaskSpec.of(get_task_spec(name.removesuffix(SHUFFLED)))
     if DESCRIPTOR in name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -24,6 +25,8 @@ INNER_FOLDS = 5
 _ROUNDS = 50
 _LEAST = 1.0  # smaller values have no logarithm, which would amplify the round-off of small forces and stresses
 _LEAST_KNOWN = 0.5  # share of rows in which a column has to be known
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,6 +71,7 @@ class ZeroShot(ReadsPotential, Model):
         logarithm = self._column >= len(labels)
         label = labels[self._column % len(labels)]
         self.chosen = f"log10 {label}" if logarithm else label
+        log.info("column %s, slope %.4g, intercept %.4g", self.chosen, self._slope, self._intercept)
         return self
 
     def predict(self, samples: Samples) -> Predictions:

@@ -1,4 +1,4 @@
-"""One thread for torch: faster for small crystals, and the same numbers everywhere."""
+"""One thread for torch: faster for small crystals, and the same numbers everywhere; random numbers as before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ _Result = TypeVar("_Result")
 
 
 def single_threaded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Let a function use one thread of torch; the number of threads is restored afterwards."""
+    """Let a function use one thread of torch; the number of threads and the random state are restored afterwards.
+
+    Loading a network draws initial weights. Without this, what is trained next would depend on whether columns of a
+    potential were computed or read from the cache.
+    """
 
     @functools.wraps(function)
     def alone(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -20,7 +24,8 @@ def single_threaded(function: Callable[_Parameters, _Result]) -> Callable[_Param
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return function(*args, **kwargs)
+            with torch.random.fork_rng(devices=[]):
+                return function(*args, **kwargs)
         finally:
             torch.set_num_threads(threads)
 
