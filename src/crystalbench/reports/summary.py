@@ -37,7 +37,8 @@ EXPLANATIONS = {
 def to_summary(boards: Sequence[Board]) -> str:
     """A Markdown table: a column for each task, a row for each of our models, and published entries below.
 
-    The best of our scores is bold if it is of all folds, and no entry with fewer folds is better on those that it has.
+    The best of our scores is bold if it is of all folds, and no entry with fewer folds is better on those that it has;
+    that of a dummy is not.
     A score of fewer folds is followed by these, and by its mean difference on them from the best of our complete
     entries and from its published counterpart. Published entries use all rows of a task, so they are left out of
     boards with part of the rows. Boards of other folds are left out.
@@ -95,7 +96,7 @@ def _our_cell(board: Board, name: str) -> str:
     if entry is None:
         return MISSING
     text = score_text(entry, METRICS[board.metric])
-    text = f"**{text}**" if entry is board.best(plain) else text
+    text = f"**{text}**" if entry is board.best(plain) and not entry.is_dummy else text
     return text + marks(board, entry) + ("" if board.is_complete(entry) else f"<br>({_on_its_folds(board, entry)})")
 
 
