@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crystalbench.evaluation.capsule_readings import READING_COLUMNS, TRAINED, UNTRAINED, capsule_readings
+from crystalbench.evaluation.capsule_readings import (
+    ERROR,
+    READING_COLUMNS,
+    TRAINED,
+    UNTRAINED,
+    WITHOUT,
+    capsule_readings,
+)
 
 FACTS = {"task": "t", "view": "full", "configuration": "c", "key": "k", "rows": 200}
 
@@ -63,6 +70,17 @@ def test_seeds_agree_where_couplings_do() -> None:
     assert readings("coordination", seeds=3).loc["seed_agreement", "value"] == pytest.approx(1)
     assert readings("noise", seeds=3).loc["seed_agreement", "value"] == pytest.approx(0, abs=0.05)
     assert "seed_agreement" not in readings("coordination").index
+
+
+def test_a_deletion_is_measured_by_the_growth_of_the_error_per_crystal() -> None:
+    run = atoms("noise", 0)
+    error = np.repeat(np.arange(1.0, 41.0), 5)
+    run = run.assign(**{ERROR: error, f"{WITHOUT}0": 1.5 * error, f"{WITHOUT}1": error, f"{WITHOUT}2": np.nan})
+    run = run.drop(index=range(1, 5))  # the crystals count alike, whatever their size
+    found = capsule_readings(run).set_index("quantity")["value"]
+    assert found["deletion"] == pytest.approx(0.25)
+    assert found["largest_deletion"] == pytest.approx(0.5)
+    assert "deletion" not in readings("noise").index
 
 
 def test_without_answers_there_are_no_readings() -> None:

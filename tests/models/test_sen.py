@@ -199,6 +199,35 @@ def test_invalid_hyperparameters_are_refused(parameters: dict[str, Any], message
         SEN.from_configuration(parameters)
 
 
+def test_a_deleted_capsule_is_missing_from_the_mean_over_capsules(model: SEN, unseen: Crystals) -> None:
+    complete = model.predict(rows(unseen)).values
+    without = [model.predict_without(rows(unseen), k).values for k in range(SMALL["capsules"])]
+    for values in without:
+        assert np.abs(values - complete).max() > 1e-3 * np.ptp(complete)
+    assert np.abs(without[0] - without[1]).max() > 1e-3 * np.ptp(complete)
+    np.testing.assert_array_equal(model.predict(rows(unseen)).values, complete)
+    network = model.fitted_network
+    assert network is not None
+    encoder = next(module for module in network.modules() if isinstance(module, SENEncoder))
+    batch = next(DeviceArrays(model.inputs(rows(unseen)), "cpu").batches(64))
+    with torch.no_grad():
+        scalars, tensors = encoder.atoms(batch)
+        readout = encoder.readout
+        assert readout is not None
+        means = []
+        for kept in (None, *([k] for k in range(SMALL["capsules"]))):
+            readout.kept = kept
+            means.append(readout(scalars, tensors, batch))
+        readout.kept = None
+    torch.testing.assert_close(torch.stack(means[1:]).mean(0), means[0])
+
+
+def test_only_one_of_several_capsules_can_be_deleted(model: SEN, unseen: Crystals) -> None:
+    for capsule in (-1, SMALL["capsules"]):
+        with pytest.raises(ConfigError, match=f"capsule {capsule} of {SMALL['capsules']} cannot be deleted"):
+            model.predict_without(rows(unseen), capsule)
+
+
 def test_capsules_of_a_model_that_is_not_fitted_cannot_be_read(unseen: Crystals) -> None:
     with pytest.raises(ConfigError, match="has to be fitted"):
         SEN(**SMALL).explain(rows(unseen))

@@ -60,6 +60,7 @@ def test_capsules_of_a_network_are_read_and_models_without_are_passed_over(tmp_p
     values = readings.set_index("quantity")["value"]
     assert 0 < values["entropy"] <= 1
     assert values["coordination_over_permuted"] == values["coordination"] - values["coordination_permuted"]
+    assert values["largest_deletion"] >= values["deletion"] != 0
     section = probe.report(probed.tables)[-1]
     assert section.heading == "demo_bulk_modulus: what capsules say about atoms"
     assert section.lines == ["sen: read beyond the element and the controls: nothing."]  # one fold has no interval

@@ -26,6 +26,9 @@ READING_COLUMNS = ("task", "model", "view", "quantity", "value", "low", "high", 
 TRAINED, UNTRAINED = "coupling_", "untrained_"
 """Prefixes of the columns of couplings: of the fitted network, and of the same one with its initial weights."""
 
+ERROR, WITHOUT = "error", "error_without_"
+"""The column of the error of the atom's crystal, and the prefix of those of its error if one capsule is deleted."""
+
 LABELS = {"coordination": "coordination", "site_symmetry": "log_site_order"}
 """What is looked for in the couplings, and its column."""
 
@@ -44,7 +47,7 @@ def capsule_readings(atoms: pd.DataFrame) -> pd.DataFrame:
     Args:
         atoms: one row per atom of each run, as the probe ``capsules`` asks for: ``task``, ``model``, ``view``,
             ``configuration``, ``key``, ``fold``, ``seed``, ``rows``, ``id``, ``atom``, ``element``, ``coordination``,
-            ``log_site_order`` and the columns of couplings.
+            ``log_site_order``, the columns of couplings, and optionally those of errors.
 
     Returns:
         A frame with the columns `READING_COLUMNS`, with 95 % intervals by the corrected resampled t-test. Quantities:
@@ -57,6 +60,8 @@ def capsule_readings(atoms: pd.DataFrame) -> pd.DataFrame:
         * ``..._over_untrained``, ``..._over_permuted``: the gain minus that of the control, fold by fold
         * ``seed_agreement``: adjusted Rand index of the strongest capsules of the atoms between two seeds
         * ``element_agreement``: the same between the strongest capsules and the elements
+        * ``deletion``, ``largest_deletion``: by how much the error grows if one capsule is deleted, over the error: the
+          mean over the capsules, and the largest
     """
     rows: list[tuple[object, ...]] = []
     if len(atoms):
@@ -104,6 +109,7 @@ def _of_run(run: pd.DataFrame) -> dict[str, float]:
         "element_share": _share_between(couplings, elements),
         "element_agreement": float(adjusted_rand_score(elements, couplings.argmax(1))),
     }
+    found |= _deletions(run)
     crystals = pd.factorize(run["id"])[0]
     if crystals.max(initial=0) + 1 < _GROUPS:
         return found
@@ -117,6 +123,16 @@ def _of_run(run: pd.DataFrame) -> dict[str, float]:
             found[f"{quantity}_{name}"] = gain(control[known])
             found[f"{quantity}_over_{name}"] = found[quantity] - found[f"{quantity}_{name}"]
     return found
+
+
+def _deletions(run: pd.DataFrame) -> dict[str, float]:
+    """Growth of the error over the error if a capsule is deleted: the mean over the capsules, and the largest."""
+    columns = [name for name in run if str(name).startswith(WITHOUT)]
+    errors = run.drop_duplicates("id")[[ERROR, *columns]].dropna(axis=1, how="all").mean() if columns else pd.Series()
+    if len(errors) < 2 or not errors[ERROR] > 0:
+        return {}
+    growth = errors.drop(ERROR) / errors[ERROR] - 1
+    return {"deletion": float(growth.mean()), "largest_deletion": float(growth.max())}
 
 
 def _couplings(run: pd.DataFrame, prefix: str) -> Floats:

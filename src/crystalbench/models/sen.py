@@ -25,7 +25,7 @@ from crystalbench.representations import CrystalGraph
 from crystalbench.representations.element_features import element_features
 
 if TYPE_CHECKING:
-    from crystalbench.data.samples import Samples
+    from crystalbench.data.samples import Predictions, Samples
     from crystalbench.nn.batches import Batch
 
 RADIAL_WIDTH = 32
@@ -112,15 +112,10 @@ class SEN(NetworkModel):
         Raises:
             ConfigError: the model is not fitted, or has no capsules.
         """
-        if self.pooling == "mean":
-            raise ConfigError("SEN with pooling = 'mean' has no capsules; choose another pooling and fit the model")
-        if self.fitted_network is None:
-            raise ConfigError("the model has to be fitted before its capsules can be read")
-        device, network = prepare_torch(self.runtime), self.fitted_network
+        encoder, device = self._encoder_with_capsules(), prepare_torch(self.runtime)
         if not trained:
             with self._seeded(device):
-                network = self.network(self.target).to(device)
-        encoder = next(m for m in network.eval().modules() if isinstance(m, SENEncoder))
+                encoder = _encoder_of(self.network(self.target).to(device))
         data = DeviceArrays(self.inputs(samples), device)
         with torch.no_grad():
             found = [encoder.capsules(batch) for batch in data.batches(BATCH)]
@@ -129,6 +124,43 @@ class SEN(NetworkModel):
             for name in ("couplings", "shares", "presences", "features", "poses")
         }
         return CapsuleReading(ids=samples.ids, offsets=np.asarray(samples.crystals.offsets), **arrays)
+
+    def predict_without(self, samples: Samples, capsule: int) -> Predictions:
+        """Predictions of the fitted network if one of its capsules is deleted: the readout is the mean over the others.
+
+        Args:
+            samples: n crystals.
+            capsule: number of the capsule, from 0.
+
+        Raises:
+            ConfigError: the model is not fitted, or has fewer than two capsules, or none of this number.
+        """
+        readout = self._encoder_with_capsules().readout
+        assert readout is not None  # there are capsules
+        count = readout.routing.count
+        if not 0 <= capsule < count or count < 2:
+            raise ConfigError(f"capsule {capsule} of {count} cannot be deleted; of two or more, number 0 is the first")
+        readout.kept = [k for k in range(count) if k != capsule]
+        try:
+            return self.predict(samples)
+        finally:
+            readout.kept = None
+
+    def _encoder_with_capsules(self) -> SENEncoder:
+        """The encoder of the fitted network.
+
+        Raises:
+            ConfigError: the model is not fitted, or has no capsules.
+        """
+        if self.pooling == "mean":
+            raise ConfigError("SEN with pooling = 'mean' has no capsules; choose another pooling and fit the model")
+        if self.fitted_network is None:
+            raise ConfigError("the model has to be fitted before its capsules can be read")
+        return _encoder_of(self.fitted_network)
+
+
+def _encoder_of(network: nn.Module) -> SENEncoder:
+    return next(module for module in network.eval().modules() if isinstance(module, SENEncoder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,10 +279,16 @@ class CapsuleReadout(nn.Module):
         iterations: of the routing.
         lmax: largest degree of the spherical tensors.
         dropout: share of hidden units dropped while training.
+
+    Attributes:
+        kept: numbers of the capsules that the mean is over; None for all of them.
     """
+
+    kept: list[int] | None
 
     def __init__(self, width: int, channels: int, capsules: int, iterations: int, lmax: int, *, dropout: float) -> None:
         super().__init__()
+        self.kept = None
         self.routing = CapsuleRouting(width, channels, capsules, iterations, lmax)
         invariants = width + (lmax + 1) * channels + 1
         self.function = nn.Sequential(
@@ -261,6 +299,8 @@ class CapsuleReadout(nn.Module):
         """Atoms with invariants (N, F) and spherical tensors (N, (lmax + 1)², C) to (n, F)."""
         found = self.routing(scalars, tensors, batch)
         inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
+        if self.kept is not None:
+            inputs = inputs[:, self.kept]
         result: Tensor = self.function(inputs).mean(1)
         return result
 

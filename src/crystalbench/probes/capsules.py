@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from crystalbench.data.crystals import Crystals
+from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import FULL
-from crystalbench.evaluation.capsule_readings import LABELS, READING_COLUMNS, TRAINED, UNTRAINED, capsule_readings
+from crystalbench.evaluation.capsule_readings import (
+    ERROR,
+    LABELS,
+    READING_COLUMNS,
+    TRAINED,
+    UNTRAINED,
+    WITHOUT,
+    capsule_readings,
+)
 from crystalbench.evaluation.factorial import VARIANT_COLUMNS, Contrast, variants_frame
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.models.sen import SEN
@@ -60,7 +70,10 @@ class Capsules(Probe):
         return has_capsules and isinstance(run.task.inputs, Crystals)
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
-        """One row per atom of the test part: its element and site, and its couplings to the capsules."""
+        """One row per atom of the test part: its element and site, and its couplings to the capsules.
+
+        With them are the error of its crystal, and the error if a capsule is deleted.
+        """
         model, test = fitted.members[0], fitted.test
         assert isinstance(model, SEN) and isinstance(test, Crystals)  # others are not asked
         samples = fitted.samples(test)
@@ -76,6 +89,7 @@ class Capsules(Probe):
         for prefix, trained in ((TRAINED, True), (UNTRAINED, False)):
             couplings = model.explain(samples, trained=trained).couplings
             rows |= {f"{prefix}{k}": couplings[:, k].astype(np.float64) for k in range(couplings.shape[1])}
+        rows |= {name: np.repeat(errors, counts) for name, errors in _errors(model, samples, fitted.targets).items()}
         return pd.DataFrame(rows)
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -106,6 +120,24 @@ class Capsules(Probe):
         readings = tables["capsule_readings"]
         found += [_reading_section(str(task), part) for task, part in readings.groupby("task", sort=False)]
         return found
+
+
+def _errors(model: SEN, samples: Samples, targets: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+    """Errors (n,) of n crystals with all capsules, and without each of them.
+
+    An error is absolute, or one minus the probability of the true one of several classes.
+    """
+
+    def errors(predictions: Predictions) -> npt.NDArray[np.float64]:
+        values = np.asarray(predictions.values, np.float64)
+        if values.ndim == 2:
+            return 1 - values[np.arange(len(values)), targets.astype(np.int64)]
+        return np.abs(values - targets)
+
+    found = {ERROR: errors(model.predict(samples))}
+    if model.capsules > 1:
+        found |= {f"{WITHOUT}{k}": errors(model.predict_without(samples, k)) for k in range(model.capsules)}
+    return found
 
 
 def _reading_section(task: str, readings: pd.DataFrame) -> Section:
