@@ -188,6 +188,10 @@ def test_controls_have_the_columns_of_the_28_that_they_are_named_after() -> None
     assert set(full) - set(without) == OF_THE_CELL
     assert list(without) == [name for name in full if name not in OF_THE_CELL]
     assert differing(without, full) == set()
+    rich, without = described(crystals, "rich"), described(crystals, "rich_without_cell")
+    assert list(without) == [name for name in rich if name not in OF_THE_CELL_RICH]
+    # The space group and its system are found within 0.01 Å in both.
+    assert differing(without, rich) == set()
     assert differing(described(crystals, "volume_per_atom"), full) == set()
     expected = {"natoms": full["natoms"], "volume": crystals.volumes}
     assert differing(described(crystals, "atom_count_volume"), expected) == set()

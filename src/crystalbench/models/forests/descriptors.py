@@ -28,6 +28,7 @@ BANKS = (
     "gong28",
     f"gong28{_WITH_MAGPIE}",
     "rich",
+    "rich_without_cell",
     "atom_count",
     "space_group_volume",
     f"volume_per_atom{_WITH_MAGPIE}",
@@ -43,8 +44,9 @@ class OnDescriptors(TreeEnsemble):
 
     Attributes:
         bank: bank of descriptors: ``gong28``, ``gong28+magpie`` (with Magpie's composition features), ``rich`` (which
-            contains both), ``atom_count``, ``space_group_volume`` (space group and volume of the primitive cell), or
-            ``volume_per_atom+magpie`` (composition and density).
+            contains both), ``rich_without_cell`` (without what depends on the choice of the cell), ``atom_count``,
+            ``space_group_volume`` (space group and volume of the primitive cell), or ``volume_per_atom+magpie``
+            (composition and density).
     """
 
     needs: ClassVar[Needs] = Needs.STRUCTURE

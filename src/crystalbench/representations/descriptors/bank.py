@@ -43,9 +43,7 @@ GONG_WITHOUT_CELL: tuple[Part, ...] = (
     FunctionPart("structural complexity", symmetry.COMPLEXITY_LABELS[:1], symmetry.complexity_per_atom),
     *_LOCAL,
 )
-RICH: tuple[Part, ...] = (
-    *GONG,
-    FunctionPart("symmetry of sites", symmetry.DETAIL_LABELS, symmetry.details),
+_BEYOND_GONG: tuple[Part, ...] = (
     FunctionPart("reduced lattice", symmetry.PRIMITIVE_LABELS, symmetry.niggli),
     FunctionPart("extremes of sites", neighborhoods.SITE_EXTREME_LABELS, neighborhoods.site_extremes),
     FunctionPart("Voronoi cells", neighborhoods.CELL_LABELS, neighborhoods.cells),
@@ -55,8 +53,19 @@ RICH: tuple[Part, ...] = (
     FunctionPart("contacts", radial.CONTACT_LABELS, radial.contacts),
     FunctionPart("radial distribution", radial.DISTRIBUTION_LABELS, radial.distribution),
     FunctionPart("radial fingerprints", radial.FINGERPRINT_LABELS, radial.fingerprints),
-    FunctionPart("sine Coulomb matrix", cell.COULOMB_LABELS, cell.sine_coulomb),
     FunctionPart("electron density", cell.ELECTRON_LABELS, cell.electrons),
+)
+RICH: tuple[Part, ...] = (
+    *GONG,
+    FunctionPart("symmetry of sites", symmetry.DETAIL_LABELS, symmetry.details),
+    *_BEYOND_GONG[:-1],
+    FunctionPart("sine Coulomb matrix", cell.COULOMB_LABELS, cell.sine_coulomb),
+    *_BEYOND_GONG[-1:],
+)
+RICH_WITHOUT_CELL: tuple[Part, ...] = (
+    *GONG_WITHOUT_CELL,
+    FunctionPart("symmetry of sites", symmetry.DETAIL_WITHOUT_CELL_LABELS, symmetry.details_without_cell),
+    *_BEYOND_GONG,
 )
 COUNT: tuple[Part, ...] = (FunctionPart("number of atoms", cell.COUNT_LABELS, cell.atom_count),)
 COUNT_AND_VOLUME: tuple[Part, ...] = (*COUNT, FunctionPart("volume", cell.VOLUME_LABELS, cell.volume))
@@ -69,6 +78,7 @@ BANKS: dict[str, tuple[Part, ...]] = {
     "gong28": GONG,
     "gong28_without_cell": GONG_WITHOUT_CELL,
     "rich": RICH,
+    "rich_without_cell": RICH_WITHOUT_CELL,
     "atom_count": COUNT,
     "atom_count_volume": COUNT_AND_VOLUME,
     "volume_per_atom": VOLUME_PER_ATOM,
@@ -76,7 +86,7 @@ BANKS: dict[str, tuple[Part, ...]] = {
 }
 _COARSE = frozenset(("gong28", "gong28_without_cell", "space_group_volume"))
 """Banks whose space group is found within 0.1 Å by default."""
-WITH_COMPOSITION = frozenset(("rich",))
+WITH_COMPOSITION = frozenset(("rich", "rich_without_cell"))
 """Banks that also contain the composition features of `MagpieFeatures`."""
 
 
@@ -90,7 +100,8 @@ class DescriptorBank(Representation):
     but for the default of ``symprec``. The others are controls: ``atom_count`` is only the number of atoms in the cell,
     to measure what a model gains from the size of the cell, and ``atom_count_volume`` this and the volume of the cell;
     ``gong28_without_cell`` has the 20 of the ``gong28`` that do not depend on the choice of the cell (without its
-    lengths, angles, number of atoms, and complexity per cell); ``volume_per_atom`` is that alone;
+    lengths, angles, number of atoms, and complexity per cell), ``rich_without_cell`` the 381 of the ``rich`` (without
+    the number of symmetry operations and the sine Coulomb matrix, too); ``volume_per_atom`` is that alone;
     ``space_group_volume`` is the space group, the crystal system and the volume of the primitive cell, for models that
     may know no more of a structure than these.
 
@@ -112,8 +123,8 @@ class DescriptorBank(Representation):
     ``CRYSTALBENCH_PROCESSES`` allows them.
 
     Attributes:
-        bank: ``gong28``, ``gong28_without_cell``, ``rich``, ``atom_count``, ``atom_count_volume``, ``volume_per_atom``
-            or ``space_group_volume``.
+        bank: ``gong28``, ``gong28_without_cell``, ``rich``, ``rich_without_cell``, ``atom_count``,
+            ``atom_count_volume``, ``volume_per_atom`` or ``space_group_volume``.
         symprec: tolerance of the space group in Å; None for 0.1 in ``gong28``, ``gong28_without_cell`` and
             ``space_group_volume``, and 0.01 in the others.
 

@@ -46,6 +46,7 @@ DETAIL_LABELS = (
     "mean order of site symmetry",
     "maximum order of site symmetry",
 )
+DETAIL_WITHOUT_CELL_LABELS = tuple(label for label in DETAIL_LABELS if label != "n_symmetry_ops")
 VOLUME_LABELS = ("volume of the primitive cell",)
 PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "beta", "gamma"))
 
@@ -122,6 +123,11 @@ def details(crystal: OneCrystal) -> list[float]:
         float((orders * multiplicities).sum() / atoms),
         orders.max(),
     ]
+
+
+def details_without_cell(crystal: OneCrystal) -> list[float]:
+    """The `details` that do not depend on the choice of the cell: all but the number of symmetry operations."""
+    return [value for label, value in zip(DETAIL_LABELS, details(crystal), strict=True) if label != "n_symmetry_ops"]
 
 
 def niggli(crystal: OneCrystal) -> list[float]:
