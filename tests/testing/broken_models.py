@@ -1,4 +1,4 @@
-"""Small models that fail one check each, for the tests of `check_model`."""
+"""Small models that fail one check each, and the checks that fail, for the tests of `check_model`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+import pytest
 from optuna.distributions import IntDistribution
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.models import Invariance, Model, Needs, Sees
 from crystalbench.targets import Kind
+from crystalbench.testing import ContractError, check_model
 
 REGRESSION = frozenset({Kind.REGRESSION})
+FITS = "every declared kind of target can be fitted"
+
+
+def failed_checks(model: type[Model], **parameters: Any) -> dict[str, str]:
+    with pytest.raises(ContractError) as caught:
+        check_model(model, **parameters)
+    error = caught.value
+    assert str(error).startswith(f"{model.__name__} fails {len(error.failures)} of ")
+    assert all(f"\n  {check}: {reason}" in str(error) for check, reason in error.failed.items())
+    return error.failed
 
 
 @dataclass
