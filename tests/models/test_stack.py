@@ -89,6 +89,31 @@ def test_the_median_has_no_weights(train: Samples, valid: Samples, unseen: Cryst
     assert predicted(model, unseen) == pytest.approx(np.median(parts, axis=0))
 
 
+@pytest.mark.parametrize("combination", ["median", "mean"])
+def test_without_inner_folds_each_member_is_fitted_once(
+    combination: str, train: Samples, valid: Samples, unseen: Crystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[int] = []
+    original = Dummy.fit
+    monkeypatch.setattr(Dummy, "fit", lambda self, *parts: fits.append(1) or original(self, *parts))
+    model = CompositionStack.from_configuration(
+        {"members": f"{FORESTS} + dummy", "combination": combination, "inner": 0}
+    ).fit(train, valid)
+    assert len(fits) == 1
+    members = [member.predict(Samples(unseen, train.target)) for member in model._fitted]
+    values = np.stack([member.values for member in members])
+    found = model.predict(Samples(unseen, train.target))
+    assert found.values == pytest.approx(getattr(np, combination)(values, axis=0))
+    own = np.mean([member.std**2 for member in members if member.std is not None], axis=0)
+    assert found.std == pytest.approx(np.sqrt(((values - found.values) ** 2).mean(0) + own))
+
+
+@pytest.mark.parametrize(("combination", "inner"), [("weights", 0), ("weights", 1), ("mean", 1)])
+def test_too_few_inner_folds_are_refused(combination: str, inner: int) -> None:
+    with pytest.raises(ConfigError, match=f"inner = {inner}: combination = '{combination}' needs at least 2"):
+        Stack.from_configuration({"members": "dummy + dummy", "combination": combination, "inner": inner})
+
+
 def test_the_configuration_names_versions_and_all_hyperparameters_of_the_members() -> None:
     configuration = Stack(members="dummy + magpie_forest(trees=7)").configuration()
     assert configuration["members"].startswith("dummy@1() + magpie_forest@")

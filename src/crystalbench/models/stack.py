@@ -41,19 +41,21 @@ class Stack(Model):
     the others, so every row has out-of-fold predictions. From these alone come the weights of the members, which are
     not negative and sum to 1: they minimise the absolute errors of a regression (a linear program) or the log loss of a
     classification. Then each member is fitted like any model, to all rows. A stack costs (``inner`` + 1) fits of
-    every member.
+    every member. The median or the mean needs no weights; with ``inner = 0`` it costs one fit of every member.
 
     The standard deviation σ of a regression is calibrated on the out-of-fold predictions as well:
     σ² = a + b · (spread of the members)² + c · (mean variance that members predict themselves). a, b and c are not
     negative and minimise the continuous ranked probability score. Members have learned from fewer rows there than in
-    the end, which makes σ larger.
+    the end, which makes σ larger. Without inner folds, σ is not calibrated: a = 0 and b = c = 1, by the law of total
+    variance.
 
     Attributes:
         members: registered models, separated by ``+``, each with the hyperparameters that differ from its defaults:
             ``descriptor_forest + hybrid_sen(epochs=50)``. A name may occur several times; each member has a seed of its
             own. The stack completes the text with the versions of the members and all hyperparameters.
-        combination: ``weights``, or the ``median`` over the members, for which no weights are learned.
-        inner: folds of the training part for the out-of-fold predictions.
+        combination: ``weights``, or the ``median`` or ``mean`` over the members, for which no weights are learned.
+        inner: folds of the training part for the out-of-fold predictions, at least two; 0 for none, if no weights are
+            learned.
         weights: (m,) of the members of a fitted stack; None for the median. Not a hyperparameter.
     """
 
@@ -62,13 +64,16 @@ class Stack(Model):
     defaults_chosen_on: ClassVar[frozenset[str]] = frozenset({"matbench_phonons", "matbench_jdft2d"})
 
     members: str = "descriptor_forest + hybrid_sen"
-    combination: Literal["weights", "median"] = "weights"
-    inner: Annotated[int, Ge(2)] = 3
+    combination: Literal["weights", "median", "mean"] = "weights"
+    inner: Annotated[int, Ge(0)] = 3
 
     weights: Floats | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.inner == 1 or (self.inner == 0 and self.combination == "weights"):
+            also = "" if self.combination == "weights" else ", or 0 for no out-of-fold predictions"
+            raise ConfigError(f"inner = {self.inner}: combination = {self.combination!r} needs at least 2{also}")
         self._members = parse_members(self.members)
         for member in self._members:
             if issubclass(member.model, Stack):
@@ -104,10 +109,14 @@ class Stack(Model):
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Learn the weights from out-of-fold predictions, and fit the members to the rows of both parts."""
         self.target = train.target
-        rows = Samples.concatenated([train, valid])
-        unseen = self._out_of_fold(rows, len(valid) / len(rows))
-        self._learn_combination(unseen, rows.targets)
-        places = enumerate(self._members, start=self.inner * len(self._members))
+        count = len(self._members)
+        self.weights = np.full(count, 1 / count) if self.combination == "mean" else None
+        self._uncertainty = Uncertainty(0.0, 1.0, 1.0) if self.target.kind is Kind.REGRESSION else None
+        if self.inner:
+            rows = Samples.concatenated([train, valid])
+            unseen = self._out_of_fold(rows, len(valid) / len(rows))
+            self._learn_combination(unseen, rows.targets)
+        places = enumerate(self._members, start=self.inner * count)
         self._fitted = [self._fit_member(member, place, train, valid) for place, member in places]
         return self
 
@@ -153,7 +162,6 @@ class Stack(Model):
     def _learn_combination(self, unseen: MemberPredictions, targets: Floats) -> None:
         """Learn the weights, and how to scale the spread, from predictions of rows that no member was fitted to."""
         regression = self.target.kind is Kind.REGRESSION
-        self.weights = None
         if self.combination == "weights":
             learn = regression_weights if regression else _class_weights
             self.weights = learn(unseen.values, targets)
