@@ -7,6 +7,7 @@ import pytest
 from helpers import (
     atom_order,
     changed,
+    known_structures,
     moved_by_lattice_vectors,
     one_crystal,
     random_crystals,
@@ -195,6 +196,17 @@ def test_controls_have_the_columns_of_the_28_that_they_are_named_after() -> None
     assert differing(described(crystals, "volume_per_atom"), full) == set()
     expected = {"natoms": full["natoms"], "volume": crystals.volumes}
     assert differing(described(crystals, "atom_count_volume"), expected) == set()
+
+
+@pytest.mark.parametrize("name", ["gong28_without_cell", "rich_without_cell"])
+def test_banks_without_the_cell_describe_a_cell_that_hides_symmetry_as_its_crystal(name: str) -> None:
+    """Doubled along one axis, the lattice of a cubic crystal has no threefold axis."""
+    perovskite = known_structures()[[2]]
+    cells = perovskite, supercells(perovskite, (2, 1, 1))
+    sites = [[described(cell, bank)["distinct sites"][0] for cell in cells] for bank in ("rich", "rich_without_cell")]
+    assert sites[0][0] == 3 < sites[0][1]
+    assert sites[1] == [3, 3]
+    assert differing(described(cells[0], name), described(cells[1], name)) == set()
 
 
 def test_crystals_are_described_independently() -> None:

@@ -86,6 +86,8 @@ BANKS: dict[str, tuple[Part, ...]] = {
 }
 _COARSE = frozenset(("gong28", "gong28_without_cell", "space_group_volume"))
 """Banks whose space group is found within 0.1 Å by default."""
+WITHOUT_CELL = frozenset(("gong28_without_cell", "rich_without_cell"))
+"""Banks that do not depend on the cell; in them, atoms are equivalent by all operations of the crystal."""
 WITH_COMPOSITION = frozenset(("rich", "rich_without_cell"))
 """Banks that also contain the composition features of `MagpieFeatures`."""
 
@@ -154,9 +156,10 @@ class DescriptorBank(Representation):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything that determines the result, with the tolerance that is used."""
+        """Everything that determines the result, with the tolerance and the equivalence of atoms that are used."""
         recipe = super().recipe
-        return recipe | {"options": recipe["options"] | {"symprec": self.tolerance}}
+        recipe |= {"options": recipe["options"] | {"symprec": self.tolerance}}
+        return recipe | {"sites": "of the crystal"} if self.bank in WITHOUT_CELL else recipe
 
     @property
     def labels(self) -> list[str]:

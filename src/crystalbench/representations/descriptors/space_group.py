@@ -24,7 +24,9 @@ class Symmetry:
         number: number of the space group.
         symbol: short international symbol of the space group.
         point_group: symbol of the point group.
-        orbits: (atoms,) for each atom, the first atom that is equivalent to it.
+        orbits: (atoms,) for each atom, the first atom that is equivalent to it by an operation that keeps the lattice
+            of the given cell, as in matminer. A supercell may keep fewer operations than the crystal has.
+        crystal_orbits: (atoms,) the same by all operations of the crystal.
         letters: Wyckoff letter of each atom.
         operations: number of symmetry operations of the given cell, including centring translations.
         primitive: (atoms,) for each atom, its atom in the primitive cell.
@@ -35,6 +37,7 @@ class Symmetry:
     symbol: str
     point_group: str
     orbits: npt.NDArray[np.int64]
+    crystal_orbits: npt.NDArray[np.int64]
     letters: tuple[str, ...]
     operations: int
     primitive: npt.NDArray[np.int64]
@@ -67,6 +70,7 @@ def find_symmetry(
         symbol=str(dataset.international),
         point_group=str(dataset.pointgroup).strip(),
         orbits=np.asarray(dataset.equivalent_atoms, dtype=np.int64),
+        crystal_orbits=np.asarray(dataset.crystallographic_orbits, dtype=np.int64),
         letters=tuple(dataset.wyckoffs),
         operations=len(dataset.rotations),
         primitive=np.asarray(dataset.mapping_to_primitive, dtype=np.int64),

@@ -12,7 +12,12 @@ from crystalbench.errors import DataError
 from crystalbench.representations.descriptors.space_group import point_group
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crystalbench.representations.descriptors.one_crystal import OneCrystal
+    from crystalbench.representations.descriptors.space_group import Symmetry
+
+    _OrbitsOf = Callable[[Symmetry], npt.NDArray[np.int64]]
 
 FINE = 0.01
 """Tolerance in Å: the default of pymatgen's `SpacegroupAnalyzer`, which matminer's `GlobalSymmetryFeatures` uses.
@@ -51,6 +56,14 @@ VOLUME_LABELS = ("volume of the primitive cell",)
 PRIMITIVE_LABELS = tuple(f"Niggli {name}" for name in ("a", "b", "c", "alpha", "beta", "gamma"))
 
 
+def _of_the_cell(symmetry: Symmetry) -> npt.NDArray[np.int64]:
+    return symmetry.orbits
+
+
+def _of_the_crystal(symmetry: Symmetry) -> npt.NDArray[np.int64]:
+    return symmetry.crystal_orbits
+
+
 def group(crystal: OneCrystal) -> list[float]:
     """Number of the space group, and crystal system from cubic (1) to triclinic (7), within ``symprec``."""
     symmetry = crystal.symmetry(crystal.symprec)
@@ -68,33 +81,13 @@ def complexity(crystal: OneCrystal) -> list[float]:
     Krivovichev, Mineral. Mag. 77, 275 (2013): -Σ p log₂ p over the symmetrically distinct sites, where p is the
     fraction of atoms on a site; and this times the number of atoms of the cell.
     """
-    _, counts = np.unique(_distinct_sites(crystal), return_counts=True)
-    shares = counts / len(crystal)
-    entropy = max(0.0, float(-(shares * np.log2(shares)).sum()))
+    entropy = _entropy(_distinct_sites(crystal, _of_the_cell))
     return [entropy, entropy * len(crystal)]
 
 
 def complexity_per_atom(crystal: OneCrystal) -> list[float]:
-    """The first of `complexity`, which does not depend on the choice of the cell."""
-    return complexity(crystal)[:1]
-
-
-def _distinct_sites(crystal: OneCrystal) -> npt.NDArray[np.int64]:
-    """(atoms,) for each atom, the first atom that is equivalent to it within 0.1 Å.
-
-    A larger tolerance can only merge sites, and only sites of one element. If all atoms of each element are equivalent
-    within a smaller tolerance of the space group, they are within 0.1 Å, too. This saves the second search, which takes
-    longer than all other descriptors together in crystals of high symmetry.
-    """
-    if crystal.symprec >= COARSE:
-        return crystal.symmetry(COARSE).orbits
-    try:
-        sites = crystal.symmetry(crystal.symprec).orbits
-    except DataError:
-        return crystal.symmetry(COARSE).orbits
-    if len(np.unique(sites)) == len(np.unique(crystal.numbers)):
-        return sites
-    return crystal.symmetry(COARSE).orbits
+    """The first of `complexity`, with the sites that are distinct in the crystal: the same for all cells."""
+    return [_entropy(_distinct_sites(crystal, _of_the_crystal))]
 
 
 def details(crystal: OneCrystal) -> list[float]:
@@ -103,9 +96,19 @@ def details(crystal: OneCrystal) -> list[float]:
     Multiplicities count atoms of the primitive cell, so they do not depend on the choice of the cell. The order of a
     site symmetry is the order of the point group over the multiplicity.
     """
+    return _details(crystal, _of_the_cell)
+
+
+def details_without_cell(crystal: OneCrystal) -> list[float]:
+    """The `details`, with the sites that are distinct in the crystal, and without the number of operations."""
+    found = zip(DETAIL_LABELS, _details(crystal, _of_the_crystal), strict=True)
+    return [value for label, value in found if label != "n_symmetry_ops"]
+
+
+def _details(crystal: OneCrystal, orbits_of: _OrbitsOf) -> list[float]:
     fine, coarse = crystal.symmetry(crystal.symprec), crystal.symmetry(COARSE)
     atoms = len(np.unique(coarse.primitive))
-    _, first, counts = np.unique(coarse.orbits, return_index=True, return_counts=True)
+    _, first, counts = np.unique(orbits_of(coarse), return_index=True, return_counts=True)
     multiplicities = counts * atoms / len(crystal)
     orders = point_group(coarse.point_group).order / multiplicities
     return [
@@ -125,9 +128,28 @@ def details(crystal: OneCrystal) -> list[float]:
     ]
 
 
-def details_without_cell(crystal: OneCrystal) -> list[float]:
-    """The `details` that do not depend on the choice of the cell: all but the number of symmetry operations."""
-    return [value for label, value in zip(DETAIL_LABELS, details(crystal), strict=True) if label != "n_symmetry_ops"]
+def _entropy(sites: npt.NDArray[np.int64]) -> float:
+    _, counts = np.unique(sites, return_counts=True)
+    shares = counts / len(sites)
+    return max(0.0, float(-(shares * np.log2(shares)).sum()))
+
+
+def _distinct_sites(crystal: OneCrystal, orbits_of: _OrbitsOf) -> npt.NDArray[np.int64]:
+    """(atoms,) for each atom, the first atom that is equivalent to it within 0.1 Å.
+
+    A larger tolerance can only merge sites, and only sites of one element. If all atoms of each element are equivalent
+    within a smaller tolerance of the space group, they are within 0.1 Å, too. This saves the second search, which takes
+    longer than all other descriptors together in crystals of high symmetry.
+    """
+    if crystal.symprec >= COARSE:
+        return orbits_of(crystal.symmetry(COARSE))
+    try:
+        sites = orbits_of(crystal.symmetry(crystal.symprec))
+    except DataError:
+        return orbits_of(crystal.symmetry(COARSE))
+    if len(np.unique(sites)) == len(np.unique(crystal.numbers)):
+        return sites
+    return orbits_of(crystal.symmetry(COARSE))
 
 
 def niggli(crystal: OneCrystal) -> list[float]:
