@@ -14,7 +14,7 @@ from helpers import predicted, random_crystals, samples_of, tiny_task
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, DataError, SavingError
-from crystalbench.models import CompositionStack, Dummy, Sees, Stack, checkpoints, get_model, load_model, save_model
+from crystalbench.models import CompositionStack, Dummy, Sees, Stack, get_model, load_model, save_model
 from crystalbench.models.checkpoints import Checkpoint
 from crystalbench.models.members import Member
 from crystalbench.models.model import Runtime
@@ -150,7 +150,6 @@ def test_a_saved_stack_of_other_versions_is_refused(
 def test_a_resumed_fit_does_not_repeat_what_was_saved(
     train: Samples, valid: Samples, unseen: Crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
     made: list[str] = []
     plain = Member.new
 
@@ -179,6 +178,18 @@ def test_a_resumed_fit_does_not_repeat_what_was_saved(
     assert len(made) == 8
     assert np.array_equal(predicted(resumed, unseen), predicted(never, unseen))
     assert resumed.weights is not None and np.array_equal(resumed.weights, never.weights)
+
+
+def test_one_warning_where_predictions_cannot_be_saved(
+    train: Samples, valid: Samples, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    model = Stack(members="dummy + dummy")
+    model.runtime = Runtime(checkpoint=Checkpoint(tmp_path / "file" / "x-fit.pt", {"run": "a"}))
+    caplog.set_level(logging.WARNING)
+    model.fit(train, valid)
+    (message,) = caplog.messages
+    assert "the checkpoint cannot be written" in message
 
 
 def test_progress_counts_all_fits(train: Samples, valid: Samples) -> None:

@@ -258,10 +258,10 @@ class _SavedPredictions:
         return Predictions(np.array(values), None if std is None else np.array(std))
 
     def add(self, place: int, predictions: Predictions) -> None:
-        """Add the predictions of one fit, and write all of them if it is time for a checkpoint."""
+        """Add the predictions of one fit, and write all of them: the fit may have taken hours."""
         std = predictions.std
         self._state[str(place)] = [predictions.values.tolist(), None if std is None else std.tolist()]
-        if self._checkpoint is not None and self._checkpoint.is_due():
+        if self._checkpoint is not None:
             self._checkpoint.write(self._facts, self._state)
 
 
