@@ -105,7 +105,7 @@ def test_members_that_do_not_fit_are_refused() -> None:
 
 def test_too_few_rows_are_an_error() -> None:
     few = samples_of(random_crystals(0, 4))
-    with pytest.raises(DataError, match="5 training rows are too few for 3 inner folds"):
+    with pytest.raises(DataError, match="5 training rows, too few for 3 inner folds"):
         Stack(members="dummy + dummy").fit(few, few[:1])
 
 
@@ -114,7 +114,11 @@ def test_it_declares_what_its_members_do() -> None:
     assert model.sees is Sees.WITH_DESCRIPTORS
     assert model.invariances == get_model("descriptor_forest")().invariances
     assert model.parts == (get_model("descriptor_forest"), get_model("sen"))
-    assert not Stack(members="dummy + cgcnn(readout=sum)").supports(Kind.BINARY)
+    stack = Stack(members="dummy + cgcnn(readout=sum)")
+    assert stack.supports(Kind.REGRESSION) and not stack.unsupported(Kind.REGRESSION)
+    assert not stack.supports(Kind.BINARY)
+    reason = "has the member cgcnn, which does not predict binary targets with these hyperparameters"
+    assert stack.unsupported(Kind.BINARY) == reason
     assert CompositionStack(members="dummy + magpie_forest").sees is Sees.COMPOSITION
 
 

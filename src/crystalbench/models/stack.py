@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge
 
+from crystalbench._words import counted
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.models.combining import MemberPredictions, Uncertainty, classification_weights, regression_weights
@@ -77,6 +78,11 @@ class Stack(Model):
                 raise ConfigError(f"members: {member.name} needs structures; use the model stack for it")
         self.members = " + ".join(map(str, self._members))
 
+    def check_places(self) -> None:
+        """Import the objects that hyperparameters of members name by their place."""
+        for member in self._members:
+            member.new().check_places()
+
     @property
     def parts(self) -> tuple[type[Model], ...]:
         """The classes of the members, without duplicates."""
@@ -99,7 +105,14 @@ class Stack(Model):
 
     def supports(self, kind: Kind) -> bool:
         """Whether all members predict this kind of target."""
-        return all(member.new().supports(kind) for member in self._members)
+        return not self.unsupported(kind)
+
+    def unsupported(self, kind: Kind) -> str:
+        """Which member does not predict this kind of target; empty if all do."""
+        for member in self._members:
+            if reason := member.new().unsupported(kind):
+                return f"has the member {member.name}, which {reason}"
+        return ""
 
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Learn the weights from out-of-fold predictions, and fit the members to the rows of both parts."""
@@ -195,8 +208,8 @@ class Stack(Model):
 
         if len(rows) < 2 * self.inner:
             raise DataError(
-                f"{len(rows)} training rows are too few for {self.inner} inner folds of a stack; give more rows, or a "
-                "smaller inner"
+                f"{counted(len(rows), 'training row')}, too few for {self.inner} inner folds of a stack; give more "
+                "rows, or a smaller inner"
             )
         stratify = (
             self.target.kind is not Kind.REGRESSION
