@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.stacks import split
 from crystalbench.models.model import Model
 from crystalbench.models.registry import get_model, model_names
 
@@ -73,7 +73,7 @@ def parse_members(text: str) -> tuple[Member, ...]:
         ConfigError: there are fewer than two, nothing precedes or follows a ``+``, or a member cannot be read.
         UnknownNameError: a name is not that of a registered model.
     """
-    parts = list(_split(text, "+"))
+    parts = list(split(text, "+"))
     if len(parts) < 2:
         raise ConfigError(f"members = {text!r}: a stack has at least two members; {_EXAMPLE}")
     if not all(part.strip() for part in parts):
@@ -81,26 +81,10 @@ def parse_members(text: str) -> tuple[Member, ...]:
     return tuple(Member.parse(part) for part in parts)
 
 
-def _split(text: str, separator: str) -> Iterator[str]:
-    """The parts between separators that are neither in parentheses nor in a JSON string."""
-    depth, quoted, part = 0, False, ""
-    for place, character in enumerate(text):
-        if character == '"' and text[place - 1 : place] != "\\":
-            quoted = not quoted
-        if not quoted:
-            depth += (character == "(") - (character == ")")
-        if character == separator and depth == 0 and not quoted:
-            yield part
-            part = ""
-        else:
-            part += character
-    yield part
-
-
 def _assignments(text: str) -> dict[str, Any]:
     """The hyperparameters in the parentheses of a member."""
     found: dict[str, Any] = {}
-    for name, value in map(_assignment, _split(text, ",") if text.strip() else ()):
+    for name, value in map(_assignment, split(text, ",") if text.strip() else ()):
         if name in found:
             raise ConfigError(f"the hyperparameter {name} is given twice in ({text.strip()}); leave one of them out")
         found[name] = value
