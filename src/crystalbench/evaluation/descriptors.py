@@ -154,7 +154,8 @@ def _where_varied(
 ) -> pd.Series[float]:
     """R² of runs, NaN where the descriptor hardly varies."""
     keys = zip(runs["task"], runs["data"], runs["descriptor"], runs["fold"].astype(int), strict=True)
-    return r2.where([not spreads.get(key, np.inf) < LEAST_SPREAD for key in keys])
+    varied = np.array([spreads.get(key, np.inf) >= LEAST_SPREAD for key in keys], np.bool_)
+    return r2.where(varied)
 
 
 def _numbers(skill: Skill | None, floor: Skill | None, mode: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -117,7 +117,8 @@ class Descriptors(Probe):
             The columns `crystalbench.evaluation.descriptors.SPREADS`.
         """
         if is_made_of_another(task.name):
-            names, values = (task.target.name,), task.targets[:, None]
+            names: Sequence[str] = (task.target.name,)
+            values = task.targets[:, None]
         else:
             names, values = names_for(has_structures=task.has_structures), canonical(task.inputs)[1]
         parts = [

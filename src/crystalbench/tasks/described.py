@@ -56,8 +56,8 @@ def canonical(inputs: Inputs, processes: int = 1) -> _Described:
     if not isinstance(inputs, Crystals):
         return inputs, catalogue_values(inputs, processes)
     if inputs.digest not in _known:
-        cells = primitive(inputs)
-        _known[inputs.digest] = cells, catalogue_values(cells, processes)
+        primitive_cells = primitive(inputs)
+        _known[inputs.digest] = primitive_cells, catalogue_values(primitive_cells, processes)
         while len(_known) > _KEPT:
             _known.popitem(last=False)
     cells, values = _known[inputs.digest]
