@@ -14,7 +14,7 @@ from helpers import predicted, random_crystals, samples_of, tiny_task
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, DataError, SavingError
-from crystalbench.models import CompositionStack, Dummy, Sees, Stack, get_model, load_model, save_model
+from crystalbench.models import CompositionStack, Dummy, Sees, Stack, checkpoints, get_model, load_model, save_model
 from crystalbench.models.checkpoints import Checkpoint
 from crystalbench.models.members import Member
 from crystalbench.models.model import Runtime
@@ -182,6 +182,43 @@ def test_a_resumed_fit_does_not_repeat_what_was_saved(
     assert len(made) == 8
     assert np.array_equal(predicted(resumed, unseen), predicted(never, unseen))
     assert resumed.weights is not None and np.array_equal(resumed.weights, never.weights)
+
+
+def test_members_that_were_fitted_to_all_rows_are_not_fitted_again(
+    train: Samples, valid: Samples, unseen: Crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
+    fits: list[int] = []
+
+    def fitted(stop: int | None = None, members: str = FORESTS) -> Stack:
+        def progress(done: int, total: int, **_: Any) -> None:
+            fits.append(done)
+            if done == stop:
+                raise KeyboardInterrupt
+
+        model = Stack(members=members)
+        model.runtime = Runtime(seed=3, progress=progress, checkpoint=Checkpoint(tmp_path / "x-fit.pt", {"run": "a"}))
+        fits.clear()
+        return model.fit(train, valid)
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(stop=800)  # at the end of the last fit
+    resumed = fitted()
+    assert set(fits) == {800}
+    assert resumed.n_parameters is None and resumed._fitted[0].target == train.target
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    never = fitted()
+    assert set(fits) == {100 * k for k in range(1, 9)}
+    assert np.array_equal(predicted(resumed, unseen), predicted(never, unseen))
+
+    def state(self: Dummy) -> Any:
+        raise SavingError("not today")
+
+    monkeypatch.setattr(Dummy, "state", state)
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    assert len(fitted(members="dummy + dummy")._fitted) == 2
 
 
 def test_one_warning_where_predictions_cannot_be_saved(

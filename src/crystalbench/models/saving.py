@@ -79,7 +79,7 @@ def save_model(model: Model, folder: Path | str) -> None:
     if folder.exists():
         raise SavingError(f"{folder}: exists already; choose the name of a new folder")
     arrays, facts = model.state()
-    data = _to_bytes(name, arrays)
+    data = to_bytes(name, arrays)
     body = {
         "format": FORMAT,
         "model": name_of(type(model)),
@@ -194,7 +194,16 @@ def _arrays_of(folder: Path, description: _Description) -> dict[str, npt.NDArray
         raise SavingError(f"{file}: cannot be read ({error})") from error
 
 
-def _to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+def to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+    """Arrays in the format of safetensors.
+
+    Args:
+        name: name of the model, for messages.
+        arrays: arrays by name.
+
+    Raises:
+        SavingError: an array is not numeric.
+    """
     # safetensors writes arrays that are not contiguous wrongly, without an error.
     plain = {key: np.asarray(array, order="C") for key, array in arrays.items()}
     for key, array in plain.items():
