@@ -35,6 +35,12 @@ def test_registered_objects_are_loaded(entries: list[importlib.metadata.EntryPoi
     assert plugins.load(GROUP, "model", "path") is Path
 
 
+def test_the_registered_name_of_an_object(entries: list[importlib.metadata.EntryPoint]) -> None:
+    entries += [entry("path", "pathlib:Path"), entry("parser", "ast:parse"), entry("lost", "no_module:Path")]
+    assert plugins.registered_name(GROUP, Path) == "path"
+    assert plugins.registered_name(GROUP, importlib) is None
+
+
 def test_a_name_registered_twice_names_both(entries: list[importlib.metadata.EntryPoint]) -> None:
     entries += [entry("net", "one:Net"), entry("net", "two:Net")]
     with pytest.raises(ConfigError, match="'net' is registered twice, for one:Net and two:Net"):

@@ -72,6 +72,20 @@ def load(group: str, what: str, name: str) -> Any:
         ) from error
 
 
+def registered_name(group: str, found: object) -> str | None:
+    """The name under which an object is registered; None if it is not. Nothing is imported.
+
+    Args:
+        group: entry-point group.
+        found: the object, such as a class.
+    """
+    location = f"{getattr(found, '__module__', None)}:{getattr(found, '__qualname__', None)}"
+    for name, entry in registered(group).items():
+        if entry.value == location or getattr(sys.modules.get(entry.module), entry.attr, None) is found:
+            return name
+    return None
+
+
 def missing_extra(extra: str | None) -> str:
     """What is not installed and how to install it, in words that continue "needs"; empty if nothing is missing.
 

@@ -10,7 +10,7 @@ import pytest
 from commands import ENERGY, call, failed
 from helpers import known_structures, write_toys
 
-from crystalbench.cli.predict import predictions_frame
+from crystalbench.cli.predict import _number, predictions_frame
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions
@@ -130,6 +130,35 @@ def test_a_spread_of_round_off_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FinalModel, "predict", lambda *_: found)
     frame = predictions_frame(FinalModel.load("forest"), Compositions.from_formulas(["CuAu", "Cu"]))
     assert frame["std"].tolist() == [0.0, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (9.7e-157, 1.5, "0"),
+        (-9.7e-157, 1.5, "0"),
+        (0.000123456, 1.5, "0.00012"),
+        (1.23456789, 1.5, "1.2346"),
+        (-123456.7, 80000.0, "-1.2346e+05"),
+        (3.3333e-12, 2e-12, "3.3333e-12"),
+        (9.7e-157, 2e-12, "0"),
+        (9.7e-157, 1.0, "0"),
+        (9.7e-157, None, "9.7e-157"),
+        (4.0, 0.0, "4"),
+    ],
+)
+def test_what_is_negligible_is_shown_as_zero(value: float, scale: float | None, text: str) -> None:
+    assert _number(value, scale) == text
+
+
+def test_the_file_of_predictions_has_all_digits_and_the_screen_has_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    call("fit", "--task", ENERGY, "--model", "dummy", "--limit", 60, "--out", "dummy")
+    monkeypatch.setattr("crystalbench.models.Dummy.predict", lambda self, samples: Predictions(np.full(1, 1.1e-157)))
+    shown = call("predict", "dummy", "--formula", "CuAu")
+    assert shown.exit_code == 0, shown.output
+    assert "e-157" not in shown.output and shown.output.split()[-1] == "0"
+    call("predict", "dummy", "--formula", "CuAu", "--out", "all.csv")
+    assert Path("all.csv").read_text().endswith("1.1e-157\n")
 
 
 def test_rows_with_elements_that_the_model_has_never_seen_are_named() -> None:

@@ -89,11 +89,12 @@ def test_a_final_model_of_another_format() -> None:
     del body["digest"]
     file.write_text(json.dumps(body | {"format": 1}))  # format 1 had no digest
     assert FinalModel.load("m").description.rows == 60
-    old = {name: value for name, value in body.items() if name != "elements"}
+    old = {name: value for name, value in body.items() if name not in ("elements", "spread")}
     file.write_text(seal(old | {"format": 2}))  # format 2 had no elements
     final = FinalModel.load("m")
     assert final.description.elements is None
     assert final.new_elements(Compositions.from_formulas(["Pu"])) == {}
+    assert call("predict", "m", "--formula", "Cu").exit_code == 0  # format 3 had no spread
 
 
 def test_a_full_disk_is_reported_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

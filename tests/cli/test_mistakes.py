@@ -19,7 +19,7 @@ from commands import ENERGY, call, failed, small
         (["--task", ENERGY, "--fold", "7"], "has no fold 7"),
         (["--task", ENERGY, "--view", "anonymou"], "Unknown view 'anonymou'. Did you mean 'anonymous'"),
         (["--task", ENERGY, "--model", "cgcnn", "--set", "epoch=3"], "Did you mean 'epochs'"),
-        (["--task", ENERGY, "--model", "cgcnn", "--set", "epochs=many"], "epochs = 'many' is a str; it must be int"),
+        (["--task", ENERGY, "--model", "cgcnn", "--set", "epochs=many"], "epochs = 'many'; it must be an integer"),
         (["--task", ENERGY, "--model", "cgcnn", "--set", "schedule=linear"], "it must be one of one_cycle"),
         (
             ["--task", ENERGY, "--model", "dummy", "--fold", "0", "--set", "shift=3"],

@@ -61,6 +61,12 @@ def test_a_probe_may_have_a_suite_of_its_own() -> None:
     failed(call("probe", "readout", *SMALL), "phonon_cv_u.parquet")
 
 
+def test_a_task_of_another_kind_is_refused_before_runs_are_announced() -> None:
+    result = call("probe", "diffraction", "--task", ENERGY, "--model", "diffraction_spectrum", *SMALL)
+    failed(result, "demo_formation_energy is a task of regression, and it takes those of binary or", "--task")
+    assert "run" not in result.output.partition("error")[0]
+
+
 def test_mistakes_are_explained() -> None:
     failed(call("probe", "informaton", "--task", ENERGY, "--model", "dummy"), "Did you mean 'information'")
     failed(call("probe", "information", "--task", ENERGY), "name what to probe: --task TASK --model MODEL")

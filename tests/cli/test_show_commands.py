@@ -289,6 +289,23 @@ def test_an_unusable_storage_is_reported_before_any_work() -> None:
     assert small("--model", "dummy", *options).exit_code == 0  # has nothing to tune
 
 
+def test_the_list_of_a_suite_says_what_is_an_ensemble_and_what_the_protocol_is() -> None:
+    Path("own.toml").write_text(
+        f'name = "own"\ntasks = ["{ENERGY}"]\nmodels = ["dummy", {{ model = "cgcnn", ensemble = 5, seeds = [1, 2] }}, '
+        '{ model = "magpie_forest", ensemble = 1 }]\n'
+        "[protocol]\ninner_folds = 6\nensemble = 2\n[tuning]\ntrials = 7\n"
+    )
+    result = call("run", "--suite", "own.toml", "--list")
+    assert result.exit_code == 0, result.output
+    for label in ("dummy x2", "cgcnn x5", "magpie_forest  "):
+        assert label in result.output
+    assert (
+        "Protocol: ensembles of 2 (xN: ensembles of N), official folds, 6 inner folds, seeds 0, views full, "
+        "tuned with 7 trials.\nWith seeds 1 2 instead: cgcnn x5.\n"
+    ) in result.output
+    assert "ensembles of" not in call("run", "--list").output
+
+
 def test_the_list_of_a_suite_has_its_tasks_models_and_views_only() -> None:
     Path("own.toml").write_text(
         f'name = "own"\ntasks = ["{ENERGY}"]\n[[models]]\nmodel = "magpie_forest"\nlabel = "small forest"\n'

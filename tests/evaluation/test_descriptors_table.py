@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from crystalbench.errors import DataError
-from crystalbench.evaluation.descriptors import COLUMNS, CONTROL, END_TO_END, FLOOR, LINEAR, UNTRAINED, descriptors
-from crystalbench.reports.descriptors import columns_of, descriptor_sections
+from crystalbench.evaluation.descriptors import (
+    COLUMNS,
+    CONTROL,
+    END_TO_END,
+    FLOOR,
+    LINEAR,
+    SPREADS,
+    UNTRAINED,
+    descriptors,
+    relative_spreads,
+)
+from crystalbench.reports.descriptors import columns_of, descriptor_sections, undefined
+from crystalbench.reports.site.pages.knowledge import descriptor_part
 
 KINDS = {"density": "density", "c": "cell"}
 FACTS: dict[str, Any] = {
     "task": "t",
+    "data": "d",
     "model_name": "graph",
     "model": "graph",
     "protocol": "default",
@@ -141,3 +154,47 @@ def test_one_fold_has_no_interval() -> None:
     assert found["r2"].notna().all()
     (section,) = descriptor_sections(found)
     assert not any("learns" in line or "Control" in line for line in section.lines)
+
+
+# ---------------------------------------------------------------------- descriptors that hardly vary
+
+
+def spreads(by_fold: dict[tuple[str, int], float], task: str = "t", data: str = "d") -> pd.DataFrame:
+    rows = [(task, data, name, fold, spread) for (name, fold), spread in by_fold.items()]
+    return pd.DataFrame(rows, columns=["task", "data", *SPREADS])
+
+
+def test_spreads_are_relative_to_the_training_part() -> None:
+    values = np.array([[0.0, 1.0, 5.0, 0.0], [4.0, 1.0, 5.0, 2.0], [0.0, 1.0, 5.0, np.nan], [1.0, 3.0, 5.0, 1.0]])
+    found = relative_spreads(values, np.array([0, 1]), np.array([2, 3]))
+    assert found.tolist() == [0.25, 0.0, 0.0, 0.0]
+    assert relative_spreads(values, np.array([0, 1]), np.array([0, 1])).tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_folds_on_which_a_descriptor_hardly_varies_are_left_out_and_named() -> None:
+    outlier = answers(ASKED)
+    outlier.loc[(outlier["descriptor"] == "c") & (outlier["fold"] == 1), "r2"] = -5000.0
+    trained = scores(TRAINED)
+    trained.loc[(trained["task"] == "t+descriptor:c"), "score"] = -5000.0
+    known = [
+        spreads({("c", 0): 1.0, ("c", 1): 0.001, ("density", 1): 0.5}),
+        spreads({("c", fold): 0.001 for fold in range(5)}, "t+descriptor:c"),
+        spreads({("density", 0): 0.0}, data="other"),
+    ]
+    table = descriptors(trained, pd.concat([outlier, *known], ignore_index=True), KINDS)
+    found = table.set_index(["descriptor", "mode"])
+    linear = found.loc[("c", LINEAR)]
+    assert linear["r2"] == pytest.approx(0.2, abs=0.01)
+    assert (linear["folds"], linear["undefined"], linear["seeds"]) == (4, 1, 2)
+    for mode in (END_TO_END, FLOOR):
+        never = found.loc[("c", mode)]
+        assert never[["r2", "low", "high", "gain", "gain_low"]].isna().all()
+        assert (never["folds"], never["undefined"], never["seeds"], never["rows"]) == (0, 5, 0, 100)
+    assert (found.loc["density", "undefined"] == 0).all()
+    assert table[["rows", "folds", "seeds", "undefined"]].dtypes.eq("int64").all()
+    (section,) = descriptor_sections(table)
+    (line,) = [line for line in section.lines if line.startswith("No R²")]
+    assert "by less than 10 % of its standard deviation in training (– if on all folds): c (5 of 5 folds)." in line
+    assert section.rows[1][0] == "c" and section.rows[1].count("–") == 2
+    assert descriptor_part(table)["words"][-1] == line  # type: ignore[index]
+    assert not undefined(table.drop(columns="undefined"))

@@ -33,7 +33,12 @@ def test_a_name_may_occur_twice() -> None:
     [
         ("dummy", "at least two members"),
         ("", "at least two members"),
-        ("dummy + ", "at least two members"),
+        ("dummy + ", r"'dummy \+ ': a member is missing before or after a \+; write members as in"),
+        ("dummy + cgcnn +", "a member is missing before or after"),
+        ("+ dummy + cgcnn", "a member is missing before or after"),
+        ("dummy + + cgcnn", "a member is missing before or after"),
+        ("dummy + cgcnn(epochs=50,)", "a hyperparameter is missing before or after a comma"),
+        ("dummy + cgcnn(epochs=50, epochs=60)", "the hyperparameter epochs is given twice in"),
         ("dummy + cgcnn(epochs)", "'epochs' is not a hyperparameter with its value"),
         ("dummy + cgcnn(epochs=50", "is not a member"),
         ("dummy + cgcnn(epochs=0)", "epochs = 0"),

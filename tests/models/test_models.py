@@ -34,7 +34,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Hyperparameters that replace the defaults, with which some edge cases take seconds."""
 
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
+SPRINGS = f"{Path(__file__).parents[1] / 'representations' / 'potentials' / 'toys.py'}:SmoothSprings"
+"""A potential that takes little time."""
+
+VARIANTS: list[Any] = [
     ("cgcnn", {"readout": "sum"}),
     ("composition_forest", {"features": "magpie+fractions+matscholar"}),
     ("composition_stack", {"members": "magpie_forest(trees=10) + dummy", "combination": "median"}),
@@ -42,6 +45,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("descriptor_forest", {"bank": "gong28+magpie"}),
     ("diffraction_grid", {"scattering": "equal"}),
     ("hybrid", {"readout": "sum"}),
+    pytest.param("hybrid_potential", {"potential": SPRINGS}, marks=pytest.mark.slow),  # all columns of the default
     ("sen", {"readout": "sum"}),
 ]
 CASES = [*((name, DEFAULTS.get(name, {})) for name in model_names()), *VARIANTS]

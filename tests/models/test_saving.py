@@ -172,7 +172,7 @@ def test_another_process_loads_every_model(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SavingError, match="Dummy is not fitted"):
+    with pytest.raises(SavingError, match="dummy is not fitted"):
         save_model(Dummy(), tmp_path / "model")
 
 
@@ -321,7 +321,7 @@ def test_an_incomplete_state_is_refused(tmp_path: Path) -> None:
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     save_model(ModelCase(get_model("cgcnn"), {}).fit(Kind.REGRESSION), folder := tmp_path / "model")
     rewritten(folder, lambda body: body["parameters"].update(width=16))
-    with pytest.raises(SavingError, match=r"lacks what CGCNN needs \(RuntimeError: Error\(s\) in loading"):
+    with pytest.raises(SavingError, match=r"lacks what cgcnn needs \(RuntimeError: Error\(s\) in loading"):
         load_model(folder)
 
 

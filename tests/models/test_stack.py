@@ -130,7 +130,7 @@ def test_members_that_do_not_fit_are_refused() -> None:
 
 def test_too_few_rows_are_an_error() -> None:
     few = samples_of(random_crystals(0, 4))
-    with pytest.raises(DataError, match="5 training rows are too few for 3 inner folds"):
+    with pytest.raises(DataError, match="5 training rows, too few for 3 inner folds"):
         Stack(members="dummy + dummy").fit(few, few[:1])
 
 
@@ -139,7 +139,11 @@ def test_it_declares_what_its_members_do() -> None:
     assert model.sees is Sees.WITH_DESCRIPTORS
     assert model.invariances == get_model("descriptor_forest")().invariances
     assert model.parts == (get_model("descriptor_forest"), get_model("sen"))
-    assert not Stack(members="dummy + cgcnn(readout=sum)").supports(Kind.BINARY)
+    stack = Stack(members="dummy + cgcnn(readout=sum)")
+    assert stack.supports(Kind.REGRESSION) and not stack.unsupported(Kind.REGRESSION)
+    assert not stack.supports(Kind.BINARY)
+    reason = "has the member cgcnn, which does not predict binary targets with these hyperparameters"
+    assert stack.unsupported(Kind.BINARY) == reason
     assert CompositionStack(members="dummy + magpie_forest").sees is Sees.COMPOSITION
 
 
@@ -175,7 +179,6 @@ def test_a_saved_stack_of_other_versions_is_refused(
 def test_a_resumed_fit_does_not_repeat_what_was_saved(
     train: Samples, valid: Samples, unseen: Crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
     made: list[str] = []
     plain = Member.new
 
@@ -204,6 +207,55 @@ def test_a_resumed_fit_does_not_repeat_what_was_saved(
     assert len(made) == 8
     assert np.array_equal(predicted(resumed, unseen), predicted(never, unseen))
     assert resumed.weights is not None and np.array_equal(resumed.weights, never.weights)
+
+
+def test_members_that_were_fitted_to_all_rows_are_not_fitted_again(
+    train: Samples, valid: Samples, unseen: Crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
+    fits: list[int] = []
+
+    def fitted(stop: int | None = None, members: str = FORESTS) -> Stack:
+        def progress(done: int, total: int, **_: Any) -> None:
+            fits.append(done)
+            if done == stop:
+                raise KeyboardInterrupt
+
+        model = Stack(members=members)
+        model.runtime = Runtime(seed=3, progress=progress, checkpoint=Checkpoint(tmp_path / "x-fit.pt", {"run": "a"}))
+        fits.clear()
+        return model.fit(train, valid)
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(stop=800)  # at the end of the last fit
+    resumed = fitted()
+    assert set(fits) == {800}
+    assert resumed.n_parameters is None and resumed._fitted[0].target == train.target
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    never = fitted()
+    assert set(fits) == {100 * k for k in range(1, 9)}
+    assert np.array_equal(predicted(resumed, unseen), predicted(never, unseen))
+
+    def state(self: Dummy) -> Any:
+        raise SavingError("not today")
+
+    monkeypatch.setattr(Dummy, "state", state)
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    assert len(fitted(members="dummy + dummy")._fitted) == 2
+
+
+def test_one_warning_where_predictions_cannot_be_saved(
+    train: Samples, valid: Samples, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    model = Stack(members="dummy + dummy")
+    model.runtime = Runtime(checkpoint=Checkpoint(tmp_path / "file" / "x-fit.pt", {"run": "a"}))
+    caplog.set_level(logging.WARNING)
+    model.fit(train, valid)
+    (message,) = caplog.messages
+    assert "the checkpoint cannot be written" in message
 
 
 def test_progress_counts_all_fits(train: Samples, valid: Samples) -> None:

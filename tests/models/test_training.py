@@ -219,9 +219,9 @@ def test_a_missing_device_is_named(train: Samples, valid: Samples) -> None:
         ({"cutoff": -1.0}, "cutoff"),
         ({"readout": "max"}, "readout = 'max'; it must be one of mean, sum"),
         ({"gradient_clip": float("inf")}, "gradient_clip"),
-        ({"epochs": 1.5}, "epochs = 1.5 is a float; it must be int"),
-        ({"epochs": True}, "epochs = True is a bool; it must be int"),
-        ({"schedule": 3}, "schedule = 3 is a int; it must be str"),
+        ({"epochs": 1.5}, "epochs = 1.5; it must be an integer"),
+        ({"epochs": True}, "epochs = True; it must be an integer"),
+        ({"schedule": 3}, "schedule = 3; it must be a string"),
     ],
     ids=str,
 )
@@ -233,7 +233,7 @@ def test_invalid_hyperparameters_are_refused_before_any_work(parameters: dict[st
 
 def test_unknown_hyperparameters_offer_the_nearest() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"hyperparameter of CGCNN 'lerning_rate'\. Did you mean 'learning_rate'"
+        UnknownNameError, match=r"hyperparameter of cgcnn 'lerning_rate'\. Did you mean 'learning_rate'"
     ):
         CGCNN.from_configuration({"lerning_rate": 0.1})
 

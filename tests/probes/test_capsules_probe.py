@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from helpers import record
 
+from crystalbench.errors import ConfigError
 from crystalbench.evaluation.capsule_readings import READING_COLUMNS
 from crystalbench.evaluation.factorial import VARIANT_COLUMNS
 from crystalbench.probes import run_probe
 from crystalbench.probes.capsules import CONTRASTS, REFERENCE, Capsules
 from crystalbench.results import Results
-from crystalbench.runs.plan import Selection
+from crystalbench.runs.plan import Plan, Selection
 from crystalbench.runs.suite import Suite, load_suite
 from crystalbench.tasks import DataSources
 
@@ -64,6 +66,34 @@ def test_capsules_of_a_network_are_read_and_models_without_are_passed_over(tmp_p
     section = probe.report(probed.tables)[-1]
     assert section.heading == "demo_bulk_modulus: what capsules say about atoms"
     assert section.lines == ["sen: read beyond the element and the controls: nothing."]  # one fold has no interval
+
+
+def planned(models: tuple[str | dict[str, Any], ...], task: str = "demo_bulk_modulus", **parameters: Any) -> Plan:
+    suite, selection = Suite(name="s", tasks=(task,), models=models), Selection(folds=(0,), parameters=parameters)
+    return Capsules().plan(suite, selection, DataSources(limit=60, download=False))
+
+
+def test_models_without_capsules_are_refused_or_noted() -> None:
+    with pytest.raises(
+        ConfigError, match=r"none of these models has capsules: dummy, cgcnn; choose sen, hybrid_sen or"
+    ):
+        planned(("dummy", "cgcnn"))
+    with pytest.raises(ConfigError, match="none of these models has capsules: sen; choose"):
+        planned(("sen",), pooling="mean")
+    assert planned(("dummy", "sen", "cgcnn")).notes == ["without capsules, so that nothing is read from them: cgcnn"]
+    other = {"model": "sen", "label": "mine"}
+    assert planned((other,)).notes == ["differences are from sen, which is not among the models: scores only"]
+    assert planned(("dummy", "sen")).notes == []
+
+
+def test_tasks_without_structures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("alloys.csv").write_text("f,y\n" + "".join(f"Fe{i}O2,{i}\n" for i in range(1, 21)))
+    Path("alloys.toml").write_text(
+        'name = "alloys"\ntable = "alloys.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
+    )
+    with pytest.raises(ConfigError, match=r"probe capsules: needs structures, and these tasks have .* alloys; choose"):
+        planned(("dummy", "sen"), "alloys.toml")
 
 
 def test_what_is_read_has_to_beat_all_controls() -> None:

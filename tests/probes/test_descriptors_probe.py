@@ -20,7 +20,8 @@ from crystalbench.runs.plan import Plan, Selection, plan_of_task
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.suite import ModelEntry, Suite
 from crystalbench.tasks import DataSources
-from crystalbench.tasks.catalogue import DEFAULT, DESCRIPTORS
+from crystalbench.tasks.catalogue import DEFAULT, DESCRIPTORS, OF_COMPOSITIONS
+from crystalbench.tasks.described import canonical, described
 
 PLACE = f"{Path(__file__).parent / 'probe_models.py'}"
 KNOWS, ORIENTATION = f"{PLACE}:KnowsDensity", f"{PLACE}:Orientation"
@@ -79,6 +80,7 @@ def test_models_are_trained_on_descriptors_and_compared_with_the_floor(tmp_path:
     assert table.loc[("Orientation", "alpha", END_TO_END), "r2"] < 0
     assert table.loc[("KnowsDensity", "density", END_TO_END), "floor"] == FLOOR
     assert ("descriptor_forest", "alpha", FLOOR) in table.index
+    assert (table.xs("density", level="descriptor")["undefined"] == 0).all()
     again = run_probe(PROBE, planned(KNOWS, ORIENTATION, "dummy"), tmp_path, workers=1)
     assert again.computed == 0 and again.tables["descriptors"].equals(probed.tables["descriptors"])
 
@@ -101,12 +103,49 @@ def test_by_default_there_is_a_short_list() -> None:
     assert issubclass(get_model("cgcnn"), Embeds) and not issubclass(get_model("descriptor_forest"), Embeds)
 
 
-def test_compositions_have_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = type("Spec", (), {"name": formulas_task().name, "has_structures": False})()
-    for module in ("descriptors", "places"):
-        monkeypatch.setattr(f"crystalbench.probes.{module}.resolve_tasks", lambda _: [spec])
-    with pytest.raises(ConfigError, match="formulas have compositions only"):
-        Descriptors().plan(Suite(name="s", tasks=("formulas",)), Selection(), DataSources())
+@pytest.fixture
+def alloys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A task file of compositions."""
+    monkeypatch.chdir(tmp_path)
+    Path("alloys.csv").write_text("f,y\n" + "".join(f"Fe{i}O2Ni,{i}\nFe{i}Cu3,{i}\n" for i in range(1, 21)))
+    Path("alloys.toml").write_text(
+        'name = "alloys"\ntable = "alloys.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
+    )
+    return "alloys.toml"
+
+
+def test_compositions_have_descriptors_of_the_composition(alloys: str, tmp_path: Path) -> None:
+    plan = planned("magpie_forest", "dummy", tasks=(alloys, "demo_bulk_modulus+descriptor:density"), folds=(0,))
+    assert {(run.spec.task, run.label) for run in plan.runs} == {
+        *((f"alloys+descriptor:{name}", "magpie_forest") for name in OF_COMPOSITIONS),
+        *(("demo_bulk_modulus+descriptor:density", model) for model in ("magpie_forest", FLOOR)),
+    }
+    assert plan.notes == []
+    with pytest.raises(ConfigError, match="nothing to run: cgcnn needs structures, left out: alloys"):
+        planned("cgcnn", tasks=(alloys,))
+    with pytest.raises(ConfigError, match="these models see nothing; choose others with --model"):
+        planned("dummy", tasks=(alloys,))
+
+
+def test_views_have_no_effect_and_this_is_said() -> None:
+    suite = Suite(name="s", tasks=("demo_bulk_modulus+descriptor:density",), models=("magpie_forest",))
+    selection = Selection(folds=(0,), views=("anonymous",))
+    plan = Descriptors().plan(suite, selection, DataSources(limit=40, download=False))
+    assert plan.notes == ["descriptors are of complete crystals; without effect: views anonymous"]
+    assert {run.view.name for run in plan.runs} == {"full"}
+
+
+def test_spreads_of_descriptors_are_described_for_each_fold() -> None:
+    task, probe = tiny_task(n=20, folds=2), Descriptors()
+    found = probe.describe(task).set_index(["descriptor", "fold"])["spread"]
+    volumes = canonical(task.inputs)[1][:, list(DESCRIPTORS).index("volume")]
+    train, test = task.split(1)
+    assert found["volume", 1] == pytest.approx(volumes[test].std() / volumes[train].std())
+    assert len(found) == 2 * len(DESCRIPTORS)
+    one = probe.describe(described(task, "volume")).set_index(["descriptor", "fold"])["spread"]
+    assert one.to_dict() == {("volume", fold): pytest.approx(found["volume", fold]) for fold in (0, 1)}
+    of_compositions = probe.describe(formulas_task())
+    assert set(of_compositions["descriptor"]) == set(OF_COMPOSITIONS)
 
 
 def test_nothing_gives_an_empty_table() -> None:

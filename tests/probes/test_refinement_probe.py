@@ -41,6 +41,8 @@ def test_it_needs_no_models(tmp_path: Path) -> None:
     suite = Suite(name="s", tasks=("demo_bulk_modulus",), models=("cgcnn",))
     plan = Refinement().plan(suite, Selection(models=("cgcnn",), folds=(1,)), DataSources(limit=40, download=False))
     assert [run.label for run in plan.runs] == ["dummy"]
+    reason = "the question is about all crystals of a task, not about models"
+    assert plan.notes == [f"{reason}; without effect: models cgcnn; folds 1"]
     probed = run_probe("crystalbench.probes.refinement:Refinement", plan, tmp_path, workers=1)
     table = probed.tables["refinement"]
     assert table["neighbours"].tolist() == [12, 24] and (table["rows"] == 40).all()
@@ -53,7 +55,10 @@ def test_tasks_without_structures_are_refused(monkeypatch: pytest.MonkeyPatch) -
     task = formulas_task()
     runs = [type("R", (), {"task": task, "spec": record(task="formulas").spec})()]
     monkeypatch.setattr("crystalbench.probes.refinement.make_plan", lambda *_: Plan(runs, [task], []))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="formulas: compositions only"):
+    with pytest.raises(
+        ConfigError,
+        match="probe refinement: needs structures, and these tasks have compositions only: formulas; choose another",
+    ):
         Refinement().plan(Suite(name="s", tasks=("formulas",)), Selection(), DataSources())
 
 

@@ -117,6 +117,16 @@ def test_parameters_come_from_the_suite_and_then_from_the_selection() -> None:
     assert (run.spec.parameters["trees"], run.spec.parameters["min_samples_leaf"]) == (20, 7)
 
 
+def test_models_that_lack_a_parameter_are_noted() -> None:
+    selection = Selection(models=["dummy", "magpie_forest", "cgcnn"], parameters={"trees": 30, "epochs": 2})
+    assert plan(selection).notes == [
+        "trees is no hyperparameter of dummy, cgcnn, which run without it",
+        "epochs is no hyperparameter of dummy, magpie_forest, which run without it",
+    ]
+    selection = Selection(models=["dummy", "magpie_forest"], parameters={"trees": 30})
+    assert plan(selection).notes == ["trees is no hyperparameter of dummy, which runs without it"]
+
+
 def test_parameters_reach_the_models_that_have_them() -> None:
     runs = plan(Selection([ENERGY], folds=[0], parameters={"trees": 20})).runs
     assert [r.spec.parameters.get("trees") for r in runs] == [None, 20]
@@ -188,10 +198,23 @@ def test_unknown_names_offer_the_nearest(selection: Selection, says: str) -> Non
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["potential", "stack"])
+def test_a_place_that_does_not_exist_is_found_before_data_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crystalbench.runs.plan.missing_extra", lambda extra: "")
+    wrong = {"potential": "nofile.py:Springs"}
+    if name == "stack":
+        wrong = {"members": 'dummy + potential_forest(potential="nofile.py:Springs")'}
+    says = r"potential\w*: potential = 'nofile\.py:Springs': nofile\.py: there is no such file"
+    with pytest.raises(ConfigError, match=says):
+        plan(models=(ModelEntry(model=name, parameters=wrong),), tasks=("matbench_dielectric",))
+    with pytest.raises(ConfigError, match=r"it must be a subclass of .*Potential that defines _evaluate"):
+        plan(models=(ModelEntry(model="potential", parameters={"potential": "pathlib:Path"}),))
+
+
 def test_mistakes_are_found_before_anything_runs() -> None:
     with pytest.raises(ConfigError, match=r"demo_formation_energy: has no fold 5; its folds are \[0, 1, 2, 3, 4\]"):
         plan(Selection(folds=[5]))
-    with pytest.raises(ConfigError, match="trees = 'many' is a str; it must be int"):
+    with pytest.raises(ConfigError, match="trees = 'many'; it must be an integer"):
         plan(Selection(models=["magpie_forest"], parameters={"trees": "many"}))
     with pytest.raises(ConfigError, match="bank = 'oak'; it must be one of gong28"):
         plan(Selection(models=["descriptor_forest"], parameters={"bank": "oak"}))
@@ -318,7 +341,8 @@ def test_a_model_whose_extra_is_not_installed_is_left_out_with_a_note(monkeypatc
     with pytest.raises(ConfigError, match=re.escape(f"nothing to run: {note}: {ENERGY}")):
         plan(Selection([ENERGY], ["schnet"]))
     stack = ModelEntry(model="stack", parameters={"members": "dummy + schnet"})
-    assert plan(models=("dummy", stack)).notes == [f"{note.replace('schnet', 'stack')}: {ENERGY}, {STABLE}"]
+    contains = note.replace("schnet", "stack contains schnet, which")
+    assert plan(models=("dummy", stack)).notes == [f"{contains}: {ENERGY}, {STABLE}"]
 
 
 def test_a_stack_is_left_out_where_a_member_does_not_predict_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,4 +350,11 @@ def test_a_stack_is_left_out_where_a_member_does_not_predict_the_kind(monkeypatc
     stack = ModelEntry(model="composition_stack", parameters={"members": "dummy + magpie_forest"})
     made = plan(models=(stack,))
     assert {run.spec.task for run in made.runs} == {ENERGY}
-    assert made.notes == [f"composition_stack does not predict binary targets, left out: {STABLE}"]
+    reason = "has the member dummy, which does not predict binary targets"
+    assert made.notes == [f"composition_stack {reason}, left out: {STABLE}"]
+
+
+def test_a_model_is_left_out_where_its_hyperparameters_do_not_fit_the_kind() -> None:
+    made = plan(models=(ModelEntry(model="cgcnn", parameters={"readout": "sum"}),))
+    assert {run.spec.task for run in made.runs} == {ENERGY}
+    assert made.notes == [f"cgcnn does not predict binary targets with these hyperparameters, left out: {STABLE}"]

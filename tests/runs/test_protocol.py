@@ -78,7 +78,7 @@ def test_impossible_protocols_are_refused(protocol: dict[str, int]) -> None:
 
 
 def test_too_few_rows_are_reported_with_task_and_fold() -> None:
-    with pytest.raises(DataError, match="tiny: fold 3 has 4 training rows, too few for 5 inner folds"):
+    with pytest.raises(DataError, match="tiny, fold 3: 4 training rows, too few for 5 inner folds"):
         splits("tiny", 3, np.zeros(4))
 
 

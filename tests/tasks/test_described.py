@@ -17,7 +17,7 @@ from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import repeat_command
 from crystalbench.runs.suite import suite_of_tasks
 from crystalbench.tasks import DataSources, get_task_spec
-from crystalbench.tasks.catalogue import CELL, DEFAULT, DESCRIPTORS, KINDS, VOLUME
+from crystalbench.tasks.catalogue import CELL, DEFAULT, DESCRIPTORS, KINDS, OF_COMPOSITIONS, VOLUME
 from crystalbench.tasks.described import canonical, described
 from crystalbench.tasks.suffixes import divided, is_made_of_another
 from crystalbench.testing import check_task
@@ -84,8 +84,29 @@ def test_it_is_found_by_its_name() -> None:
     for wrong in ("+shuffled_labels+descriptor:a", "+descriptor:a+descriptor:b", "+shuffled_labels+shuffled_labels"):
         with pytest.raises(ConfigError, match=r"write demo_bulk_modulus\+descriptor:NAME\+shuffled_labels"):
             get_task_spec(f"demo_bulk_modulus{wrong}")
-    with pytest.raises(DataError, match="compositions only"):
-        described(formulas_task(), "a")
+
+
+def test_compositions_have_the_descriptors_that_need_no_structure() -> None:
+    task = formulas_task()
+    made = described(task, "mean_atomic_number")
+    numbers, compositions = MagpieFeatures().labels.index("MagpieData mean Number"), task.inputs
+    assert np.array_equal(made.targets, MagpieFeatures()(compositions).values["features"][:, numbers])
+    assert made.inputs is compositions and np.array_equal(made.folds, task.folds)
+    assert made.remarks_line.endswith("a descriptor of the composition, MagpieData mean Number")
+    with pytest.raises(ConfigError, match=r"a needs structures, and formulas has compositions only; .* are number_of"):
+        described(task, "a")
+    crystals = known_structures()[:4]
+    structured = replace(tiny_task(n=4, folds=2), inputs=crystals, targets=np.arange(4.0))
+    for name in OF_COMPOSITIONS:
+        same = replace(structured, inputs=crystals.compositions())
+        assert described(same, name).targets == pytest.approx(described(structured, name).targets)
+
+
+def test_equal_crystals_of_two_tasks_keep_their_ids() -> None:
+    task = tiny_task(n=6, folds=2)
+    renamed = replace(task, inputs=replace(task.inputs, ids=np.array([f"other{i}" for i in range(6)])))
+    assert described(task, "a").inputs.ids.tolist() == task.inputs.ids.tolist()
+    assert described(renamed, "a").inputs.ids.tolist() == renamed.inputs.ids.tolist()
 
 
 def test_the_command_of_a_record_names_it() -> None:
@@ -101,8 +122,12 @@ def test_a_task_file_has_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("mine.toml").write_text(
         'name = "mine"\ntable = "mine.csv"\nid = "id"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
     )
-    (name,) = suite_of_tasks(["mine.toml+descriptor:a"]).tasks
-    assert get_task_spec(name).name == "mine+descriptor:a"
+    (name,) = suite_of_tasks(["mine.toml+descriptor:number_of_elements"]).tasks
+    spec = get_task_spec(name)
+    assert spec.name == "mine+descriptor:number_of_elements"
+    assert spec.description == "0-norm of the compositions of mine"
+    with pytest.raises(ConfigError, match=r"mine\+descriptor:a: a needs structures, and mine has compositions only"):
+        get_task_spec("mine.toml+descriptor:a")  # before data is read
 
 
 def test_names_are_divided() -> None:

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from crystalbench.cli import options
-from crystalbench.cli.console import command, screen
+from crystalbench.cli.console import command, say, screen
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crystalbench.runs.suite import Suite
     from crystalbench.tasks import DataSources, TaskSpec
 
 WIDE = 130
@@ -69,7 +70,7 @@ def print_lists(console: Console, sources: DataSources) -> None:
 
 
 def print_suite(console: Console, name: str, sources: DataSources) -> None:
-    """Print the tasks of a suite with the rows available, its models with their hyperparameters, and its views.
+    """Print the tasks of a suite with the rows available, its models, its views, and its protocol.
 
     Raises:
         UnknownNameError: there is no such suite, or one of its tasks, models or views does not exist.
@@ -84,9 +85,35 @@ def print_suite(console: Console, name: str, sources: DataSources) -> None:
     rows = []
     for entry in suite.entries():
         set_here = ", ".join(f"{key}={value}" for key, value in entry.parameters.items())
-        rows.append((entry.name, str(get_model(entry.model).needs), set_here))
+        rows.append((suite.label(entry), str(get_model(entry.model).needs), set_here))
     _print_table(console, "Models", ("model", "needs", "hyperparameters"), rows)
     _print_views(console, suite.all_views())
+    for line in _protocol(suite):
+        say(line)
+
+
+def _protocol(suite: Suite) -> list[str]:
+    """The protocol of a suite, and a line for each seeds or views that some of its models have instead."""
+    protocol, tuning = suite.protocol, suite.tuning
+    members = f"ensembles of {protocol.ensemble}" if protocol.ensemble > 1 else "single models"
+    folds = f"{protocol.fold_scheme} folds" + (f" {_listed(protocol.folds)}" if protocol.folds is not None else "")
+    parts = [f"{members} (xN: ensembles of N)", folds, f"{protocol.inner_folds} inner folds"]
+    parts += [f"seeds {_listed(protocol.seeds)}", f"views {_listed(protocol.views)}"]
+    if protocol.train_fractions != (1.0,):
+        parts.append(f"shares of the training part {_listed(protocol.train_fractions)}")
+    if tuning is not None:
+        parts.append(f"tuned with {tuning.trials} trials" if tuning.trials else f"tuned for {tuning.minutes:g} minutes")
+    instead: dict[str, list[str]] = {}
+    for entry in suite.entries():
+        for name, own in (("seeds", entry.seeds), ("views", entry.views)):
+            if own:
+                instead.setdefault(f"{name} {_listed(own)}", []).append(suite.label(entry))
+    own_lines = [f"With {what} instead: {', '.join(models)}." for what, models in instead.items()]
+    return [f"Protocol: {', '.join(parts)}.", *own_lines]
+
+
+def _listed(values: Iterable[object]) -> str:
+    return " ".join(map(str, values))
 
 
 def _print_tasks(console: Console, specs: Iterable[TaskSpec], sources: DataSources) -> None:

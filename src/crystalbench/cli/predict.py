@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,16 +129,31 @@ def _unit(final: FinalModel) -> str:
 
 
 def _show(frame: pd.DataFrame, final: FinalModel) -> None:
+    from crystalbench.targets import Kind
+
     say(f"{final.target.name}{_unit(final)}, {final.description.model} fitted to {final.description.task}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in frame.columns:
         numeric = frame[name].dtype.kind == "f"
         table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+    scale = 1.0 if final.target.kind is not Kind.REGRESSION else final.description.spread
     for row in frame.head(SHOWN_ROWS).itertuples(index=False):
-        table.add_row(*(f"{value:.5g}" if isinstance(value, float) else escape(str(value)) for value in row))
+        table.add_row(*(_number(value, scale) if isinstance(value, float) else escape(str(value)) for value in row))
     screen.print(table)
     if len(frame) > SHOWN_ROWS:
         say(f"and {len(frame) - SHOWN_ROWS:,} more; --out FILE.csv writes all of them", style="dim")
+
+
+def _number(value: float, scale: float | None) -> str:
+    """Five significant digits, but none below a hundred-thousandth of the scale: such a value is 0 to any purpose.
+
+    Args:
+        value: a prediction, a standard deviation or a probability.
+        scale: standard deviation of the targets that were fitted, or 1 for probabilities; None if it is not known.
+    """
+    if scale:
+        value = round(value, 5 - math.floor(math.log10(scale))) + 0.0  # no negative zero
+    return f"{value:.5g}"
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:

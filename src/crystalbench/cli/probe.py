@@ -101,7 +101,7 @@ def _probe(
     if threads > 1:
         let_threads_sleep()  # before torch is imported
     from crystalbench.cli.progress import LiveProgress, Reading
-    from crystalbench.probes import get_probe, run_probe
+    from crystalbench.probes import check_kinds, get_probe, run_probe
     from crystalbench.tasks.download import rich_progress
     from crystalbench.tasks.suffixes import divided, is_made_of_another
 
@@ -110,6 +110,7 @@ def _probe(
     sources = replace(sources, limit=sources.limit or suite.limit)
     with rich_progress() as downloads, Reading(screen) as reading:
         plan = found.plan(suite, selection, replace(sources, progress=downloads), reading)
+    check_kinds(found, plan)
     for line in plan.notes:
         note(line)
     for loaded in plan.tasks:

@@ -17,6 +17,7 @@ from crystalbench.evaluation.kinds import kind_of
 from crystalbench.evaluation.pooled import Pooled, pooled_scores
 from crystalbench.evaluation.pretraining import verdict
 from crystalbench.evaluation.published import merged, published_entries
+from crystalbench.evaluation.stacks import short_members
 from crystalbench.targets import METRICS, OFFICIAL, metrics_of
 
 __all__ = ["OURS", "PUBLISHED", "Board", "Difference", "Entry", "Score", "leaderboard", "leaderboards"]
@@ -211,12 +212,18 @@ def _named(groups: Sequence[EntryRuns]) -> list[tuple[str, EntryRuns]]:
         if len(same) == 1:
             named.append((label, same[0]))
         else:
-            settings = [group.settings() for group in same]
+            settings = _with_short_members([group.settings() for group in same])
             named += [
                 (f"{label} ({_difference(mine, settings) or group.first['key'][:8]})", group)
                 for group, mine in zip(same, settings, strict=True)
             ]
     return named
+
+
+def _with_short_members(settings: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Settings of stacks with their members in short, if these can be read; other settings as they are."""
+    short = short_members([one["members"] for one in settings]) if all("members" in one for one in settings) else None
+    return settings if short is None else [one | {"members": text} for one, text in zip(settings, short, strict=True)]
 
 
 def _difference(mine: dict[str, str], settings: Sequence[dict[str, str]]) -> str:

@@ -23,8 +23,11 @@ from crystalbench.evaluation.significance import FoldScores, paired_test
 from crystalbench.evaluation.skill import Interval
 
 PER_CELL, PER_ATOM = "per cell", "per atom"
-_SUFFIXES = {"_per_cell": PER_CELL, "_per_atom": PER_ATOM}
+PER_CELL_END, PER_ATOM_END = "_per_cell", "_per_atom"
+ENDS = (PER_CELL_END, PER_ATOM_END)
 """Ends of the names of tasks with the same target per cell and per atom."""
+
+_SUFFIXES = {PER_CELL_END: PER_CELL, PER_ATOM_END: PER_ATOM}
 
 NETWORK, HYBRID = "cgcnn", "hybrid"
 """Names of the models: the network, and the same with descriptors."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from crystalbench.models.hyperparameters import ActsIf, OneOf, search_space
 from crystalbench.models.model import Embeds, Invariance, Model, Needs, Runtime, Sees
-from crystalbench.models.registry import GROUP, get_model, model_names
+from crystalbench.models.names import GROUP
+from crystalbench.models.registry import get_model, model_names
 from crystalbench.models.saving import load_model, save_model
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 A checkpoint contains everything that the rest of a fit depends on, the states of the random generators included. It is
 used only by the same fit: facts about it (the key of the run, the code, the versions, the device, the threads) are
-compared first. It is written between two epochs, so an interruption costs at most a minute and an epoch.
+compared first. It is written between two epochs, so an interruption costs at most a minute and an epoch; a stack writes
+one after each fit of a member.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from crystalbench.models.training import Trainer
 
 EVERY_SECONDS = 60.0
-"""Time between two checkpoints, and before the first one; shorter fits write none."""
+"""Time between two checkpoints of a network, and before the first one; shorter fits write none."""
 
 DEVICES = ("cpu", "cuda")
 """Devices whose random generators can be saved."""
@@ -106,6 +107,8 @@ class Checkpoint:
             facts: as for `read`.
             state: tensors, numbers, texts, and lists and dictionaries of them.
         """
+        if math.isinf(self._due):
+            return
         seconds = self._earlier_seconds + time.monotonic() - self._since
         try:
             write_bytes(self.path, _packed({"facts": {**self.facts, **facts}, "seconds": seconds, "state": state}))

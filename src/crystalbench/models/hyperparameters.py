@@ -31,7 +31,9 @@ from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MultipleOf
 from optuna.distributions import BaseDistribution
 
 from crystalbench import plugins
+from crystalbench._words import one_of_types
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.models.names import title_of
 from crystalbench.targets import Kind
 
 
@@ -69,10 +71,12 @@ class Registered:
     Attributes:
         group: entry-point group.
         what: what the object is, such as ``potential``.
+        get: finds the object by name or place, and raises a `ConfigError` if it cannot be used.
     """
 
     group: str
     what: str
+    get: Callable[[str], object]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,7 +148,7 @@ class Hyperparameter:
         """The value, if it is valid; a whole number declared as float becomes one.
 
         Args:
-            owner: name of the class, for messages.
+            owner: what has the hyperparameter, for messages.
             value: the value.
 
         Raises:
@@ -153,8 +157,7 @@ class Hyperparameter:
         given = f"{owner}: {self.name} = {value!r}"
         accepted = self._accepted_types()
         if accepted and (not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)):
-            names = " or ".join(t.__name__ for t in accepted)
-            raise ConfigError(f"{given} is a {type(value).__name__}; it must be {names}")
+            raise ConfigError(f"{given}; it must be {one_of_types(accepted)}")
         if isinstance(value, float) and not math.isfinite(value):  # JSON, and so a record, cannot hold it
             raise ConfigError(f"{given}; it must be a finite number")
         if value is not None and not all(_satisfied(constraint, value) for constraint in self.constraints):
@@ -191,12 +194,27 @@ class Configurable:
         """
         for name, declared in hyperparameters(type(self)).items():
             value = getattr(self, name)
-            if (checked := declared.checked(type(self).__name__, value)) is not value:
+            if (checked := declared.checked(title_of(type(self)), value)) is not value:
                 object.__setattr__(self, name, checked)  # dataclasses may be frozen
 
     def configuration(self) -> dict[str, Any]:
         """The hyperparameters by name."""
         return {name: getattr(self, name) for name in hyperparameters(type(self))}
+
+    def check_places(self) -> None:
+        """Import the objects that hyperparameters name by their place, so that a mistake is found before a run.
+
+        Raises:
+            ConfigError: an object cannot be imported, or is not what the hyperparameter needs.
+        """
+        for name, declared in hyperparameters(type(self)).items():
+            value = getattr(self, name)
+            for constraint in declared.constraints:
+                if isinstance(constraint, Registered) and value is not None and ":" in value:
+                    try:
+                        constraint.get(value)
+                    except ConfigError as error:
+                        raise ConfigError(f"{title_of(type(self))}: {name} = {value!r}: {error}") from error
 
     @classmethod
     def from_configuration(cls, parameters: Mapping[str, Any]) -> Self:
@@ -209,9 +227,9 @@ class Configurable:
         known = hyperparameters(cls)
         for name in parameters:
             if name not in known:
-                raise UnknownNameError(f"hyperparameter of {cls.__name__}", name, known)
+                raise UnknownNameError(f"hyperparameter of {title_of(cls)}", name, known)
         # Checked here as well: a subclass may have a __post_init__ that does not call its parent's.
-        return cls(**{name: known[name].checked(cls.__name__, value) for name, value in parameters.items()})
+        return cls(**{name: known[name].checked(title_of(cls), value) for name, value in parameters.items()})
 
 
 def hyperparameters(cls: type) -> Mapping[str, Hyperparameter]:

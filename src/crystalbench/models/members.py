@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 from crystalbench.errors import ConfigError, UnknownNameError
+from crystalbench.evaluation.stacks import split
 from crystalbench.models.model import Model
 from crystalbench.models.registry import get_model, model_names
 
@@ -54,8 +54,7 @@ class Member:
                 f"member {name}@{version}: this is version {model.version} of the model, which may predict "
                 f"differently; leave @{version} out to use it"
             )
-        given = dict(_assignment(part) for part in _split(found["parameters"] or "", ","))
-        return cls(name, model, model.from_configuration(given).configuration())
+        return cls(name, model, model.from_configuration(_assignments(found["parameters"] or "")).configuration())
 
     def __str__(self) -> str:
         """The complete text; `parse` reads it."""
@@ -71,34 +70,31 @@ def parse_members(text: str) -> tuple[Member, ...]:
     """Read all members of a stack, which are separated by ``+``.
 
     Raises:
-        ConfigError: there are fewer than two, or one cannot be read.
+        ConfigError: there are fewer than two, nothing precedes or follows a ``+``, or a member cannot be read.
         UnknownNameError: a name is not that of a registered model.
     """
-    members = tuple(Member.parse(part) for part in _split(text, "+"))
-    if len(members) < 2:
+    parts = list(split(text, "+"))
+    if len(parts) < 2:
         raise ConfigError(f"members = {text!r}: a stack has at least two members; {_EXAMPLE}")
-    return members
+    if not all(part.strip() for part in parts):
+        raise ConfigError(f"members = {text!r}: a member is missing before or after a +; {_EXAMPLE}")
+    return tuple(Member.parse(part) for part in parts)
 
 
-def _split(text: str, separator: str) -> Iterator[str]:
-    """The parts between separators that are neither in parentheses nor in a JSON string."""
-    depth, quoted, part = 0, False, ""
-    for place, character in enumerate(text):
-        if character == '"' and text[place - 1 : place] != "\\":
-            quoted = not quoted
-        if not quoted:
-            depth += (character == "(") - (character == ")")
-        if character == separator and depth == 0 and not quoted:
-            yield part
-            part = ""
-        else:
-            part += character
-    if part.strip():
-        yield part
+def _assignments(text: str) -> dict[str, Any]:
+    """The hyperparameters in the parentheses of a member."""
+    found: dict[str, Any] = {}
+    for name, value in map(_assignment, split(text, ",") if text.strip() else ()):
+        if name in found:
+            raise ConfigError(f"the hyperparameter {name} is given twice in ({text.strip()}); leave one of them out")
+        found[name] = value
+    return found
 
 
 def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
+    if not text.strip():
+        raise ConfigError(f"a hyperparameter is missing before or after a comma; {_EXAMPLE}")
     if not equals:
         raise ConfigError(f"{text.strip()!r} is not a hyperparameter with its value; {_EXAMPLE}")
     try:

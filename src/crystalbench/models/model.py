@@ -17,6 +17,7 @@ from crystalbench.errors import SavingError
 from crystalbench.models.hyperparameters import Configurable
 from crystalbench.models.hyperparameters import hyperparameter_types as hyperparameter_types
 from crystalbench.models.hyperparameters import search_space as search_space
+from crystalbench.models.names import title_of
 from crystalbench.sees import Sees as Sees
 from crystalbench.targets import Kind, Target
 
@@ -225,6 +226,19 @@ class Model(Configurable, ABC):
     def supports(self, kind: Kind) -> bool:
         """Whether a model with these hyperparameters predicts a kind of target; by default, if it is in ``kinds``."""
         return kind in self.kinds
+
+    def unsupported(self, kind: Kind) -> str:
+        """Why a model with these hyperparameters does not predict a kind of target; empty if it does.
+
+        Returns:
+            Words that follow the name of the model: ``does not predict binary targets``.
+        """
+        if kind not in self.kinds:
+            return f"does not predict {kind} targets"
+        for part in self.parts:
+            if kind not in part.kinds:
+                return f"contains {title_of(part)}, which does not predict {kind} targets"
+        return "" if self.supports(kind) else f"does not predict {kind} targets with these hyperparameters"
 
     @property
     def n_parameters(self) -> int | None:

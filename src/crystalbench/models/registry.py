@@ -7,8 +7,7 @@ import inspect
 from crystalbench import plugins
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.model import Model, Needs
-
-GROUP = "crystalbench.models"
+from crystalbench.models.names import GROUP
 
 RETIRED = {
     "diffraction_cnn": "It was split into diffraction_spectrum (its default), diffraction_grid, deepknet and "

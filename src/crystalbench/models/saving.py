@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as arrays_to_bytes
 
-from crystalbench import plugins
 from crystalbench._files import new_folder
 from crystalbench.errors import ConfigError, SavingError
 from crystalbench.models.model import Model, Runtime
-from crystalbench.models.registry import GROUP, get_model
+from crystalbench.models.names import name_of, title_of
+from crystalbench.models.registry import get_model
 from crystalbench.targets import Kind, Target
 
 FORMAT = 1
@@ -72,14 +72,14 @@ def save_model(model: Model, folder: Path | str) -> None:
             cannot be written.
     """
     folder = Path(folder)
-    name = type(model).__name__
+    name = title_of(type(model))
     target = getattr(model, "target", None)
     if target is None:
         raise SavingError(f"{name} is not fitted, so there is nothing to save (fit has to set self.target)")
     if folder.exists():
         raise SavingError(f"{folder}: exists already; choose the name of a new folder")
     arrays, facts = model.state()
-    data = _to_bytes(name, arrays)
+    data = to_bytes(name, arrays)
     body = {
         "format": FORMAT,
         "model": name_of(type(model)),
@@ -129,30 +129,21 @@ def load_model(
         raise SavingError(f"{folder}: contains a {description.class_name}, not a {found.__qualname__}")
     if found.version != description.model_version:
         raise SavingError(
-            f"{folder}: was fitted by version {description.model_version} of {found.__name__}, and this is version "
+            f"{folder}: was fitted by version {description.model_version} of {title_of(found)}, and this is version "
             f"{found.version}, which may predict differently; fit it again"
         )
     arrays = _arrays_of(folder, description)
     try:
         loaded = found.from_configuration(description.parameters)
     except ConfigError as error:
-        raise SavingError(f"{folder}: its hyperparameters do not suit {found.__name__} ({error})") from error
+        raise SavingError(f"{folder}: its hyperparameters do not suit {title_of(found)} ({error})") from error
     loaded.runtime = Runtime(device=device, threads=threads)
     loaded.target = Target(**dict(description.target))
     try:
         loaded.restore(arrays, description.facts)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise SavingError(f"{folder}: lacks what {found.__name__} needs ({type(error).__name__}: {error})") from error
+        raise SavingError(f"{folder}: lacks what {title_of(found)} needs ({type(error).__name__}: {error})") from error
     return loaded
-
-
-def name_of(model: type[Model]) -> str:
-    """The registered name of a model class, or ``module:Class``."""
-    location = f"{model.__module__}:{model.__qualname__}"
-    for name, entry in plugins.registered(GROUP).items():
-        if entry.value == location or getattr(sys.modules.get(entry.module), entry.attr, None) is model:
-            return name
-    return location
 
 
 def _class_of(folder: Path, name: str) -> type[Model]:
@@ -203,7 +194,16 @@ def _arrays_of(folder: Path, description: _Description) -> dict[str, npt.NDArray
         raise SavingError(f"{file}: cannot be read ({error})") from error
 
 
-def _to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+def to_bytes(name: str, arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+    """Arrays in the format of safetensors.
+
+    Args:
+        name: name of the model, for messages.
+        arrays: arrays by name.
+
+    Raises:
+        SavingError: an array is not numeric.
+    """
     # safetensors writes arrays that are not contiguous wrongly, without an error.
     plain = {key: np.asarray(array, order="C") for key, array in arrays.items()}
     for key, array in plain.items():

@@ -11,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge
 
+from crystalbench._words import counted
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.models.combining import MemberPredictions, Uncertainty, classification_weights, regression_weights
 from crystalbench.models.members import parse_members
 from crystalbench.models.model import Invariance, Model, Needs, Runtime, Sees, silent
+from crystalbench.models.stack_checkpoints import SavedMember, SavedPredictions
 from crystalbench.results.seeds import derived_seed
 from crystalbench.sees import together
 from crystalbench.targets import Kind
 
 if TYPE_CHECKING:
-    from crystalbench.models.checkpoints import Checkpoint
     from crystalbench.models.members import Member
     from crystalbench.models.model import Progress
 
@@ -82,6 +83,11 @@ class Stack(Model):
                 raise ConfigError(f"members: {member.name} needs structures; use the model stack for it")
         self.members = " + ".join(map(str, self._members))
 
+    def check_places(self) -> None:
+        """Import the objects that hyperparameters of members name by their place."""
+        for member in self._members:
+            member.new().check_places()
+
     @property
     def parts(self) -> tuple[type[Model], ...]:
         """The classes of the members, without duplicates."""
@@ -104,7 +110,14 @@ class Stack(Model):
 
     def supports(self, kind: Kind) -> bool:
         """Whether all members predict this kind of target."""
-        return all(member.new().supports(kind) for member in self._members)
+        return not self.unsupported(kind)
+
+    def unsupported(self, kind: Kind) -> str:
+        """Which member does not predict this kind of target; empty if all do."""
+        for member in self._members:
+            if reason := member.new().unsupported(kind):
+                return f"has the member {member.name}, which {reason}"
+        return ""
 
     def fit(self, train: Samples, valid: Samples) -> Self:
         """Learn the weights from out-of-fold predictions, and fit the members to the rows of both parts."""
@@ -117,7 +130,7 @@ class Stack(Model):
             unseen = self._out_of_fold(rows, len(valid) / len(rows))
             self._learn_combination(unseen, rows.targets)
         places = enumerate(self._members, start=self.inner * count)
-        self._fitted = [self._fit_member(member, place, train, valid) for place, member in places]
+        self._fitted = [self._final_member(member, place, train, valid) for place, member in places]
         return self
 
     def predict(self, samples: Samples) -> Predictions:
@@ -146,12 +159,9 @@ class Stack(Model):
         self._uncertainty = None if facts["uncertainty"] is None else Uncertainty(**facts["uncertainty"])
         self._fitted = []
         for place, (member, known) in enumerate(zip(self._members, facts["members"], strict=True)):
-            model, start = member.new(), f"{place}."
-            model.runtime = Runtime(device=self.runtime.device, threads=self.runtime.threads)
-            model.target = self.target
+            start = f"{place}."
             learned = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
-            model.restore(learned, known)
-            self._fitted.append(model)
+            self._fitted.append(self._restored(member, learned, known))
 
     @property
     def n_parameters(self) -> int | None:
@@ -176,7 +186,7 @@ class Stack(Model):
             rows: n rows of the training part.
             share: of the rows to fit, for validation.
         """
-        saved = _SavedPredictions(self.runtime)
+        saved = SavedPredictions(self.runtime)
         of_folds: list[MemberPredictions] = []
         order: list[npt.NDArray[np.int64]] = []
         for fold, (rest, held_out) in enumerate(self._splits(rows)):
@@ -203,8 +213,8 @@ class Stack(Model):
 
         if len(rows) < 2 * self.inner:
             raise DataError(
-                f"{len(rows)} training rows are too few for {self.inner} inner folds of a stack; give more rows, or a "
-                "smaller inner"
+                f"{counted(len(rows), 'training row')}, too few for {self.inner} inner folds of a stack; give more "
+                "rows, or a smaller inner"
             )
         stratify = (
             self.target.kind is not Kind.REGRESSION
@@ -213,6 +223,23 @@ class Stack(Model):
         seed = derived_seed(self.runtime.seed, "folds")
         folds = (StratifiedKFold if stratify else KFold)(self.inner, shuffle=True, random_state=seed)
         yield from folds.split(np.zeros(len(rows)), rows.targets if stratify else None)
+
+    def _restored(self, member: Member, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> Model:
+        """A fitted member from what it has learned."""
+        model = member.new()
+        model.runtime = Runtime(device=self.runtime.device, threads=self.runtime.threads)
+        model.target = self.target
+        model.restore(arrays, facts)
+        return model
+
+    def _final_member(self, member: Member, place: int, train: Samples, valid: Samples) -> Model:
+        """A member fitted to all rows; if an interrupted fit of the stack has saved it, it is not fitted again."""
+        saved = SavedMember(self.runtime, place)
+        if (learned := saved.get()) is not None:
+            return self._restored(member, *learned)
+        model = self._fit_member(member, place, train, valid)
+        saved.add_if_worthwhile(model)
+        return model
 
     def _fit_member(self, member: Member, place: int, train: Samples, valid: Samples) -> Model:
         """Fit a new member; the place counts all fits of the stack."""
@@ -241,36 +268,6 @@ class CompositionStack(Stack):
     )
 
     members: str = "composition_forest + composition_attention"
-
-
-class _SavedPredictions:
-    """The out-of-fold predictions of an interrupted fit, so that its members are not fitted again.
-
-    Args:
-        runtime: of the stack; without a checkpoint, nothing is saved.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._facts = {"device": runtime.device, "threads": runtime.threads, "seed": runtime.seed}
-        self._checkpoint: Checkpoint | None = None
-        self._state: dict[str, Any] = {}
-        if runtime.checkpoint is not None:
-            self._checkpoint = runtime.checkpoint.stage("out-of-fold")
-            self._state = self._checkpoint.read(self._facts) or {}
-
-    def get(self, place: int) -> Predictions | None:
-        """The predictions of one fit; None if they were not saved."""
-        if (found := self._state.get(str(place))) is None:
-            return None
-        values, std = found
-        return Predictions(np.array(values), None if std is None else np.array(std))
-
-    def add(self, place: int, predictions: Predictions) -> None:
-        """Add the predictions of one fit, and write all of them if it is time for a checkpoint."""
-        std = predictions.std
-        self._state[str(place)] = [predictions.values.tolist(), None if std is None else std.tolist()]
-        if self._checkpoint is not None and self._checkpoint.is_due():
-            self._checkpoint.write(self._facts, self._state)
 
 
 def _class_weights(values: Floats, targets: Floats) -> Floats:

@@ -9,6 +9,16 @@ from __future__ import annotations
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe
 from crystalbench.probes.registry import get_probe, probe_names
-from crystalbench.probes.running import Probed, run_probe, tables_of, written_sections
+from crystalbench.probes.running import Probed, check_kinds, run_probe, tables_of, written_sections
 
-__all__ = ["Fitted", "Probe", "Probed", "get_probe", "probe_names", "run_probe", "tables_of", "written_sections"]
+__all__ = [
+    "Fitted",
+    "Probe",
+    "Probed",
+    "check_kinds",
+    "get_probe",
+    "probe_names",
+    "run_probe",
+    "tables_of",
+    "written_sections",
+]

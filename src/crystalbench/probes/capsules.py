@@ -13,6 +13,7 @@ import pandas as pd
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import FULL
+from crystalbench.errors import ConfigError
 from crystalbench.evaluation.capsule_readings import (
     ERROR,
     LABELS,
@@ -24,14 +25,18 @@ from crystalbench.evaluation.capsule_readings import (
 )
 from crystalbench.evaluation.factorial import VARIANT_COLUMNS, Contrast, variants_frame
 from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.models.dummy import Dummy
 from crystalbench.models.sen import SEN
+from crystalbench.probes.choices import with_structures
 from crystalbench.probes.fitted import Fitted
-from crystalbench.probes.probe import Probe
+from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.formatting import MISSING, format_spec
 from crystalbench.reports.sections import Section
 from crystalbench.representations import AtomSites, represent
 from crystalbench.results.loading import Results
-from crystalbench.runs.plan import Run
+from crystalbench.runs.plan import Plan, Run, Selection
+from crystalbench.runs.suite import Suite
+from crystalbench.tasks import DataSources
 
 REFERENCE = "sen"
 """Label of the network with all its parts."""
@@ -63,6 +68,26 @@ class Capsules(Probe):
         "capsule_readings": READING_COLUMNS,
     }
     suite: ClassVar[str] = "capsules"
+
+    def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
+        """The selected runs on tasks on which a network with capsules runs.
+
+        Raises:
+            ConfigError: no selected model has capsules, or no task has structures.
+        """
+        plan = with_structures(self.name, super().plan(suite, selection, sources, reading))
+        if not any(map(self.asks_models_of, plan.runs)):
+            labels = dict.fromkeys(run.label for run in plan.runs)
+            raise ConfigError(
+                f"probe {self.name}: none of these models has capsules: {', '.join(labels)}; choose sen, hybrid_sen or "
+                "a class derived from SEN, with another pooling than mean"
+            )
+        notes = []
+        if others := dict.fromkeys(run.label for run in plan.runs if not issubclass(run.model, (SEN, Dummy))):
+            notes.append(f"without capsules, so that nothing is read from them: {', '.join(others)}")
+        if all(run.label != REFERENCE for run in plan.runs):
+            notes.append(f"differences are from {REFERENCE}, which is not among the models: scores only")
+        return Plan(plan.runs, plan.tasks, [*plan.notes, *notes])
 
     def asks_models_of(self, run: Run) -> bool:
         """Whether the models have capsules."""

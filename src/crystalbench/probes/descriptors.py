@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from crystalbench.data.crystals import Crystals
 from crystalbench.data.views import FULL
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation import descriptors as evaluation
 from crystalbench.evaluation.linear_probe import exchanged, linear_probe
 from crystalbench.models import Embeds, Sees
+from crystalbench.probes.choices import ignored
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.places import places_of
 from crystalbench.probes.probe import Probe, Reading
@@ -23,10 +23,10 @@ from crystalbench.reports.sections import Section
 from crystalbench.results.loading import Results
 from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.suite import ModelEntry, Suite
-from crystalbench.tasks import DataSources, resolve_tasks
-from crystalbench.tasks.catalogue import DEFAULT, DESCRIPTORS
-from crystalbench.tasks.described import canonical
-from crystalbench.tasks.suffixes import DESCRIPTOR, divided
+from crystalbench.tasks import DataSources, Task, resolve_tasks
+from crystalbench.tasks.catalogue import DEFAULT, DESCRIPTORS, OF_COMPOSITIONS, names_for
+from crystalbench.tasks.described import REMARK, canonical
+from crystalbench.tasks.suffixes import DESCRIPTOR, divided, is_made_of_another
 
 FOREST = ModelEntry(model="descriptor_forest", label=evaluation.FLOOR, parameters={"bank": "volume_per_atom+magpie"})
 """The floor of models trained on a descriptor."""
@@ -45,32 +45,36 @@ class Descriptors(Probe):
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"descriptors": evaluation.COLUMNS}
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
-        """Networks on the selected tasks, and all models with the floor on descriptors of their crystals.
+        """Networks on the selected tasks, and all models with the floor on descriptors of their rows.
+
+        Tasks with compositions only have descriptors of the composition, on which the floor would be the answer itself.
 
         Raises:
-            ConfigError: no task has structures; or as in `make_plan`.
+            ConfigError: no model sees anything; or as in `make_plan`.
         """
+        ignoring = ignored(selection, ("views",), "descriptors are of complete crystals")
         selection = replace(selection, views=[FULL])
         requested = [*(selection.tasks or suite.tasks)]
-        plain = [task for task in requested if DESCRIPTOR not in task]
+        plain = resolve_tasks(task for task in requested if DESCRIPTOR not in task)
         targets = [task for task in requested if DESCRIPTOR in task]
-        with_structures = [spec.name for spec in resolve_tasks(plain) if spec.has_structures]
         places = places_of(suite.tasks)
-        targets += [f"{places[task]}{DESCRIPTOR}{name}" for task in with_structures for name in DEFAULT]
-        if not targets:
-            raise ConfigError(f"descriptors need structures, and {', '.join(plain)} have compositions only")
+        for spec in plain:
+            names = DEFAULT if spec.has_structures else OF_COMPOSITIONS
+            targets += [f"{places[spec.name]}{DESCRIPTOR}{name}" for name in names]
         models = replace(selection, tasks=())
         parts = [make_plan(_suite(suite, targets), models, sources, reading)]
-        forest = replace(models, models=(), parameters={})
-        parts.append(make_plan(_suite(suite, targets, FOREST), forest, sources, reading))
-        if with_structures:
-            parts.insert(0, make_plan(suite, replace(selection, tasks=with_structures), sources, reading))
+        if floors := [target for target in targets if resolve_tasks([target])[0].has_structures]:
+            forest = replace(models, models=(), parameters={})
+            parts.append(make_plan(_suite(suite, floors, FOREST), forest, sources, reading))
+        if plain:
+            named = replace(selection, tasks=[spec.name for spec in plain])
+            parts.insert(0, make_plan(suite, named, sources, reading))
         runs = [run for part in parts for run in part.runs if _informative(run)]
+        if not runs:
+            raise ConfigError(f"probe {self.name}: these models see nothing; choose others with --model")
         tasks = {task.name: task for part in parts for task in part.tasks}
-        notes = [*dict.fromkeys(note for part in parts for note in part.notes if DESCRIPTOR not in note)]
-        if len(with_structures) < len(plain):
-            notes.append("tasks with compositions only have no descriptors, left out")
-        return Plan(runs, list(tasks.values()), notes)
+        notes = [*dict.fromkeys(note for part in parts for note in part.notes if REMARK not in note)]
+        return Plan(runs, list(tasks.values()), [*notes, *ignoring])
 
     def asks_models_of(self, run: Run) -> bool:
         """Those that were trained on the property of a task and have embeddings."""
@@ -83,7 +87,7 @@ class Descriptors(Probe):
             The columns `crystalbench.evaluation.descriptors.ANSWERS`; R² is the mean over the members of an ensemble.
         """
         run = fitted.run
-        _, values = canonical(cast(Crystals, run.task.inputs), fitted.processes)  # as planned
+        _, values = canonical(run.task.inputs, fitted.processes)
         train, test = run.task.split(run.spec.fold)
         control = exchanged(values, train, run.spec.fold)
         found: dict[str, list[np.ndarray]] = {}
@@ -95,10 +99,39 @@ class Descriptors(Probe):
             ):
                 found.setdefault(mode, []).append(linear_probe(embeddings, targets, train, test, run.spec.fold))
         parts = [
-            pd.DataFrame({"descriptor": list(DESCRIPTORS), "mode": mode, "r2": np.mean(scores, axis=0)})
+            pd.DataFrame(
+                {
+                    "descriptor": list(names_for(has_structures=run.task.has_structures)),
+                    "mode": mode,
+                    "r2": np.mean(scores, axis=0),
+                }
+            )
             for mode, scores in found.items()
         ]
         return pd.concat(parts, ignore_index=True).assign(rows_train=len(train), rows_test=len(test))
+
+    def describe(self, task: Task) -> pd.DataFrame:
+        """How much descriptors vary on each test part: the target of a descriptor's task, all of any other.
+
+        Returns:
+            The columns `crystalbench.evaluation.descriptors.SPREADS`.
+        """
+        if is_made_of_another(task.name):
+            names: Sequence[str] = (task.target.name,)
+            values = task.targets[:, None]
+        else:
+            names, values = names_for(has_structures=task.has_structures), canonical(task.inputs)[1]
+        parts = [
+            pd.DataFrame(
+                {
+                    "descriptor": list(names),
+                    "fold": fold,
+                    "spread": evaluation.relative_spreads(values, *task.split(fold)),
+                }
+            )
+            for fold in task.fold_numbers
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """The table of what models know."""

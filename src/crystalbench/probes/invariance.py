@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from crystalbench.data.crystals import Crystals
-from crystalbench.errors import ConfigError, CrystalBenchError, DataError
+from crystalbench.errors import CrystalBenchError, DataError
 from crystalbench.evaluation.invariance import COLUMNS, invariance
+from crystalbench.probes.choices import with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.probes.transforms import TRANSFORMS, Transform
@@ -39,16 +40,7 @@ class Invariance(Probe):
         Raises:
             ConfigError: no task has structures.
         """
-        plan = super().plan(suite, selection, sources, reading)
-        tasks = [task for task in plan.tasks if task.has_structures]
-        notes = [
-            f"{task.name}: has compositions only, and the audit transforms crystals; left out"
-            for task in plan.tasks
-            if not task.has_structures
-        ]
-        if not tasks:
-            raise ConfigError("; ".join(notes))
-        return Plan([run for run in plan.runs if run.task.has_structures], tasks, [*plan.notes, *notes])
+        return with_structures(self.name, super().plan(suite, selection, sources, reading))
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
         """Predict the test part of the run under all transformations.

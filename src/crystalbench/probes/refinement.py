@@ -13,8 +13,9 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.views import FULL
-from crystalbench.errors import ConfigError, DataError
+from crystalbench.errors import DataError
 from crystalbench.evaluation.refinement import COLUMNS, refinement
+from crystalbench.probes.choices import ignored, with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.sections import Section
@@ -47,21 +48,18 @@ class Refinement(Probe):
     takes_models: ClassVar[bool] = False
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
-        """One run of the dummy on each task with structures.
+        """One run of the dummy on each task with structures; choices that have no effect are noted.
 
         Raises:
             ConfigError: no task has structures.
         """
+        fields = ("models", "folds", "seeds", "views", "parameters")
+        notes = ignored(selection, fields, "the question is about all crystals of a task, not about models")
         suite = suite.model_copy(update={"models": ("dummy",)})
         selection = replace(selection, models=(), folds=(), seeds=(0,), views=(FULL,), parameters={})
-        plan = make_plan(suite, selection, sources, reading)
-        firsts = {run.spec.task: run for run in reversed(plan.runs) if run.task.has_structures}
-        left_out = [task.name for task in plan.tasks if not task.has_structures]
-        notes = [f"{', '.join(left_out)}: compositions only, left out"] if left_out else []
-        if not firsts:
-            raise ConfigError("; ".join(notes))
-        runs = [firsts[task.name] for task in plan.tasks if task.name in firsts]
-        return Plan(runs, [run.task for run in runs], [*plan.notes, *notes])
+        plan = with_structures(self.name, make_plan(suite, selection, sources, reading))
+        firsts = {run.spec.task: run for run in reversed(plan.runs)}
+        return Plan([firsts[task.name] for task in plan.tasks], plan.tasks, [*plan.notes, *notes])
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
         """Refine the graphs of all crystals of the task, and compare those that have the same."""

@@ -86,7 +86,7 @@ def run_probe(
         ConfigError: the probe does not take the targets of a task, or does not make the tables that it declares.
     """
     probe, since, resources = get_probe(name), time.time(), resources or Resources()
-    _check_kinds(probe, plan)
+    check_kinds(probe, plan)
     stores = _Stores.below(results)
     answers = AnswerStore.of(results, probe.name, probe.version) if probe.asks else None
     missing = [run for run in plan.runs if stores.record_path(run) is None or _unanswered(run, probe, answers)]
@@ -286,11 +286,19 @@ class AskingRunner(Runner):
             raise RunFailedError(reason, traceback.format_exc()) from error
 
 
-def _check_kinds(probe: Probe, plan: Plan) -> None:
+def check_kinds(probe: Probe, plan: Plan) -> None:
+    """Check that a probe evaluates the kinds of target of all tasks of a plan.
+
+    Raises:
+        ConfigError: it does not take that of a task.
+    """
     for task in plan.tasks:
         if (kind := task.target.kind) not in probe.kinds:
             taken = " or ".join(sorted(str(kind) for kind in probe.kinds))
-            raise ConfigError(f"probe {probe.name}: {task.name} is a task of {kind}, and it takes those of {taken}")
+            raise ConfigError(
+                f"probe {probe.name}: {task.name} is a task of {kind}, and it takes those of {taken}; "
+                "choose other tasks with --task"
+            )
 
 
 def _describe(probe: Probe, plan: Plan, answers: AnswerStore) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, FLOORS, LINEAR, MODES
+from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, FLOORS, LEAST_SPREAD, LINEAR, MODES
 from crystalbench.reports.formatting import MISSING
 from crystalbench.reports.sections import Section
 from crystalbench.targets import OFFICIAL
@@ -49,7 +49,9 @@ def descriptor_sections(table: pd.DataFrame) -> list[Section]:
         ]
         titles = ["descriptor", *(f"{model}: {TITLES[mode]}" for model, mode in columns)]
         heading = f"{task} ({rows:,}{partial} crystals{folds}): descriptors that models know"
-        sections.append(Section(heading, titles, texts, [*sentences(mine), *_controls(mine), EXPLANATION]))
+        sections.append(
+            Section(heading, titles, texts, [*sentences(mine), *undefined(mine), *_controls(mine), EXPLANATION])
+        )
     return sections
 
 
@@ -77,6 +79,25 @@ def sentences(table: pd.DataFrame) -> list[str]:
             open_ = f"; not resolved: {_names(rest)}" if rest else ""
             lines.append(f"{model} {verb} ({what} {floor}): {_names(better)}{lost}{open_}.")
     return lines
+
+
+def undefined(table: pd.DataFrame) -> list[str]:
+    """Which descriptors vary too little on some folds for an R², in one line; nothing if none does.
+
+    Args:
+        table: the rows of one task.
+    """
+    if "undefined" not in table:  # written by an earlier version
+        return []
+    rows = table[table["undefined"] > 0].sort_values("undefined", kind="stable")
+    left_out = dict(zip(rows["descriptor"], zip(rows["undefined"], rows["folds"], strict=True), strict=True))
+    if not left_out:
+        return []
+    named = [f"{name} ({n} of {n + folds} folds)" for name, (n, folds) in left_out.items()]
+    return [
+        f"No R² where a descriptor varies on the test part by less than {100 * LEAST_SPREAD:.0f} % of its standard "
+        f"deviation in training ({MISSING} if on all folds): {', '.join(named)}."
+    ]
 
 
 def _names(names: Sequence[str]) -> str:

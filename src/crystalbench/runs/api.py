@@ -15,7 +15,7 @@ from typing import Any
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models import Model, get_model
 from crystalbench.models.devices import checked_device
-from crystalbench.models.saving import name_of
+from crystalbench.models.names import name_of
 from crystalbench.plugins import source_digest
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore

@@ -37,7 +37,7 @@ from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number
 from crystalbench.runs.protocol import inner_splits
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
-from crystalbench.targets import Target
+from crystalbench.targets import Kind, Target
 from crystalbench.tasks.inputs import as_inputs
 from crystalbench.tasks.task import Task
 
@@ -47,8 +47,8 @@ ALL_ROWS = -1
 """Number of the fold in the specification of a final model: it has no test part."""
 
 DESCRIPTION = "final.json"
-FORMAT = 3
-"""Format of ``final.json``; format 1 had no digest, format 2 no elements."""
+FORMAT = 4
+"""Format of ``final.json``; format 1 had no digest, format 2 no elements, format 3 no spread."""
 
 
 class FinalDescription(BaseModel):
@@ -65,6 +65,7 @@ class FinalDescription(BaseModel):
         spec: specification from which the seeds follow.
         columns: names of the columns of the task's table, as in a task file; empty for other tasks.
         elements: symbols of the elements in these rows; None in files of formats before 3.
+        spread: standard deviation of the targets of these rows; None for classification and in formats before 4.
         environment: versions, processor, git commit.
         finished: UTC time, ISO 8601.
     """
@@ -81,6 +82,7 @@ class FinalDescription(BaseModel):
     spec: RunSpec
     columns: dict[str, Any] = {}
     elements: tuple[str, ...] | None = None
+    spread: float | None = None
     environment: dict[str, Any]
     finished: str
 
@@ -282,15 +284,17 @@ def fit_final(
     name = model if isinstance(model, str) else f"{model.__module__}:{model.__qualname__}"
     protocol, resources, seen = protocol or ProtocolSpec(), resources or Resources(), get_view(view)
     whole_number("threads", resources.threads, 1, MOST_PROCESSES)
-    if task.target.kind not in found.kinds:
-        raise DataError(f"{task.name}: {name} does not predict {task.target.kind} targets")
+    made = found.from_configuration(dict(parameters or {}))
+    if reason := made.unsupported(task.target.kind):
+        raise DataError(f"{task.name}: {name} {reason}")
+    made.check_places()
     spec = RunSpec(
         task=task.name,
         data=task.digest,
         fold=ALL_ROWS,
         model=name.replace("\\", "/").rpartition("/")[2],
         model_version=found.version,
-        parameters=found.from_configuration(dict(parameters or {})).configuration(),
+        parameters=made.configuration(),
         view=seen.name,
         view_version=seen.version,
         seed=seed,
@@ -327,6 +331,7 @@ def fit_final(
         spec=spec,
         columns=dict(columns or {}),
         elements=tuple(SYMBOLS[z] for z in np.unique(task.inputs.numbers)),
+        spread=float(task.targets.std()) if task.target.kind is Kind.REGRESSION else None,
         environment=environment(resources.device),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

@@ -12,6 +12,7 @@ from crystalbench.data.views import FULL, View, full, get_view
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import Phase, Progress, hyperparameter_types
+from crystalbench.models.names import title_of
 from crystalbench.plugins import local_digest, missing_extra
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
@@ -103,7 +104,7 @@ def make_plan(
     """
     notes = _Notes()
     models = [(entry, get_model(entry.model)) for entry in _selected_models(suite, selection)]
-    choices = _choices(models, suite, selection)  # mistakes are found before data is loaded
+    choices = _choices(models, suite, selection, notes)  # mistakes are found before data is loaded
     folds = get_folds(suite.protocol.fold_scheme)
     specs = _selected_tasks(suite, selection)
     if suite.optional_data:
@@ -127,7 +128,7 @@ def plan_of_task(task: Task, models: Sequence[tuple[ModelEntry, type[Model]]], s
     """
     notes = _Notes()
     tasks = _with_folds([task], get_folds(suite.protocol.fold_scheme), notes)
-    return _plan(tasks, _choices(models, suite, s), suite, s, notes)
+    return _plan(tasks, _choices(models, suite, s, notes), suite, s, notes)
 
 
 class _Notes:
@@ -165,12 +166,17 @@ class _Choice:
         return name.replace("\\", "/").rpartition("/")[2] if ":" in name else name
 
 
-def _choices(models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, selection: Selection) -> list[_Choice]:
-    _check_parameters(models, selection.parameters)
+def _choices(
+    models: Sequence[tuple[ModelEntry, type[Model]]], suite: Suite, selection: Selection, notes: _Notes
+) -> list[_Choice]:
+    _check_parameters(models, selection.parameters, notes)
     choices = []
     for plain, model in models:
         entry = _with_parameters(plain, model, selection.parameters)
-        configuration = model.from_configuration(entry.parameters).configuration()
+        made = model.from_configuration(entry.parameters)
+        if not _missing_extra(entry.name, made):
+            made.check_places()
+        configuration = made.configuration()
         spaces = _spaces(entry, model, configuration) if suite.tuning else {kind: {} for kind in model.kinds}
         code = local_digest(model) if ":" in entry.model else None
         choices.append(_Choice(entry, model, spaces, configuration, code))
@@ -274,9 +280,8 @@ def _run(
         fold_scheme=task.fold_scheme,
         train_fraction=fraction,
     )
-    label = entry.name if protocol.ensemble == 1 else f"{entry.name} x{protocol.ensemble}"
     names = CommandNames(entry.model, view_name, suite.protocol.fold_scheme)
-    return Run(spec, label, choice.model, task, view, space, names, suite.reservation(entry))
+    return Run(spec, suite.label(entry), choice.model, task, view, space, names, suite.reservation(entry))
 
 
 def _spaces(entry: ModelEntry, model: type[Model], configuration: dict[str, Any]) -> dict[Kind, Space]:
@@ -312,11 +317,17 @@ def _selected_models(suite: Suite, selection: Selection) -> list[ModelEntry]:
     return selected
 
 
-def _check_parameters(models: Sequence[tuple[ModelEntry, type[Model]]], parameters: dict[str, Any]) -> None:
+def _check_parameters(
+    models: Sequence[tuple[ModelEntry, type[Model]]], parameters: dict[str, Any], notes: _Notes
+) -> None:
     known = {name for _, model in models for name in hyperparameter_types(model)}
     for name in parameters:
         if name not in known:
             raise UnknownNameError(f"hyperparameter of {' or '.join(e.name for e, _ in models)}", name, known)
+        if without := [entry.name for entry, model in models if name not in hyperparameter_types(model)]:
+            notes.add(
+                f"{name} is no hyperparameter of {', '.join(without)}, which run{'s' * (len(without) == 1)} without it"
+            )
 
 
 def _with_parameters(entry: ModelEntry, model: type[Model], parameters: dict[str, Any]) -> ModelEntry:
@@ -350,14 +361,22 @@ def _with_data(specs: list[TaskSpec], sources: DataSources, notes: _Notes) -> li
 def _can(task: Task, choice: _Choice, notes: _Notes) -> bool:
     name, model = choice.entry.name, choice.model
     made = model.from_configuration(choice.configuration)
-    for extra in dict.fromkeys(one.extra for one in (model, *made.parts)):
-        if missing := missing_extra(extra):
-            notes.left_out(f"{name} needs {missing}", task.name)
-            return False
+    if missing := _missing_extra(name, made):
+        notes.left_out(missing, task.name)
+        return False
     if model.needs is Needs.STRUCTURE and not task.has_structures:
         notes.left_out(f"{name} needs structures", task.name)
         return False
-    if any(task.target.kind not in one.kinds for one in (model, *made.parts)):
-        notes.left_out(f"{name} does not predict {task.target.kind} targets", task.name)
+    if reason := made.unsupported(task.target.kind):
+        notes.left_out(f"{name} {reason}", task.name)
         return False
     return True
+
+
+def _missing_extra(name: str, model: Model) -> str:
+    """What the model of an entry, or a part of it, needs and is not installed; empty if nothing is missing."""
+    for one in (type(model), *model.parts):
+        if missing := missing_extra(one.extra):
+            what = name if one is type(model) else f"{name} contains {title_of(one)}, which"
+            return f"{what} needs {missing}"
+    return ""

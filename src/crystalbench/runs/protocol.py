@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from crystalbench._words import counted
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.results.seeds import LARGEST, derived_seed
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
@@ -74,9 +75,9 @@ def inner_splits(
             "between 1 and inner_folds"
         )
     if len(targets) < parts:
-        where = f"fold {fold} has" if fold >= 0 else "there are"  # a final model has no fold
+        where = f"{task}, fold {fold}" if fold >= 0 else task  # a final model has no fold
         raise DataError(
-            f"{task}: {where} {len(targets)} training rows, too few for {parts} inner folds; lower inner_folds "
+            f"{where}: {counted(len(targets), 'training row')}, too few for {parts} inner folds; lower inner_folds "
             "(--inner-folds), or use more rows"
         )
     seed = derived_seed(f"{task}:{fold}{purpose}", below=LARGEST)

@@ -167,6 +167,11 @@ class Suite(_Strict):
         declared = {**self.resources.model_dump(), **entry.resources.model_dump(exclude_none=True)}
         return Reservation(**declared)
 
+    def label(self, entry: ModelEntry) -> str:
+        """The name of a model in tables, with the number of members of an ensemble: ``hybrid_sen x5``."""
+        members = entry.ensemble or self.protocol.ensemble
+        return entry.name if members == 1 else f"{entry.name} x{members}"
+
     def all_views(self) -> list[str]:
         """Names of the views of the protocol and of single models, without duplicates."""
         own = [entry.views or () for entry in self.models if isinstance(entry, ModelEntry)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.crystals import Crystals
+from crystalbench.data.crystals import Crystals, Inputs
 
 CELL, SYMMETRY, LOCAL, DENSITY, COMPOSITION = "cell", "symmetry", "local geometry", "density", "composition"
 KINDS = (COMPOSITION, DENSITY, LOCAL, SYMMETRY, CELL)
@@ -76,26 +76,38 @@ _ALL = (
 DESCRIPTORS: Mapping[str, Descriptor] = {descriptor.name: descriptor for descriptor in _ALL}
 """The 28 descriptors of S. Gong et al. (Sci. Adv. 9, eadi3245, 2023), the volume, and three of the composition."""
 
+OF_COMPOSITIONS = tuple(descriptor.name for descriptor in _ALL if descriptor.kind == COMPOSITION)
+"""Descriptors that need no structure."""
+
 DEFAULT = tuple(descriptor.name for descriptor in _ALL if descriptor.default)
 """The short list: some of each kind."""
 
 
-def catalogue_values(crystals: Crystals, processes: int = 1) -> npt.NDArray[np.float64]:
-    """All descriptors of crystals, which should be in a canonical cell: `crystalbench.data.views.primitive`.
+def names_for(*, has_structures: bool) -> tuple[str, ...]:
+    """Names of the descriptors of crystals, or of those that compositions have as well."""
+    return tuple(DESCRIPTORS) if has_structures else OF_COMPOSITIONS
+
+
+def catalogue_values(inputs: Inputs, processes: int = 1) -> npt.NDArray[np.float64]:
+    """All descriptors of crystals or compositions.
 
     Args:
-        crystals: n crystals.
+        inputs: n crystals, which should be in a canonical cell (`crystalbench.data.views.primitive`), or compositions.
         processes: number of processes that may compute.
 
     Returns:
-        (n, d), a column for each of `DESCRIPTORS`; NaN where a descriptor cannot be computed.
+        (n, d), a column for each name of `names_for`; NaN where a descriptor cannot be computed.
     """
     from crystalbench.representations.cache import represent
     from crystalbench.representations.composition import MagpieFeatures
     from crystalbench.representations.descriptors import DescriptorBank
 
-    bank, magpie = DescriptorBank("gong28"), MagpieFeatures()
-    columns = dict(zip(bank.labels, represent(bank, crystals, processes)[0].values["descriptors"].T, strict=True))
-    columns |= zip(magpie.labels, represent(magpie, crystals, processes)[0].values["features"].T, strict=True)
-    columns[VOLUME] = crystals.volumes
-    return np.stack([columns[descriptor.label] for descriptor in DESCRIPTORS.values()], axis=1).astype(np.float64)
+    columns: dict[str, npt.NDArray[np.float64]] = {}
+    if isinstance(inputs, Crystals):
+        bank = DescriptorBank("gong28")
+        columns |= zip(bank.labels, represent(bank, inputs, processes)[0].values["descriptors"].T, strict=True)
+        columns[VOLUME] = inputs.volumes
+    magpie = MagpieFeatures()
+    columns |= zip(magpie.labels, represent(magpie, inputs, processes)[0].values["features"].T, strict=True)
+    names = names_for(has_structures=isinstance(inputs, Crystals))
+    return np.stack([columns[DESCRIPTORS[name].label] for name in names], axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Contract checks for your own models, representations, views, tasks, fold schemes and probes.
+"""Contract checks for your own models, representations, potentials, views, tasks, fold schemes and probes.
 
 Results are comparable only if every model keeps the same contract. The checks need neither a test runner nor, for
 models without networks, torch::
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalbench.testing.folds import check_fold_scheme
 from crystalbench.testing.models import check_model
+from crystalbench.testing.potentials import check_potential
 from crystalbench.testing.report import ContractError, Failure, Report
 from crystalbench.testing.representations import check_representation
 from crystalbench.testing.tasks import check_task
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "check_fold_scheme",
     "check_model",
+    "check_potential",
     "check_probe",
     "check_representation",
     "check_task",

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
+from crystalbench._words import with_article
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models.model import Invariance, Needs, Sees, hyperparameter_types, search_space
 from crystalbench.targets import Kind
@@ -94,7 +95,8 @@ def configuration_is_plain(case: ModelCase) -> None:
     for name, value in configuration.items():
         if not isinstance(value, _PLAIN):
             raise CheckFailure(
-                f"{name} = {value!r} is a {type(value).__name__}; it must be a number, string, boolean or None"
+                f"{name} = {value!r} is {with_article(type(value).__name__)}; it must be a number, string, boolean or "
+                "None"
             )
     rebuilt = case.model.from_configuration(configuration).configuration()
     if rebuilt != configuration:
@@ -120,7 +122,7 @@ def _refused(case: ModelCase, parameters: dict[str, Any], expected: type[Excepti
         if name not in str(error):
             raise CheckFailure(f"{given} is refused with a message that does not name it: {error}") from error
     except Exception as error:
-        raise CheckFailure(f"{given} gives a {type(error).__name__}, not a {expected.__name__}: {error}") from error
+        raise CheckFailure(f"{given} raises {type(error).__name__}, not {expected.__name__}: {error}") from error
     else:
         raise CheckFailure(f"{given} is accepted")
 

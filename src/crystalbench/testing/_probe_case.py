@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.data.samples import Predictions, Samples
+from crystalbench.errors import ConfigError
 from crystalbench.models.model import Model, Needs, Sees
 from crystalbench.probes import Fitted, Probe
 from crystalbench.results.answers import AnswerStore
 from crystalbench.results.loading import Results
 from crystalbench.runs.execute import compute
-from crystalbench.runs.plan import Plan, Run, Selection
+from crystalbench.runs.plan import Plan, Run, Selection, make_plan
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.suite import Suite
 from crystalbench.targets import Kind
@@ -72,14 +73,23 @@ class ProbeCase:
     memo: Memo = field(default_factory=Memo)
 
     def plan(self) -> Plan:
-        """Its plan for a quick model on two folds of a small task."""
+        """Its plan for a quick model on two folds of a small task.
+
+        A probe with a suite of its own may refuse this model or task; they are then run nevertheless.
+        """
         model = f"{__name__}:{VolumeLine.__name__}"
         task = next((name for kind, name in TASKS.items() if kind in self.probe.kinds), None)
         if task is None:
             raise CheckFailure(f"kinds must contain {' or '.join(TASKS)}")
         suite = Suite(name="check", tasks=(task,), models=(model,))
         sources = DataSources(limit=ROWS, download=False)
-        return self.probe.plan(suite, Selection(models=(model,), folds=(0, 1)), sources)
+        selection = Selection(models=(model,), folds=(0, 1))
+        try:
+            return self.probe.plan(suite, selection, sources)
+        except ConfigError:
+            if not self.probe.suite:
+                raise
+            return make_plan(suite, selection, sources)
 
     def planned(self) -> Plan:
         """The plan, made once."""
@@ -92,6 +102,11 @@ class ProbeCase:
     def answers(self, *, again: bool = False) -> pd.DataFrame:
         """What models answer and tasks are described by, as it is written and read; an empty frame if there is none."""
         return self._asked() if again else self.memo.get("answers", self._asked)
+
+    @property
+    def asks_models(self) -> bool:
+        """Whether the models of any planned run are asked."""
+        return any(self.probe.asks_models_of(run) for run in self.planned().runs)
 
     def results(self) -> Results:
         """The results of all planned runs."""

@@ -23,7 +23,7 @@ def check_probe(probe: type[Probe] | str, /, *, verbose: bool = False) -> Report
     The checks, with a quick model on a small task: name, description, version and tables are declared; the plan has
     runs, the same ones each time; models answer the same when they are asked again, in columns that can be stored; the
     tables are those declared, whatever the order of the results; nothing given to it is modified; without results there
-    are empty tables; there is something to show.
+    are empty tables; there is something to show. A probe with a suite of its own may refuse the model or the task.
 
     Args:
         probe: the class, its registered name, or its place.
@@ -89,10 +89,10 @@ def _answers(case: ProbeCase) -> None:
     first = case.answers()
     if first.empty:  # the models of no run of this case are asked
         return
-    if clash := set(FACTS if case.probe.asks else TASK_FACTS) - set(first):
+    if clash := set(FACTS if case.asks_models else TASK_FACTS) - set(first):
         raise CheckFailure(f"the answers lack {sorted(clash)[0]}")
     seed_all(3)
-    with unchanged_random_state("ask" if case.probe.asks else "describe"):
+    with unchanged_random_state("ask" if case.asks_models else "describe"):
         _require_equal(first, case.answers(again=True), "the answers")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from crystalbench._words import with_article
 from crystalbench.data.crystals import Crystals
 from crystalbench.targets import Kind, get_metric
 from crystalbench.tasks import DataSources, Task, TaskSpec, get_task_spec
@@ -62,7 +63,7 @@ def _loads(case: _TaskCase) -> None:
     """Task can be loaded."""
     task = case.task()
     if not isinstance(task, Task):
-        raise CheckFailure(f"load returns a {type(task).__name__}, not a Task")
+        raise CheckFailure(f"load returns {with_article(type(task).__name__)}, not a Task")
 
 
 def _as_declared(case: _TaskCase) -> None:

@@ -162,7 +162,7 @@ def content(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Conte
     probed = {
         "what colours tell": [Section("Colours & <b>shapes</b>", ["task", "red"], [["a_task", "0.5"]], ["So it is."])]
     }
-    return read_content(results, folder, {("matbench_phonons", "d" * 64): Facts(formulas)}, probed)
+    return read_content(results, folder, {"matbench_phonons": Facts(formulas)}, probed)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import record
 
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.reports.site import Content, read_content, write_site
+from crystalbench.reports.site import Content, facts_of, read_content, write_site
 from crystalbench.reports.site.links import Links
 from crystalbench.reports.site.pages.task import periodic_cells
 from crystalbench.results import Results
+from crystalbench.tasks import DataSources, Task
+from crystalbench.tasks.demo import DemoTaskSpec
 
 
 class Parsed(HTMLParser):
@@ -242,6 +245,28 @@ def test_pages_do_without_further_tables_and_facts(results: Results, tmp_path: P
     assert "Uncertainty" not in page.text
     assert "cgcnn" in page.text
     assert "crystalbench probe information" in (tmp_path / "site" / "information.html").read_text(encoding="utf-8")
+
+
+def test_results_on_part_of_a_task_and_on_its_descriptors_have_its_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "demo_formation_energy"
+    names = (name, f"{name}+descriptor:density", f"{name}+descriptor:density+shuffled_labels", "matbench_phonons")
+    some = Results([record(task=task, data=digest * 64) for task in (*names, "mine") for digest in "ab"])
+    loaded: list[str] = []
+    load = DemoTaskSpec.load
+
+    def counting(spec: DemoTaskSpec, sources: DataSources) -> Task:
+        loaded.append(spec.name)
+        return load(spec, sources)
+
+    monkeypatch.setattr(DemoTaskSpec, "load", counting)
+    found, problems = facts_of(some, DataSources(download=False))
+    assert loaded == [name]
+    assert list(found) == [name] and len(found[name].formulas) == 1168
+    assert [problem.partition(":")[0] for problem in problems] == ["matbench_phonons", "mine"]
+    content = read_content(some, Path("nowhere"), found)
+    assert {board.data for board in content.boards if board.task == name} == {"a" * 64, "b" * 64}
+    for board in content.boards:
+        assert bool(content.formulas(board)) == board.task.startswith(name)
 
 
 def test_the_site_is_small(site: Path) -> None:

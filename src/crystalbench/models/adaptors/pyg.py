@@ -11,6 +11,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
+from crystalbench._words import with_article
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError
 from crystalbench.models.network import NetworkModel
@@ -110,7 +111,9 @@ class PyGEncoder(nn.Module):
         module.train(was_training)
         atoms = len(example.owners["atom"])
         if not (isinstance(found, Tensor) and found.ndim in (1, 2) and len(found) in (example.size, atoms)):
-            returned = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            returned = (
+                f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else with_article(type(found).__name__)
+            )
             raise ConfigError(
                 f"{type(module).__name__} returns {returned} for {example.size} crystals with {atoms} atoms; it must "
                 f"return a tensor of shape ({example.size}, d), ({atoms}, d) or ({example.size},)"

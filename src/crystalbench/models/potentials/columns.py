@@ -32,7 +32,7 @@ Parts = Annotated[str, OneOf(PARTS)]
 """Type of a hyperparameter that names parts."""
 
 
-PotentialName = Annotated[str, Registered(GROUP, "potential")]
+PotentialName = Annotated[str, Registered(GROUP, "potential", get_potential)]
 """Type of a hyperparameter that names a potential."""
 
 

@@ -18,6 +18,7 @@ from crystalbench.evaluation.learning_curves import learning_curves
 from crystalbench.reports.sections import Section
 from crystalbench.reports.site.links import Links
 from crystalbench.results.loading import Results
+from crystalbench.tasks.suffixes import divided
 
 Predicted: TypeAlias = list[tuple[Entry, pd.DataFrame]]
 """Entries, each with its predictions: ``id``, ``fold``, ``target`` and ``prediction``, the mean over the seeds."""
@@ -49,7 +50,7 @@ class Content:
         predictions: one row per predicted sample (see `crystalbench.results.frames.predictions_frame`).
         scores: one row per run and metric (see `crystalbench.results.frames.scores_frame`).
         commands: a command that repeats the first run of an entry, by its configuration.
-        facts: facts of rows by task and digest of the data.
+        facts: facts of rows by name of the task, without what follows it in the name of a task made of it.
         tables: further tables by name, see `TABLES`.
         curves: the learning curves; empty if there are none.
         probed: what probes found that have no table of their own on the page of information, by their description.
@@ -59,7 +60,7 @@ class Content:
     predictions: pd.DataFrame
     scores: pd.DataFrame
     commands: dict[str, str]
-    facts: dict[tuple[str, str], Facts]
+    facts: dict[str, Facts]
     tables: dict[str, pd.DataFrame]
     curves: pd.DataFrame
     probed: Mapping[str, Sequence[Section]] = field(default_factory=dict)
@@ -80,10 +81,9 @@ class Content:
         """A further table; empty if there is none."""
         return self.tables.get(name, pd.DataFrame())
 
-    def formula(self, board: Board, row: str) -> str:
-        """Formula of a row of a board; empty if it is not known."""
-        facts = self.facts.get((board.task, board.data))
-        return "" if facts is None else facts.formulas.get(row, "")
+    def formulas(self, board: Board) -> Mapping[str, str]:
+        """Formulas of the rows of a board's task by id; empty if they are not known."""
+        return self.facts.get(divided(board.task)[0], Facts()).formulas
 
 
 def _predicted(board: Board, frame: pd.DataFrame | None) -> Predicted:
@@ -106,7 +106,7 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
 def read_content(
     results: Results,
     folder: Path,
-    facts: dict[tuple[str, str], Facts] | None = None,
+    facts: dict[str, Facts] | None = None,
     probed: Mapping[str, Sequence[Section]] | None = None,
 ) -> Content:
     """Collect the content of the site.
@@ -114,7 +114,7 @@ def read_content(
     Args:
         results: the results.
         folder: their folder, in which further tables are looked for.
-        facts: facts of rows by task and digest of the data.
+        facts: facts of rows, as of `crystalbench.reports.site.facts_of`.
         probed: sections of probes by their description, see `crystalbench.probes.written_sections`.
 
     Raises:

@@ -6,21 +6,24 @@ from crystalbench.errors import CrystalBenchError, UnknownNameError
 from crystalbench.reports.site.content import Facts
 from crystalbench.results.loading import Results
 from crystalbench.tasks import DataSources, get_task_spec
+from crystalbench.tasks.suffixes import divided
 
 
-def facts_of(results: Results, sources: DataSources) -> tuple[dict[tuple[str, str], Facts], list[str]]:
+def facts_of(results: Results, sources: DataSources) -> tuple[dict[str, Facts], list[str]]:
     """Facts of the rows of all tasks of some results whose data is on this machine.
+
+    Each task is read once and completely: results on part of its rows, and on tasks that are made of it, have its ids.
 
     Args:
         results: the results.
         sources: where the data of the tasks is; nothing is downloaded.
 
     Returns:
-        The facts by task and digest of the data, and for each task without them the reason on one line.
+        The facts by name of the task itself, and for each task without them the reason on one line.
     """
-    found: dict[tuple[str, str], Facts] = {}
+    found: dict[str, Facts] = {}
     problems = []
-    for name in sorted(results.scores["task"].unique()):
+    for name in sorted({divided(name)[0] for name in results.scores["task"].unique()}):
         try:
             spec = get_task_spec(name)
             available = spec.availability(sources)
@@ -35,5 +38,5 @@ def facts_of(results: Results, sources: DataSources) -> tuple[dict[tuple[str, st
             problems.append(f"{name}: {error}")
             continue
         ids = (str(row) for row in task.inputs.ids)
-        found[name, task.digest] = Facts(dict(zip(ids, task.inputs.formulas(), strict=True)))
+        found[name] = Facts(dict(zip(ids, task.inputs.formulas(), strict=True)))
     return found, problems

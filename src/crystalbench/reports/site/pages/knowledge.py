@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from crystalbench.reports.descriptors import TITLES, columns_of, sentences
+from crystalbench.reports.descriptors import TITLES, columns_of, sentences, undefined
 from crystalbench.reports.readout import readout_sections
 
 
@@ -31,7 +31,7 @@ def descriptor_part(rows: pd.DataFrame) -> dict[str, Any] | None:
             }
             for name, kind in zip(first["descriptor"], first["kind"], strict=True)
         ],
-        "words": sentences(rows),
+        "words": [*sentences(rows), *undefined(rows)],
     }
 
 

@@ -151,7 +151,7 @@ def _worst(content: Content, board: Board, rows: pd.DataFrame) -> list[dict[str,
         listed.append(
             {
                 "id": str(row["id"]),
-                "formula": content.formula(board, str(row["id"])),
+                "formula": content.formulas(board).get(str(row["id"]), ""),
                 "target": f"{row['target']:{spec}}",
                 "prediction": f"{row['prediction']:{spec}}",
                 "error": f"{error:+{spec}}".replace("-", "−"),

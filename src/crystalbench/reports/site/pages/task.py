@@ -42,8 +42,7 @@ def _page(content: Content, k: int) -> Page:
     board = content.boards[k]
     known = content.predicted[k][:SHOWN_MODELS]
     regression = board.kind == Kind.REGRESSION
-    formulas = content.facts[board.task, board.data].formulas if (board.task, board.data) in content.facts else {}
-    parity = charts.parity_chart(board, known, formulas) if regression else None
+    parity = charts.parity_chart(board, known, content.formulas(board)) if regression else None
     drawn = chart_dict(
         standing=charts.standing_chart(board),
         pairs=charts.pair_chart(board),
