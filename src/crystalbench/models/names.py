@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import typing
+from typing import Any
 
 from crystalbench import plugins
 
@@ -15,7 +17,11 @@ def name_of(model: type) -> str:
     return plugins.registered_name(GROUP, model) or f"{model.__module__}:{model.__qualname__}"
 
 
-@functools.cache  # called whenever a model is made
 def title_of(model: type) -> str:
     """The name of a class in messages: that under which it is registered, or its own."""
+    return _title_of(typing.cast(Any, model))
+
+
+@functools.cache  # asked for whenever a model is made
+def _title_of(model: type) -> str:
     return plugins.registered_name(GROUP, model) or model.__name__
