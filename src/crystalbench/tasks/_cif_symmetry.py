@@ -172,7 +172,8 @@ def _numbers_by_symbol() -> dict[str, int]:
     """Numbers of the space groups by their Hermann-Mauguin and Hall symbols in spglib, without blanks."""
     found: dict[str, int] = {}
     for place in range(1, 531):
-        group = spglib.get_spacegroup_type(place)
+        if (group := spglib.get_spacegroup_type(place)) is None:
+            continue
         for symbol in (*group.international.split("="), group.international_full, group.hall_symbol):
             found.setdefault(re.sub(r"[\s_]", "", symbol), int(group.number))
     return found

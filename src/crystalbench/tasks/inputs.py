@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pymatgen.core import Structure
 from pymatgen.io.vasp.inputs import BadPoscarWarning
 
@@ -18,7 +17,7 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.decoding import ids_of
-from crystalbench.tasks.tables.inputs import inputs_of, invalid_rows
+from crystalbench.tasks.tables.inputs import has_input, inputs_of, invalid_rows
 from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
 
 USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
@@ -138,12 +137,12 @@ def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
         ids = ids_of(table, identifier)
         if not len(ids):
             raise DataError("has no rows")
-        missing = ~np.logical_and.reduce([table.present(name) for name in used])
+        missing = ~has_input(table, structure, composition)
         if missing.any():
             raise DataError(f"{int(missing.sum())} rows have no structure or composition, first {ids[missing][0]}")
         read = inputs_of(table, structure, composition, ids)
         if read.problems or read.inputs is None:
-            raise invalid_rows(read, ids, "Correct or remove them")
+            raise invalid_rows(read.problems, ids, "Correct or remove them")
         return read.inputs
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
