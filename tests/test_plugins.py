@@ -238,3 +238,26 @@ def test_the_digest_of_a_model_has_its_part_of_the_package() -> None:
     networks = plugins.modules_behind(package / "models" / "cgcnn.py", {"crystalbench": package})
     assert "crystalbench.models.training" in networks
     assert "crystalbench.models.forests.trees" not in networks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\nhelper = importlib.import_module('helper')\n",
+        "from importlib import import_module\nhelper = import_module('helper')\n",
+        "helper = __import__('helper')\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import helper\n",
+        "try:\n    import helper\nexcept ImportError:\n    helper = None\n",
+    ],
+)
+def test_modules_that_are_imported_in_other_ways_count(tmp_path: Path, text: str) -> None:
+    for name, content in {"mine.py": text, "helper.py": "import deeper\n", "deeper.py": ""}.items():
+        (tmp_path / name).write_text(content)
+    found = plugins.modules_behind(tmp_path / "mine.py", {"": tmp_path})
+    assert sorted(found) == ["deeper", "helper", "mine"]
+
+
+def test_modules_for_type_checking_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import helper\n")
+    (tmp_path / "helper.py").write_text("")
+    assert sorted(plugins.modules_behind(tmp_path / "mine.py", {"": tmp_path})) == ["mine"]

@@ -18,10 +18,10 @@ def cache_dir() -> Path:
     """The folder in ``CRYSTALBENCH_CACHE``, or the user's cache folder. Its content may be deleted at any time.
 
     Raises:
-        ConfigError: it is not set and the user has no home folder.
+        ConfigError: it is not set and the user has no home folder, or it names that of an unknown user.
     """
     if value := os.environ.get("CRYSTALBENCH_CACHE"):
-        return Path(value).expanduser()
+        return expanded(value)
     return _user_folder(platformdirs.user_cache_path, "CRYSTALBENCH_CACHE")
 
 
@@ -29,12 +29,24 @@ def data_dir() -> Path:
     """The folder in ``CRYSTALBENCH_DATA`` or ``MATMINER_DATA``, or the user's data folder.
 
     Raises:
-        ConfigError: none is set and the user has no home folder.
+        ConfigError: none is set and the user has no home folder, or it names that of an unknown user.
     """
     for variable in ("CRYSTALBENCH_DATA", "MATMINER_DATA"):
         if value := os.environ.get(variable):
-            return Path(value).expanduser()
+            return expanded(value)
     return _user_folder(platformdirs.user_data_path, "CRYSTALBENCH_DATA")
+
+
+def expanded(path: Path | str) -> Path:
+    """The path with ``~`` and ``~user`` replaced by home folders.
+
+    Raises:
+        ConfigError: there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, KeyError) as error:
+        raise ConfigError(f"{path}: there is no such home folder; give the path without ~ ({error})") from error
 
 
 def _user_folder(find: Callable[..., Path], variable: str) -> Path:

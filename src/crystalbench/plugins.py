@@ -238,6 +238,7 @@ def _imports(tree: ast.AST, module: str, *, is_package: bool, all_: bool = False
     """The imports of a module, without those for type checking only unless all are requested."""
     for node in ast.iter_child_nodes(tree):
         if not all_ and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from _imports(ast.Module(node.orelse, []), module, is_package=is_package)
             continue
         if isinstance(node, ast.Import):
             yield from (_Import(alias.name) for alias in node.names)
@@ -248,7 +249,18 @@ def _imports(tree: ast.AST, module: str, *, is_package: bool, all_: bool = False
                 source = ".".join([*above, *filter(None, [node.module])])
             yield from (_Import(source, alias.name, alias.asname or alias.name) for alias in node.names)
         else:
+            if (name := _imported_by_call(node)) is not None:
+                yield _Import(name)
             yield from _imports(node, module, is_package=is_package, all_=all_)
+
+
+def _imported_by_call(node: ast.AST) -> str | None:
+    """The module that ``importlib.import_module`` or ``__import__`` imports, if its name is written there."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    function = ast.unparse(node.func).rpartition(".")[2]
+    name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+    return name if function in ("import_module", "__import__") and isinstance(name, str) else None
 
 
 def _files_of(module: str, attribute: str, roots: Mapping[str, Path]) -> list[Path]:

@@ -218,7 +218,7 @@ def test_ids_keep_leading_zeros_and_a_byte_order_mark_is_skipped(tmp_path: Path)
         (PLAIN.replace("001", "nan"), "1 rows have no id"),
         (PLAIN.replace(",1\n", ",1_500\n"), "001: .*'1_500', which is not a number"),
         (PLAIN.replace(",1\n", ',"1,5"\n'), "001: .*'1,5', which is not a number"),
-        (PLAIN.replace(",1\n", ",inf\n"), "not finite: 001"),
+        (PLAIN.replace(",1\n", ",inf\n"), "001: its 'y' is not finite"),
     ],
 )
 def test_doubtful_tables_are_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:

@@ -294,6 +294,16 @@ def test_structures_with_mistakes_are_refused_with_their_id(
         load(tiny, write(tmp_path, table))
 
 
+def test_all_structures_with_mistakes_are_listed_at_once(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    table = table_of(structures[:3], ["mb-tiny-03", "mb-tiny-05", "mb-tiny-06"], target=[1.0, 2.0, 3.0])
+    table["lattice"][0] = [1.0] * 8
+    table["frac_coords"][2] = [0.0] * len(table["frac_coords"][2])  # all atoms at one place
+    with pytest.raises(DataError, match=r"mb-tiny-03: its lattice must have 9 numbers, mb-tiny-06: .* 0 Å apart"):
+        load(tiny, write(tmp_path, table))
+
+
 def test_missing_columns_are_named(tiny: OfficialTask, structures: list[Structure], tmp_path: Path) -> None:
     table = table_of(structures[:1], ["mb-tiny-03"], target=[1.0])
     for column, what in (("id", "official ids"), ("target", "targets"), ("numbers", "structures")):

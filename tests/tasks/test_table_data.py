@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from helpers import ROOT, random_crystals
 
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks import DataSources, TableTaskSpec, Task, parse_data_options, require_data
+from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.task import NEVER_TESTED
 
 N = 10
@@ -191,3 +193,38 @@ def test_the_task_files_of_gong_are_two_properties_in_two_forms(tmp_path: Path) 
         np.testing.assert_allclose(tasks[f"{stem}_per_atom"].targets * counts, tasks[f"{stem}_per_cell"].targets)
     assert {"/" in spec.config.table for spec in specs if spec.config} == {False}
     assert all(spec.license and "shenggong1996" in spec.reference for spec in specs)
+
+
+# ---------------------------------------------------------------------- lists of numbers
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("numbers", [True, True], "numbers is not a list of numbers.*True"),
+        ("numbers", ["11", "17"], "numbers is not a list of numbers.*'11'"),
+        ("numbers", [[11], [17]], "inner lists must have no numbers"),
+        ("frac_coords", ["0", "0", "0", "0.5", "0.5", "0.5"], "frac_coords is not a list of numbers"),
+        ("frac_coords", [[0, 0.5], [0, 0.5], [0, 0.5]], "inner lists must have 3 numbers"),  # x, y, z in columns
+        ("frac_coords", [0, 0, 0, 1e10, 0.5, 0.5], "fractional coordinate beyond"),
+        ("lattice", [[4, 0, 0, 0, 4, 0, 0, 0, 4]], "inner lists must have 3 numbers"),
+        ("lattice", "4 0 0 0 4 0 0 0 4", "lattice is not a list of numbers"),
+    ],
+)
+def test_lists_that_are_not_plain_numbers_are_refused(column: str, value: object, reason: str) -> None:
+    good = {"lattice": [4, 0, 0, 0, 4, 0, 0, 0, 4], "frac_coords": [0, 0, 0, 0.5, 0.5, 0.5], "numbers": [11, 17]}
+    ids = np.array(["a", "b", "c"])
+    columns = {name: [entry, value if name == column else entry, entry] for name, entry in good.items()}
+    with pytest.raises(DataError, match=f"^b: .*{reason}"):
+        crystals_of_columns(**columns, ids=ids)
+    assert len(crystals_of_columns(**{name: [entry] * 3 for name, entry in good.items()}, ids=ids)) == 3
+
+
+def test_nested_lists_of_parquet_must_have_three_numbers() -> None:
+    ids = np.array(["a", "b"])
+    lattice = pa.chunked_array([[np.eye(3).tolist()] * 2]).cast(pa.list_(pa.list_(pa.float64())))
+    numbers = pa.chunked_array([[[11, 17]] * 2])
+    coords = [[[0, 0, 0], [0.5, 0.5, 0.5]], [[0, 0.5], [0, 0.5], [0, 0.5]]]
+    with pytest.raises(DataError, match=r"^b: the inner lists of its frac_coords must have 3 numbers"):
+        crystals_of_columns(lattice, pa.chunked_array([coords]), numbers, ids)
+    assert len(crystals_of_columns(lattice, pa.chunked_array([[coords[0]] * 2]), numbers, ids)) == 2

@@ -66,14 +66,32 @@ def command(verbose: bool = False) -> Iterator[None]:
         _drop_output()
         raise typer.Exit(1) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if (reason := _OF_THE_MACHINE.get(error.errno or 0)) is None:
             raise
-        complain("error", f"the disk is full ({error}); free some space, then repeat the command")
+        complain("error", f"{reason} ({error}), then repeat the command")
         _drop_output()
+        raise typer.Exit(1) from (error if verbose else None)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        complain(
+            "error", f"the name {error.object!r} is not in the encoding of this locale; set PYTHONUTF8=1, or rename it"
+        )
         raise typer.Exit(1) from (error if verbose else None)
     finally:
         signal.signal(signal.SIGTERM, before)
 
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the quota of this user is used up; free some space",
+    errno.EROFS: "the file system is read-only; give another folder",
+    errno.EACCES: "a file or folder may not be accessed; change its mode, or give another one",
+    errno.EPERM: "a file or folder may not be accessed; change its mode, or give another one",
+    errno.EIO: "the disk or network failed; check it",
+    errno.ESTALE: "the network file system has lost a file; mount it again",
+}
+"""What is wrong with the machine, not with this program, and what to do."""
 
 _broken_streams: list[object] = []
 

@@ -12,15 +12,20 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Lattice, Structure
 
-from crystalbench.data.checks import checked_ids, id_range, refuse
+from crystalbench.data.checks import bad_rows, checked_ids, id_range, refuse
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.elements import MAX_Z, SYMBOLS, atomic_number
+from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
+from crystalbench.data.sites import only_element, require_periodic
 from crystalbench.data.storage import load_arrays, save_arrays
+from crystalbench.data.structure_json import StructureParts, parts_of
 from crystalbench.errors import DataError
 
 MAX_LENGTH = 1e5
 """Å; largest component of a lattice vector."""
+
+MAX_COORDINATE = 1e4
+"""Largest fractional coordinate, in cells; larger ones are no coordinates, and have lost digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +79,8 @@ class Crystals:
             ids: (n,) ids; the row numbers by default.
 
         Raises:
-            DataError: shapes disagree, a number is not finite, a cell has no volume or no atoms, or an atomic number
-                is outside 1 to 118; names the ids.
+            DataError: shapes disagree, a number is not finite or too large, a cell has no volume or no atoms, or an
+                atomic number is outside 1 to 118; names the ids.
         """
         counts = np.asarray(counts, dtype=np.int64).reshape(-1)
         n, atoms = len(counts), int(counts.sum())
@@ -95,6 +100,8 @@ class Crystals:
         refuse(names, longest > MAX_LENGTH, f"has a lattice vector longer than {MAX_LENGTH:g} Å")
         refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
         refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
+        far = np.abs(frac_coords).max(axis=1, initial=0.0) > MAX_COORDINATE
+        refuse(names[owners], far, f"has a fractional coordinate beyond ±{MAX_COORDINATE:g}")
         refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
         return cls(lattices, frac_coords, numbers.astype(np.uint8), offsets_of(counts), names)
 
@@ -106,15 +113,23 @@ class Crystals:
 
         Raises:
             DataError: a site is disordered (partial or mixed occupancy), or a structure is not periodic in all three
-                directions; names the id and the site.
+                directions; names the ids and the first site.
         """
         structures = list(structures)
         names = checked_ids(ids, len(structures))
         numbers: list[int] = []
+        problems: list[tuple[str, str]] = []
         for name, structure in zip(names, structures, strict=True):
-            _require_periodic(name, structure.lattice.pbc)
-            for k, site in enumerate(structure):
-                numbers.append(_only_element(name, k, [(sp.symbol, occ) for sp, occ in site.species.items()]))
+            try:
+                require_periodic(structure.lattice.pbc)
+                numbers += [
+                    only_element(k, [(sp.symbol, occ) for sp, occ in site.species.items()])
+                    for k, site in enumerate(structure)
+                ]
+            except ValueError as error:
+                problems.append((str(name), str(error)))
+        if problems:
+            raise bad_rows(problems)
         return cls.from_flat(
             [s.lattice.matrix for s in structures],
             np.concatenate([s.frac_coords for s in structures]) if structures else np.zeros((0, 3)),
@@ -132,35 +147,24 @@ class Crystals:
         Raises:
             DataError: a dictionary is not a structure, its redundant entries contradict each other (``xyz`` and
                 ``abc``, ``matrix`` and ``a``), a site is disordered, or the structure is not periodic in all three
-                directions; names the id, or the row if there are no ids.
+                directions; names the ids, or the rows if there are no ids.
         """
-        lattices: list[Any] = []
-        coords: list[Any] = []
-        numbers: list[int] = []
-        counts: list[int] = []
+        parts: list[StructureParts] = []
+        problems: list[tuple[str, str]] = []
         for row, entry in enumerate(dicts):
-            name = str(ids[row]) if ids is not None and row < len(ids) else f"row {row}"
             try:
-                lattice = _numbers(entry["lattice"]["matrix"], "lattice matrix")
-                sites = entry["sites"]
-                places = _numbers([site["abc"] for site in sites], "abc").reshape(-1, 3)
-                species = [[(s["element"], _occupancy(s["occu"])) for s in site["species"]] for site in sites]
-                periodic = entry["lattice"].get("pbc", (True, True, True))
-            except KeyError as error:
-                raise DataError(f"{name}: is not a pymatgen structure in JSON form (missing {error})") from error
-            except (TypeError, ValueError, AttributeError) as error:
-                raise DataError(f"{name}: is not a pymatgen structure in JSON form ({error})") from error
-            if lattice.shape != (3, 3) or len(places) != len(sites):
-                raise DataError(f"{name}: must have a lattice matrix of 3 × 3 numbers and 3 coordinates for each site")
-            _require_periodic(name, periodic)
-            if contradiction := _contradiction(entry["lattice"], lattice, sites, places):
-                raise DataError(f"{name}: contradicts itself: {contradiction}; write the structure again with pymatgen")
-            lattices.append(lattice)
-            coords.append(places)
-            counts.append(len(sites))
-            numbers.extend(_only_element(name, k, occupants) for k, occupants in enumerate(species))
-        flat = np.concatenate(coords) if coords else np.zeros((0, 3))
-        return cls.from_flat(lattices, flat, numbers, counts, ids)
+                parts.append(parts_of(entry, MAX_LENGTH))
+            except ValueError as error:
+                problems.append((str(ids[row]) if ids is not None and row < len(ids) else f"row {row}", str(error)))
+        if problems:
+            raise bad_rows(problems)
+        return cls.from_flat(
+            [part.lattice for part in parts],
+            np.concatenate([part.frac_coords for part in parts]) if parts else np.zeros((0, 3)),
+            [number for part in parts for number in part.numbers],
+            [len(part.numbers) for part in parts],
+            ids,
+        )
 
     def to_pymatgen(self) -> list[Structure]:
         """Convert to pymatgen structures; the exact inverse of `from_pymatgen`."""
@@ -269,83 +273,6 @@ class Crystals:
         if meta.get("format") != "crystals":
             raise DataError(f"{path}: contains {meta.get('format')!r}, not crystals")
         return cls.from_arrays(arrays)
-
-
-JSON_TOLERANCE = 0.01
-"""Largest difference in Å between redundant entries of a structure in JSON form."""
-
-
-def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
-    """Convert numbers to an array.
-
-    Raises:
-        ValueError: the value contains anything else, e.g. text or null.
-    """
-    array = np.asarray(value)
-    if array.size and array.dtype.kind not in "iuf":
-        raise ValueError(f"its {what} must contain numbers only")
-    return array.astype(np.float64)
-
-
-def _contradiction(
-    cell: Mapping[str, Any],
-    matrix: npt.NDArray[np.float64],
-    sites: Sequence[Mapping[str, Any]],
-    frac_coords: npt.NDArray[np.float64],
-) -> str | None:
-    """How the redundant entries of a structure in JSON form contradict each other; None if they agree.
-
-    Args:
-        cell: the lattice as written, perhaps with ``a``, ``b`` and ``c``.
-        matrix: (3, 3) lattice vectors in Å as rows.
-        sites: the sites as written, perhaps with Cartesian coordinates ``xyz``.
-        frac_coords: (atoms, 3) fractional coordinates.
-    """
-    if not np.abs(matrix).max() <= MAX_LENGTH or not np.isfinite(frac_coords).all():
-        return None  # refused with all crystals
-    for name, length in zip("abc", np.linalg.norm(matrix, axis=1), strict=True):
-        written = cell.get(name)
-        if isinstance(written, int | float) and not abs(written - length) <= JSON_TOLERANCE:
-            return f"the lattice has {name} = {written:g} Å, and its matrix {length:g} Å"
-    for k, (site, place) in enumerate(zip(sites, frac_coords @ matrix, strict=True)):
-        xyz = site.get("xyz")
-        if isinstance(xyz, list | tuple) and len(xyz) == 3:
-            distance = float(np.abs(np.asarray(xyz, dtype=np.float64) - place).max())
-            if not distance <= JSON_TOLERANCE:
-                return f"the xyz and the abc of site {k} are {distance:.3g} Å apart"
-    return None
-
-
-def _occupancy(value: Any) -> float:
-    if isinstance(value, (str, bool)):
-        raise ValueError(f"its occupancy {value!r} must be a number")
-    return float(value)
-
-
-def _require_periodic(name: str, periodic: Any) -> None:
-    is_list = isinstance(periodic, (list, tuple, np.ndarray))
-    if not is_list or len(periodic) != 3 or any(p not in (True, False) for p in periodic):
-        raise DataError(f"{name}: pbc = {periodic!r} must be a list of three booleans")
-    if not all(periodic):
-        raise DataError(
-            f"{name}: is periodic in {sum(map(bool, periodic))} of three directions (pbc = "
-            f"{', '.join(str(bool(p)) for p in periodic)}); crystals are periodic in all three, so give a layer a cell "
-            "with vacuum"
-        )
-
-
-def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) -> int:
-    if len(occupants) != 1 or not abs(occupants[0][1] - 1) <= 1e-8:  # NaN included
-        mixture = " ".join(f"{symbol}:{occupancy:g}" for symbol, occupancy in occupants)
-        raise DataError(
-            f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the "
-            "structure (e.g. with pymatgen's OrderDisorderedStructureTransformation) or remove it"
-        )
-    symbol = occupants[0][0]
-    try:
-        return atomic_number(symbol)
-    except ValueError as error:
-        raise DataError(f"{name}: site {site} contains {symbol!r}, which is not an element") from error
 
 
 Inputs: TypeAlias = Crystals | Compositions

@@ -8,25 +8,29 @@ from functools import lru_cache
 
 from pymatgen.core import Composition
 
-from crystalbench.data.elements import MAX_Z
+from crystalbench.data.elements import MAX_Z, SYMBOLS, atomic_number
 
-_WATER = re.compile(r"^(?P<salt>.+?)\s*[.]\s*(?P<count>\d*(?:\.\d+)?)\s*(?P<part>H2O1?|D2O1?|OH2|\((?:H2O|D2O)\))$")
-_DOT = re.compile(r"[·•∙⋅]")
+_WATER = re.compile(
+    r"^(?P<salt>.+?)\s*[.]\s*(?P<count>\d*(?:\.\d+)?)\s*(?P<part>H2O1?|D2O1?|OH2|OD2|HOH|\((?:H2O|D2O)\))$"
+)
+_DOT = re.compile(r"[·•∙⋅‧・]")
 _PART = re.compile(r"^(?P<count>\d+(?:\.\d+)?)?(?P<part>[A-Z(\[].*)$")
-_OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)")
+_OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)|I\s*[IV](?![a-z])")
 _SIGN = re.compile(r"(?<!\de)[+\-−]")  # 1e-3 is an amount
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _DECIMALS = re.compile(r"(?:[A-Z][a-z]?0?\.\d+\s*)+")
-_BARE_DOT = re.compile(r"[A-Za-z)\]]\.\d")
+_BARE_DOT = re.compile(r"[A-Za-z)\]]\s*\.")
 _COUNT = re.compile(r"(?<![\d.])(?P<before>\d+)\.(?P<after>[1-9]\d*)\s*(?=[A-Z(\[])")
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _MOLECULE = re.compile(
     r"\(?(?:NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?"
 )
 _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
+_WATER_WITH_A_ZERO = re.compile(r"[.·•∙⋅‧・]\s*\d*\s*[HD]20$")
+_LEAST = 1e-8
+"""Smallest atomic fraction; pymatgen drops smaller amounts."""
 
 
-@lru_cache(maxsize=65536)
 def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
     """Atomic numbers and amounts of a formula such as ``Ag(AuS)2``, ``Fe0.62Ni0.38`` or ``CuSO4·5H2O``.
 
@@ -36,33 +40,59 @@ def parse_formula(formula: str) -> tuple[tuple[int, float], ...]:
         Pairs in order of atomic number.
 
     Raises:
-        ValueError: the formula is empty, is ambiguous, has an amount of zero, or contains a symbol that is
+        ValueError: the formula is not text, is empty, is ambiguous, has an amount of zero, or contains a symbol that is
             not an element.
     """
     if not isinstance(formula, str):
         raise ValueError("it is not text")
+    return _parse(formula)
+
+
+@lru_cache(maxsize=65536)
+def _parse(formula: str) -> tuple[tuple[int, float], ...]:
     text = formula.strip().translate(_SUBSCRIPTS)
     if not text:
         raise ValueError("it is empty")
     if mark := _OXIDATION.search(text):
         raise ValueError(f"{mark[0]} is an oxidation state or iodine; leave oxidation states out")
-    if _ZERO.search(text):
-        raise ValueError("it has an amount of zero")
+    if mark := _WATER_WITH_A_ZERO.search(text):
+        raise ValueError(f"{mark[0].strip('. ')} ends with the digit zero; write H2O with the letter O")
     if _SIGN.search(text):
         raise ValueError("it has a charge or a range; write amounts only")
     amounts: dict[int, float] = {}
     for part, factor in _parts(text):
-        for species, amount in Composition(part).items():
-            number = int(species.Z)
-            if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
-                raise ValueError(f"{species.symbol} is not an element")
-            amounts[number] = amounts.get(number, 0.0) + factor * float(amount)
-    entries = tuple(sorted((z, amount) for z, amount in amounts.items() if amount > 0))
-    if not entries:
-        raise ValueError("it holds no element")
-    if not all(math.isfinite(amount) for _, amount in entries):
+        if _ZERO.search(part) or not factor:
+            raise ValueError("it has an amount of zero")
+        for number, amount in _amounts_of(part).items():
+            amounts[number] = amounts.get(number, 0.0) + factor * amount
+    total = sum(amounts.values())
+    if not math.isfinite(total):
         raise ValueError("it has an amount that is not finite")
-    return entries
+    if small := [number for number, amount in amounts.items() if amount < _LEAST * total]:
+        raise ValueError(f"its amount of {SYMBOLS[small[0]]} is less than {_LEAST:g} of all atoms")
+    return tuple(sorted(amounts.items()))
+
+
+def _amounts_of(part: str) -> dict[int, float]:
+    """Amounts by atomic number of a formula without adducts.
+
+    Raises:
+        ValueError: it cannot be read, or pymatgen ignores a part of it.
+    """
+    symbols = _SYMBOL.findall(part)
+    if "T" in symbols:
+        raise ValueError("T is tritium or stands for any metal; write H, or the metal")
+    amounts: dict[int, float] = {}
+    for species, amount in Composition(part).items():
+        number = int(species.Z)
+        if not 1 <= number <= MAX_Z:  # pymatgen reads X and unknown symbols as dummies
+            raise ValueError(f"{species.symbol} is not an element")
+        amounts[number] = amounts.get(number, 0.0) + float(amount)
+    if dropped := sorted({atomic_number(symbol) for symbol in symbols} - amounts.keys()):
+        raise ValueError(f"its amount of {SYMBOLS[dropped[0]]} is zero or too small")
+    if not amounts:
+        raise ValueError("it holds no element")
+    return amounts
 
 
 def _parts(text: str) -> list[tuple[str, float]]:

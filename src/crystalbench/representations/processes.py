@@ -47,6 +47,9 @@ _ONE_THREAD = dict.fromkeys(
     "1",
 )
 """Environment of the workers."""
+_GRANTED = ("SLURM_CPUS_PER_TASK", "NSLOTS", "PBS_NCPUS", "NCPUS", "LSB_DJOB_NUMPROC")
+"""Environment variables in which SLURM, Grid Engine, PBS and LSF say how many cores a job was given."""
+_MOST_PROCESSES = 1024
 _PATIENCE = 5.0  # seconds; far more than a waiting executor needs to see that work is cancelled
 _IDLE = 60.0  # seconds after which a worker without work ends, so that none outlives a killed parent for long
 
@@ -101,10 +104,10 @@ def processes() -> int:
     value = os.environ.get(PROCESSES)
     if value is None:
         number = _allowed.get()
-    elif value.isdigit() and int(value) > 0:
+    elif value.isdecimal() and 0 < int(value) <= _MOST_PROCESSES:
         number = int(value)
     else:
-        raise ConfigError(f"{PROCESSES} = {value!r}; it must be a number of processes, at least 1")
+        raise ConfigError(f"{PROCESSES} = {value!r}; it must be a number of processes, 1 to {_MOST_PROCESSES}")
     if multiprocessing.parent_process() is not None:
         return 1
     return usable_cores() if number is None else number
@@ -114,13 +117,21 @@ def usable_cores() -> int:
     """Physical cores that this process may use, at least 1.
 
     The number respects the process's affinity, quotas of control groups, and the environment variables
-    ``LOKY_MAX_CPU_COUNT`` and ``SLURM_CPUS_PER_TASK``.
+    ``LOKY_MAX_CPU_COUNT``, ``SLURM_CPUS_PER_TASK`` (SLURM), ``NSLOTS`` (Grid Engine), ``PBS_NCPUS`` or ``NCPUS``
+    (PBS), and ``LSB_DJOB_NUMPROC`` (LSF).
+
+    Raises:
+        ConfigError: ``LOKY_MAX_CPU_COUNT`` is not a number.
     """
     import joblib  # here, because few commands need it
 
-    cores = int(joblib.cpu_count(only_physical_cores=True))
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return max(1, min(cores, int(granted))) if granted.isdecimal() else cores
+    try:
+        cores = int(joblib.cpu_count(only_physical_cores=True))
+    except ValueError as error:
+        value = os.environ.get("LOKY_MAX_CPU_COUNT")
+        raise ConfigError(f"LOKY_MAX_CPU_COUNT = {value!r}; it must be a number of cores, or unset") from error
+    granted = [os.environ.get(name, "") for name in _GRANTED]
+    return max(1, min(cores, *(int(value) for value in granted if value.isdecimal()), cores))
 
 
 def by_chunks(

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from crystalbench._files import expanded
 from crystalbench._validation import problems
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.models import get_model, model_names
@@ -318,7 +319,7 @@ def _task_file(task: str, folder: Path) -> str:
 
 def _found(file: str, folder: Path) -> str:
     """The path of a file in a folder or, if it is not there, in the current folder."""
-    places = [Path(os.path.normpath(Path.cwd() / start / Path(file).expanduser())) for start in (folder, Path.cwd())]
+    places = [Path(os.path.normpath(Path.cwd() / start / expanded(file))) for start in (folder, Path.cwd())]
     return _from_here(next((place for place in places if place.is_file()), places[0]))
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pymatgen.io.cif import str2float
+
 from crystalbench.errors import DataError
 
 LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
@@ -15,7 +17,9 @@ LABELS, TYPES, OCCUPANCIES = "_atom_site_label", "_atom_site_type_symbol", "_ato
 MULTIPLICITIES, FLAGS = "_atom_site_symmetry_multiplicity", "_atom_site_calc_flag"
 DISORDER, HYDROGENS = "_atom_site_disorder_group", "_atom_site_attached_hydrogens"
 FORMULAS = ("_chemical_formula_sum", "_chemical_formula_structural")
-UNITS = "_cell_formula_units_Z"
+OTHER_FORMULAS = ("_chemical_formula_structural", "_chemical_formula_moiety", "_chemical_formula_iupac")
+MODULATION = "_cell_modulation_dimension"
+UNITS, WEIGHT, VOLUME = "_cell_formula_units_Z", "_chemical_formula_weight", "_cell_volume"
 SYMBOLS = (
     "_symmetry_space_group_name_H-M",
     "_space_group_name_H-M_alt",
@@ -29,14 +33,17 @@ _NAMES = (
     *LENGTHS,
     *ANGLES,
     *COORDINATES,
-    *(LABELS, TYPES, OCCUPANCIES, MULTIPLICITIES, FLAGS, DISORDER, HYDROGENS, UNITS),
-    *FORMULAS,
+    *(LABELS, TYPES, OCCUPANCIES, MULTIPLICITIES, FLAGS, DISORDER, HYDROGENS, UNITS, WEIGHT, VOLUME, MODULATION),
+    *dict.fromkeys((*FORMULAS, *OTHER_FORMULAS)),
     *SYMBOLS,
     *NUMBERS,
     *OPERATIONS,
 )
 _SPELLING = {name.lower().replace("-", "_"): name for name in _NAMES}
+_SPELLING["_atom_site_site_symmetry_multiplicity"] = MULTIPLICITIES  # its name in newer dictionaries
 _WORD = re.compile(r"^([ \t]*)(_[A-Za-z][^\s]*)", re.MULTILINE)
+_TEXT_FIELD = re.compile(r"^;.*?^;", re.MULTILINE | re.DOTALL)
+_LOOKS_LIKE_CIF = re.compile(r"^[ \t]*(?=data_|save_|loop_|_)", re.MULTILINE | re.IGNORECASE)
 _KEYWORD = re.compile(r"^[ \t]*(?:data_|loop_)", re.MULTILINE | re.IGNORECASE)
 _UNKNOWN = {"", ".", "?"}
 
@@ -45,10 +52,12 @@ def canonical(text: str) -> str:
     """The text with keywords, data names and characters as pymatgen reads them.
 
     CIF ignores case, and CIF 2 writes ``_cell.length_a``. pymatgen deletes characters outside ASCII, minus signs
-    included; here, they become ``?``, so that a number with such a character is not read.
+    included; here, they become ``?``, so that a number with such a character is not read. It also reads keywords and
+    data names within text fields, which here begin with a dash.
     """
     text = text.removeprefix("\ufeff").replace("\u2212", "-").replace("\u00a0", " ")
-    text = text.encode("ascii", errors="replace").decode("ascii")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").encode("ascii", errors="replace").decode("ascii")
+    text = _TEXT_FIELD.sub(lambda found: _LOOKS_LIKE_CIF.sub("- ", found[0]), text)
     text = _KEYWORD.sub(lambda found: found[0].lower(), text)
     return _WORD.sub(lambda found: found[1] + _spelled(found[2]), text)
 
@@ -86,3 +95,11 @@ def is_unknown(value: str) -> bool:
 def known(block: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The first known value of several data names, stripped; empty if there is none."""
     return next((str(block[name]).strip() for name in names if not is_unknown(str(block.get(name, "")))), "")
+
+
+def number_of(text: str) -> float:
+    """A number such as 0.333(2); NaN where there is none."""
+    try:
+        return float("nan") if is_unknown(text) else float(str2float(text))
+    except (ValueError, TypeError):
+        return float("nan")

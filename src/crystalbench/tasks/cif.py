@@ -13,10 +13,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from pymatgen.core import Composition, Element, Structure
-from pymatgen.io.cif import CifBlock, CifFile, CifParser, str2float
+from pymatgen.core import Element, Structure
+from pymatgen.io.cif import CifBlock, CifFile, CifParser
 
 from crystalbench.errors import DataError
+from crystalbench.tasks._cif_composition import check_composition
 from crystalbench.tasks._cif_names import (
     ANGLES,
     COORDINATES,
@@ -26,27 +27,33 @@ from crystalbench.tasks._cif_names import (
     HYDROGENS,
     LABELS,
     LENGTHS,
-    MULTIPLICITIES,
+    MODULATION,
+    NUMBERS,
     OCCUPANCIES,
+    OPERATIONS,
+    SYMBOLS,
     TYPES,
-    UNITS,
+    VOLUME,
     canonical,
     column,
     is_unknown,
     known,
+    number_of,
     require_names_once,
 )
 from crystalbench.tasks._cif_symmetry import check_operations, check_symmetry
 
 _TYPE = re.compile(r"^([A-Za-z]{1,2})(?:\d*[+-]|[+-]\d*|0)?$")
+_SEVERAL = re.compile(r"^(?:H2O|H3O|D2O|HDO|NH[34])(?![a-z])|^[A-Za-z]{1,2}[^/,+]*[/,+][ ]*[A-Z]")
+"""Labels of molecules, and of sites with several elements."""
 _HARMLESS = re.compile(
     r"fractional coordinates rounded to ideal values|type key found\. Spacegroup from|1-line symmetry op P1"
     r"|^Issues encountered while parsing CIF|Defaulting to P1"
     r"|Skipping relative stoichiometry check|^Cannot determine chemical composition"  # the formula is compared below
     r"|^No Pauling electronegativity"
 )
-_SHARE = 0.02
-"""Largest difference of an element's atomic fraction from that of the formula; formulas are rounded."""
+_VOLUME = 0.01
+"""Largest relative difference of the cell's volume from the stated one."""
 
 
 def structure_of_cif(text: Any) -> Structure:
@@ -60,6 +67,7 @@ def structure_of_cif(text: Any) -> Structure:
     text = canonical(text)
     require_names_once(text)
     block = _only_block(text)
+    _check_kind(block.data)
     _check_cell(block.data)
     _check_coordinates(block.data)
     _check_sites(block.data)
@@ -68,10 +76,10 @@ def structure_of_cif(text: Any) -> Structure:
     check_operations(block.data)
     parser, structure, remarks = _parsed(block)
     check_symmetry(block.data, structure.lattice, parser.symmetry_operations, remarks)
-    _check_composition(block.data, structure)
-    _check_multiplicities(block.data, structure)
+    check_composition(block.data, structure, len(parser.symmetry_operations))
+    _check_volume(block.data, structure)
     if doubts := [remark for remark in remarks if not _HARMLESS.search(remark)]:
-        raise DataError(f"its CIF is doubtful: {doubts[0].splitlines()[0]}")
+        raise DataError(f"its CIF is doubtful: {' '.join(doubts[0].split())}")
     return structure
 
 
@@ -87,15 +95,25 @@ def _only_block(text: str) -> CifBlock:
         raise DataError("its CIF has no atom sites with fractional coordinates")
     if len(named) > 1:
         raise DataError(f"its CIF has {len(named)} data blocks with structures ({', '.join(named)}); keep one")
-    return next(iter(named.values()))
+    ((chosen, block),) = named.items()
+    symmetry = (*SYMBOLS, *NUMBERS, *OPERATIONS)
+    for name, other in blocks.items():
+        if (said := next((key for key in symmetry if key in other.data), None)) and not any(
+            key in block.data for key in symmetry
+        ):
+            raise DataError(
+                f"its CIF has {said} in the data block {name}, but the atoms in {chosen}; write both in one block"
+            )
+    return block
 
 
-def _number(text: str) -> float:
-    """A number such as 0.333(2); NaN where there is none."""
-    try:
-        return float("nan") if is_unknown(text) else float(str2float(text))
-    except (ValueError, TypeError):
-        return float("nan")
+def _check_kind(block: Mapping[str, Any]) -> None:
+    """Refuse crystals that are more than their average cell: modulated ones, and those with magnetic symmetry only."""
+    if number_of(str(block.get(MODULATION, "0"))) > 0 or any("_ssg_" in name for name in block):
+        raise DataError("its CIF is modulated: its sites are average positions; give an approximant")
+    magnetic = [name for name in block if "_symop_magn_" in name]
+    if magnetic and not any(key in block for key in OPERATIONS):
+        raise DataError(f"its CIF has magnetic symmetry operations only ({magnetic[0]}); list {OPERATIONS[1]}")
 
 
 def _check_cell(block: Mapping[str, Any]) -> None:
@@ -103,12 +121,18 @@ def _check_cell(block: Mapping[str, Any]) -> None:
         value = str(block.get(key, ""))
         if is_unknown(value):
             raise DataError(f"its CIF has no {key}")
-        if not 0 < _number(value) < math.inf:
+        if not 0 < number_of(value) < math.inf:
             raise DataError(f"its CIF has {key} {value!r}, which is not a positive number")
-    angles = [_number(str(block[key])) for key in ANGLES]
+    angles = [number_of(str(block[key])) for key in ANGLES]
     a, b, c = (math.cos(math.radians(angle)) for angle in angles)
     if max(angles) >= 180 or 1 - a * a - b * b - c * c + 2 * a * b * c < 1e-6:
         raise DataError(f"its CIF has the angles {', '.join(f'{angle:g}' for angle in angles)}°, which close no cell")
+
+
+def _check_volume(block: Mapping[str, Any], structure: Structure) -> None:
+    volume = number_of(str(block.get(VOLUME, "")))
+    if volume == volume and abs(volume - structure.volume) > _VOLUME * structure.volume:
+        raise DataError(f"its CIF says {VOLUME} {volume:g}, but its cell has {structure.volume:.5g} Å³")
 
 
 def _names(block: Mapping[str, Any]) -> list[str]:
@@ -125,7 +149,7 @@ def _check_coordinates(block: Mapping[str, Any]) -> None:
         if len(values) != len(names):
             raise DataError(f"its CIF has {len(names)} sites and {len(values)} values of {key}")
         for name, value in zip(names, values, strict=True):
-            if not math.isfinite(_number(value)):
+            if not math.isfinite(number_of(value)):
                 raise DataError(f"its CIF has the site {name} without coordinates ({key} is {value!r})")
 
 
@@ -146,7 +170,7 @@ def _clean_occupancies(block: dict[str, Any]) -> None:
     if not values:
         return
     for name, value in zip(_names(block), values, strict=True):
-        if not is_unknown(value) and not 0 < _number(value) <= 1 + 1e-8:
+        if not is_unknown(value) and not 0 < number_of(value) <= 1:
             raise DataError(f"its CIF has the site {name} with occupancy {value}; it must be in (0, 1]")
     block[OCCUPANCIES] = ["1" if is_unknown(value) else value for value in values]  # 1 is CIF's default
 
@@ -158,6 +182,10 @@ def _clean_types(block: CifBlock) -> None:
     symbols = []
     for i, name in enumerate(names):
         given = types[i] if types else re.sub(r"[^A-Za-z].*$", "", name)
+        if not types and _SEVERAL.match(name):
+            raise DataError(
+                f"its CIF has the site {name} without a type symbol, which names several elements; add {TYPES}"
+            )
         match = _TYPE.match(given)
         symbol = match[1].title() if match else ""
         what = f"of type {given!r}" if types else "without a type symbol"
@@ -203,34 +231,3 @@ def _parsed(block: CifBlock) -> tuple[CifParser, Structure, list[str]]:
     ignored = (DeprecationWarning, FutureWarning)
     found = [str(warning.message) for warning in caught if not issubclass(warning.category, ignored)]
     return parser, structure, list(dict.fromkeys([*getattr(parser, "warnings", ()), *found]))
-
-
-def _check_composition(block: Mapping[str, Any], structure: Structure) -> None:
-    text = known(block, FORMULAS[:1])
-    if not text:
-        return
-    try:
-        formula = Composition(re.sub(r"D(?![a-z])", "H", text))
-    except (ValueError, KeyError) as error:
-        raise DataError(f"its CIF has the formula {text!r}, which cannot be read ({error})") from error
-    sites = structure.composition.element_composition
-    shares = {e: (formula.get_atomic_fraction(e), sites.get_atomic_fraction(e)) for e in {*formula, *sites}}
-    if any(abs(a - b) > _SHARE for a, b in shares.values()):
-        raise DataError(f"its CIF says {text}, but its sites give {structure.composition.formula}")
-    units = _number(str(block.get(UNITS, "")))
-    # pymatgen writes the formula of the cell, and the units of the reduced formula.
-    is_of_cell = round(formula.get_reduced_formula_and_factor()[1]) == units
-    wanted = [formula.num_atoms * units, *([formula.num_atoms] if is_of_cell else [])]
-    if units == units and not any(abs(structure.composition.num_atoms - n) < 0.02 * n for n in wanted):
-        raise DataError(
-            f"its CIF says {units:g} formula units of {text}, but its sites give {structure.composition.formula}"
-        )
-
-
-def _check_multiplicities(block: Mapping[str, Any], structure: Structure) -> None:
-    """Compare the number of atoms with the multiplicities of the sites; some programs write 1 for each."""
-    values = [_number(value) for value in column(block, MULTIPLICITIES)]
-    if not values or any(value != value for value in values) or set(values) == {1.0} or not structure.is_ordered:
-        return
-    if sum(values) != len(structure):
-        raise DataError(f"its CIF has sites with {sum(values):g} atoms ({MULTIPLICITIES}), but yields {len(structure)}")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pymatgen.core import Structure
-from pymatgen.io.vasp.inputs import BadPoscarWarning
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals, Inputs
+from crystalbench.data.crystals import Crystals, Inputs, concatenate
 from crystalbench.data.distances import too_close
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.tasks.cif import structure_of_cif
+from crystalbench.tasks.structure_files import structure_of_file
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.decoding import ids_of
-from crystalbench.tasks.tables.inputs import inputs_of, invalid_rows
+from crystalbench.tasks.tables.inputs import has_input, inputs_of, invalid_rows
 from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
 
 USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
@@ -31,21 +28,19 @@ USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
 """Columns that are looked for, in this order, in a table whose columns are not named."""
 
 
-_HARMLESS = "Ignoring selective dynamics tag"
-"""A remark of pymatgen on a POSCAR that does not concern the structure."""
-
-
 def as_inputs(inputs: Inputs | str | Structure | Iterable[str | Structure]) -> Inputs:
     """Crystals or compositions from pymatgen structures or formulas, or as they are given.
 
     The ids of formulas are the formulas; those of structures are 0, 1, ...
 
     Raises:
-        DataError: there is nothing, something else is given, formulas and structures are mixed, or one is invalid.
+        DataError: there is nothing, something else is given, formulas and structures are mixed, or some are invalid;
+            names all of them.
     """
     if isinstance(inputs, Crystals | Compositions):
         return inputs
-    items = [inputs] if isinstance(inputs, str | Structure) or not isinstance(inputs, Iterable) else list(inputs)
+    is_one = isinstance(inputs, str | bytes | Structure | Mapping) or not isinstance(inputs, Iterable)
+    items: list[Any] = [inputs] if is_one else list(inputs)
     if not items:
         raise DataError("there is nothing to predict; give structures or formulas")
     if all(isinstance(item, str) for item in items):
@@ -53,10 +48,8 @@ def as_inputs(inputs: Inputs | str | Structure | Iterable[str | Structure]) -> I
     if not all(isinstance(item, Structure) for item in items):
         kinds = ", ".join(sorted({type(item).__name__ for item in items}))
         raise DataError(f"give Crystals, Compositions, pymatgen structures or formulas, not {kinds}")
-    crystals = Crystals.from_pymatgen([item for item in items if isinstance(item, Structure)])
-    if found := too_close(crystals):
-        raise DataError("\n".join(f"structure {row}: {problem}" for row, problem in found))
-    return crystals
+    rows = [str(row) for row in range(len(items))]
+    return _crystals(items, rows, [f"structure {row}" for row in rows], lambda item: item)
 
 
 def read_inputs(files: Sequence[Path], columns: Mapping[str, Any] | None = None) -> Inputs:
@@ -71,14 +64,13 @@ def read_inputs(files: Sequence[Path], columns: Mapping[str, Any] | None = None)
         n crystals or compositions. The id of a structure file is its name without the suffix.
 
     Raises:
-        DataError: a file is missing or cannot be read, or two have the same name; names it.
+        DataError: files are missing or cannot be read, or two have the same name; names them.
         ConfigError: there is no file, or tables and structure files are mixed.
     """
     if not files:
         raise ConfigError("give structure files, or a table with structures or compositions")
-    for file in files:
-        if not file.is_file():
-            raise DataError(f"{file}: there is no such file")
+    if absent := [str(file) for file in files if not file.is_file()]:
+        raise DataError("\n".join(f"{file}: there is no such file" for file in absent))
     tables = [file for file in files if file.name.endswith(TABLE_SUFFIXES)]
     if not tables:
         return _read_structures(files)
@@ -92,36 +84,36 @@ def _read_structures(files: Sequence[Path]) -> Crystals:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"several files are named {twice[0]!r}, which would be the id of each; rename them")
-    structures, problems = [], []
-    for file in files:
+    return _crystals(files, names, [str(file) for file in files], structure_of_file)
+
+
+def _crystals(
+    items: Sequence[Any], ids: Sequence[str], places: Sequence[str], read: Callable[[Any], Structure]
+) -> Crystals:
+    """Read structures one by one, to find all problems.
+
+    Args:
+        items: at least one file or structure.
+        ids: their ids.
+        places: what messages call them.
+        read: makes a structure of an item.
+
+    Raises:
+        DataError: some are invalid; a line for each.
+    """
+    crystals: list[Crystals] = []
+    problems: list[str] = []
+    for item, name, place in zip(items, ids, places, strict=True):
         try:
-            structures.append(_structure_of(file))
+            crystal = Crystals.from_pymatgen([read(item)], [name])
+            found = [problem for _, problem in too_close(crystal)]
         except DataError as error:
-            problems.append(f"{file}: {error}")
+            found = [str(error).removeprefix(f"{name}: ")]
+        crystals += [] if found else [crystal]
+        problems += [f"{place}: {problem}" for problem in found]
     if problems:
         raise DataError("\n".join(problems))
-    crystals = Crystals.from_pymatgen(structures, names)
-    if found := too_close(crystals):
-        raise DataError("\n".join(f"{files[row]}: {problem}" for row, problem in found))
-    return crystals
-
-
-def _structure_of(file: Path) -> Structure:
-    if file.suffix.lower() == ".cif":
-        try:
-            return structure_of_cif(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot be read ({error})") from error
-    try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always")
-            structure = Structure.from_file(file)
-    except Exception as error:  # the parsers raise all kinds of errors
-        raise DataError(f"cannot be read as a structure ({type(error).__name__}: {error})") from error
-    doubts = [str(remark.message) for remark in remarks if issubclass(remark.category, BadPoscarWarning)]
-    if doubts := [doubt for doubt in doubts if not doubt.startswith(_HARMLESS)]:
-        raise DataError(f"is read only by guessing: {'; '.join(doubts)}")
-    return structure
+    return concatenate(crystals)
 
 
 def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
@@ -138,12 +130,12 @@ def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
         ids = ids_of(table, identifier)
         if not len(ids):
             raise DataError("has no rows")
-        missing = ~np.logical_and.reduce([table.present(name) for name in used])
+        missing = ~has_input(table, structure, composition)
         if missing.any():
             raise DataError(f"{int(missing.sum())} rows have no structure or composition, first {ids[missing][0]}")
         read = inputs_of(table, structure, composition, ids)
         if read.problems or read.inputs is None:
-            raise invalid_rows(read, ids, "Correct or remove them")
+            raise invalid_rows(read.problems, ids, "Correct or remove them")
         return read.inputs
     except DataError as error:
         raise DataError(f"{file}: {error}") from error

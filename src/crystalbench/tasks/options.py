@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from crystalbench._files import expanded
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.tasks.registry import task_specs
 
@@ -40,7 +41,7 @@ def parse_data_options(options: Sequence[str], known: Iterable[str] | None = Non
         matching = [task for task in names if task == name or fnmatch.fnmatchcase(task, name)]
         if not matching:
             raise UnknownNameError("task in --data", name, names)
-        file = Path(text).expanduser()
+        file = expanded(text)
         for task in matching:
             if task in files:
                 raise ConfigError(f"--data names two files for {task}: {files[task]} and {text}; keep one")

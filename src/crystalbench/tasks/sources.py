@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crystalbench._files import data_dir, is_read_only
+from crystalbench._files import data_dir, expanded, is_read_only
 from crystalbench.errors import DataError
 from crystalbench.tasks.download import Progress, download
 from crystalbench.tasks.remote import RemoteFile
@@ -42,7 +42,7 @@ class DataSources:
     def directory(self) -> Path:
         """The data folder: it is searched, and downloads go there."""
         if self.data_dir is not None:
-            return Path(self.data_dir).expanduser()
+            return expanded(self.data_dir)
         return data_dir()
 
     def named_file(self, task: str) -> Path | None:
@@ -53,7 +53,7 @@ class DataSources:
         """
         if task not in self.files:
             return None
-        file = Path(self.files[task]).expanduser()
+        file = expanded(self.files[task])
         if not file.is_file():
             raise DataError(f"--data {task}={file}: there is no such file")
         return file

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
+from crystalbench.data.distances import too_close
 from crystalbench.errors import DataError
 from crystalbench.tasks.matbench.matminer_json import read_rows, without_garbage_collection
 from crystalbench.tasks.matbench.official import official_ids
@@ -40,6 +41,8 @@ def read_official_file(official: OfficialTask, file: Path, sha256: str) -> tuple
     inputs, targets = _read(official, file)
     if sha256 == official.sha256:
         return inputs, targets, "sha256"
+    if isinstance(inputs, Crystals) and (close := too_close(inputs)):
+        raise DataError("\n".join(f"{file}: {inputs.ids[row]}: {problem}" for row, problem in close))
     if problem := difference(official, inputs, targets):
         raise DataError(
             f"{file}: is not the official data of {official.name}: its SHA-256 is {sha256[:16]}… instead of "

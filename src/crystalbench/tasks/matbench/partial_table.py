@@ -21,15 +21,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalbench.data.checks import first_ids
-from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Inputs
 from crystalbench.errors import DataError
 from crystalbench.targets import Kind
-from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.matbench.folds import official_labels
 from crystalbench.tasks.matbench.official import rows_of_ids
 from crystalbench.tasks.matbench.official_table import OfficialTask
 from crystalbench.tasks.matbench.rows import difference, target_values
+from crystalbench.tasks.tables.config import StructureColumns
+from crystalbench.tasks.tables.inputs import SHOWN_PROBLEMS, inputs_of
+from crystalbench.tasks.tables.reading import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def _read(official: OfficialTask, file: Path) -> PartialTable:
     ids, rows = _official_rows(official, table[id_column].to_pylist(), id_column)
     order = np.argsort(rows, kind="stable")
     table, rows, ids = table.take(order), rows[order], ids[order]
-    inputs = _inputs(official, table, input_columns, ids)
+    inputs = _inputs(official, file, table, input_columns, ids)
     targets = _targets(official, table[target_column] if target_column else None, ids, rows)
     verified = "ids"
     if len(ids) == official.n_samples:
@@ -119,11 +120,21 @@ def _official_rows(
     return np.asarray(ids, np.str_), rows
 
 
-def _inputs(official: OfficialTask, table: pa.Table, columns: list[str], ids: npt.NDArray[np.str_]) -> Inputs:
-    if official.input == "structure":
-        lattice, frac_coords, numbers = (table[name] for name in columns)
-        return crystals_of_columns(lattice, frac_coords, numbers, ids)
-    return Compositions.from_formulas(table[columns[0]].to_pylist(), ids)
+def _inputs(
+    official: OfficialTask, file: Path, table: pa.Table, columns: list[str], ids: npt.NDArray[np.str_]
+) -> Inputs:
+    """The inputs of all rows.
+
+    Raises:
+        DataError: some are invalid; lists them.
+    """
+    rows = Table(file, len(ids), {name: table[name] for name in columns})
+    structure = StructureColumns(**{name: name for name in columns}) if official.input == "structure" else None
+    read = inputs_of(rows, structure, columns[0], ids)
+    if read.problems or read.inputs is None:
+        problems = [f"{ids[row]}: {problem}" for row, problem in sorted(read.problems.items())]
+        raise DataError(first_ids(problems, SHOWN_PROBLEMS))
+    return read.inputs
 
 
 def _targets(

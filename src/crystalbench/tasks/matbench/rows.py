@@ -13,6 +13,7 @@ from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.targets import Kind
 from crystalbench.tasks.matbench.fingerprint import content_fingerprint
 from crystalbench.tasks.matbench.official_table import OfficialTask
+from crystalbench.tasks.tables.labels import LARGEST
 
 
 def target_values(official: OfficialTask, names: Iterable[str], values: Iterable[Any]) -> npt.NDArray[np.float64]:
@@ -50,6 +51,8 @@ def _problem(official: OfficialTask, value: Any) -> str:
         return f"is {value!r}, not a {'label' if labels else 'number'}"
     if not isinstance(value, (bool, int, float)) or not np.isfinite(value):
         return f"is {value!r}, not a finite number"
+    if abs(value) > LARGEST:
+        return f"is {value!r}, beyond ±{LARGEST:g}"
     return ""
 
 

@@ -14,9 +14,10 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Kind
 from crystalbench.tasks.folds import checked_folds, grouped_kfold, kfold, stratified_kfold
 from crystalbench.tasks.tables.config import FoldsConfig, TableConfig
-from crystalbench.tasks.tables.inputs import inputs_of, invalid_rows
-from crystalbench.tasks.tables.labels import encode_labels, is_missing, numbers_of
+from crystalbench.tasks.tables.inputs import has_input, inputs_of, invalid_rows
+from crystalbench.tasks.tables.labels import encode_labels, groups_of, label_problems, read_numbers
 from crystalbench.tasks.tables.reading import Table, read_table
+from crystalbench.tasks.tables.text import is_missing, visible
 from crystalbench.tasks.task import NEVER_TESTED
 
 DEFAULT_K = 5
@@ -58,14 +59,11 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
     table = read_table(file, config.columns)
     try:
         ids = ids_of(table, config.id)
-        index, remarks = _usable(table, config, ids)
-        table, ids = table.taken(index), ids[index]
-        index, dropped = _with_finite_targets(table, config, ids)
-        table, ids, remarks = table.taken(index), ids[index], remarks + dropped
         if not len(ids):
             raise DataError("has no rows")
-        inputs, kept, dropped = _valid_inputs(table, config, ids)
-        table, ids, remarks = table.taken(kept), ids[kept], remarks + dropped
+        usable = _usable(table, config, ids)
+        table, ids = table.taken(usable.rows), ids[usable.rows]
+        inputs, remarks = usable.inputs, usable.remarks
         classes, targets = _targets_of(table, config, ids)
         if config.per_atom:
             targets = targets / (inputs.compositions() if isinstance(inputs, Crystals) else inputs).totals
@@ -77,81 +75,85 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
     return DecodedTable(inputs, classes, targets, folds, remarks)
 
 
-def _valid_inputs(
-    table: Table, config: TableConfig, ids: _Ids
-) -> tuple[Inputs, npt.NDArray[np.int64], tuple[str, ...]]:
-    """The inputs of the valid rows, their row numbers, and remarks about rows that are dropped.
+@dataclass(frozen=True, eq=False)
+class _Usable:
+    """The rows that can be used.
+
+    Attributes:
+        rows: (n,) their numbers.
+        inputs: their n inputs.
+        remarks: which rows were dropped, and why.
+    """
+
+    rows: npt.NDArray[np.int64]
+    inputs: Inputs
+    remarks: tuple[str, ...]
+
+
+def _usable(table: Table, config: TableConfig, ids: _Ids) -> _Usable:
+    """The rows that are complete and valid.
 
     Raises:
-        DataError: rows are invalid and the task file does not say to drop them, or no row is valid; lists all of them.
+        DataError: rows are incomplete or invalid and the task file does not say to drop them, or none is left; lists
+            all of them.
     """
-    read = inputs_of(table, config.structure, config.composition, ids)
-    if read.problems and (config.invalid == "error" or read.inputs is None):
-        raise invalid_rows(read, ids, 'Correct them, or write invalid = "drop" in the task file to drop these rows')
-    assert read.inputs is not None
-    dropped = sorted(read.problems.items())
-    return read.inputs, read.rows, tuple(f"dropped as invalid: {ids[row]}: {problem}" for row, problem in dropped)
+    values = table.values(config.target)
+    problems = label_problems(values) if config.kind is not Kind.REGRESSION else read_numbers(values, config.target)[1]
+    has_target = np.array([not is_missing(value) for value in values], np.bool_)
+    with_input = has_input(table, config.structure, str(config.composition))
+    lacking = [
+        f"{int((~has).sum()):,} of {table.rows:,} rows have no {content}: {first_ids(ids[~has])}"
+        for has, content in ((has_target, f"target ({config.target})"), (with_input, "structure or composition"))
+        if not has.all()
+    ]
+    complete = np.flatnonzero(has_target & with_input)
+    read = inputs_of(table.taken(complete), config.structure, config.composition, ids[complete])
+    for place, problem in read.problems.items():
+        row = int(complete[place])
+        problems[row] = f"{problems[row]}; {problem}" if row in problems else problem
+    messages = []
+    if lacking and config.missing == "error":
+        messages.append(f'{"; ".join(lacking)}. Complete them, or write missing = "drop" in the task file')
+    kept = np.array([int(complete[place]) not in problems for place in read.rows], np.bool_)
+    if problems and (config.invalid == "error" or not kept.any()):
+        remedy = 'Correct them, or write invalid = "drop" in the task file to drop these rows'
+        messages.append(str(invalid_rows(problems, ids, remedy)))
+    if not messages and (read.inputs is None or not kept.any()):
+        messages.append("has no row with a target and a structure or composition")
+    if messages:
+        raise DataError("\n".join(messages))
+    assert read.inputs is not None  # some row is kept
+    remarks = [f"dropped: {line}" for line in lacking]
+    remarks += [f"dropped as invalid: {ids[row]}: {problem}" for row, problem in sorted(problems.items())]
+    return _Usable(complete[read.rows][kept], read.inputs[kept], tuple(remarks))
 
 
 def ids_of(table: Table, column: str | None) -> _Ids:
     """Ids of the rows, row numbers without a column of ids.
 
     Raises:
-        DataError: an id is missing or occurs twice.
+        DataError: an id is missing, is not a text or a number, or occurs twice.
     """
     if column is None:
         return np.arange(table.rows).astype(np.str_)
     values = table.values(column)
     if absent := [str(row) for row, value in enumerate(values) if is_missing(value)]:
         raise DataError(f"{len(absent)} rows have no id in column {column!r}: rows {first_ids(absent)}")
+    if wrong := [str(row) for row, value in enumerate(values) if isinstance(value, (bool, list, dict))]:
+        raise DataError(f"ids in column {column!r} must be texts or numbers, but not in the rows {first_ids(wrong)}")
     ids = np.array([str(value) for value in values], dtype=np.str_)
-    distinct, counts = np.unique(np.char.strip(ids), return_counts=True)  # blanks at the ends tell no ids apart
+    shown = np.array([visible(name) for name in ids.tolist()], dtype=np.str_)  # what is not seen tells no ids apart
+    distinct, counts = np.unique(shown, return_counts=True)
     if (counts > 1).any():
         repeated = first_ids(distinct[counts > 1])
         raise DataError(f"ids in column {column!r} must be unique, but these occur more than once: {repeated}")
     return ids
 
 
-def _usable(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Rows that have an input and a target, and remarks about the others."""
-    has_input = np.logical_and.reduce([table.present(name) for name in config.input_columns])
-    if config.kind is Kind.REGRESSION:
-        has_target = ~np.isnan(numbers_of(table.values(config.target), ids, config.target))
-    else:
-        has_target = np.array([not is_missing(value) for value in table.values(config.target)], np.bool_)
-    usable = has_input & has_target
-    if usable.all():
-        return np.arange(table.rows), ()
-    lacking = [
-        f"{int((~has).sum()):,} of {table.rows:,} rows have no {content}: {first_ids(ids[~has])}"
-        for has, content in ((has_target, f"target ({config.target})"), (has_input, "structure or composition"))
-        if not has.all()
-    ]
-    if config.missing == "error":
-        raise DataError(f'{"; ".join(lacking)}. Complete them, or write missing = "drop" in the task file')
-    return np.flatnonzero(usable), tuple(f"dropped: {line}" for line in lacking)
-
-
-def _with_finite_targets(table: Table, config: TableConfig, ids: _Ids) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Rows whose targets are finite, and remarks about the others if the task file says to drop invalid rows.
-
-    Infinite targets that are not dropped are left to the checks of the task, which refuse them.
-    """
-    everything = np.arange(table.rows), ()
-    if config.kind is not Kind.REGRESSION or config.invalid != "drop":
-        return everything
-    finite = np.isfinite(numbers_of(table.values(config.target), ids, config.target))
-    if finite.all():
-        return everything
-    return np.flatnonzero(finite), tuple(
-        f"dropped as invalid: {name}: its {config.target!r} is not finite" for name in ids[~finite]
-    )
-
-
 def _targets_of(table: Table, config: TableConfig, ids: _Ids) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
     values = table.values(config.target)
     if config.kind is Kind.REGRESSION:
-        return (), numbers_of(values, ids, config.target)
+        return (), read_numbers(values, config.target)[0]
     classes, targets = encode_labels(values, ids)
     if config.kind is Kind.BINARY and len(classes) != 2:
         hint = '; write kind = "multiclass"' if len(classes) > 2 else ""
@@ -168,8 +170,7 @@ def _folds_of(
     if config.column is not None:
         return _folds_of_column(table, config.column)
     if config.group_column is not None:
-        values = [value.strip() if isinstance(value, str) else value for value in table.values(config.group_column)]
-        groups = np.array([None if is_missing(value) else value for value in values], dtype=object)
+        groups = groups_of(table.values(config.group_column), inputs.ids, config.group_column)
         return grouped_kfold(groups, k, seed).astype(np.int16)
     if config.group is not None:
         cells = inputs.compositions() if isinstance(inputs, Crystals) else inputs
@@ -182,6 +183,10 @@ def _folds_of_column(table: Table, column: str) -> npt.NDArray[np.int16]:
     values = table.values(column)
     if set(values) == {"train", "test"}:
         return np.array([0 if value == "test" else NEVER_TESTED for value in values], np.int16)
+    if any(isinstance(value, bool) for value in values):
+        raise DataError(
+            f"column {column!r}: true and false may be two folds or a test part; write 0 and 1, or train and test"
+        )
     try:
         return checked_folds(values).astype(np.int16)
     except DataError as error:

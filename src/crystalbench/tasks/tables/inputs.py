@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.reading import Table
+from crystalbench.tasks.tables.text import is_missing
 
 _ROWS_AT_ONCE = 2000
 """Number of structures that are Python objects at the same time."""
@@ -46,18 +47,39 @@ SHOWN_PROBLEMS = 20
 """Invalid rows that a message lists before it only counts."""
 
 
-def invalid_rows(read: ReadInputs, ids: npt.NDArray[np.str_], remedy: str) -> DataError:
+def invalid_rows(problems: Mapping[int, str], ids: npt.NDArray[np.str_], remedy: str) -> DataError:
     """The error for rows that could not be read; lists all of them, up to a limit.
 
     Args:
-        read: what was read.
+        problems: what is wrong, by row.
         ids: (n,) ids of all rows.
         remedy: what to do.
     """
-    lines = [f"{ids[row]}: {problem}" for row, problem in sorted(read.problems.items())]
+    lines = [f"{ids[row]}: {problem}" for row, problem in sorted(problems.items())]
     more = f"\n  and {len(lines) - SHOWN_PROBLEMS:,} more" if len(lines) > SHOWN_PROBLEMS else ""
     listing = "\n  ".join(lines[:SHOWN_PROBLEMS])
     return DataError(f"{len(lines):,} of {len(ids):,} rows are invalid:\n  {listing}{more}\n{remedy}")
+
+
+def has_input(table: Table, columns: StructureColumns | None, composition: str) -> npt.NDArray[np.bool_]:
+    """(n,) whether each row has a structure or a composition; texts such as ``NA`` and ``null`` are missing.
+
+    Args:
+        table: n rows.
+        columns: names of the columns with structures; or
+        composition: name of the column with formulas.
+    """
+    if columns is not None and columns.lattice is not None:
+        return np.asarray(np.all([table.present(name) for name in columns.columns], axis=0))
+    if columns is not None:
+        values = table.values(columns.columns[0])
+        return np.array([not is_missing(value) for value in values], np.bool_)
+    return np.array([not is_missing(value) or _is_formula(value) for value in table.values(composition)], np.bool_)
+
+
+def _is_formula(value: Any) -> bool:
+    """Whether a text that usually stands for a missing value may also be a formula: ``Na`` and ``NaN``."""
+    return isinstance(value, str) and value.strip() in ("Na", "NaN")
 
 
 def inputs_of(table: Table, columns: StructureColumns | None, composition: str | None, ids: _Ids) -> ReadInputs:
@@ -136,6 +158,6 @@ def _crystals_of_json(values: Sequence[Any], ids: _Ids) -> Crystals:
     for value, name in zip(values, ids, strict=True):
         try:
             dicts.append(json.loads(value) if isinstance(value, (str, bytes)) else value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{name}: its structure is not valid JSON ({error})") from error
     return Crystals.from_dicts(dicts, ids)

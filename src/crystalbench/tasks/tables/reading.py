@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
+from crystalbench.tasks.tables.text import visible
 
 Column = pa.ChunkedArray | list[Any]
 TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
@@ -75,7 +76,7 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
             _require_distinct(pq.read_schema(file).names)
             _check_columns(file, pq.read_schema(file).names, columns)
             table = pq.read_table(file, columns=list(columns))
-            return Table(file, len(table), {name: table[name] for name in columns})
+            return Table(file, len(table), {name: _plain(table[name]) for name in columns})
         found = _read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file)
     except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
@@ -84,6 +85,12 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     if len(lengths) > 1:
         raise DataError(f"{file}: its columns have different lengths, from {min(lengths)} to {max(lengths)}")
     return Table(file, lengths.pop() if lengths else 0, {name: found[name] for name in columns})
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text without the type of views, from which pyarrow takes no rows."""
+    is_view = getattr(pa.types, "is_string_view", None)
+    return column.cast(pa.large_string()) if is_view is not None and is_view(column.type) else column
 
 
 def column_names(file: Path) -> list[str]:
@@ -110,7 +117,7 @@ def rows_of_table(file: Path) -> int | None:
 
 def _require_distinct(names: Sequence[str]) -> None:
     """Refuse a table in which two columns have the same name, since only one of them could be read."""
-    stripped = [name.strip() for name in names]
+    stripped = [visible(name) for name in names]
     repeated = sorted({name for name in stripped if stripped.count(name) > 1})
     if repeated:
         raise ValueError(f"several columns are named {repeated[0]!r}; rename or remove all but one")
@@ -151,13 +158,22 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _distinct_columns(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    _require_distinct(list(columns))
+    return columns
+
+
 def _read_json(file: Path) -> dict[str, list[Any]]:
     """Rows as objects, columns as lists or objects, or pandas' ``split`` form, which is matminer's."""
-    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
-        content = json.load(stream, object_pairs_hook=_distinct_keys)
+    encoding = "utf-8-sig"  # skips a byte order mark
+    with gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding) as stream:
+        try:
+            content = json.load(stream, object_pairs_hook=_distinct_keys)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
-        return {name: [row.get(name) for row in content] for name in names}
+        return _distinct_columns({name: [row.get(name) for row in content] for name in names})
     if isinstance(content, dict) and isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
         rows = content["data"]
         _require_distinct([str(name) for name in content["columns"]])
@@ -165,9 +181,9 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
             raise ValueError("a row of 'data' has more or fewer values than there are 'columns'")
         return {str(name): [row[place] for row in rows] for place, name in enumerate(content["columns"])}
     if isinstance(content, dict) and all(isinstance(column, list) for column in content.values()):
-        return dict(content)
+        return _distinct_columns(content)
     if isinstance(content, dict) and all(isinstance(column, dict) for column in content.values()):
         keys = {tuple(column) for column in content.values()}
         if len(keys) <= 1:
-            return {name: list(column.values()) for name, column in content.items()}
+            return _distinct_columns({name: list(column.values()) for name, column in content.items()})
     raise ValueError("the JSON must be a list of rows (objects), an object of columns, or have 'columns' and 'data'")

@@ -21,6 +21,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from crystalbench._files import expanded
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Target, main_metric
 from crystalbench.tasks.remote import RemoteFile
@@ -55,14 +56,14 @@ class TableTaskSpec(TaskSpec):
         Raises:
             ConfigError: the file is missing or has mistakes; lists all of them.
         """
-        file = Path(path).expanduser()
+        file = expanded(path)
         config = read_config(file)
         return cls(
             name=config.name,
             target=Target(config.property_name, config.kind, config.unit),
             metric=config.metric or main_metric(config.kind).name,
             has_structures=config.structure is not None,
-            rows_total=rows_of_table(file.parent / Path(config.table).expanduser()) or 0,
+            rows_total=rows_of_table(file.parent / expanded(config.table)) or 0,
             description=config.description or f"{config.property_name} of {Path(config.table).name}",
             license=config.license,
             reference=config.reference,
@@ -73,7 +74,7 @@ class TableTaskSpec(TaskSpec):
     @property
     def table(self) -> Path:
         """The table that the task file names; it need not exist."""
-        return self.file.parent / Path(self._config.table).expanduser()
+        return self.file.parent / expanded(self._config.table)
 
     @property
     def remote_files(self) -> tuple[RemoteFile, ...]:

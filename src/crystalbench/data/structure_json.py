@@ -1,0 +1,117 @@
+"""Structures in the JSON form of pymatgen (`Structure.as_dict`), whose redundant entries may contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pymatgen.core import Lattice
+
+from crystalbench.data.sites import only_element, require_periodic
+
+LENGTH_TOLERANCE = 0.01
+"""Largest difference in Å between redundant lengths or positions."""
+ANGLE_TOLERANCE = 0.1
+"""Largest difference in degrees between redundant angles."""
+VOLUME_TOLERANCE = 0.01
+"""Largest relative difference between redundant volumes."""
+
+
+class StructureParts(NamedTuple):
+    """A structure as arrays.
+
+    Attributes:
+        lattice: (3, 3) lattice vectors in Å as rows.
+        frac_coords: (atoms, 3) fractional coordinates.
+        numbers: atomic numbers.
+    """
+
+    lattice: npt.NDArray[np.float64]
+    frac_coords: npt.NDArray[np.float64]
+    numbers: list[int]
+
+
+def parts_of(entry: Mapping[str, Any], largest: float) -> StructureParts:
+    """Read a structure in JSON form.
+
+    Args:
+        entry: the structure.
+        largest: cells with larger components in Å are not compared with redundant entries; the caller refuses them.
+
+    Raises:
+        ValueError: it is not a structure, contradicts itself, has a disordered site, or is not periodic in all three
+            directions; says what is wrong.
+    """
+    try:
+        lattice = _numbers(entry["lattice"]["matrix"], "lattice matrix")
+        sites = entry["sites"]
+        places = _numbers([site["abc"] for site in sites], "abc").reshape(-1, 3)
+        species = [[(s["element"], _occupancy(s["occu"])) for s in site["species"]] for site in sites]
+        periodic = entry["lattice"].get("pbc", (True, True, True))
+    except KeyError as error:
+        raise ValueError(f"is not a pymatgen structure in JSON form (missing {error})") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"is not a pymatgen structure in JSON form ({error})") from error
+    if lattice.shape != (3, 3) or len(places) != len(sites):
+        raise ValueError("must have a lattice matrix of 3 × 3 numbers and 3 coordinates for each site")
+    require_periodic(periodic)
+    if np.abs(lattice).max() <= largest and np.isfinite(places).all():  # others are refused with all crystals
+        contradiction = _contradiction_of_cell(entry["lattice"], lattice) or _contradiction_of_sites(
+            sites, places @ lattice
+        )
+        if contradiction:
+            raise ValueError(f"contradicts itself: {contradiction}; write the structure again with pymatgen")
+    return StructureParts(lattice, places, [only_element(k, occupants) for k, occupants in enumerate(species)])
+
+
+def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
+    """Convert numbers to an array.
+
+    Raises:
+        ValueError: the value contains anything else, e.g. text or null.
+    """
+    array = np.asarray(value)
+    if array.size and array.dtype.kind not in "iuf":
+        raise ValueError(f"its {what} must contain numbers only")
+    return array.astype(np.float64)
+
+
+def _occupancy(value: Any) -> float:
+    if isinstance(value, (str, bool)):
+        raise ValueError(f"its occupancy {value!r} must be a number")
+    return float(value)
+
+
+def _contradiction_of_cell(cell: Mapping[str, Any], matrix: npt.NDArray[np.float64]) -> str:
+    """How the lengths, angles and volume of a lattice contradict its matrix; empty if they agree or are not written."""
+    lattice = Lattice(matrix)
+    for names, values, tolerance, unit in (
+        (("a", "b", "c"), lattice.abc, LENGTH_TOLERANCE, " Å"),
+        (("alpha", "beta", "gamma"), lattice.angles, ANGLE_TOLERANCE, "°"),
+    ):
+        for name, value in zip(names, values, strict=True):
+            written = cell.get(name)
+            if isinstance(written, int | float) and abs(written - value) > tolerance:
+                return f"the lattice has {name} = {written:g}{unit}, and its matrix {value:g}{unit}"
+    volume = cell.get("volume")
+    if isinstance(volume, int | float) and abs(volume - lattice.volume) > VOLUME_TOLERANCE * lattice.volume:
+        return f"the lattice has a volume of {volume:g} Å³, and its matrix of {lattice.volume:g} Å³"
+    return ""
+
+
+def _contradiction_of_sites(sites: Sequence[Mapping[str, Any]], carts: npt.NDArray[np.float64]) -> str:
+    """How the Cartesian coordinates contradict the fractional ones; empty if they agree or are not written."""
+    for k, (site, place) in enumerate(zip(sites, carts, strict=True)):
+        if (written := site.get("xyz")) is None:
+            continue
+        try:
+            distance = float(np.abs(_numbers(written, "xyz") - place).max()) if len(written) == 3 else np.nan
+        except (TypeError, ValueError):
+            distance = np.nan
+        if not distance < np.inf:
+            return f"the xyz of site {k} is {written!r}, not three numbers"
+        if distance > LENGTH_TOLERANCE:
+            return f"the xyz and the abc of site {k} are {distance:.3g} Å apart"
+    return ""
