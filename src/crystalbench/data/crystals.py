@@ -14,13 +14,11 @@ from pymatgen.core import Lattice, Structure
 
 from crystalbench.data.checks import checked_ids, id_range, refuse
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.elements import MAX_Z, SYMBOLS, atomic_number
+from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
 from crystalbench.data.storage import load_arrays, save_arrays
+from crystalbench.data.structure_json import MAX_LENGTH, flat_structures, only_element, require_periodic
 from crystalbench.errors import DataError
-
-MAX_LENGTH = 1e5
-"""Å; largest component of a lattice vector."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +87,17 @@ class Crystals:
                 f"numbers; got {len(lattices)}, {len(frac_coords)} and {len(numbers)}"
             )
         owners = np.repeat(np.arange(n), counts)
+
+        def owning(bad_atoms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+            return np.bincount(owners[np.asarray(bad_atoms)], minlength=n) > 0
+
         refuse(names, counts == 0, "has no atoms")
         refuse(names, ~np.isfinite(lattices).reshape(n, 9).all(1), "has a lattice that is not finite")
         longest = np.abs(lattices).max(axis=(1, 2), initial=0.0)
         refuse(names, longest > MAX_LENGTH, f"has a lattice vector longer than {MAX_LENGTH:g} Å")
         refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
-        refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
-        refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
+        refuse(names, owning(~np.isfinite(frac_coords).all(1)), "has a coordinate that is not finite")
+        refuse(names, owning((numbers < 1) | (numbers > MAX_Z)), f"has an atomic number outside 1 to {MAX_Z}")
         return cls(lattices, frac_coords, numbers.astype(np.uint8), offsets_of(counts), names)
 
     @classmethod
@@ -112,9 +114,9 @@ class Crystals:
         names = checked_ids(ids, len(structures))
         numbers: list[int] = []
         for name, structure in zip(names, structures, strict=True):
-            _require_periodic(name, structure.lattice.pbc)
+            require_periodic(name, structure.lattice.pbc)
             for k, site in enumerate(structure):
-                numbers.append(_only_element(name, k, [(sp.symbol, occ) for sp, occ in site.species.items()]))
+                numbers.append(only_element(name, k, [(sp.symbol, occ) for sp, occ in site.species.items()]))
         return cls.from_flat(
             [s.lattice.matrix for s in structures],
             np.concatenate([s.frac_coords for s in structures]) if structures else np.zeros((0, 3)),
@@ -134,33 +136,7 @@ class Crystals:
                 ``abc``, ``matrix`` and ``a``), a site is disordered, or the structure is not periodic in all three
                 directions; names the id, or the row if there are no ids.
         """
-        lattices: list[Any] = []
-        coords: list[Any] = []
-        numbers: list[int] = []
-        counts: list[int] = []
-        for row, entry in enumerate(dicts):
-            name = str(ids[row]) if ids is not None and row < len(ids) else f"row {row}"
-            try:
-                lattice = _numbers(entry["lattice"]["matrix"], "lattice matrix")
-                sites = entry["sites"]
-                places = _numbers([site["abc"] for site in sites], "abc").reshape(-1, 3)
-                species = [[(s["element"], _occupancy(s["occu"])) for s in site["species"]] for site in sites]
-                periodic = entry["lattice"].get("pbc", (True, True, True))
-            except KeyError as error:
-                raise DataError(f"{name}: is not a pymatgen structure in JSON form (missing {error})") from error
-            except (TypeError, ValueError, AttributeError) as error:
-                raise DataError(f"{name}: is not a pymatgen structure in JSON form ({error})") from error
-            if lattice.shape != (3, 3) or len(places) != len(sites):
-                raise DataError(f"{name}: must have a lattice matrix of 3 × 3 numbers and 3 coordinates for each site")
-            _require_periodic(name, periodic)
-            if contradiction := _contradiction(entry["lattice"], lattice, sites, places):
-                raise DataError(f"{name}: contradicts itself: {contradiction}; write the structure again with pymatgen")
-            lattices.append(lattice)
-            coords.append(places)
-            counts.append(len(sites))
-            numbers.extend(_only_element(name, k, occupants) for k, occupants in enumerate(species))
-        flat = np.concatenate(coords) if coords else np.zeros((0, 3))
-        return cls.from_flat(lattices, flat, numbers, counts, ids)
+        return cls.from_flat(*flat_structures(dicts, ids), ids)
 
     def to_pymatgen(self) -> list[Structure]:
         """Convert to pymatgen structures; the exact inverse of `from_pymatgen`."""
@@ -269,83 +245,6 @@ class Crystals:
         if meta.get("format") != "crystals":
             raise DataError(f"{path}: contains {meta.get('format')!r}, not crystals")
         return cls.from_arrays(arrays)
-
-
-JSON_TOLERANCE = 0.01
-"""Largest difference in Å between redundant entries of a structure in JSON form."""
-
-
-def _numbers(value: Any, what: str) -> npt.NDArray[np.float64]:
-    """Convert numbers to an array.
-
-    Raises:
-        ValueError: the value contains anything else, e.g. text or null.
-    """
-    array = np.asarray(value)
-    if array.size and array.dtype.kind not in "iuf":
-        raise ValueError(f"its {what} must contain numbers only")
-    return array.astype(np.float64)
-
-
-def _contradiction(
-    cell: Mapping[str, Any],
-    matrix: npt.NDArray[np.float64],
-    sites: Sequence[Mapping[str, Any]],
-    frac_coords: npt.NDArray[np.float64],
-) -> str | None:
-    """How the redundant entries of a structure in JSON form contradict each other; None if they agree.
-
-    Args:
-        cell: the lattice as written, perhaps with ``a``, ``b`` and ``c``.
-        matrix: (3, 3) lattice vectors in Å as rows.
-        sites: the sites as written, perhaps with Cartesian coordinates ``xyz``.
-        frac_coords: (atoms, 3) fractional coordinates.
-    """
-    if not np.abs(matrix).max() <= MAX_LENGTH or not np.isfinite(frac_coords).all():
-        return None  # refused with all crystals
-    for name, length in zip("abc", np.linalg.norm(matrix, axis=1), strict=True):
-        written = cell.get(name)
-        if isinstance(written, int | float) and not abs(written - length) <= JSON_TOLERANCE:
-            return f"the lattice has {name} = {written:g} Å, and its matrix {length:g} Å"
-    for k, (site, place) in enumerate(zip(sites, frac_coords @ matrix, strict=True)):
-        xyz = site.get("xyz")
-        if isinstance(xyz, list | tuple) and len(xyz) == 3:
-            distance = float(np.abs(np.asarray(xyz, dtype=np.float64) - place).max())
-            if not distance <= JSON_TOLERANCE:
-                return f"the xyz and the abc of site {k} are {distance:.3g} Å apart"
-    return None
-
-
-def _occupancy(value: Any) -> float:
-    if isinstance(value, (str, bool)):
-        raise ValueError(f"its occupancy {value!r} must be a number")
-    return float(value)
-
-
-def _require_periodic(name: str, periodic: Any) -> None:
-    is_list = isinstance(periodic, (list, tuple, np.ndarray))
-    if not is_list or len(periodic) != 3 or any(p not in (True, False) for p in periodic):
-        raise DataError(f"{name}: pbc = {periodic!r} must be a list of three booleans")
-    if not all(periodic):
-        raise DataError(
-            f"{name}: is periodic in {sum(map(bool, periodic))} of three directions (pbc = "
-            f"{', '.join(str(bool(p)) for p in periodic)}); crystals are periodic in all three, so give a layer a cell "
-            "with vacuum"
-        )
-
-
-def _only_element(name: str, site: int, occupants: Sequence[tuple[str, float]]) -> int:
-    if len(occupants) != 1 or not abs(occupants[0][1] - 1) <= 1e-8:  # NaN included
-        mixture = " ".join(f"{symbol}:{occupancy:g}" for symbol, occupancy in occupants)
-        raise DataError(
-            f"{name}: site {site} is disordered ({mixture}), but CrystalBench needs ordered crystals; order the "
-            "structure (e.g. with pymatgen's OrderDisorderedStructureTransformation) or remove it"
-        )
-    symbol = occupants[0][0]
-    try:
-        return atomic_number(symbol)
-    except ValueError as error:
-        raise DataError(f"{name}: site {site} contains {symbol!r}, which is not an element") from error
 
 
 Inputs: TypeAlias = Crystals | Compositions
