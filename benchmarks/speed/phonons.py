@@ -7,7 +7,6 @@ from pathlib import Path
 from benchmarks.speed.rows import Settings
 from crystalbench.errors import DataError
 from crystalbench.tasks import DataSources, Task, get_task_spec
-from crystalbench.tasks.matbench.official import OFFICIAL
 
 NAME = "matbench_phonons"
 MP = "matbench_mp_e_form"
@@ -37,7 +36,7 @@ def phonons_file(settings: Settings) -> Path:
     Raises:
         DataError: the file is not available.
     """
-    file = DataSources(data_dir=settings.data_dir).find(OFFICIAL[NAME])
+    (file,) = DataSources(settings.data_dir, dict(settings.data)).find(get_task_spec(NAME))
     if not file.name.endswith(".json.gz"):
         raise DataError(f"{file}: matminer does not read this format; put {NAME}.json.gz into the same folder")
     return file

@@ -13,6 +13,7 @@ from pymatgen.core import Lattice, Structure
 from benchmarks.speed import __main__ as command
 from benchmarks.speed import descriptors, diffraction, table
 from benchmarks.speed.graphs import check_distances, peer_graph
+from benchmarks.speed.phonons import phonons_file
 from benchmarks.speed.registry import ROWS, by_name, chosen
 from benchmarks.speed.rows import Measurement, Result, Row, Settings, measure
 from crystalbench.data.crystals import Crystals
@@ -177,6 +178,17 @@ def test_data_files_are_given_by_task(fakes: None, tmp_path: Path, monkeypatch: 
     assert command.main(["first", "--results", str(tmp_path), *options]) == 0
     assert passed == [Settings(None, 2, {"mp2018": file}, tmp_path)]
     assert command.main(["first", "--results", str(tmp_path), "--data", f"mp2019={file}"]) == 1
+
+
+def test_the_file_of_phonons_is_in_matminers_format(tmp_path: Path) -> None:
+    table = tmp_path / "matbench_phonons.parquet"
+    table.touch()
+    with pytest.raises(DataError, match=r"matminer does not read this format; put matbench_phonons.json.gz"):
+        phonons_file(Settings(tmp_path))
+    official = tmp_path / "matbench_phonons.json.gz"
+    official.touch()
+    assert phonons_file(Settings(tmp_path)) == official
+    assert phonons_file(Settings(data={"matbench_phonons": official})) == official
 
 
 def test_the_command_lists_rows_without_measuring(

@@ -6,6 +6,7 @@ import cmath
 import itertools
 import logging
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.elements import SYMBOLS
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.representations.diffraction import DiffractionPattern, intensities
+from crystalbench.representations.diffraction import DiffractionPattern, cells, intensities
 from crystalbench.representations.diffraction.cells import standard_cells
 from crystalbench.representations.diffraction.intensities import reciprocal_lattices
 from crystalbench.representations.diffraction.pattern import cube_intensities, miller_indices, sphere_intensities
@@ -249,6 +250,22 @@ def test_a_crystal_whose_symmetry_is_not_found_keeps_its_cell(caplog: pytest.Log
         arrays = DiffractionPattern()(two_on_one_place)
     assert "mp-2: no symmetry found" in caplog.text
     np.testing.assert_allclose(arrays.values["intensities"][0], cube_intensities(two_on_one_place, 3)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("species", "kept"), [([11, 17], False), ([17, 17], True), ([11], True), ([11, 17, 8], True)])
+def test_a_cell_of_another_composition_is_not_used(
+    species: list[int], kept: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    salt = one_crystal(np.eye(3) * 4, [[0, 0, 0], [0.5, 0.5, -0.5]], [11, 17], "salt")
+    other = SimpleNamespace(
+        basis=[[5.0, 0, 0], [0, 5.0, 0], [0, 0, 5.0]], positions=[[0.1, 0.2, 0.3]] * len(species), numbers=species
+    )
+    monkeypatch.setattr(cells.moyopy, "MoyoDataset", lambda cell, symprec: SimpleNamespace(prim_std_cell=other))
+    with caplog.at_level(logging.WARNING):
+        found = standard_cells(salt)
+    assert found.volumes[0] == pytest.approx(64 if kept else 125)
+    assert found.frac_coords.tolist() == (salt.frac_coords.tolist() if kept else other.positions)
+    assert ("salt: no symmetry found (atoms of different elements would be merged)" in caplog.text) == kept
 
 
 # ---------------------------------------------------------------------- the arrays

@@ -83,6 +83,59 @@ def test_rows_do_not_depend_on_the_size_of_the_chunks(
         assert list(_matminer_json.read_rows(file, ("structure", "prop (x)"))) == complete
 
 
+def _table(*rows: str, end: str = "]}", between: str = ", ") -> bytes:
+    head = '{"index": [], "columns": ["structure", "prop (x)"], "data": ['
+    return gzip.compress((head + between.join(rows) + end).encode(), mtime=0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _table('[{"a": 1}, 0.5]', '[{"a": NaN}, Infinity]', '[{"a": 3}, -0.0]'),
+        _table('[{"a": 1}, 0.5]', '[{"a": 2}, 1.5]', '[{"a": 3}, 2]', between=","),
+        _table('["Na", 0.5]', '["K], [{", 1.5]', '["Rb", 2.5]', '["\\ud800", 3.5]'),
+        _table('[{"a": [[{}], [{}]]}, 0.5]', '[{"a": [[{}], [{}]]}, 1.5]'),
+        _table("[[[{}], [{}]], 0.5]", "[[[{}], [{}]], 1.5]"),
+        _table('[{"a": 1}, 0.5]', '[{"a": 2}, 1.5, 2.5]', '[{"a": 3}, 2.5]'),
+        _table('[{"a": 1}, 0.5]', '[{"a": 02}, 1.5]', '[{"a": 3}, 2.5]'),
+        _table('[{"a": 1}, 0.5]', '[{"a": 2}, 1.5]', '[{"a": 3}, 2.', end=""),
+        _table('[{"a": 1}, 0.5]', '[{"a": 2}, 1.5]', '[{"a": 3}, 2.5]', end="]} 1"),
+        _table('[{"a": 1}, 0.5]', '[{"a": 2}, 1.5]', end=',], "more": 1}'),
+    ],
+)
+def test_rows_and_messages_are_those_of_a_row_by_row_reader(
+    content: bytes, tiny: OfficialTask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+
+    def outcome() -> tuple[list[str], str]:
+        rows = []
+        try:
+            for row in _matminer_json.read_rows(file, ("structure", "prop (x)")):
+                rows.append(repr(row))  # noqa: PERF401  (some are read before an error)
+        except DataError as error:
+            return rows, str(error)
+        return rows, ""
+
+    in_pieces = outcome()
+    with monkeypatch.context() as patch:
+        patch.setattr(_matminer_json, "_ROW_ENDS", ())
+        assert in_pieces == outcome()
+
+
+def test_orjson_reads_regular_rows(
+    tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(file, tiny_rows, "structure")
+    pieces: list[str] = []
+    loads = _matminer_json.orjson.loads
+    monkeypatch.setattr(_matminer_json.orjson, "loads", lambda text: pieces.append(text) or loads(text))
+    rows = list(_matminer_json.read_rows(file, ("prop (x)", "structure")))
+    assert [row[0] for row in rows] == [row[1] for row in tiny_rows]
+    assert [len(loads(piece)) for piece in pieces] == [len(tiny_rows) - 1]  # nothing tells where the last row ends
+
+
 def test_a_limit_always_takes_the_same_rows(tiny: OfficialTask, tiny_rows: Rows, file: Path, write_rows: Write) -> None:
     write_rows(file, tiny_rows, "structure")
     some = load(tiny, file, limit=7)

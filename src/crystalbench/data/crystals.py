@@ -16,6 +16,7 @@ from crystalbench.data.checks import bad_rows, checked_ids, id_range, refuse
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.elements import MAX_Z, SYMBOLS
 from crystalbench.data.flat import as_index, digest_of, offsets_of, segment_rows
+from crystalbench.data.regular_structures import regular_structures
 from crystalbench.data.sites import only_element, require_periodic
 from crystalbench.data.storage import load_arrays, save_arrays
 from crystalbench.data.structure_json import StructureParts, parts_of
@@ -94,15 +95,19 @@ class Crystals:
                 f"numbers; got {len(lattices)}, {len(frac_coords)} and {len(numbers)}"
             )
         owners = np.repeat(np.arange(n), counts)
+
+        def owning(bad_atoms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+            return np.bincount(owners[np.asarray(bad_atoms)], minlength=n) > 0
+
         refuse(names, counts == 0, "has no atoms")
         refuse(names, ~np.isfinite(lattices).reshape(n, 9).all(1), "has a lattice that is not finite")
         longest = np.abs(lattices).max(axis=(1, 2), initial=0.0)
         refuse(names, longest > MAX_LENGTH, f"has a lattice vector longer than {MAX_LENGTH:g} Å")
         refuse(names, np.abs(np.linalg.det(lattices)) < 1e-6, "has a cell without volume")
-        refuse(names[owners], ~np.isfinite(frac_coords).all(1), "has a coordinate that is not finite")
+        refuse(names, owning(~np.isfinite(frac_coords).all(1)), "has a coordinate that is not finite")
         far = np.abs(frac_coords).max(axis=1, initial=0.0) > MAX_COORDINATE
-        refuse(names[owners], far, f"has a fractional coordinate beyond ±{MAX_COORDINATE:g}")
-        refuse(names[owners], (numbers < 1) | (numbers > MAX_Z), f"has an atomic number outside 1 to {MAX_Z}")
+        refuse(names, owning(far), f"has a fractional coordinate beyond ±{MAX_COORDINATE:g}")
+        refuse(names, owning((numbers < 1) | (numbers > MAX_Z)), f"has an atomic number outside 1 to {MAX_Z}")
         return cls(lattices, frac_coords, numbers.astype(np.uint8), offsets_of(counts), names)
 
     @classmethod
@@ -149,9 +154,12 @@ class Crystals:
                 ``abc``, ``matrix`` and ``a``), a site is disordered, or the structure is not periodic in all three
                 directions; names the ids, or the rows if there are no ids.
         """
+        entries = list(dicts)
+        if (regular := regular_structures(entries)) is not None:
+            return cls.from_flat(*regular, ids)
         parts: list[StructureParts] = []
         problems: list[tuple[str, str]] = []
-        for row, entry in enumerate(dicts):
+        for row, entry in enumerate(entries):
             try:
                 parts.append(parts_of(entry, MAX_LENGTH))
             except ValueError as error:

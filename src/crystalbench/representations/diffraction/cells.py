@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import Counter
 from functools import partial
-from typing import Any
 
 import moyopy
 import numpy as np
-import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.representations.processes import by_chunks
@@ -49,48 +49,42 @@ def standard_cells(crystals: Crystals, cell: str = "primitive", symprec: float =
     )
 
 
+_Cell = tuple[list[list[float]], list[list[float]], list[int]]  # lattice, fractional coordinates, atomic numbers
+
+
 def _standard_cells(crystals: Crystals, cell: str, symprec: float) -> Crystals:
-    lattices, coords, numbers = [], [], []
-    for i in range(len(crystals)):
-        rows = slice(crystals.offsets[i], crystals.offsets[i + 1])
-        own = crystals.lattices[i], crystals.frac_coords[rows], crystals.numbers[rows]
+    # moyo takes and gives lists, so conversions and checks are done for all crystals at once or with lists.
+    lattices, numbers = crystals.lattices.tolist(), crystals.numbers.tolist()
+    wrapped = (crystals.frac_coords - np.floor(crystals.frac_coords)).tolist()
+    cells: list[_Cell] = []
+    for i, (start, stop) in enumerate(itertools.pairwise(crystals.offsets.tolist())):
         try:
-            found = _standard(*own, cell, symprec)
+            cells.append(_standard((lattices[i], wrapped[start:stop], numbers[start:stop]), cell, symprec))
         except ValueError as error:
             log.warning(
                 "%s: no symmetry found (%s); its diffraction pattern uses the given cell", crystals.ids[i], error
             )
-            found = own
-        lattices.append(found[0])
-        coords.append(found[1])
-        numbers.append(found[2])
-    stacked = np.array(lattices).reshape(-1, 3, 3)
+            cells.append((lattices[i], crystals.frac_coords[start:stop].tolist(), numbers[start:stop]))
+    stacked = np.array([basis for basis, _, _ in cells], np.float64).reshape(-1, 3, 3)
     return Crystals.from_flat(
         np.linalg.cholesky(stacked @ stacked.transpose(0, 2, 1)),
-        np.concatenate(coords) if coords else np.zeros((0, 3)),
-        np.concatenate(numbers) if numbers else np.zeros(0, np.uint8),
-        [len(z) for z in numbers],
+        np.array([place for _, places, _ in cells for place in places], np.float64).reshape(-1, 3),
+        np.array([z for _, _, species in cells for z in species], np.uint8),
+        [len(species) for _, _, species in cells],
         crystals.ids,
     )
 
 
-def _standard(
-    lattice: npt.NDArray[np.float64],
-    coords: npt.NDArray[np.float64],
-    numbers: npt.NDArray[np.uint8],
-    cell: str,
-    symprec: float,
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Lattice, coordinates and atomic numbers in the standard cell.
+def _standard(given: _Cell, cell: str, symprec: float) -> _Cell:
+    """The standard cell.
 
     Raises:
         ValueError: no symmetry is found, or the standard cell has another composition.
     """
-    wrapped = coords - np.floor(coords)
-    dataset = moyopy.MoyoDataset(moyopy.Cell(lattice.tolist(), wrapped.tolist(), numbers.tolist()), symprec=symprec)
+    dataset = moyopy.MoyoDataset(moyopy.Cell(*given), symprec=symprec)
     found = dataset.prim_std_cell if cell == "primitive" else dataset.std_cell
-    new_numbers = np.array(found.numbers, dtype=np.uint8)
-    before, after = np.bincount(numbers, minlength=256), np.bincount(new_numbers, minlength=256)
-    if not np.array_equal(before * len(new_numbers), after * len(numbers)):
+    species = found.numbers
+    before, after = Counter(given[2]), Counter(species)
+    if any(before[z] * len(species) != after[z] * len(given[2]) for z in before | after):
         raise ValueError("atoms of different elements would be merged")
-    return np.array(found.basis), np.array(found.positions).reshape(-1, 3), new_numbers
+    return found.basis, found.positions, species

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,8 @@ def _read(official: OfficialTask, file: Path) -> tuple[Inputs, npt.NDArray[np.fl
     try:
         with without_garbage_collection():
             while batch := list(islice(rows, _ROWS_AT_ONCE)):
-                names = list(_names(official, done, len(batch)))
-                targets.append(target_values(official, names, (value for _, value in batch)))
+                names = _names(official, done, len(batch))
+                targets.append(target_values(official, names, [value for _, value in batch]))
                 inputs.append(_inputs(official, [value for value, _ in batch], names))
                 done += len(batch)
     except DataError as error:
@@ -71,9 +70,9 @@ def _read(official: OfficialTask, file: Path) -> tuple[Inputs, npt.NDArray[np.fl
     return concatenate(inputs), np.concatenate(targets)
 
 
-def _names(official: OfficialTask, start: int, count: int) -> Iterator[str]:
-    ids = official_ids(official.name)
-    return (str(ids[row]) if row < len(ids) else f"row {row}" for row in range(start, start + count))
+def _names(official: OfficialTask, start: int, count: int) -> list[str]:
+    names: list[str] = official_ids(official.name)[start : start + count].tolist()
+    return names + [f"row {row}" for row in range(start + len(names), start + count)]
 
 
 def _inputs(official: OfficialTask, values: list[Any], names: list[str]) -> Inputs:

@@ -30,6 +30,11 @@ def target_values(official: OfficialTask, names: Iterable[str], values: Iterable
     Raises:
         DataError: a target is missing, not finite, or not of the kind of the task; names the ids.
     """
+    values = list(values)
+    if set(map(type, values)) == {bool if official.kind is Kind.BINARY else float}:
+        array = np.array(values, np.float64)
+        if np.isfinite(array).all():
+            return array
     numbers: list[float] = []
     problems: list[tuple[str, str]] = []
     for name, value in zip(names, values, strict=True):
