@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +217,36 @@ def test_folds_and_options_that_do_not_fit(published: Path, tmp_path: Path, stee
         import_path(file.rename(file.with_suffix(".csv")), tmp_path)
     with pytest.raises(DataError, match=r"nothing: there is no such file or folder"):
         import_path(tmp_path / "nothing", tmp_path)
+
+
+def test_truth_values_are_no_predictions_of_numbers(published: Path, tmp_path: Path, steels: Frame) -> None:
+    file = published / "predictions" / "steels.parquet"
+    steels[["id", "fold"]].assign(mine=True).to_parquet(file)
+    with pytest.raises(DataError, match=r"the prediction of mb-steels-001 .* is true or false, not a number"):
+        import_path(published, tmp_path)
+    table = steels[["id"]].assign(prediction=steels["target"].astype(str))
+    table.loc[3, "prediction"] = "True"
+    table.to_csv(published / "mine.csv", index=False)
+    with pytest.raises(DataError, match=r"mb-steels-004 \(line 5\) is true or false, not a number"):
+        import_path(published / "mine.csv", tmp_path, task="matbench_steels")
+
+
+def test_files_that_would_be_read_in_part_are_refused(published: Path, tmp_path: Path, steels: Frame) -> None:
+    text = steels[["id"]].assign(prediction=steels["target"]).to_csv(index=False)
+    (published / "mine.csv").write_text(text.replace(".", ".\0", 1))
+    with pytest.raises(DataError, match=r"mine\.csv: cannot be read as CSV \(it contains zero bytes"):
+        import_path(published / "mine.csv", tmp_path, task="matbench_steels")
+    file = published / "predictions" / "steels.parquet"
+    steels[["id"]].assign(fold="a", mine=1.0).to_parquet(file)
+    with pytest.raises(DataError, match=r"steels\.parquet: column 'fold' must hold integers in every row"):
+        import_path(published, tmp_path)
+    results = published / "results.json.gz"
+    for content, reason in (("[" * 100_000, "recursion"), ('{"tasks": {}, "tasks": {}}', "'tasks'")):
+        results.write_bytes(gzip.compress(content.encode()))
+        with pytest.raises(
+            DataError, match=rf"results\.json\.gz: is not a results file of the package matbench .*{reason}"
+        ):
+            import_path(results, tmp_path)
 
 
 def test_damaged_entries_are_reported_and_the_others_count(published: Path, tmp_path: Path) -> None:

@@ -273,6 +273,19 @@ def test_files_that_are_no_folds_are_refused(tmp_path: Path, tiny: Task) -> None
         with pytest.raises(ConfigError, match=message):
             read(body, tmp_path, tiny)
     (tmp_path / "broken.json").write_text("{")
-    for name, message in (("broken.json", "not valid JSON"), ("none.json", "cannot be read")):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "twice.json").write_text('{"task": "tiny", "folds": [["a"]], "folds": [["b"]]}')
+    for name, message in (
+        ("broken.json", "not valid JSON"),
+        ("deep.json", "not valid JSON"),
+        ("twice.json", "not valid JSON .*'folds'"),
+        ("none.json", "cannot be read"),
+    ):
         with pytest.raises(ConfigError, match=message):
             get_folds(str(tmp_path / name))
+
+
+def test_a_byte_order_mark_of_a_file_of_folds_is_skipped(tmp_path: Path, tiny: Task) -> None:
+    file = tmp_path / "folds.json"
+    file.write_text(json.dumps(content(tiny)), encoding="utf-8-sig")
+    assert read_folds(file).apply(tiny).folds.tolist() == tiny.folds.tolist()

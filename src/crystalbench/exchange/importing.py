@@ -254,6 +254,8 @@ def _checked_positions(submission: Submission, truth: Truth, partial: bool) -> n
 
 def _check_values(submission: Submission, kind: str) -> None:
     values, std = submission.values, submission.std
+    if kind == "regression" and submission.labels is not None:
+        _refuse(submission, submission.labels, "the prediction", "is true or false, not a number")
     _refuse(submission, ~np.isfinite(values), "the prediction", "is not a finite number")
     if kind == "binary":
         _refuse(submission, (values < 0) | (values > 1), "the prediction", "is not a probability, 0 to 1")

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks.matbench.official import OFFICIAL
+from crystalbench.tasks.tables.reading import distinct_keys, require_plain_text
 
 MATBENCH_FILE = "results.json.gz"
 INFO_FILE = "info.json"
@@ -39,6 +40,7 @@ class Submission:
         places: (n,) where each row is in the file, for messages.
         folds: (n,) the fold that the file states for each row, or None.
         scores: scores that the file records, by fold and metric.
+        labels: (n,) whether a prediction is written as true or false, or None if none is.
     """
 
     task: str
@@ -52,6 +54,7 @@ class Submission:
     places: npt.NDArray[np.str_]
     folds: npt.NDArray[np.int64] | None = None
     scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    labels: npt.NDArray[np.bool_] | None = None
 
 
 def files_of(path: Path) -> list[Path]:
@@ -116,10 +119,10 @@ def _sha256(file: Path) -> str:
 def _read_matbench(file: Path, sha256: str, name: str | None) -> list[Submission]:
     try:
         with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
-            content = json.load(stream)
+            content = json.load(stream, object_pairs_hook=distinct_keys)
         tasks = dict(content["tasks"])
         results = {str(task): dict(part["results"]) for task, part in tasks.items()}
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: is not a results file of the package matbench ({error!r})") from error
     title = name or _algorithm(file)
     return [_of_matbench(file, sha256, task, title, folds) for task, folds in results.items()]
@@ -139,6 +142,7 @@ def _algorithm(file: Path) -> str:
 def _of_matbench(file: Path, sha256: str, task: str, name: str, folds: Mapping[str, Any]) -> Submission:
     ids: list[str] = []
     values: list[float] = []
+    labels: list[bool] = []
     std: list[float] = []
     numbers: list[int] = []
     scores: dict[int, dict[str, float]] = {}
@@ -152,6 +156,7 @@ def _of_matbench(file: Path, sha256: str, task: str, name: str, folds: Mapping[s
             raise DataError(f"{file}: {task}, {key}: is not a fold of the package matbench ({error!r})") from error
         ids += map(str, data)
         values += [_number(value) for value in data.values()]
+        labels += [isinstance(value, bool) for value in data.values()]
         std += [_number(value) for value in stds]
         numbers += [fold] * len(data)
     spreads = np.array(std, np.float64)
@@ -167,6 +172,7 @@ def _of_matbench(file: Path, sha256: str, task: str, name: str, folds: Mapping[s
         places=np.array([f"{task}, fold_{fold}" for fold in numbers], np.str_),
         folds=np.array(numbers, np.int64),
         scores=scores,
+        labels=np.array(labels, np.bool_),
     )
 
 
@@ -198,6 +204,8 @@ def _read_table(file: Path, sha256: str, task: str | None, name: str | None) -> 
     if text := [model for model in models if table[model].dtype.kind not in "fiub"]:
         raise DataError(f"{file}: column {text[0]!r} does not hold numbers")
     places = np.array([f"row {row}" for row in range(1, len(table) + 1)], np.str_)
+    if "fold" in table and table["fold"].dtype.kind not in "iu":
+        raise DataError(f"{file}: column 'fold' must hold integers in every row, not {table['fold'].dtype}")
     return [
         Submission(
             task=task,
@@ -210,6 +218,7 @@ def _read_table(file: Path, sha256: str, task: str | None, name: str | None) -> 
             std=None,
             places=places,
             folds=table["fold"].to_numpy(np.int64) if "fold" in table else None,
+            labels=np.full(len(table), table[model].dtype.kind == "b"),
         )
         for model in models
     ]
@@ -220,6 +229,7 @@ def _read_table(file: Path, sha256: str, task: str | None, name: str | None) -> 
 
 def _read_csv(file: Path, sha256: str, task: str, name: str) -> Submission:
     try:
+        require_plain_text(file)
         table = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as CSV ({error})") from error
@@ -242,6 +252,7 @@ def _read_csv(file: Path, sha256: str, task: str, name: str) -> Submission:
         values=_numbers(table["prediction"]),
         std=_numbers(table["std"]) if "std" in table else None,
         places=np.array([f"line {line}" for line in range(2, len(table) + 2)], np.str_),
+        labels=table["prediction"].str.lower().isin(("true", "false")).to_numpy(np.bool_),
     )
 
 

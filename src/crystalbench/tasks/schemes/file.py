@@ -21,6 +21,7 @@ from crystalbench.results.sealed import Frozen, digest, seal
 from crystalbench.results.spec import FoldSchemeSpec
 from crystalbench.targets import OFFICIAL
 from crystalbench.tasks.folds import Folds
+from crystalbench.tasks.tables.reading import distinct_keys
 from crystalbench.tasks.task import NEVER_TESTED, Task
 
 _GROUP = "crystalbench.tasks.schemes"
@@ -123,10 +124,10 @@ def read_folds(path: Path) -> FoldsFile:
         ConfigError: the file is missing or is not a file of folds, or it was changed after it was written.
     """
     try:
-        body: Any = json.loads(path.read_text(encoding="utf-8"))
+        body: Any = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct_keys)
     except OSError as error:
         raise ConfigError(f"{path}: the folds cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid JSON ({error})") from error
     written = body.pop("digest", None) if isinstance(body, dict) else None
     try:

@@ -95,8 +95,8 @@ class TableConfig(_Strict):
         unit: unit of the property.
         metric: main metric; by default, that of the kind.
         missing: ``error`` to refuse rows without target or input, ``drop`` to drop them.
-        invalid: ``error`` to refuse structures, formulas and labels that are wrong or doubtful, ``drop`` to drop their
-            rows; each is listed on the screen and in every record.
+        invalid: ``error`` to refuse structures, formulas, targets and labels that are wrong or doubtful, ``drop`` to
+            drop their rows; each is listed on the screen and in every record.
         folds: how the rows are split; by default, into five shuffled folds.
         description: one line.
         license: terms of the data.

@@ -131,7 +131,7 @@ def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> N
 
 def _read_csv(file: Path) -> dict[str, list[Any]]:
     """All columns as text: whether ``NaN`` is a missing number or a formula depends on the column."""
-    _require_plain_text(file)
+    require_plain_text(file)
     header = pd.read_csv(file, dtype=str, keep_default_na=False, header=None, nrows=1)
     names = [str(name) for name in header.iloc[0]]
     if len(names) == 1 and (other := next((mark for mark in (";", "\t") if mark in names[0]), None)):
@@ -143,15 +143,24 @@ def _read_csv(file: Path) -> dict[str, list[Any]]:
     return {str(name): [value or None for value in frame[name].tolist()] for name in frame.columns}
 
 
-def _require_plain_text(file: Path) -> None:
-    """Refuse zero bytes, at which pandas ends a value without a word; UTF-16 has many."""
+def require_plain_text(file: Path) -> None:
+    """Refuse zero bytes, at which pandas ends a value without a word; UTF-16 has many.
+
+    Raises:
+        ValueError: the file has some.
+    """
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         while piece := stream.read(1 << 20):
             if b"\0" in piece:
                 raise ValueError("it contains zero bytes; save it as text in UTF-8")
 
 
-def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON as a dictionary, for the option ``object_pairs_hook`` of `json.load`.
+
+    Raises:
+        ValueError: a key occurs twice, so that one of its values would be lost.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         _require_distinct([key for key, _ in pairs])
@@ -168,7 +177,7 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
     encoding = "utf-8-sig"  # skips a byte order mark
     with gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding) as stream:
         try:
-            content = json.load(stream, object_pairs_hook=_distinct_keys)
+            content = json.load(stream, object_pairs_hook=distinct_keys)
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
