@@ -66,5 +66,8 @@ def test_boards_name_stacks_by_what_differs_among_their_members() -> None:
         "stack (members=descriptor_forest + hybrid_sen(epochs=50), inner=3)",
         "stack (members=descriptor_forest + hybrid_sen(epochs=50) + dummy, inner=5)",
     ]
-    assert names(parameters[:1]) == ["stack"]
+    assert names(parameters[:1]) == ["stack (descriptor_forest + hybrid_sen)"]
+    potential = [{"members": 'potential_forest@2(potential=sevennet, columns="cell") + dummy@1()'}]
+    assert names(potential) == ["stack (potential_forest(potential=sevennet) + dummy)"]
+    assert names([{"members": "unreadable"}]) == ["stack (unreadable)"]
     assert names([{"members": "dummy"}, {"members": "mine"}]) == ["stack (members=dummy)", "stack (members=mine)"]

@@ -203,16 +203,17 @@ def _judged(entry: Entry, task: str) -> Entry:
 
 
 def _named(groups: Sequence[EntryRuns]) -> list[tuple[str, EntryRuns]]:
-    """Groups with names that differ."""
+    """Groups with names that differ; those of stacks name the members, which may be others on another board."""
     alike: dict[tuple[str, ...], list[EntryRuns]] = defaultdict(list)
     for group in groups:
         alike[tuple(group.first[name] for name in ("model", "view", "protocol"))].append(group)
     named = []
     for (label, *_), same in alike.items():
+        settings = _with_short_members([group.settings() for group in same])
         if len(same) == 1:
-            named.append((label, same[0]))
+            members = settings[0].get("members") if label == same[0].first["model_name"] else None
+            named.append((label if members is None else f"{label} ({members})", same[0]))
         else:
-            settings = _with_short_members([group.settings() for group in same])
             named += [
                 (f"{label} ({_difference(mine, settings) or group.first['key'][:8]})", group)
                 for group, mine in zip(same, settings, strict=True)

@@ -1,5 +1,7 @@
 """Short names of stacks: their members, with only those hyperparameters in which stacks of one board differ.
 
+The pretrained potential that a member reads is always named.
+
 The complete text of the members of a stack, such as ``dummy@1() + magpie_forest@2(trees=7, aggregate=median)``, names
 every hyperparameter of every member (`crystalbench.models.members`), which is too long for a table.
 """
@@ -14,6 +16,10 @@ from typing import NamedTuple
 _MEMBER = re.compile(r"(?P<name>[^\s()@]+)@(?P<version>\d+)\((?P<parameters>.*)\)", re.DOTALL)
 
 
+_ALWAYS = frozenset({"potential"})
+"""Hyperparameters that are always shown."""
+
+
 class _Member(NamedTuple):
     name: str
     facts: dict[str, str]
@@ -23,7 +29,8 @@ class _Member(NamedTuple):
 def short_members(texts: Sequence[str]) -> list[str] | None:
     """Short texts of the members of stacks, which differ where the complete ones do.
 
-    A member has those of its hyperparameters, and its version, in which members of the same name differ.
+    A member has those of its hyperparameters, and its version, in which members of the same name differ, and its
+    potential.
 
     Args:
         texts: complete texts of the members of each stack.
@@ -50,7 +57,11 @@ def short_members(texts: Sequence[str]) -> list[str] | None:
     for stack in stacks:
         parts = []
         for member in filter(None, stack):
-            shown = {fact: text for fact, text in member.facts.items() if len(values[member.name, fact]) > 1}
+            shown = {
+                fact: text
+                for fact, text in member.facts.items()
+                if fact in _ALWAYS or len(values[member.name, fact]) > 1
+            }
             version = f"@{shown.pop('@')}" if "@" in shown else ""
             parameters = ", ".join(f"{fact}={text}" for fact, text in shown.items())
             parts.append(f"{member.name}{version}({parameters})" if parameters else f"{member.name}{version}")
