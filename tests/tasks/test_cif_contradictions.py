@@ -34,6 +34,10 @@ REFUSED = {
         cif(GENERAL, group=f"{GROUP} 'P 21/c'\n{OPERATIONS}x,y,z\n-x,y,-z"),
         "'P 21/c', but lists the symmetry operations of P2",
     ),
+    "another setting than that of the number": (
+        cif(GENERAL, group=f"{GROUP} 'P 21/n'\n_symmetry_Int_Tables_number 14"),
+        "'P 21/n', which is unknown; its number does not say the setting",
+    ),
     "number of another group": (
         cif(GENERAL, group=f"_space_group_IT_number 3\n{OPERATIONS}x,y,z\n-x,-y,-z"),
         "'3', but lists the symmetry operations of P-1",
@@ -100,6 +104,7 @@ def test_contradictions_are_refused_with_the_reason(name: str) -> None:
             ),
             "Na3",
         ),
+        (cif(GENERAL, group=f"{GROUP} 'P 21/c'\n_symmetry_Int_Tables_number 14"), "Na4"),
         (cif(SALT, group="_cell_volume 64.0(2)"), "Na1 Cl1"),
         (cif(SALT, group="_cell_volume ?"), "Na1 Cl1"),
         (cif(SALT, group="_chemical_formula_weight 58.44\n_chemical_formula_moiety 'Na 1+, Cl 1-'"), "Na1 Cl1"),
@@ -120,6 +125,7 @@ def test_contradictions_are_refused_with_the_reason(name: str) -> None:
         "setting",
         "unique axis c",
         "decimals",
+        "short symbol",
         "volume",
         "no volume",
         "weight",

@@ -130,7 +130,8 @@ def _check_group(block: Mapping[str, Any], remarks: Sequence[str], operations: i
             f"its CIF has the space group {symbol or number!r}, which is unknown, and no symmetry operations; list the "
             "symmetry operations"
         )
-    if symbol and not _is_p1(symbol) and not any("Spacegroup from" in remark for remark in remarks):
+    by_symbol = any("Spacegroup from" in remark for remark in remarks)
+    if symbol and not _is_p1(symbol) and not by_symbol and not _is_standard(symbol, _stated_number(number)):
         raise DataError(
             f"its CIF has the space group {symbol!r}, which is unknown; its number does not say the setting, so list "
             "the symmetry operations"
@@ -144,6 +145,24 @@ def _check_group(block: Mapping[str, Any], remarks: Sequence[str], operations: i
             f"its CIF has the space group {symbol or number!r}, which has two origin choices; list the symmetry "
             "operations"
         )
+
+
+def _is_standard(symbol: str, number: int | None) -> bool:
+    """Whether a symbol is the short one of the standard setting of a number, of which the parser uses the operations.
+
+    The parser does not know short monoclinic symbols, such as ``P 21/c``, whose unique axis is b by convention.
+    """
+    return number is not None and _standard_symbols().get(number) == re.sub(r"[\s_]", "", symbol)
+
+
+@cache
+def _standard_symbols() -> dict[int, str]:
+    """Short Hermann-Mauguin symbols by number, without blanks; spglib lists the standard setting of each first."""
+    found: dict[int, str] = {}
+    for place in range(1, 531):
+        if (group := spglib.get_spacegroup_type(place)) is not None:
+            found.setdefault(int(group.number), group.international_short.replace("_", ""))
+    return found
 
 
 def _stated_number(text: str) -> int | None:
