@@ -21,8 +21,10 @@ def _row(name: str, target: float | None = None) -> Row:
     return Row(name, "s", "this; that", lambda settings: None, target=target)  # type: ignore[arg-type,return-value]
 
 
-def _size(crystals: int, ms: float, peak: float = 900.0) -> Size:
-    return Size(crystals, 20 * crystals, 0.0, 0.25 * ms * crystals / 1000, 0.75 * ms * crystals / 1000, peak, 2, "here")
+def _size(crystals: int, ms: float, peak: float = 900.0, model: str = "cgcnn") -> Size:
+    seconds = ms * crystals / 1000
+    costs = (0.25 * seconds, 0.5 * seconds, peak)
+    return Size(crystals, 20 * crystals, 0.0, *costs, 2, "here", model, 0.25 * seconds)
 
 
 def test_the_page_shows_which_targets_are_met(tmp_path: Path) -> None:
@@ -67,13 +69,15 @@ def test_sizes_are_read_from_their_file_and_shown_on_the_page(tmp_path: Path) ->
     assert scale_table.read_sizes(tmp_path / "scale.csv") == sizes
     page.write_page(tmp_path, {})
     text = (tmp_path / "speed.md").read_text()
-    assert "| 10,000 | 200,000 | 0 | 5.5 | 16.5 | 2.2 | 1.10 × | 900 |" in text
-    assert "flat to within 20%: yes. 10,000 crystals in under 8 GB: yes." in text
+    assert "| `cgcnn` | 10,000 | 200,000 | 0 | 5.5 | 11 | 5.5 | 2.2 | 1.10 × | 900 |" in text
+    assert "- `cgcnn`: cost per crystal flat to within 20%: yes; 10,000 crystals in under 6 GB: yes." in text
 
 
 def test_the_page_shows_growing_cost_and_memory() -> None:
-    text = scale_table.text_of([_size(1000, 2.0), _size(130_000, 2.5, peak=8100)])
-    assert "flat to within 20%: no. 130,000 crystals in under 8 GB: no." in text
+    other = _size(1000, 9.0, model="sen")
+    text = scale_table.text_of([other, _size(1000, 2.0), _size(130_000, 2.5, peak=6100)])
+    assert "- `cgcnn`: cost per crystal flat to within 20%: no; 130,000 crystals in under 6 GB: no." in text
+    assert "- `sen`: cost per crystal flat to within 20%: yes; 1,000 crystals in under 6 GB: yes." in text
 
 
 @pytest.mark.parametrize(
@@ -104,14 +108,16 @@ def test_copies_of_crystals_differ_and_keep_their_atoms() -> None:
     assert sorted(multiple.atom_counts) == sorted([*crystals.atom_counts] * 2)
 
 
-def test_a_size_is_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["cgcnn", "magpie_forest"])
+def test_a_size_is_measured(model: str, tmp_path: Path) -> None:
     scale.replicated(random_crystals(0, 12, most_atoms=3), 30).save(tmp_path / "crystals")
     before = torch.get_num_threads()
     with flushed_subnormals():  # restores the flag for other tests
-        size = scale.measure_size(tmp_path / "crystals", threads=1)
+        size = scale.measure_size(tmp_path / "crystals", threads=1, name=model)
     torch.set_num_threads(before)
+    assert size.model == model
     assert size.crystals == 30
     assert size.atoms > 30
     assert size.threads == 1
-    assert min(size.load_s, size.graph_s, size.epoch_s) > 0
+    assert min(size.load_s, size.graph_s, size.epoch_s, size.predict_s) > 0
     assert size.peak_mb > 50
