@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,8 +98,9 @@ def _rendered(pages: list[Page]) -> Iterator[str]:
 
 
 def _breakable(name: str) -> Markup:
-    """A name, escaped, that may be broken after underscores."""
-    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+    """A name, escaped, that may be broken after underscores, brackets and equals signs."""
+    parts = re.split(r"(?<=[_(=])", name)
+    return Markup("<wbr>").join(escape(part) for part in parts if part)
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:
