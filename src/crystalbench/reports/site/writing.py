@@ -99,7 +99,7 @@ def _rendered(pages: list[Page]) -> Iterator[str]:
 
 def _breakable(name: str) -> Markup:
     """A name, escaped, that may be broken after underscores, brackets and equals signs."""
-    parts = re.split(r"(?<=[_(=])", name)
+    parts = re.split(r"(?<=[_=])|(?<=\w\()", name)  # not between a blank and a bracket
     return Markup("<wbr>").join(escape(part) for part in parts if part)
 
 
