@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed.phonons import NAME, phonons
@@ -27,21 +28,23 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
     from crystalbench.models.model import Runtime
     from crystalbench.models.sen import SEN
     from crystalbench.nn.batches import DeviceArrays
+    from crystalbench.representations import CrystalGraph
 
     task = phonons(settings)
     targets = ((task.targets - task.targets.mean()) / task.targets.std()).astype(np.float32)
     model = SEN(channels=CHANNELS, layers=LAYERS)
     data = DeviceArrays(model.representation(task.inputs), "cpu")
+    graphs = DeviceArrays(CrystalGraph(model.neighbors + 1, vectors=True)(task.inputs), "cpu")
     labels = torch.from_numpy(targets[:, None])
     shuffle = np.random.default_rng(0)
 
-    def batches() -> Iterable[tuple[Any, Tensor]]:
+    def batches(data: DeviceArrays) -> Iterable[tuple[Any, Tensor]]:
         order = shuffle.permutation(len(data))
         return ((batch, labels[batch.index]) for batch in data.batches(_BATCH, order))
 
     torch.manual_seed(0)
-    ours = training(model.network(task.target), batches, len(data))
-    plain = training(PlainE3NN(CHANNELS, LAYERS), batches, len(data))
+    ours = training(model.network(task.target), partial(batches, data), len(data))
+    plain = training(PlainE3NN(CHANNELS, LAYERS), partial(batches, graphs), len(data))
 
     def with_threads(measure: Measurement) -> Measurement:
         def measurement() -> float:

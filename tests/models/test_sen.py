@@ -10,6 +10,7 @@ from helpers import (
     TARGETS,
     atom_order,
     changed,
+    known_structures,
     moved_by_lattice_vectors,
     one_crystal,
     random_crystals,
@@ -21,12 +22,14 @@ from helpers import (
 )
 from torch import nn
 
-from crystalbench.data.crystals import Crystals
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Runtime
-from crystalbench.models.sen import SEN, Pooling, SENEncoder, envelope
-from crystalbench.nn.batches import Batch, DeviceArrays
+from crystalbench.models.sen import SEN, Pooling, SENEncoder
+from crystalbench.nn.batches import DeviceArrays
+from crystalbench.representations import Arrays, OrbitGraph
+from crystalbench.representations.orbit_graph import harmonics
 from crystalbench.targets import Kind
 
 SMALL: dict[str, Any] = {"width": 12, "channels": 4, "capsules": 3, "head_width": 16, "batch_size": 16, "epochs": 6}
@@ -94,19 +97,21 @@ def test_predictions_are_continuous_when_an_atom_moves(model: SEN) -> None:
 
 
 def embedded(encoder: nn.Module, directions: list[list[float]]) -> torch.Tensor:
-    """The embedding of an atom with two neighbours in these directions."""
-    vectors = torch.tensor([[*directions, [0.0, 0.0, 3.0]]])
-    batch = Batch(
-        torch.tensor([0]),
-        {
-            "numbers": torch.tensor([6]),
-            "neighbors": torch.zeros(1, 3, dtype=torch.int64),
-            "distances": torch.linalg.vector_norm(vectors, dim=-1),
-            "vectors": vectors,
-        },
-        {"atom": torch.tensor([0])},
-        {"atom": torch.tensor([1])},
-    )
+    """The embedding of an atom with two neighbours in these directions, at one distance."""
+    vectors = np.array(directions, dtype=float)
+    distances = np.linalg.norm(vectors, axis=1)
+    arrays = OrbitGraph()(one_crystal(3 * np.eye(3), [[0, 0, 0]], [6]))
+    values = arrays.values | {
+        "sources": np.zeros(1, np.int32),
+        "neighbors": np.zeros(1, np.int32),
+        "shells": np.zeros(1, np.int32),
+        "distances": distances[:1].astype(np.float32),
+        "harmonics": harmonics(vectors / distances[:, None]).sum(0, keepdims=True).astype(np.float32),
+        "vector_means": np.eye(3, dtype=np.float32)[None],
+        "tensor_means": np.eye(5, dtype=np.float32)[None],
+    }
+    offsets = arrays.offsets | {"edge": np.array([0, 1]), "shell": np.array([0, 1])}
+    batch = DeviceArrays(Arrays(values, arrays.layouts, offsets, 1), "cpu").batch(np.array([0]))
     embedding: torch.Tensor = encoder(batch)
     return embedding
 
@@ -126,9 +131,30 @@ def test_embeddings_depend_on_angles_if_there_are_vectors(pooling: Pooling, lmax
     assert difference > 1e-4 if lmax else difference == 0
 
 
-def test_the_envelope_ends_at_the_first_neighbour_left_out() -> None:
-    x = torch.tensor([0.0, 0.5, 1.0, 1.5])
-    torch.testing.assert_close(envelope(x), torch.tensor([1.0, 0.5625, 0.0, 0.0]))
+@pytest.mark.parametrize("parameters", [{}, {"lmax": 1}, {"lmax": 0}, {"pooling": "mean"}, {"pooling": "learned"}])
+def test_orbits_give_the_embeddings_and_gradients_of_all_atoms(parameters: dict[str, Any]) -> None:
+    """Crystals of every crystal system, repeated and turned, so that orbits and axes differ from those of the cell."""
+    crystals = concatenate(
+        [known_structures(), rotated(supercells(known_structures(), (2, 1, 1))), random_crystals(5, 3)]
+    )
+    torch.manual_seed(0)
+    encoder = SENEncoder(12, 4, 2, 3, parameters.get("pooling", "agreement"), lmax=parameters.get("lmax", 2)).double()
+    found = []
+    for merged in (True, False):
+        data = DeviceArrays(OrbitGraph(merged=merged)(crystals), "cpu")
+        batch = data.batch(np.arange(len(crystals)))
+        for name, tensor in batch.values.items():
+            batch.values[name] = tensor.double() if tensor.is_floating_point() else tensor
+        encoder.zero_grad()
+        embeddings = encoder(batch)
+        embeddings.square().sum().backward()
+        gradients = [p.grad.flatten() for p in encoder.parameters() if p.grad is not None]
+        found.append((len(batch["numbers"]), embeddings.detach(), torch.cat(gradients)))
+    (sites, merged_embeddings, merged_gradients), (atoms, embeddings, gradients) = found
+    assert sites < 0.5 * atoms
+    assert embeddings.std(0).min() > 1e-3
+    torch.testing.assert_close(merged_embeddings, embeddings, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(merged_gradients, gradients, atol=1e-4, rtol=1e-4)
 
 
 # ---------------------------------------------------------------------- capsules
@@ -211,7 +237,7 @@ def test_a_deleted_capsule_is_missing_from_the_mean_over_capsules(model: SEN, un
     encoder = next(module for module in network.modules() if isinstance(module, SENEncoder))
     batch = next(DeviceArrays(model.inputs(rows(unseen)), "cpu").batches(64))
     with torch.no_grad():
-        scalars, tensors = encoder.atoms(batch)
+        scalars, tensors = encoder.sites(batch)
         readout = encoder.readout
         assert readout is not None
         means = []

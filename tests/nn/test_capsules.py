@@ -28,7 +28,7 @@ def layer(iterations: int, lmax: int = 2) -> CapsuleRouting:
 def atoms(lmax: int = 2) -> tuple[Tensor, Tensor]:
     torch.manual_seed(2)
     count = sum(COUNTS)
-    return torch.randn(count, WIDTH).double(), 2 * torch.randn(count, (lmax + 1) ** 2, CHANNELS).double()
+    return torch.randn(count, WIDTH).double(), 2 * torch.randn((lmax + 1) ** 2, count, CHANNELS).double()
 
 
 @torch.no_grad()
@@ -58,12 +58,12 @@ def close(found: Tensor, expected: Tensor, tolerance: float = 1e-12) -> None:
 def test_couplings_are_invariant_and_poses_rotate(iterations: int, lmax: int) -> None:
     routing, (scalars, tensors) = layer(iterations, lmax), atoms(lmax)
     before = routing(scalars, tensors, batch_of())
-    turn = o3.rand_matrix()
+    turn = o3.rand_matrix(dtype=torch.float64)
     for operation in (turn, -turn):
         turned = torch.block_diag(
             *(o3.Irrep(degree, (-1) ** degree).D_from_matrix(operation) for degree in range(lmax + 1))
         ).double()
-        after = routing(scalars, turned @ tensors, batch_of())
+        after = routing(scalars, torch.einsum("ml,lnc->mnc", turned, tensors), batch_of())
         for name in ("couplings", "shares", "presences", "features"):
             close(getattr(after, name), getattr(before, name), 1e-5)
         close(after.poses, turned @ before.poses, 1e-5)
@@ -78,7 +78,7 @@ def test_routing_equals_the_published_procedure(iterations: int) -> None:
     start = 0
     for i, count in enumerate(COUNTS):
         rows = slice(start, start + count)
-        couplings, capsules = plain(routing, scalars[rows], tensors[rows])
+        couplings, capsules = plain(routing, scalars[rows], tensors[:, rows])
         close(found.couplings[rows], couplings)
         close(torch.cat([found.features[i], found.poses[i].flatten(1)], dim=1), capsules)
         start += count
@@ -88,12 +88,24 @@ def test_capsules_do_not_depend_on_the_order_of_atoms_or_on_repeated_cells() -> 
     routing, (scalars, tensors) = layer(3), atoms()
     expected = routing(scalars, tensors, batch_of())
     order = torch.tensor([2, 0, 1, 7, 3, 6, 4, 5])
-    close(routing(scalars[order], tensors[order], batch_of()).poses, expected.poses)
+    close(routing(scalars[order], tensors[:, order], batch_of()).poses, expected.poses)
     twice = torch.tensor([0, 1, 2, 0, 1, 2, *range(3, 8), *range(3, 8)])
-    repeated = routing(scalars[twice], tensors[twice], batch_of((6, 10)))
+    repeated = routing(scalars[twice], tensors[:, twice], batch_of((6, 10)))
     close(repeated.couplings, expected.couplings[twice])
     for name in ("shares", "presences", "features", "poses"):
         close(getattr(repeated, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_a_row_may_represent_several_equal_atoms(iterations: int) -> None:
+    routing, (scalars, tensors) = layer(iterations), atoms()
+    weights = torch.tensor([2.0, 1, 3, 1, 1, 4, 1, 2]).double()
+    repeats = torch.repeat_interleave(torch.arange(8), weights.long())
+    found = routing(scalars, tensors, batch_of(), weights=weights)
+    expected = routing(scalars[repeats], tensors[:, repeats], batch_of((6, 9)))
+    close(found.couplings[repeats], expected.couplings)
+    for name in ("shares", "presences", "features", "poses"):
+        close(getattr(found, name), getattr(expected, name))
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 3])

@@ -5,7 +5,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from crystalbench.nn.equivariant import PATHS, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
+from crystalbench.nn.equivariant import PATHS, Gate, LinearByDegree, Product, Rescale, lengths
 
 IRREPS = o3.Irreps("0e + 1o + 2e")
 WIDTH = 4
@@ -23,24 +23,12 @@ def operations() -> list[Tensor]:
 
 
 def turned(features: Tensor, operation: Tensor) -> Tensor:
-    """Features (..., 9, C) of the crystal after an orthogonal operation."""
-    return IRREPS.D_from_matrix(operation.float()).double() @ features
+    """Features (9, N, C) of the crystal after an orthogonal operation."""
+    return torch.einsum("ml,lnc->mnc", IRREPS.D_from_matrix(operation.float()).double(), features)
 
 
 def features(n: int = 5) -> Tensor:
-    return torch.randn(n, 9, WIDTH, dtype=torch.float64)
-
-
-def test_harmonics_rotate_with_the_vector_and_have_the_documented_norms() -> None:
-    vectors = torch.randn(20, 3, dtype=torch.float64)
-    found = harmonics(vectors)
-    for operation in operations():
-        torch.testing.assert_close(
-            harmonics(vectors @ operation.T), turned(found.unsqueeze(-1), operation).squeeze(-1), atol=1e-5, rtol=0
-        )
-    norms = [found[:, a:b].square().sum(1) for a, b in ((0, 1), (1, 4), (4, 9))]
-    for degree, norm in enumerate(norms):
-        torch.testing.assert_close(norm, torch.full_like(norm, 2 * degree + 1))
+    return torch.randn(9, n, WIDTH, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +36,7 @@ def test_harmonics_rotate_with_the_vector_and_have_the_documented_norms() -> Non
     [
         lambda f: LinearByDegree(WIDTH, 6).double()(f),
         lambda f: Product(WIDTH, 6).double()(f, f.roll(1, -1)),
-        lambda f: Gate(WIDTH, 3).double()(f, f[:, 0, :3]),
+        lambda f: Gate(WIDTH, 3).double()(f, f[0, :, :3]),
         lambda f: Rescale(WIDTH).double()(f),
     ],
     ids=["linear", "product", "gate", "rescale"],
@@ -66,30 +54,30 @@ def test_layers_commute_with_rotations_and_reflections(part: nn.Module) -> None:
 @pytest.mark.parametrize("lmax", [0, 1])
 def test_layers_of_a_smaller_largest_degree_have_fewer_components_and_commute(lmax: int) -> None:
     components = (lmax + 1) ** 2
-    before = features()[:, :components]
+    before = features()[:components]
 
     def layers(values: Tensor) -> Tensor:
         torch.manual_seed(1)
         values = LinearByDegree(WIDTH, WIDTH, lmax).double()(values)
         values = values + Product(WIDTH, WIDTH, lmax).double()(values, values.roll(1, -1))
-        values = Gate(WIDTH, 3, lmax).double()(values, values[:, 0, :3])
+        values = Gate(WIDTH, 3, lmax).double()(values, values[0, :, :3])
         rescaled: Tensor = Rescale(WIDTH, lmax).double()(values)
         return rescaled
 
     found = layers(before)
-    assert found.shape == (5, components, WIDTH)
+    assert found.shape == (components, 5, WIDTH)
     assert lengths(found).shape == (5, (lmax + 1) * WIDTH)
-    assert harmonics(torch.ones(5, 3), lmax).shape == (5, components)
     for operation in operations():
         matrix = IRREPS.D_from_matrix(operation.float()).double()[:components, :components]
-        torch.testing.assert_close(layers(matrix @ before), matrix @ found, atol=2e-5, rtol=0)
+        after = layers(torch.einsum("ml,lnc->mnc", matrix, before))
+        torch.testing.assert_close(after, torch.einsum("ml,lnc->mnc", matrix, found), atol=2e-5, rtol=0)
 
 
 def test_lengths_are_invariant_and_have_a_gradient_at_zero() -> None:
     before = features()
     for operation in operations():
         torch.testing.assert_close(lengths(turned(before, operation)), lengths(before), atol=1e-5, rtol=0)
-    nothing = torch.zeros(1, 9, WIDTH, requires_grad=True)
+    nothing = torch.zeros(9, 1, WIDTH, requires_grad=True)
     lengths(nothing).sum().backward()
     assert torch.isfinite(nothing.grad).all()  # type: ignore[arg-type]
 
@@ -104,15 +92,15 @@ def test_every_allowed_path_is_coupled_as_in_e3nn() -> None:
 
     def flat(values: Tensor) -> Tensor:
         """e3nn's order: degree by degree, channel by channel."""
-        return torch.cat([values[:, a:b].transpose(1, 2).flatten(1) for a, b in ((0, 1), (1, 4), (4, 9))], 1)
+        return torch.cat([values[a:b].permute(1, 2, 0).flatten(1) for a, b in ((0, 1), (1, 4), (4, 9))], 1)
 
     product = Product(WIDTH, WIDTH)
-    coupled = torch.matmul(product.coefficients, (one.unsqueeze(2) * other.unsqueeze(1)).flatten(1, 2))
+    coupled = torch.einsum("ox,xnc->onc", product.coefficients, (one.unsqueeze(1) * other.unsqueeze(0)).flatten(0, 1))
     expected = reference(flat(one), flat(other))
     start = column = 0
     for _, _, degree in PATHS:
         size = 2 * degree + 1
-        mine = coupled[:, start : start + size].transpose(1, 2).flatten(1)
+        mine = coupled[start : start + size].permute(1, 2, 0).flatten(1)
         torch.testing.assert_close(mine, expected[:, column : column + size * WIDTH], atol=1e-5, rtol=1e-5)
         assert mine.abs().max() > 0.1
         start, column = start + size, column + size * WIDTH

@@ -19,10 +19,13 @@ from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
 from crystalbench.models.training import WeightDecay
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.capsules import CapsuleRouting, Capsules
-from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, harmonics, lengths
+from crystalbench.nn.edges import Segments
+from crystalbench.nn.equivariant import SLICES, Gate, LinearByDegree, Product, Rescale, components, lengths
+from crystalbench.nn.harmonic_sums import HarmonicSums
 from crystalbench.nn.radial import expand_distances
-from crystalbench.representations import CrystalGraph
+from crystalbench.representations import OrbitGraph
 from crystalbench.representations.element_features import element_features
+from crystalbench.representations.quotient import SITE
 
 if TYPE_CHECKING:
     from crystalbench.data.samples import Predictions, Samples
@@ -63,6 +66,7 @@ class SEN(NetworkModel):
             capsules.
     """
 
+    version: ClassVar[int] = 3  # equal atoms are merged, and dropped out together
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
@@ -84,9 +88,9 @@ class SEN(NetworkModel):
         return Sees.EQUIVARIANT if self.lmax else Sees.STRUCTURE_AND_CHEMISTRY
 
     @property
-    def representation(self) -> CrystalGraph:
-        """Nearest neighbours with directions, and one more, at whose distance the envelope ends."""
-        return CrystalGraph(neighbors=self.neighbors + 1, vectors=True)
+    def representation(self) -> OrbitGraph:
+        """Nearest neighbours with directions, of one atom of each orbit."""
+        return OrbitGraph(neighbors=self.neighbors)
 
     def encoder(self) -> nn.Module:
         """Message passing, capsules and readout."""
@@ -97,6 +101,7 @@ class SEN(NetworkModel):
             self.capsules,
             self.pooling,
             lmax=self.lmax,
+            neighbors=self.neighbors,
             cutoff=self.cutoff,
             dropout=self.atom_dropout,
         )
@@ -118,11 +123,10 @@ class SEN(NetworkModel):
                 encoder = _encoder_of(self.network(self.target).to(device))
         data = DeviceArrays(self.inputs(samples), device)
         with torch.no_grad():
-            found = [encoder.capsules(batch) for batch in data.batches(BATCH)]
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name: torch.cat([getattr(f, name) for f in found]).cpu().numpy()
-            for name in ("couplings", "shares", "presences", "features", "poses")
-        }
+            found = [(encoder.capsules(batch), batch["sites"]) for batch in data.batches(BATCH)]
+        parts: dict[str, list[Tensor]] = {"couplings": [c.couplings[sites] for c, sites in found]}
+        parts |= {name: [getattr(c, name) for c, _ in found] for name in ("shares", "presences", "features", "poses")}
+        arrays: dict[str, npt.NDArray[Any]] = {name: torch.cat(rows).cpu().numpy() for name, rows in parts.items()}
         return CapsuleReading(ids=samples.ids, offsets=np.asarray(samples.crystals.offsets), **arrays)
 
     def predict_without(self, samples: Samples, capsule: int) -> Predictions:
@@ -201,6 +205,7 @@ class SENEncoder(nn.Module):
         capsules: number of capsules, K.
         pooling: of the atoms.
         lmax: largest degree of the spherical tensors.
+        neighbors: neighbours of an atom.
         cutoff: last Gaussian centre in Å.
         step: spacing and width of the Gaussians in Å.
         dropout: share of hidden units dropped while training.
@@ -218,6 +223,7 @@ class SENEncoder(nn.Module):
         pooling: Pooling,
         *,
         lmax: int = 2,
+        neighbors: int = 16,
         cutoff: float = 8.0,
         step: float = 0.2,
         dropout: float = 0.0,
@@ -230,7 +236,8 @@ class SENEncoder(nn.Module):
         self.composition = nn.Sequential(nn.Linear(width, width), nn.SiLU())
         self.gate = nn.Linear(width, width)
         self.layers = nn.ModuleList(
-            Interaction(width, channels, len(self.centers), lmax, first=k == 0, dropout=dropout) for k in range(layers)
+            Interaction(width, channels, len(self.centers), lmax, neighbors, first=k == 0, dropout=dropout)
+            for k in range(layers)
         )
         self.readout = (
             None
@@ -240,27 +247,30 @@ class SENEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Embeddings: (n, 2 F), the readout of the capsules and the mean over the atoms; only the mean without them."""
-        scalars, tensors = self.atoms(batch)
-        mean = batch.mean(scalars, "atom")
+        scalars, tensors = self.sites(batch)
+        mean = batch.mean(scalars, SITE, batch["multiplicities"].to(scalars.dtype))
         return mean if self.readout is None else torch.cat([self.readout(scalars, tensors, batch), mean], dim=1)
 
     def capsules(self, batch: Batch) -> Capsules:
         """Capsules of n crystals."""
         assert self.readout is not None  # there are capsules
-        found: Capsules = self.readout.routing(*self.atoms(batch), batch)
+        found: Capsules = self.readout.routed(*self.sites(batch), batch)
         return found
 
-    def atoms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Invariant features (N, F) and spherical tensors (N, (lmax + 1)², C) of the atoms."""
-        scalars = self.embedding(self.elements)[batch["numbers"]]
-        composition = batch.mean(self.composition(scalars), "atom")
-        gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners["atom"]]
-        distances, reach = batch["distances"][:, :-1], batch["distances"][:, -1:]
+    def sites(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Invariant features (S, F) and spherical tensors ((lmax + 1)², S, C) of the first atom of each orbit."""
+        of_elements = self.embedding(self.elements)
+        scalars = of_elements[batch["numbers"]]
+        composition = self.composition(of_elements)[batch["numbers"]]
+        composition = batch.mean(composition, SITE, batch["multiplicities"].to(scalars.dtype))
+        gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners[SITE]]
         edges = Neighbors(
-            batch["neighbors"][:, :-1],
-            expand_distances(distances, self.centers, self.step),
-            envelope(distances / reach).unsqueeze(-1),
-            harmonics(batch["vectors"][:, :-1], self.lmax),
+            HarmonicSums.of(
+                Segments.of_owners(batch["sources"], len(scalars)), batch["harmonics"][:, : components(self.lmax)]
+            ),
+            batch["neighbors"],
+            batch["shells"],
+            expand_distances(batch["distances"], self.centers, self.step),
         )
         tensors: Tensor | None = None
         for layer in self.layers:
@@ -296,40 +306,46 @@ class CapsuleReadout(nn.Module):
         )
 
     def forward(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Tensor:
-        """Atoms with invariants (N, F) and spherical tensors (N, (lmax + 1)², C) to (n, F)."""
-        found = self.routing(scalars, tensors, batch)
-        inputs = torch.cat([found.features, lengths(found.poses), found.presences.unsqueeze(-1)], dim=-1)
+        """Sites with invariants (S, F) and spherical tensors ((lmax + 1)², S, C) to (n, F)."""
+        found = self.routed(scalars, tensors, batch)
+        inputs = torch.cat([found.features, lengths(found.poses.movedim(2, 0)), found.presences.unsqueeze(-1)], dim=-1)
         if self.kept is not None:
             inputs = inputs[:, self.kept]
         result: Tensor = self.function(inputs).mean(1)
         return result
 
+    def routed(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Capsules:
+        """Capsules of the atoms that the sites represent.
+
+        Votes and their means are linear in the tensors, and the maps of channels commute with rotations. So the tensors
+        of a site may be replaced by their mean over the orbit. The scalar product of a vote and a capsule stays the
+        same, since a capsule is such a mean, which no operation of the point group changes.
+        """
+        means = [
+            torch.einsum("sml,lsc->msc", batch[name][batch.owners[SITE]], tensors[rows])
+            for name, rows in zip(("vector_means", "tensor_means"), SLICES[1:], strict=True)
+            if rows.stop <= len(tensors)
+        ]
+        multiplicities = batch["multiplicities"].to(scalars.dtype)
+        found: Capsules = self.routing(scalars, torch.cat([tensors[:1], *means]), batch, SITE, multiplicities)
+        return found
+
 
 @dataclass
 class Neighbors:
-    """The k neighbours of N atoms.
+    """The neighbours of S sites.
 
     Attributes:
-        neighbors: (N, k) atom indices.
-        distances: (N, k, gaussians) expanded distances.
-        weights: (N, k, 1) envelope.
-        harmonics: (N, k, (lmax + 1)²) spherical harmonics of the directions.
+        sums: sums of messages times the spherical harmonics of the directions.
+        neighbors: (edges,) sites.
+        shells: (edges,) rows of the distances.
+        distances: (shells, gaussians) expanded distances.
     """
 
+    sums: HarmonicSums
     neighbors: Tensor
+    shells: Tensor
     distances: Tensor
-    weights: Tensor
-    harmonics: Tensor
-
-
-def envelope(x: Tensor) -> Tensor:
-    """(1 − x²)² of distances divided by that of the first neighbour left out: 1 at 0, 0 from 1 on.
-
-    If a shell of equal distances is cut, its weight is 0, so it does not matter which of its atoms are included, and
-    the weights are continuous when atoms move. At most 12 atoms can be equally near to another one if they are no
-    closer to each other than to it (the kissing number), so with 12 or more neighbours one has a positive weight.
-    """
-    return (1 - x.clamp(max=1).square()).square()
 
 
 class Interaction(nn.Module):
@@ -345,23 +361,26 @@ class Interaction(nn.Module):
         channels: channels of the tensors, C.
         gaussians: features of a distance.
         lmax: largest degree of the tensors.
+        neighbors: neighbours of an atom, by whose square root sums over them are divided.
         first: whether this is the first layer, without tensors as input.
         dropout: share of hidden units dropped while training.
     """
 
-    def __init__(self, width: int, channels: int, gaussians: int, lmax: int, *, first: bool, dropout: float) -> None:
+    def __init__(
+        self, width: int, channels: int, gaussians: int, lmax: int, neighbors: int, *, first: bool, dropout: float
+    ) -> None:
         super().__init__()
-        self.slices = SLICES[: lmax + 1]
+        self.neighbors = neighbors
         self.send = nn.Linear(width, channels)
         self.radial = nn.Sequential(
-            nn.Linear(gaussians, RADIAL_WIDTH), nn.SiLU(), nn.Linear(RADIAL_WIDTH, len(self.slices) * channels)
+            nn.Linear(gaussians, RADIAL_WIDTH), nn.SiLU(), nn.Linear(RADIAL_WIDTH, (lmax + 1) * channels)
         )
         self.norm = Rescale(channels, lmax)
         self.left, self.right = (LinearByDegree(channels, channels, lmax) for _ in range(2))
         self.product = Product(channels, channels, lmax)
         self.keep = None if first else LinearByDegree(channels, channels, lmax)
         self.gate = Gate(channels, width, lmax)
-        invariants = width + len(self.slices) * channels
+        invariants = width + (lmax + 1) * channels
         self.update = nn.Sequential(
             nn.LayerNorm(invariants),
             nn.Linear(invariants, 2 * width),
@@ -371,25 +390,21 @@ class Interaction(nn.Module):
         )
 
     def forward(self, scalars: Tensor, tensors: Tensor | None, gate: Tensor, edges: Neighbors) -> tuple[Tensor, Tensor]:
-        """Update the features of the atoms.
+        """Update the features of the sites.
 
         Args:
-            scalars: (N, F).
-            tensors: (N, (lmax + 1)², C); None in the first layer.
-            gate: (N, F) factors of the scalars, computed from the composition.
+            scalars: (S, F).
+            tensors: ((lmax + 1)², S, C); None in the first layer.
+            gate: (S, F) factors of the scalars, computed from the composition.
             edges: the neighbours.
 
         Returns:
-            The scalars (N, F) and tensors of the next layer.
+            The scalars (S, F) and tensors of the next layer.
         """
-        count, degree = edges.neighbors.shape
-        sent = self.send(scalars * gate).index_select(0, edges.neighbors.reshape(-1)).view(count, degree, -1)
-        sent = sent * edges.weights
-        radial = self.radial(edges.distances).chunk(len(self.slices), dim=-1)
-        gathered = [
-            edges.harmonics[..., rows].transpose(1, 2) @ (sent * r) for rows, r in zip(self.slices, radial, strict=True)
-        ]
-        around = self.norm(torch.cat(gathered, dim=1) / degree**0.5)
+        sent = self.send(scalars * gate).index_select(0, edges.neighbors)
+        radial = (self.radial(edges.distances) / self.neighbors**0.5).index_select(0, edges.shells)
+        messages = sent * radial.unflatten(1, (-1, sent.shape[1])).transpose(0, 1)
+        around = self.norm(edges.sums(messages))
         found = around + self.product(self.left(around), self.right(around))
         if self.keep is not None:
             found = found + self.keep(tensors)

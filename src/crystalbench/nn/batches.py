@@ -27,12 +27,14 @@ class Batch:
         values: tensors by name, each with the rows of its level.
         owners: by level, (rows,) int64: the crystal of each row, in [0, n).
         counts: by level, (n,) int64: number of rows of each crystal.
+        most: by level, the largest of the counts, known without waiting for a device.
     """
 
     index: Tensor
     values: dict[str, Tensor]
     owners: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, Tensor] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -73,6 +75,26 @@ class Batch:
             rows = rows * weights.reshape(-1, *[1] * (rows.ndim - 1))
         return self.sum(rows, level) / counts.reshape(-1, *[1] * (rows.ndim - 1))
 
+    def parts(self, level: str, dtype: torch.dtype, weights: Tensor | None = None) -> Tensor:
+        """The part of its crystal that each row is: (rows,), with the sum 1 over the rows of a crystal.
+
+        Args:
+            level: level of the rows.
+            dtype: of the result.
+            weights: (rows,) weights; equal ones by default.
+        """
+        totals = self.counts[level] if weights is None else self.sum(weights, level)
+        parts = totals.to(dtype).reciprocal()[self.owners[level]]
+        return parts if weights is None else parts * weights
+
+    def places(self, level: str) -> Places:
+        """Where the rows of a level are if those of every crystal are padded to the same number."""
+        owners, counts = self.owners[level], self.counts[level]
+        most = self.most[level] if level in self.most else int(counts.max())
+        starts = torch.cumsum(counts, 0) - counts
+        every = torch.arange(len(owners), device=owners.device)
+        return Places(every + (most * torch.arange(self.size, device=owners.device) - starts)[owners], self.size, most)
+
     def to_pyg(self) -> Any:
         """The crystals as a `torch_geometric.data.Batch`; for batches of a `PeriodicGraph`.
 
@@ -97,6 +119,30 @@ class Batch:
         batch._slice_dict = {name: starts[LEVELS[name]] for name in attributes}
         batch._inc_dict = {name: starts["atom"][:-1] if name == "edge_index" else None for name in attributes}
         return batch
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Places of the rows of n crystals in an array in which every crystal has as many rows.
+
+    Attributes:
+        index: (rows,) int64, the place of each row.
+        size: number of crystals, n.
+        most: rows of a crystal, m.
+    """
+
+    index: Tensor
+    size: int
+    most: int
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Rows (rows, d) as (n, m, d), with zeros where a crystal has fewer."""
+        places = rows.new_zeros(self.size * self.most, rows.shape[1])
+        return places.index_copy(0, self.index, rows).view(self.size, self.most, -1)
+
+    def rows(self, padded: Tensor) -> Tensor:
+        """Inverse of `padded`."""
+        return padded.flatten(0, 1).index_select(0, self.index)
 
 
 class DeviceArrays:
@@ -134,9 +180,11 @@ class DeviceArrays:
         rows: dict[str, Tensor] = {CRYSTAL: chosen}
         owners: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
+        most: dict[str, int] = {}
         new_starts: dict[str, Tensor] = {}
         for level, starts in self._starts.items():
-            total = int(self._host_counts[level][index].sum())
+            on_host = self._host_counts[level][index]
+            total, most[level] = int(on_host.sum()), int(on_host.max(initial=0))
             count = self._counts[level][chosen]
             new_start = torch.cumsum(count, 0) - count
             owner = torch.repeat_interleave(count, output_size=total)
@@ -154,7 +202,7 @@ class DeviceArrays:
                     start = start[owners[layout.level]]
                 value = value + start.reshape(-1, *[1] * (value.ndim - 1))
             values[name] = value
-        return Batch(chosen, values, owners, counts)
+        return Batch(chosen, values, owners, counts, most)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         """All crystals in batches of at most ``size``, of nearly equal sizes.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from crystalbench.nn.equivariant import LinearByDegree, components
+from crystalbench.nn.equivariant import LinearByDegree
 
 if TYPE_CHECKING:
     from crystalbench.nn.batches import Batch
@@ -59,44 +60,97 @@ class CapsuleRouting(nn.Module):
 
     def __init__(self, width: int, channels: int, capsules: int, iterations: int, lmax: int = 2) -> None:
         super().__init__()
-        self.count, self.iterations = capsules, iterations
+        self.count, self.channels, self.iterations = capsules, channels, iterations
         self.logits = (
             nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, capsules)) if iterations else None
         )
         self.vote = nn.Linear(width, capsules * width)
         self.pose_vote = LinearByDegree(channels, capsules * channels, lmax)
-        self.sizes = [width, components(lmax) * channels]
 
-    def forward(self, scalars: Tensor, tensors: Tensor, batch: Batch) -> Capsules:
+    def forward(
+        self, scalars: Tensor, tensors: Tensor, batch: Batch, level: str = "atom", weights: Tensor | None = None
+    ) -> Capsules:
         """Route atoms to capsules.
 
         Args:
             scalars: (N, F) invariant features of the atoms.
-            tensors: (N, (lmax + 1)², C) equivariant features of the atoms.
+            tensors: ((lmax + 1)², N, C) equivariant features of the atoms.
             batch: the batch that the atoms belong to.
+            level: level of the atoms, if a row represents several equal ones.
+            weights: (N,) number of atoms that each row represents; 1 by default.
         """
-        votes = self.votes(scalars, tensors)
-        logits = scalars.new_zeros(len(scalars), self.count) if self.logits is None else self.logits(scalars)
-        couplings = torch.softmax(logits, dim=-1)
-        means = self._means(votes, couplings, batch)
-        for _ in range(self.iterations - 1):
-            agreements = (votes * squash(means).index_select(0, batch.owners["atom"])).sum(-1)
-            logits = logits + agreements / votes.shape[-1] ** 0.5
+        places = batch.places(level)
+        ones = scalars.new_ones(len(scalars), 1)
+        atoms = places.padded(torch.cat([ones, scalars, tensors.transpose(0, 1).flatten(1)], dim=1))
+        parts = places.padded(batch.parts(level, scalars.dtype, weights).unsqueeze(1))
+        logits = places.padded(
+            scalars.new_zeros(len(scalars), self.count) if self.logits is None else self.logits(scalars)
+        )
+        maps = self._maps()
+        grams = [m.transpose(-2, -1) @ m for m in maps]
+
+        def coupled() -> tuple[Tensor, Tensor]:
+            """Couplings, and the means of the atoms: a vote is a linear map of the atom, a capsule that of the mean."""
             couplings = torch.softmax(logits, dim=-1)
-            means = self._means(votes, couplings, batch)
-        features, poses = torch.split(means, self.sizes, dim=-1)
-        shaped = poses.reshape(*poses.shape[:2], *tensors.shape[1:])
-        return Capsules(couplings, batch.mean(couplings, "atom"), presence(means), features, shaped)
+            return couplings, (couplings * parts).transpose(1, 2) @ atoms
+
+        couplings, means = coupled()
+        for _ in range(self.iterations - 1):
+            logits = logits + self._agreements(atoms, means, *grams)
+            couplings, means = coupled()
+        capsules = self.count * _mapped(means, *maps)
+        features, poses = capsules[..., : scalars.shape[1]], capsules[..., scalars.shape[1] :]
+        shaped = poses.reshape(*poses.shape[:2], -1, self.channels)
+        return Capsules(places.rows(couplings), means[..., 0], presence(capsules), features, shaped)
 
     def votes(self, scalars: Tensor, tensors: Tensor) -> Tensor:
         """Votes (N, K, F + (lmax + 1)² C) of the atoms: features and pose, side by side."""
         features = self.vote(scalars).unflatten(-1, (self.count, -1))
-        poses = self.pose_vote(tensors).unflatten(-1, (self.count, -1)).transpose(1, 2)
+        poses = self.pose_vote(tensors).unflatten(-1, (self.count, -1)).movedim(0, 2)
         return torch.cat([features, poses.flatten(2)], dim=-1)
 
-    def _means(self, votes: Tensor, couplings: Tensor, batch: Batch) -> Tensor:
-        """Capsules (n, K, F + (lmax + 1)² C) before squashing."""
-        return self.count * batch.mean(couplings.unsqueeze(-1) * votes, "atom")
+    def _agreements(self, atoms: Tensor, means: Tensor, scalars: Tensor, tensors: Tensor) -> Tensor:
+        """Scalar products (n, A, K) of the votes W x of the atoms and the squashed capsules, K W x̄ before squashing.
+
+        With the Gram matrix S = WᵀW, they are xᵀ S x̄ times a factor that follows from |K W x̄|² = K² x̄ᵀ S x̄.
+
+        Args:
+            atoms: x, (n, A, 1 + F + (lmax + 1)² C).
+            means: x̄, (n, K, 1 + F + (lmax + 1)² C), means of the atoms that capsules are coupled to.
+            scalars: S of the first 1 + F + C components.
+            tensors: S of the others.
+        """
+        read, size = _mapped(means, scalars, tensors), means.shape[-1] - 1
+        factors = self.count * _squashing(self.count**2 * (means * read).sum(-1) / size) / size**0.5
+        agreements: Tensor = (atoms @ read.transpose(1, 2)) * factors.unsqueeze(1)
+        return agreements
+
+    def _maps(self) -> tuple[Tensor, Tensor]:
+        """The linear maps of the votes, out before in.
+
+        Returns:
+            Of 1, features and the scalars of tensors, (K, F + C, 1 + F + C); of the other components of tensors,
+            (K, (lmax + 1)² − 1, C, C).
+        """
+        weights = self.pose_vote.weights
+        weights = weights.view(*weights.shape[:2], self.count, -1).permute(2, 0, 3, 1)
+        width, channels = self.vote.in_features, self.channels
+        of_features = functional.pad(self.vote.weight.view(self.count, width, width), (0, channels))
+        of_poses = functional.pad(weights[:, 0], (width, 0))
+        biases = torch.cat([self.vote.bias.view(self.count, -1), self.pose_vote.bias.view(self.count, -1)], dim=1)
+        scalars = torch.cat([biases.unsqueeze(-1), torch.cat([of_features, of_poses], dim=1)], dim=2)
+        return scalars, weights[:, self.pose_vote.degrees[1:]]
+
+
+def _mapped(vectors: Tensor, scalars: Tensor, tensors: Tensor) -> Tensor:
+    """Linear maps of vectors (n, K, 1 + F + (lmax + 1)² C): of the first 1 + F + C and of the other components."""
+    channels = tensors.shape[-1]
+    first, others = vectors[..., : scalars.shape[-1]], vectors[..., scalars.shape[-1] :]
+    mapped = torch.einsum("nki,koi->nko", first, scalars)
+    if not tensors.shape[1]:
+        return mapped
+    turned = torch.einsum("nkmi,kmoi->nkmo", others.reshape(*others.shape[:2], -1, channels), tensors)
+    return torch.cat([mapped, turned.flatten(2)], dim=-1)
 
 
 def presence(vectors: Tensor) -> Tensor:
@@ -110,5 +164,9 @@ def presence(vectors: Tensor) -> Tensor:
 
 def squash(vectors: Tensor) -> Tensor:
     """Vectors of the same directions as vectors (..., d), with the lengths that `presence` gives."""
-    squares = vectors.square().mean(-1, keepdim=True)
-    return vectors * torch.sqrt(squares + _LEAST) / (1 + squares)
+    return vectors * _squashing(vectors.square().mean(-1, keepdim=True))
+
+
+def _squashing(squares: Tensor) -> Tensor:
+    """The factors by which vectors of these squared lengths are squashed."""
+    return torch.sqrt(squares + _LEAST) / (1 + squares)

@@ -185,12 +185,12 @@ class Segments:
         """The rows of a level, by crystal."""
         return cls.of(batch.owners[level], offsets_of(batch.counts[level]))
 
-    def sum(self, values: Tensor, weights: Tensor) -> Tensor:
-        """Weighted sums of each group: (groups, d).
+    def sum(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Sums of each group: (groups, d).
 
         Args:
             values: (rows, d).
-            weights: (rows,) without gradients.
+            weights: (rows,) factors without gradients; 1 by default.
         """
         result: Tensor = _WeightedSum.apply(values, weights, self)  # type: ignore[no-untyped-call]
         return result
@@ -198,12 +198,14 @@ class Segments:
 
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, weights: Tensor, segments: Segments) -> Tensor:
+    def forward(ctx: Any, values: Tensor, weights: Tensor | None, segments: Segments) -> Tensor:
         ctx.segments, ctx.weights = segments, weights
         return sums(segments.every, values, segments.offsets, weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.weights is None:
+            return gradient.index_select(0, ctx.segments.owners), None, None
         owners, weights = ctx.segments.owners.unsqueeze(1), ctx.weights.unsqueeze(1)
         return functional.embedding_bag(owners, gradient, mode="sum", per_sample_weights=weights), None, None

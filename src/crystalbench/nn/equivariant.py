@@ -1,14 +1,13 @@
 """Layers on spherical tensors of degree 0, 1 and 2, which rotate with the crystal.
 
-Features are (N, 9, C): nine components, one of degree 0, three of degree 1, five of degree 2, in e3nn's order, for each
+Features are (9, N, C): nine components, one of degree 0, three of degree 1, five of degree 2, in e3nn's order, for each
 of C channels. With a largest degree ``lmax`` of 1 or 0, there are four components or one. Their parity is that of the
 spherical harmonics, (−1)^l (e3nn's ``0e + 1o + 2e``): no pseudo-tensors, so every scalar is also unchanged by a
-reflection. Channels come last, which makes products plain matrix products.
+reflection. Components come first and channels last, so that the components of a degree are a block of memory, and
+products are plain matrix products.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 import torch
 from e3nn import o3
@@ -34,34 +33,20 @@ def components(lmax: int) -> int:
     return (lmax + 1) ** 2
 
 
-def harmonics(vectors: Tensor, lmax: int = 2) -> Tensor:
-    """Real spherical harmonics of the directions of vectors (..., 3), each degree l of squared norm 2l + 1.
-
-    Args:
-        vectors: (..., 3).
-        lmax: largest degree.
-
-    Returns:
-        (..., (lmax + 1)²).
-    """
-    degrees = list(DEGREES[: lmax + 1])
-    return cast(Tensor, o3.spherical_harmonics(degrees, vectors, normalize=True, normalization="component"))
-
-
 def lengths(features: Tensor) -> Tensor:
-    """Invariants (..., 3 C) of features (..., 9, C): the scalars, and the lengths of the vectors and tensors.
+    """Invariants (N, 3 C) of features (9, N, C): the scalars, and the lengths of the vectors and tensors.
 
     With a largest degree lmax, there are (lmax + 1) C of them. Lengths are √(|v|² / (2l + 1) + 10⁻⁴), which has a
     gradient at zero.
     """
-    parts = [features[..., 0, :]]
-    parts += [torch.sqrt(features[..., rows, :].square().mean(-2) + _NOISE) for rows in _slices(features)[1:]]
+    parts = [features[0]]
+    parts += [torch.sqrt(features[rows].square().mean(0) + _NOISE) for rows in _slices(features)[1:]]
     return torch.cat(parts, dim=-1)
 
 
 def _slices(features: Tensor) -> tuple[slice, ...]:
     """The components of each degree that the features have."""
-    return tuple(rows for rows in SLICES if rows.stop <= features.shape[-2])
+    return tuple(rows for rows in SLICES if rows.stop <= len(features))
 
 
 class LinearByDegree(nn.Module):
@@ -73,15 +58,19 @@ class LinearByDegree(nn.Module):
         lmax: largest degree.
     """
 
+    degrees: Tensor
+
     def __init__(self, width: int, out_width: int, lmax: int = 2) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(torch.randn(width, out_width) / width**0.5 for _ in DEGREES[: lmax + 1])
+        self.weights = nn.Parameter(torch.randn(lmax + 1, width, out_width) / width**0.5)
         self.bias = nn.Parameter(torch.zeros(out_width))
+        of_components = torch.repeat_interleave(torch.arange(lmax + 1), 2 * torch.arange(lmax + 1) + 1)
+        self.register_buffer("degrees", of_components, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(..., 9, width) to (..., 9, out_width)."""
-        scalars, *others = (features[..., s, :] @ w for s, w in zip(_slices(features), self.weights, strict=True))
-        return torch.cat([scalars + self.bias, *others], dim=-2)
+        """(9, N, width) to (9, N, out_width)."""
+        bias = nn.functional.pad(self.bias.view(1, 1, -1), (0, 0, 0, 0, 0, len(features) - 1))
+        return torch.baddbmm(bias, features, self.weights[self.degrees])
 
 
 class Product(nn.Module):
@@ -90,7 +79,7 @@ class Product(nn.Module):
     Every pair of degrees is coupled to every degree that the rules of angular momentum and parity allow (11 paths),
     with Clebsch-Gordan (Wigner 3j) coefficients; then a linear map combines the channels and paths of each degree. It
     is the same function as e3nn's `FullyConnectedTensorProduct` with ``uuu`` paths and a linear layer, computed as
-    three matrix products.
+    a few matrix products.
 
     Args:
         width: channels of both factors.
@@ -109,22 +98,20 @@ class Product(nn.Module):
             block[:, SLICES[first], SLICES[second]] = coupling.permute(2, 0, 1).to(block.dtype)
             rows.append(block.flatten(1))
         self.register_buffer("coefficients", torch.cat(rows), persistent=False)
-        self.paths = [sum(path[2] == degree for path in paths_within) for degree in DEGREES[: lmax + 1]]
-        self.weights = nn.ParameterList(
-            torch.randn(paths * width, out_width) / (paths * width) ** 0.5 for paths in self.paths
-        )
+        paths = [sum(path[2] == degree for path in paths_within) for degree in DEGREES[: lmax + 1]]
+        self.weights = nn.ParameterList(torch.randn(p, width, out_width) / (p * width) ** 0.5 for p in paths)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """(N, 9, width) and (N, 9, width) to (N, 9, out_width)."""
-        outer = first.unsqueeze(2) * second.unsqueeze(1)
-        coupled = torch.matmul(self.coefficients, outer.flatten(1, 2))
-        parts, start = [], 0
-        for degree, (paths, weight) in enumerate(zip(self.paths, self.weights, strict=True)):
-            size = 2 * degree + 1
-            block = coupled[:, start : start + paths * size].reshape(len(coupled), paths, size, -1)
-            parts.append(block.transpose(1, 2).flatten(2) @ weight)
-            start += paths * size
-        return torch.cat(parts, dim=1)
+        """(9, N, width) and (9, N, width) to (9, N, out_width)."""
+        _, count, width = first.shape
+        outer = first.unsqueeze(1) * second.unsqueeze(0)
+        coupled = self.coefficients @ outer.view(-1, count * width)
+        sizes = [len(weight) * (2 * degree + 1) for degree, weight in enumerate(self.weights)]
+        parts = [
+            (block.view(len(weight), -1, width) @ weight).sum(0).view(-1, count, weight.shape[-1])
+            for block, weight in zip(torch.split(coupled, sizes), self.weights, strict=True)
+        ]
+        return torch.cat(parts)
 
 
 class Gate(nn.Module):
@@ -142,13 +129,13 @@ class Gate(nn.Module):
         self.open = nn.Linear(invariants, lmax * width) if lmax else None
 
     def forward(self, features: Tensor, invariants: Tensor) -> Tensor:
-        """(N, 9, width) features and (N, invariants) to (N, 9, width)."""
-        scalars = nn.functional.silu(features[:, SLICES[0]])
+        """(9, N, width) features and (N, invariants) to (9, N, width)."""
+        scalars = nn.functional.silu(features[:1])
         if self.open is None:
             return scalars
-        gates = torch.sigmoid(self.open(invariants)).unsqueeze(1).chunk(self.lmax, dim=-1)
-        others = [features[:, rows] * gate for rows, gate in zip(_slices(features)[1:], gates, strict=True)]
-        return torch.cat([scalars, *others], dim=1)
+        gates = torch.sigmoid(self.open(invariants)).chunk(self.lmax, dim=-1)
+        others = [features[rows] * gate for rows, gate in zip(_slices(features)[1:], gates, strict=True)]
+        return torch.cat([scalars, *others])
 
 
 class Rescale(nn.Module):
@@ -167,10 +154,10 @@ class Rescale(nn.Module):
         self.scales = nn.Parameter(torch.ones(lmax, width))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(..., 9, width) to (..., 9, width)."""
-        parts = [self.scalars(features[..., SLICES[0], :])]
+        """(9, N, width) to (9, N, width)."""
+        parts = [self.scalars(features[:1])]
         for rows, scale in zip(_slices(features)[1:], self.scales, strict=True):
-            part = features[..., rows, :]
-            square = part.square().mean((-2, -1), keepdim=True)
-            parts.append(part * torch.rsqrt(square + 0.1) * scale)
-        return torch.cat(parts, dim=-2)
+            part = features[rows]
+            square = part.square().mean((0, 2)).unsqueeze(-1)
+            parts.append(part * (torch.rsqrt(square + 0.1) * scale))
+        return torch.cat(parts)

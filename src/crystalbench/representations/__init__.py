@@ -16,6 +16,7 @@ from crystalbench.representations.element_contents import ElementContents
 from crystalbench.representations.element_pairs import ElementPairs
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.nested_graph import NestedGraph
+from crystalbench.representations.orbit_graph import OrbitGraph
 from crystalbench.representations.periodic_graph import PeriodicGraph
 from crystalbench.representations.quotient import QuotientGraph
 from crystalbench.representations.representation import Representation
@@ -36,6 +37,7 @@ __all__ = [
     "Layout",
     "MagpieFeatures",
     "NestedGraph",
+    "OrbitGraph",
     "PeriodicGraph",
     "QuotientGraph",
     "Representation",
