@@ -30,8 +30,10 @@ def test_information_shows_the_matrix_and_says_what_it_means() -> None:
 def test_invariance_names_drifts_in_units_of_the_error() -> None:
     result = call("probe", "invariance", "--task", ENERGY, "--model", LINE, "--model", "dummy", "--fold", 0, *SMALL)
     assert result.exit_code == 0, result.output
+    assert f"{ENERGY} (60 rows): drift of predictions" in result.output
     assert f"VolumeLine on {ENERGY} (60 rows)" in result.output
-    assert "Unchanged within 1 % of the error: atom_order, origin, rotation, reflection" in result.output
+    words = " ".join(result.output.split())
+    assert "VolumeLine is unchanged within 1 % of the error: atom_order, origin, rotation, reflection" in words
     table = pd.read_csv("results/invariance.csv")
     assert list(table)[:5] == ["task", "model", "transform", "drift", "relative_to_error"]
     assert set(table["model"]) == {"VolumeLine", "dummy"}

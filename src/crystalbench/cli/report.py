@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 5
 SITE = "site"
 """Folder of the pages below the results."""
-ON_PAGES = ("descriptors", "information", "invariance", "readout", "refinement")
-"""Probes whose tables have a form of their own on the site; those of others are shown as they are reported."""
 
 
 def report(
@@ -94,7 +92,7 @@ def _write_site(found: Results, results: Path, sources: DataSources) -> None:
     facts, problems = facts_of(found, sources)
     for problem in problems:
         complain("no formulas", problem)
-    probed = written_sections(results, [name for name in probe_names() if name not in ON_PAGES])
+    probed = written_sections(results, probe_names())
     pages = write_site(read_content(found, results, facts, probed), results / SITE)
     say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 
