@@ -69,6 +69,38 @@ def test_a_task_of_another_kind_is_refused_before_runs_are_announced() -> None:
     assert "run" not in result.output.partition("error")[0]
 
 
+MINE = """
+import pandas as pd
+from crystalbench.probes import Probe
+
+
+class Largest(Probe):
+    name = "largest"
+    description = "the largest prediction"
+    tables = {"largest": ("task", "largest")}
+
+    def evaluate(self, results, answers):
+        if not len(results.scores):
+            return {"largest": pd.DataFrame(columns=list(self.tables["largest"]))}
+        return {"largest": results.predictions.groupby("task")["prediction"].max().rename("largest").reset_index()}
+"""
+
+
+def test_a_probe_of_a_file_has_its_table_on_screen_as_csv_and_on_the_site() -> None:
+    Path("mine.py").write_text(MINE, encoding="utf-8")
+    site = ("report", "--results", "results", "--site", "--probe", "mine.py:Largest")
+    result = call("probe", "mine.py:Largest", "--task", ENERGY, "--model", LINE, "--fold", 0, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "largest" in result.output and list(pd.read_csv("results/largest.csv")) == ["task", "largest"]
+    assert call(*site).exit_code == 0
+    page = Path("results/site/information.html").read_text(encoding="utf-8")
+    assert "The largest prediction</h2>" in page
+    assert f'<th scope="row">{ENERGY.replace("_", "_<wbr>")}</th><td>' in page
+    failed(call(*site[:3], "--probe", "mine.py:Largest"), "--probe is for the site; add --site")
+    Path("results/largest.csv").unlink()
+    failed(call(*site), "has no tables of the probe mine.py:Largest; run crystalbench probe mine.py:Largest first")
+
+
 def test_mistakes_are_explained() -> None:
     failed(call("probe", "informaton", "--task", ENERGY, "--model", "dummy"), "Did you mean 'information'")
     failed(call("probe", "information", "--task", ENERGY), "name what to probe: --task TASK --model MODEL")
