@@ -30,8 +30,10 @@ def test_information_shows_the_matrix_and_says_what_it_means() -> None:
 def test_invariance_names_drifts_in_units_of_the_error() -> None:
     result = call("probe", "invariance", "--task", ENERGY, "--model", LINE, "--model", "dummy", "--fold", 0, *SMALL)
     assert result.exit_code == 0, result.output
+    assert f"{ENERGY} (60 rows): drift of predictions" in result.output
     assert f"VolumeLine on {ENERGY} (60 rows)" in result.output
-    assert "Unchanged within 1 % of the error: atom_order, origin, rotation, reflection" in result.output
+    words = " ".join(result.output.split())
+    assert "VolumeLine is unchanged within 1 % of the error: atom_order, origin, rotation, reflection" in words
     table = pd.read_csv("results/invariance.csv")
     assert list(table)[:5] == ["task", "model", "transform", "drift", "relative_to_error"]
     assert set(table["model"]) == {"VolumeLine", "dummy"}
@@ -65,6 +67,38 @@ def test_a_task_of_another_kind_is_refused_before_runs_are_announced() -> None:
     result = call("probe", "diffraction", "--task", ENERGY, "--model", "diffraction_spectrum", *SMALL)
     failed(result, "demo_formation_energy is a task of regression, and it takes those of binary or", "--task")
     assert "run" not in result.output.partition("error")[0]
+
+
+MINE = """
+import pandas as pd
+from crystalbench.probes import Probe
+
+
+class Largest(Probe):
+    name = "largest"
+    description = "the largest prediction"
+    tables = {"largest": ("task", "largest")}
+
+    def evaluate(self, results, answers):
+        if not len(results.scores):
+            return {"largest": pd.DataFrame(columns=list(self.tables["largest"]))}
+        return {"largest": results.predictions.groupby("task")["prediction"].max().rename("largest").reset_index()}
+"""
+
+
+def test_a_probe_of_a_file_has_its_table_on_screen_as_csv_and_on_the_site() -> None:
+    Path("mine.py").write_text(MINE, encoding="utf-8")
+    site = ("report", "--results", "results", "--site", "--probe", "mine.py:Largest")
+    result = call("probe", "mine.py:Largest", "--task", ENERGY, "--model", LINE, "--fold", 0, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "largest" in result.output and list(pd.read_csv("results/largest.csv")) == ["task", "largest"]
+    assert call(*site).exit_code == 0
+    page = Path("results/site/information.html").read_text(encoding="utf-8")
+    assert "The largest prediction</h2>" in page
+    assert f'<th scope="row">{ENERGY.replace("_", "_<wbr>")}</th><td>' in page
+    failed(call(*site[:3], "--probe", "mine.py:Largest"), "--probe is for the site; add --site")
+    Path("results/largest.csv").unlink()
+    failed(call(*site), "has no tables of the probe mine.py:Largest; run crystalbench probe mine.py:Largest first")
 
 
 def test_mistakes_are_explained() -> None:

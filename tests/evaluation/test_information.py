@@ -161,9 +161,16 @@ def test_the_report_says_it_in_words() -> None:
     assert matrix.heading == "t (30 of 60 rows): skill by view"
     assert matrix.titles == ["view", "graph"]
     assert [row[0] for row in matrix.rows] == [*VIEWS, "labels shuffled (control)"]
-    assert matrix.rows[0][1].startswith("0.90 [")
+    assert str(matrix.rows[0][1]).startswith("0.90 [")
     assert any("Control passed" in line and "graph" in line for line in matrix.lines)
-    assert sources.rows == [["graph", "50 to 67 %", "22 to 28 %", "6 to 11 %", "6 to 11 %"]]
+    assert sources.titles == ["information", "graph"]
+    assert [row[0] for row in sources.rows[:3]] == [
+        "chemistry, elements first",
+        "chemistry, elements last",
+        "density, elements first",
+    ]
+    shares = [str(row[1]).rpartition(", ")[2] for row in sources.rows]
+    assert shares == ["67 %", "50 %", "22 %", "28 %", "6 %", "11 %", "6 %", "11 %"]
     assert sources.lines[0] == "graph: 58 % of the skill of 0.90 is chemistry (mean of both chains)."
 
 

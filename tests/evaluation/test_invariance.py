@@ -66,19 +66,29 @@ def test_predictions_that_grow_with_the_cell_are_told_from_those_that_drift() ->
     table = invariance(pd.concat(parts))
     grown = table[table["transform"] == "supercell"].iloc[0]
     assert (grown["drift"], grown["drift_per_atom"], grown["median_ratio"]) == (20.0, 0.0, 2.0)
-    (section,) = invariance_sections(table)
-    assert section.heading == "m on t (15 rows)"
-    assert "Depends on what has no meaning: origin (33 % of the error)." in section.lines
-    assert "Grows with the cell, right for a property of the cell only: supercell." in section.lines
+    section, detail = invariance_sections(table)
+    assert section.heading == "t (15 rows): drift of predictions"
+    assert [[str(cell) for cell in row] for row in section.rows] == [["supercell", "1000 %"], ["origin", "33 %"]]
+    assert "m depends on what has no meaning: origin (33 % of the error)." in section.lines
+    assert "m grows with the cell, right for a property of the cell only: supercell." in section.lines
+    assert detail.heading == "m on t (15 rows)" and detail.detail
 
 
 def test_former_versions_are_left_out() -> None:
     old = answers("origin", [99.0, 99.0, 99.0], settings=json.dumps({"version": 0, "view_version": 1}))
     (row,) = invariance(pd.concat([old, answers("origin", [10.0, 20.0, 30.0])])).to_dict("records")
     assert row["drift"] == 0
-    (section,) = invariance_sections(pd.DataFrame([row]))
-    assert section.rows[0][5] == "–"  # no worst crystal
-    assert "Unchanged within 1 % of the error: origin." in section.lines
+    section, detail = invariance_sections(pd.DataFrame([row]))
+    assert detail.rows[0][5] == "–"  # no worst crystal
+    assert "m is unchanged within 1 % of the error: origin." in section.lines
+
+
+def test_views_have_columns_of_their_own_and_an_empty_unit_is_not_shown() -> None:
+    table = invariance(pd.concat([answers("origin", [12.0, 20.0, 30.0], view=view) for view in ("full", "anonymous")]))
+    section, first, second = invariance_sections(table.assign(unit=np.nan))  # as read from a file
+    assert section.titles == ["transformation", "m", "m (anonymous)"]
+    assert second.heading == "m (anonymous) on t (15 rows)"
+    assert first.lines[0].startswith("Error: 2 (3 test crystals")
 
 
 def test_no_answers_are_an_empty_table() -> None:

@@ -107,6 +107,6 @@ def test_what_is_read_has_to_beat_all_controls() -> None:
     variants = pd.DataFrame(columns=list(VARIANT_COLUMNS))
     (read,) = Capsules().report({"capsules": variants, "capsule_readings": rows(0.1)})
     assert read.lines == ["sen: read beyond the element and the controls: coordination."]
-    assert read.rows[0] == ["coordination", "0.20 [0.15, 0.25]"]
+    assert list(map(str, read.rows[0])) == ["coordination", "0.20 [0.15, 0.25]"]
     (unread,) = Capsules().report({"capsules": variants, "capsule_readings": rows(0.04)})
     assert unread.lines == ["sen: read beyond the element and the controls: nothing."]

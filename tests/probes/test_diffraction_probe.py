@@ -88,7 +88,7 @@ def test_the_report_says_what_is_decided(tables: dict[str, pd.DataFrame]) -> Non
     assert row[-1] == "symmetry matters more"
     assert areas.titles == ["input", "forest", "net"]
     assert [cells[0] for cells in areas.rows] == ["full", "absences", "none"]
-    assert areas.rows[-1][1] == ""
+    assert areas.rows[-1][1] == "–"
     (empty,) = Diffraction().report(Diffraction().evaluate(Results([]), pd.DataFrame()))
     assert empty.lines == ["No model has the inputs full, absences and none yet."]
 

@@ -64,8 +64,8 @@ def test_the_order_of_atoms_is_caught(tmp_path: Path) -> None:
     assert worst["max_formula"]
     assert table.loc["atom_order", "relative_to_error"] == pytest.approx(worst["drift"] / worst["error"])
     assert (table.loc[["origin", "rotation", "reflection", "niggli_cell"], "drift"] == 0).all()
-    (section,) = Invariance().report({"invariance": table.reset_index()})
-    assert any(line.startswith("Depends on what has no meaning: atom_order (") for line in section.lines)
+    section, _ = Invariance().report({"invariance": table.reset_index()})
+    assert any("depends on what has no meaning: atom_order (" in line for line in section.lines)
 
 
 def test_what_grows_with_the_cell_is_told_from_what_drifts(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_what_grows_with_the_cell_is_told_from_what_drifts(tmp_path: Path) -> No
     assert table.loc["supercell", "median_ratio"] == pytest.approx(2)
     assert table.loc["supercell", "drift_per_atom"] == pytest.approx(0, abs=1e-9)
     assert table.loc["supercell", "drift"] > 1
-    (section,) = Invariance().report({"invariance": table.reset_index()})
-    assert any(line.startswith("Grows with the cell") and "supercell" in line for line in section.lines)
+    section, _ = Invariance().report({"invariance": table.reset_index()})
+    assert any("grows with the cell" in line and "supercell" in line for line in section.lines)
 
 
 def test_orientation_is_caught_and_noise_leaves_the_cell_alone(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def _show(section: Section) -> None:
         for i, title in enumerate(section.titles):
             table.add_column(escape(title), justify="right" if i else "left", overflow="fold")
         for row in section.rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(str(cell)) for cell in row))
         screen.print(table)
     for line in section.lines:
         screen.print(escape(line), highlight=False)

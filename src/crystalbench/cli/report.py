@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 5
 SITE = "site"
 """Folder of the pages below the results."""
-ON_PAGES = ("descriptors", "information", "invariance", "readout", "refinement")
-"""Probes whose tables have a form of their own on the site; those of others are shown as they are reported."""
 
 
 def report(
@@ -44,6 +42,10 @@ def report(
             "--site", help="Also write pages for a browser to the folder site. Data that is found adds formulas."
         ),
     ] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(help="Also show the tables of this probe of yours on the site: file.py:Class (repeatable)."),
+    ] = None,
     latex: Annotated[
         Path | None,
         typer.Option(help="Folder for LaTeX tables: each board, its resolved differences.", metavar="FOLDER"),
@@ -65,6 +67,8 @@ def report(
             raise ConfigError("--task is for slices; add --slices")
         if not (slices or site) and (data_dir or data or limit):
             raise ConfigError("--data-dir, --data and --limit are for slices and the site; add --slices or --site")
+        if probe and not site:
+            raise ConfigError("--probe is for the site; add --site")
         tasks = task or ()
         wanted = slices or site
         sources = options.data_sources(data_dir, data, limit, offline=True, tasks=tasks) if wanted else None
@@ -82,19 +86,19 @@ def report(
         if slices and sources is not None:
             _write_by_rows(found.results, results, sources, tasks)
         if site and sources is not None:
-            _write_site(found.results, results, sources)
+            _write_site(found.results, results, sources, probe or ())
         if found.problems:
             raise typer.Exit(1)
 
 
-def _write_site(found: Results, results: Path, sources: DataSources) -> None:
+def _write_site(found: Results, results: Path, sources: DataSources, probes: Sequence[str]) -> None:
     from crystalbench.probes import probe_names, written_sections
     from crystalbench.reports.site import facts_of, read_content, write_site
 
     facts, problems = facts_of(found, sources)
     for problem in problems:
         complain("no formulas", problem)
-    probed = written_sections(results, [name for name in probe_names() if name not in ON_PAGES])
+    probed = written_sections(results, [*probe_names(), *probes])
     pages = write_site(read_content(found, results, facts, probed), results / SITE)
     say(f"written: {pages[0]} and {len(pages) - 1} more pages")
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.data.views import FULL
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.capsule_readings import (
     ERROR,
@@ -31,7 +30,7 @@ from crystalbench.probes.choices import with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.formatting import MISSING, format_spec
-from crystalbench.reports.sections import Section
+from crystalbench.reports.sections import Section, estimate, with_views
 from crystalbench.representations import AtomSites, represent
 from crystalbench.results.loading import Results
 from crystalbench.runs.plan import Plan, Run, Selection
@@ -167,29 +166,25 @@ def _errors(model: SEN, samples: Samples, targets: npt.NDArray[np.float64]) -> d
 
 def _reading_section(task: str, readings: pd.DataFrame) -> Section:
     """Readings of the capsules of each model, with what they say beyond the element in words."""
-    entries = list(dict.fromkeys(zip(readings["model"], readings["view"], strict=True)))
-    names = {(model, view): model if view == FULL else f"{model} under {view}" for model, view in entries}
-    rows = {(row["quantity"], (row["model"], row["view"])): row for row in readings.to_dict("records")}
-    quantities = list(dict.fromkeys(readings["quantity"]))
-    cells = [[q, *(_interval_text(rows.get((q, entry))) for entry in entries)] for q in quantities]
+    named = with_views(readings)
     words = []
-    for entry in entries:
-        beyond = [what.replace("_", " ") for what in LABELS if _is_read(rows, what, entry)]
-        words.append(f"{names[entry]}: read beyond the element and the controls: {', '.join(beyond) or 'nothing'}.")
-    return Section(f"{task}: what capsules say about atoms", ["quantity", *names.values()], cells, words)
+    for model, mine in named.groupby("model", sort=False):
+        low = dict(zip(mine["quantity"], mine["low"], strict=True))
+        beyond = [what.replace("_", " ") for what in LABELS if _is_read(low, what)]
+        words.append(f"{model}: read beyond the element and the controls: {', '.join(beyond) or 'nothing'}.")
+    return Section.crossed(
+        f"{task}: what capsules say about atoms",
+        named,
+        "quantity",
+        "model",
+        lambda row: estimate(row["value"], row["low"], row["high"]),
+        words,
+    )
 
 
-def _is_read(rows: Mapping[Any, Any], what: str, entry: tuple[str, str]) -> bool:
+def _is_read(low: Mapping[str, float], what: str) -> bool:
     """Whether capsules tell something beyond the element, and beyond each control, at the 5 % level."""
-    needed = [rows.get((name, entry)) for name in (what, f"{what}_over_untrained", f"{what}_over_permuted")]
-    return all(row is not None and row["low"] > 0 for row in needed)
-
-
-def _interval_text(row: Mapping[Any, Any] | None) -> str:
-    if row is None or math.isnan(row["value"]):
-        return MISSING
-    interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    return f"{row['value']:.2f}{interval}"
+    return all(low.get(name, 0) > 0 for name in (what, f"{what}_over_untrained", f"{what}_over_permuted"))
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:

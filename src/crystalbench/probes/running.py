@@ -18,7 +18,8 @@ from crystalbench.models import load_model
 from crystalbench.models.model import Model, Progress, silent
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe
-from crystalbench.probes.registry import get_probe
+from crystalbench.probes.registry import get_probe, probe_names
+from crystalbench.reports.csv import read_frame
 from crystalbench.reports.sections import Section
 from crystalbench.results.answers import AnswerStore
 from crystalbench.results.loading import PROBES, RECORDS, read_with_probes
@@ -158,24 +159,30 @@ def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Sect
 
     Args:
         results: folder of results.
-        names: names of probes; those without tables in the folder, or with empty ones, are left out.
+        names: names or places of probes. Those with empty tables are left out, and those without tables in the folder
+            if they are registered.
 
     Raises:
-        DataError: a table lacks a column of the probe.
+        ConfigError: a probe that is not registered has no tables in the folder.
+        DataError: a table cannot be read, or lacks a column of the probe.
     """
     found: dict[str, list[Section]] = {}
     for name in names:
         probe = get_probe(name)
         paths = {table: results / f"{table}.csv" for table in probe.tables}
         if not all(path.is_file() for path in paths.values()):
-            continue
-        tables = {table: pd.read_csv(path) for table, path in paths.items()}
+            if name in probe_names():
+                continue
+            raise ConfigError(f"{results}: has no tables of the probe {name}; run crystalbench probe {name} first")
+        tables = {table: read_frame(path) for table, path in paths.items()}
         for table, columns in probe.tables.items():
             if lacking := [column for column in columns if column not in tables[table]]:
                 raise DataError(
                     f"{paths[table]}: has no column {lacking[0]}, as another version of the probe wrote it; "
                     f"run crystalbench probe {name} again"
                 )
+            texts = tables[table].select_dtypes("object").fillna("")  # a CSV file has no empty texts
+            tables[table] = tables[table].assign(**texts)
         if any(len(table) for table in tables.values()):
             found[probe.description] = probe.report(tables)
     return found

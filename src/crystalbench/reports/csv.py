@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from crystalbench.errors import DataError
 from crystalbench.evaluation.across import across_frame, groups_across
 from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
 from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
 
-__all__ = ["COLUMNS", "PAIR_COLUMNS", "across_to_csv", "frame_to_csv", "pairs_to_csv", "to_csv"]
+__all__ = ["COLUMNS", "PAIR_COLUMNS", "across_to_csv", "frame_to_csv", "pairs_to_csv", "read_frame", "to_csv"]
 
 
 def to_csv(boards: Sequence[Board]) -> str:
@@ -37,6 +39,18 @@ def _csv(frame: pd.DataFrame) -> str:
 def frame_to_csv(frame: pd.DataFrame) -> str:
     """A frame with its columns; eight significant digits, and nothing for a missing value."""
     return frame.to_csv(index=False, lineterminator="\n", float_format="%.8g")
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """A frame that was written as CSV.
+
+    Raises:
+        DataError: the file cannot be read as a table.
+    """
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}); delete it and write it again") from error
 
 
 def _optional(spec: str) -> Callable[[Any], str]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, cast
 
 import pandas as pd
 
 from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, FLOORS, LEAST_SPREAD, LINEAR, MODES
-from crystalbench.reports.formatting import MISSING
-from crystalbench.reports.sections import Section
-from crystalbench.targets import OFFICIAL
+from crystalbench.reports.formatting import MISSING, size_text
+from crystalbench.reports.sections import Section, estimate
 
 TITLES = {
     END_TO_END: "trained on it",
@@ -25,7 +22,8 @@ TITLES = {
 EXPLANATION = (
     "Numbers are R² on the test parts: 1 if a descriptor is known exactly, 0 for a constant. A linear probe reads it "
     "from the embedding of a network that was trained on the property, and from the same network before training. "
-    "Models trained on a descriptor are compared with a forest that sees composition and volume per atom."
+    "Models trained on a descriptor, from crystals in canonical cells, are compared with a forest that sees "
+    "composition and volume per atom."
 )
 
 
@@ -36,21 +34,22 @@ def descriptor_sections(table: pd.DataFrame) -> list[Section]:
         table: as of `crystalbench.evaluation.descriptors.descriptors`.
     """
     sections = []
-    for board, mine in table.groupby(["task", "fold_scheme"], sort=True):
-        task, scheme = cast(tuple[Any, ...], board)
-        rows, total = int(mine["rows"].max()), int(mine["rows_total"].max())
-        partial = f" of {total:,}" if total > rows else ""
-        folds = "" if scheme == OFFICIAL else f", folds {scheme}"
-        columns = columns_of(mine)
-        cells = {(row["descriptor"], row["model"], row["mode"]): row for row in mine.to_dict("records")}
-        texts = [
-            [str(name), *(_cell(cells.get((name, *column))) for column in columns)]
-            for name in dict.fromkeys(mine["descriptor"])
-        ]
-        titles = ["descriptor", *(f"{model}: {TITLES[mode]}" for model, mode in columns)]
-        heading = f"{task} ({rows:,}{partial} crystals{folds}): descriptors that models know"
+    for _, mine in table.groupby(["task", "fold_scheme"], sort=True):
+        largest = mine.sort_values("rows", kind="stable").iloc[-1]
+        named = mine.assign(
+            descriptor=mine["descriptor"] + " (" + mine["kind"] + ")",
+            column=mine["model"] + ": " + mine["mode"].map(TITLES),
+        )
         sections.append(
-            Section(heading, titles, texts, [*sentences(mine), *undefined(mine), *_controls(mine), EXPLANATION])
+            Section.crossed(
+                f"{largest['task']} ({size_text(largest, 'crystals')}): descriptors that models know",
+                named,
+                "descriptor",
+                "column",
+                lambda row: estimate(row["r2"], row["low"], row["high"], shaded=True),
+                [*sentences(mine), *undefined(mine), *_controls(mine), EXPLANATION],
+                order=[f"{model}: {TITLES[mode]}" for model, mode in columns_of(mine)],
+            )
         )
     return sections
 
@@ -87,8 +86,6 @@ def undefined(table: pd.DataFrame) -> list[str]:
     Args:
         table: the rows of one task.
     """
-    if "undefined" not in table:  # written by an earlier version
-        return []
     rows = table[table["undefined"] > 0].sort_values("undefined", kind="stable")
     left_out = dict(zip(rows["descriptor"], zip(rows["undefined"], rows["folds"], strict=True), strict=True))
     if not left_out:
@@ -117,12 +114,3 @@ def _controls(table: pd.DataFrame) -> list[str]:
     if fine:
         lines.append(f"Control passed (nothing read of shuffled descriptors): {_names(fine)}.")
     return lines
-
-
-def _cell(row: Any) -> str:
-    if row is None or math.isnan(row["r2"]):
-        return MISSING
-    text = f"{row['r2']:z.2f}"
-    if not math.isnan(row["low"]):
-        text += f" [{row['low']:z.2f}, {row['high']:z.2f}]"
-    return text.replace("-", "−")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
 
 from crystalbench.data.views import FULL
 from crystalbench.evaluation.board import Board, Difference, Entry
-from crystalbench.targets import Metric
+from crystalbench.targets import OFFICIAL, Metric
 
 SMALL, TINY, LARGE = 0.1, 1e-4, 1e7
 """Below the first, scores have three significant digits instead of four; below the second, an exponent, as from the
@@ -104,6 +107,13 @@ def short_digest(digest: str) -> str:
 def rows_text(board: Board) -> str:
     """Number of rows that were used, and of the complete task if it has more."""
     return f"{board.rows:,} of {board.rows_total:,} rows" if board.is_partial else f"{board.rows:,} rows"
+
+
+def size_text(row: Mapping[Any, Any] | pd.Series[Any], what: str = "rows") -> str:
+    """Size of the task of a row of a probe's table, with its folds: ``60 of 1,265 rows, folds formula``."""
+    total = f" of {row['rows_total']:,}" if row.get("rows_total", 0) > row["rows"] else ""
+    folds = "" if row["fold_scheme"] == OFFICIAL else f", folds {row['fold_scheme']}"
+    return f"{row['rows']:,}{total} {what}{folds}"
 
 
 def folds_text(entry: Entry, total: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crystalbench.evaluation.genome import MARGIN
-from crystalbench.reports.sections import Section
+from crystalbench.reports.sections import Cell, Section, estimate
 
 HEADING = "Symmetry against intensities"
 
@@ -41,27 +41,21 @@ def genome_sections(areas: pd.DataFrame, decisions: pd.DataFrame) -> list[Sectio
     lines = [INTRODUCTION] if rows else ["No model has the inputs full, absences and none yet."]
     sections = [Section(HEADING, TITLES if rows else (), rows, lines)]
     for task, found in areas.groupby("task", sort=True):
-        models = list(dict.fromkeys(found["model"]))
-        cells = {
-            (row["input"], row["model"]): _with_interval(row["auc"], row["low"], row["high"])
-            for row in found.to_dict("records")
-        }
-        table = [[kind, *(cells.get((kind, m), "") for m in models)] for kind in dict.fromkeys(found["input"])]
-        sections.append(Section(f"{task}: area under the ROC curve", ["input", *models], table))
+        heading = f"{task}: area under the ROC curve"
+        sections.append(
+            Section.crossed(
+                heading, found, "input", "model", lambda row: estimate(row["auc"], row["low"], row["high"], "z.3f")
+            )
+        )
     return sections
 
 
-def decision_cells(row: Mapping[Any, Any]) -> list[str]:
+def decision_cells(row: Mapping[Any, Any]) -> list[str | Cell]:
     """Texts of one decision, in the order of `TITLES`."""
     differences = [
-        _with_interval(row[name], row[f"{prefix}low"], row[f"{prefix}high"], sign="+")
+        estimate(row[name], row[f"{prefix}low"], row[f"{prefix}high"], "+z.3f")
         for name, prefix in (("symmetry", "symmetry_"), ("intensities", "intensities_"), ("difference", ""))
     ]
     small = row["within_margin"] and row["verdict"] in ("symmetry", "intensities")
     verdict = VERDICTS[row["verdict"]] + " (within the margin)" * bool(small)
     return [str(row["task"]), str(row["model"]), str(row["view"]), *differences, f"{row['p_holm']:.2g}", verdict]
-
-
-def _with_interval(value: float, low: float, high: float, sign: str = "") -> str:
-    spec = f"{sign}.3f"
-    return f"{value:{spec}} [{low:{spec}}, {high:{spec}}]"

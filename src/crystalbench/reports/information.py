@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from crystalbench.data.views import FULL
 from crystalbench.evaluation.information import CONTROL, KINDS, VIEWS
-from crystalbench.reports.formatting import MISSING
-from crystalbench.reports.sections import Section
-from crystalbench.targets import METRICS, OFFICIAL
+from crystalbench.reports.formatting import size_text
+from crystalbench.reports.sections import Cell, Section, estimate
+from crystalbench.targets import METRICS
 
 MOST = 0.5
 """Kinds of information are named, the largest first, until they make up this share of the skill."""
+
+_BOARD = ["task", "fold_scheme", "rows"]
 
 EXPLANATION = (
     "Skill is the share of the dummy's error that a model removes under a view, with its 95 % interval over folds and "
     "seeds (corrected t-test)."
 )
 SOURCES = (
-    "Sources are shares of the skill with the full crystal in two chains of views, one that begins with the elements "
-    "and one that ends with them; what several kinds of information tell is credited to the one that is added first."
+    "Two chains of views divide the skill with the full crystal, one that begins with the elements and one that ends "
+    "with them. Numbers are the skill that a kind of information adds, and its share in percent. What several kinds "
+    "tell is credited to the one that is added first, so the two numbers are the most and the least that it is worth."
 )
 
 
@@ -34,69 +38,48 @@ def information_sections(matrix: pd.DataFrame, sources: pd.DataFrame) -> list[Se
         sources: as of `crystalbench.evaluation.information.sources_of_skill`.
     """
     sections = []
-    for board, mine in matrix.groupby(["task", "fold_scheme", "rows"], sort=True):
-        task, scheme, rows = cast(tuple[Any, ...], board)
-        of_board = sources[(sources["task"] == task) & (sources["fold_scheme"] == scheme) & (sources["rows"] == rows)]
+    for _, mine in matrix.groupby(_BOARD, sort=True):
         first: Any = mine.iloc[0]
-        partial = f" of {first['rows_total']:,}" if first["rows_total"] > rows else ""
-        folds = "" if scheme == OFFICIAL else f", folds {scheme}"
+        of_board = sources[(sources[_BOARD] == first[_BOARD]).all(axis=1)]
         metric = METRICS[first["metric"]]
         unit = f" {first['unit']}" if metric.has_unit and first["unit"] else ""
-        heading = f"{task} ({rows:,}{partial} rows{folds})"
+        heading = f"{first['task']} ({size_text(first)})"
         lines = [EXPLANATION, f"The {metric.label} of the dummy is {first['score_dummy']:.4g}{unit}.{_constant(first)}"]
         lines += _controls(mine)
-        sections.append(Section(f"{heading}: skill by view", *_matrix(mine), lines))
+        by_view = mine.sort_values("view", kind="stable", key=lambda views: views.map(_place))
+        by_view["view"] = by_view["view"].replace(CONTROL, "labels shuffled (control)")
+        sections.append(Section.crossed(f"{heading}: skill by view", by_view, "view", "model", _skill, lines))
         if len(of_board):
-            sections.append(
-                Section(
-                    f"{heading}: where the skill comes from", *_sources(of_board), [*_words(of_board, mine), SOURCES]
-                )
-            )
+            by_kind = of_board.sort_values("information", kind="stable", key=lambda kinds: kinds.map(KINDS.index))
+            named = by_kind.assign(information=by_kind["information"] + ", " + by_kind["chain"])
+            where = f"{heading}: where the skill comes from"
+            words = [*_words(of_board, mine), SOURCES]
+            sections.append(Section.crossed(where, named, "information", "model", _source, words))
     return sections
 
 
-def _matrix(mine: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A row per view, a column per model."""
-    order = [*VIEWS, CONTROL]
-    views = sorted(mine["view"].unique(), key=lambda v: (order.index(v) if v in order else len(VIEWS) - 0.5, v))
-    models = list(dict.fromkeys(mine["model"]))
-    cells = {(row["view"], row["model"]): _skill_text(row) for _, row in mine.iterrows()}
-    rows = [[_view_title(view), *(cells.get((view, model), MISSING) for model in models)] for view in views]
-    return ["view", *models], rows
+def _place(view: str) -> tuple[int, str]:
+    """Where a view is in the table: the standard ones in their order, then others, and the control."""
+    return (len(VIEWS) + 1 if view == CONTROL else VIEWS.index(view) if view in VIEWS else len(VIEWS)), view
 
 
-def _view_title(view: str) -> str:
-    return "labels shuffled (control)" if view == CONTROL else view
-
-
-def _skill_text(row: Any) -> str:
-    skill, low, high = (float(row[name]) for name in ("skill", "low", "high"))
-    if math.isnan(skill):
+def _skill(row: Any) -> str | Cell:
+    if math.isnan(row["skill"]):
         return f"undefined ({row['note']})"
-    interval = "" if math.isnan(low) else f" [{_number(low)}, {_number(high)}]"
-    return f"{_number(skill)}{interval}"
+    return estimate(row["skill"], row["low"], row["high"], shaded=True)
+
+
+def _source(row: Any) -> str | Cell:
+    """The skill, with its share of that with the full crystal."""
+    skill = estimate(row["skill"], row["low"], row["high"], shaded=True)
+    if isinstance(skill, str) or math.isnan(row["share"]):
+        return skill
+    share = f"{100 * row['share']:z.0f} %".replace("-", "−")
+    return replace(skill, note=f"{skill.note}, {share}" if skill.note else f"({share})")
 
 
 def _number(value: float) -> str:
     return f"{value:z.2f}".replace("-", "−")
-
-
-def _sources(mine: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A row per model, a column per kind of information."""
-    rows = []
-    for model, of_model in mine.groupby("model", sort=False):
-        cells = [_range_text(of_model.loc[of_model["information"] == kind, "share"]) for kind in KINDS]
-        rows.append([str(model), *cells])
-    return ["model", *KINDS], rows
-
-
-def _range_text(shares: pd.Series[float]) -> str:
-    """Shares of the skill in percent, from the smallest to the largest."""
-    known = sorted(round(100 * share) for share in shares if not math.isnan(share))
-    if not known:
-        return MISSING
-    text = f"{known[0]} to {known[-1]} %" if known[0] != known[-1] else f"{known[0]} %"
-    return text.replace("-", "−")
 
 
 def _words(sources: pd.DataFrame, matrix: pd.DataFrame) -> list[str]:
@@ -139,7 +122,7 @@ def _controls(mine: pd.DataFrame) -> list[str]:
     floor = control["constant"].fillna(0).clip(lower=0)
     above = control[control["low"] > floor]
     lines = [
-        f"WARNING: with shuffled labels, {row['model']} is better than the dummy (skill {_skill_text(row)}): it has "
+        f"WARNING: with shuffled labels, {row['model']} is better than the dummy (skill {_skill(row)}): it has "
         "seen test rows, or the folds are not independent; do not trust its other numbers."
         for _, row in above.iterrows()
     ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from crystalbench.evaluation.readout import ALL, COUNT, FAILS, HOLDS, NONE, PER_CELL, SHARE, verdict
-from crystalbench.reports.formatting import MISSING, number_text
-from crystalbench.reports.sections import Section
-from crystalbench.targets import OFFICIAL
+from crystalbench.reports.formatting import MISSING, format_spec, size_text
+from crystalbench.reports.sections import Cell, Section, estimate
 
 _TITLES = ("model", "readout", "descriptors", "MAE", "reduction", "share of the reduction by all 28", "folds × seeds")
 _WORDS = {
@@ -26,12 +25,9 @@ def readout_sections(table: pd.DataFrame) -> list[Section]:
         table: as of `crystalbench.evaluation.readout.readout`.
     """
     sections = []
-    for board, mine in table.groupby(["target", "label", "fold_scheme", "rows"], sort=True):
-        target, label, scheme, rows = cast(tuple[Any, ...], board)
+    for _, mine in table.groupby(["target", "label", "fold_scheme", "rows"], sort=True):
         first = mine.iloc[0]
-        partial = f" of {first['rows_total']:,}" if first["rows_total"] > rows else ""
-        folds = "" if scheme == OFFICIAL else f", folds {scheme}"
-        heading = f"{target} {label} ({rows:,}{partial} rows{folds}), errors in {first['unit']}"
+        heading = f"{first['target']} {first['label']} ({size_text(first)}), errors in {first['unit']}"
         cells = [_cells(row) for row in mine.to_dict("records")]
         sections.append(Section(heading, _TITLES, cells, [sentence(mine)]))
     return sections
@@ -61,22 +57,18 @@ def sentence(mine: pd.DataFrame) -> str:
     return f"{gain} {words.format(limit=limit)} ({_percent(row, 'share')})."
 
 
-def _cells(row: Any) -> list[str]:
-    interval = "" if math.isnan(row["low"]) else f" [{number_text(row['low'])}, {number_text(row['high'])}]"
+def _cells(row: Any) -> list[str | Cell]:
     return [
         str(row["model"]),
         row["readout"] or MISSING,
         row["descriptors"],
-        f"{number_text(row['mae'])}{interval}",
+        estimate(row["mae"], row["low"], row["high"], format_spec(row["mae"])),
         _percent(row, "reduction"),
         _percent(row, "share"),
         f"{row['folds']} × {row['seeds']}",
     ]
 
 
-def _percent(row: Any, name: str) -> str:
+def _percent(row: Any, name: str) -> str | Cell:
     value, low, high = (100 * float(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
-    if math.isnan(value):
-        return MISSING
-    interval = "" if math.isnan(low) else f" [{low:.1f}, {high:.1f}]"
-    return f"{value:.1f} %{interval}".replace("-", "−")
+    return estimate(value, low, high, "z.1f", " %")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from helpers import record
 
+from crystalbench.probes import get_probe, probe_names, written_sections
 from crystalbench.reports.sections import Section
 from crystalbench.reports.site import Content, Facts, read_content, write_site
 from crystalbench.results import Results
@@ -101,6 +102,19 @@ SLICES = pd.DataFrame(
 )
 
 
+COMMON = {
+    **dict.fromkeys(("rows", "rows_total"), 1265),
+    **dict.fromkeys(("max", "max_before", "max_after", "share_beyond", "drift_per_atom", "error", "score_dummy"), 0.5),
+    **dict.fromkeys(("folds", "seeds", "crystals"), 3),
+    **dict.fromkeys(("constant", "undefined"), 0),
+    "fold_scheme": "official",
+    "view": "full",
+    "metric": "mae",
+    "unit": "cm⁻¹",
+    "expected": "unchanged",
+}
+"""Values of the columns of probes that `TABLES` leaves out; others are missing."""
+
 TABLES = {
     "information": """task,view,model,skill,low,high,mae,folds,seeds
 matbench_phonons,full,cgcnn,0.9,0.85,0.95,6.5,5,1
@@ -158,8 +172,13 @@ def content(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Conte
     SLICES.to_csv(folder / "slices.csv", index=False)
     for name, text in TABLES.items():
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    for probe in map(get_probe, probe_names()):
+        for name in probe.tables.keys() & TABLES.keys():
+            table = pd.read_csv(folder / f"{name}.csv")
+            more = {column: COMMON.get(column) for column in probe.tables[name] if column not in table}
+            table.assign(**more).to_csv(folder / f"{name}.csv", index=False)
     formulas = {f"mb-{fold}-{row}": f"Fe{fold + 1}O{row + 2}" for fold in range(5) for row in range(12)}
-    probed = {
+    probed = written_sections(folder, probe_names()) | {
         "what colours tell": [Section("Colours & <b>shapes</b>", ["task", "red"], [["a_task", "0.5"]], ["So it is."])]
     }
     return read_content(results, folder, {"matbench_phonons": Facts(formulas)}, probed)

@@ -155,15 +155,26 @@ def test_uncertainty_and_the_composition_ceiling_are_shown(pages: dict[str, Pars
 
 def test_the_information_page_shows_skills_sources_and_drifts(pages: dict[str, Parsed]) -> None:
     text = " ".join(pages["information.html"].text.split())
-    assert "cgcnn 0.90 0.85 to 0.95 0.41 0.30 to 0.50" in text
-    assert "magpie_forest 0.80 not run–" in text
-    assert "cgcnn 0.70 0.60 to 0.80 0.49 0.40 to 0.60" in text
-    assert "cgcnn < 0.1 % 1e-07 50 % 3.25" in text
+    assert "matbench_phonons (1,265 rows): skill by view view cgcnn magpie_forest" in text
+    assert "full 0.90 [0.85, 0.95] 0.80" in text
+    assert "anonymous 0.41 [0.30, 0.50] no value–" in text
+    assert "chemistry, elements first 0.70 [0.60, 0.80], 78 % chemistry, elements last 0.49 [0.40, 0.60], 54 %" in text
+    assert "transformation cgcnn atom order < 0.1 % 0.1 Å 50 %" in text
+    assert "cgcnn depends on what has no meaning: 0.1 Å (50 % of the error)." in text
 
 
-def test_other_probes_are_shown_as_they_report(site: Path) -> None:
+def test_cells_are_coloured_and_details_folded(site: Path) -> None:
     text = (site / "information.html").read_text(encoding="utf-8")
-    assert "<h2>What colours tell</h2>" in text
+    assert '<td class="shade-4"><span class="score">0.90</span><small>[0.85, 0.95]</small></td>' in text
+    assert '<td class="drift-3"><span class="score">50 %</span></td>' in text
+    assert "<details><summary>cgcnn on matbench_phonons (1,265 rows)</summary>" in text
+
+
+def test_probes_of_users_are_shown_as_they_report(site: Path) -> None:
+    text = (site / "information.html").read_text(encoding="utf-8")
+    assert re.search(
+        r'<a href="#(probe-\d)">What colours tell</a>.*<h2 id="\1">What colours tell</h2>', text, re.DOTALL
+    )
     assert "<h3>Colours &amp; &lt;b&gt;shapes&lt;/b&gt;</h3>" in text
     assert '<th scope="row">a_<wbr>task</th><td>0.5</td>' in text
     assert "<p>So it is.</p>" in text
@@ -171,15 +182,15 @@ def test_other_probes_are_shown_as_they_report(site: Path) -> None:
 
 def test_the_information_page_shows_descriptors_refinement_and_the_readout(pages: dict[str, Parsed]) -> None:
     text = " ".join(pages["information.html"].text.split())
-    assert "cgcnn trained on it descriptor_forest composition and volume cgcnn linear probe" in text
-    assert "density density 0.98 0.97 to 0.99 not run– 0.81 0.70 to 0.90" in text
-    assert "c cell not run– 0.30 0.00 -0.10 to 0.10" in text
+    assert "cgcnn: trained on it descriptor_forest: composition and volume cgcnn: linear probe" in text
+    assert "density (density) 0.98 [0.97, 0.99] no value– 0.81 [0.70, 0.90]" in text
+    assert "c (cell) no value– 0.30 0.00 [−0.10, 0.10]" in text
     assert "cgcnn learns (more than composition and volume): density." in text
     assert "cgcnn training adds (to what is there before training): nothing; less: density; not resolved: c." in text
-    assert "With 12 nearest neighbours and distances to 0.01 Å, 3 pairs of different crystals, 2 of them" in text
-    assert "any network of elements and distances: a (SiC) and b (SiC)." in text
+    assert "12 0.01 3 2 4 1,265" in text
+    assert "With 12 neighbours, the same to any network of elements and distances: a (SiC) and b (SiC)." in text
     assert "The reduction is extensivity: the number of atoms alone gives at least 95 % of it (97.7 %" in text
-    assert "dummy – none 12.00 [11.00, 13.00] −20.0 %" in text
+    assert "dummy no value– none 12.00 [11.00, 13.00] −20.0 %" in text
 
 
 def test_errors_by_element_are_in_the_periodic_table(site: Path) -> None:

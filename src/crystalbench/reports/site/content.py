@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from crystalbench.errors import DataError, RecordError
+from crystalbench.errors import RecordError
 from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.evaluation.columns import standard_runs
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.evaluation.learning_curves import learning_curves
+from crystalbench.reports.csv import read_frame
 from crystalbench.reports.sections import Section
 from crystalbench.reports.site.links import Links
 from crystalbench.results.loading import Results
@@ -23,10 +24,7 @@ from crystalbench.tasks.suffixes import divided
 Predicted: TypeAlias = list[tuple[Entry, pd.DataFrame]]
 """Entries, each with its predictions: ``id``, ``fold``, ``target`` and ``prediction``, the mean over the seeds."""
 
-TABLES = (
-    *("slices", "information", "information_sources", "invariance", "descriptors", "refinement", "readout"),
-    *("ceiling", "calibration", "conformal", "across"),
-)
+TABLES = ("slices", "ceiling", "calibration", "conformal", "across")
 """Names of CSV files in a folder of results that pages show where they exist."""
 
 
@@ -53,7 +51,7 @@ class Content:
         facts: facts of rows by name of the task, without what follows it in the name of a task made of it.
         tables: further tables by name, see `TABLES`.
         curves: the learning curves; empty if there are none.
-        probed: what probes found that have no table of their own on the page of information, by their description.
+        probed: what probes report of their tables, by their description.
     """
 
     boards: Sequence[Board]
@@ -128,7 +126,7 @@ def read_content(
         scores=standard,
         commands=_commands(results, standard),
         facts=facts or {},
-        tables={name: table for name in TABLES if (table := _read_table(folder / f"{name}.csv")) is not None},
+        tables={name: read_frame(path) for name in TABLES if (path := folder / f"{name}.csv").is_file()},
         curves=learning_curves(results.scores, results.predictions_on_other_folds),
         probed=probed or {},
     )
@@ -142,12 +140,3 @@ def _commands(results: Results, scores: pd.DataFrame) -> dict[str, str]:
         return {entries[record.key]: record.command for record in results.select(key=list(entries)).records}
     except RecordError:
         return {}
-
-
-def _read_table(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_csv(path, keep_default_na=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}); delete it and write it again") from error

@@ -15,9 +15,8 @@ from crystalbench._files import write_bytes, write_text
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.reports.site.charts import KIND_COLOURS
 from crystalbench.reports.site.content import Content
-from crystalbench.reports.site.pages.information import information_pages
 from crystalbench.reports.site.pages.model import model_pages
-from crystalbench.reports.site.pages.more import cost_pages, method_pages, model_list_pages
+from crystalbench.reports.site.pages.more import cost_pages, information_pages, method_pages, model_list_pages
 from crystalbench.reports.site.pages.overview import overview_pages
 from crystalbench.reports.site.pages.page import Page, PageMaker
 from crystalbench.reports.site.pages.task import task_pages

@@ -1,4 +1,4 @@
-"""Pages of all tasks together: costs, models, and the method with its caveats."""
+"""Pages of all tasks together: what models know, costs, models, and the method with its caveats."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from crystalbench.reports.site.pages.page import Page
 from crystalbench.reports.timing import seconds_text
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS
+
+
+def information_pages(content: Content) -> list[Page]:
+    """The page ``information.html``: what probes report."""
+    return [Page("information.html", "information.html", "What models know", {"probed": content.probed}, {})]
 
 
 def cost_pages(content: Content) -> list[Page]:
