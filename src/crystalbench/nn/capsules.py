@@ -132,9 +132,9 @@ class CapsuleRouting(nn.Module):
             Of 1, features and the scalars of tensors, (K, F + C, 1 + F + C); of the other components of tensors,
             (K, (lmax + 1)² − 1, C, C).
         """
-        weights = self.pose_vote.weights
-        weights = weights.view(*weights.shape[:2], self.count, -1).permute(2, 0, 3, 1)
-        width, channels = self.vote.in_features, self.channels
+        degrees, channels, _ = self.pose_vote.weights.shape
+        weights = self.pose_vote.weights.view(degrees, channels, self.count, -1).permute(2, 0, 3, 1)
+        width = self.vote.in_features
         of_features = functional.pad(self.vote.weight.view(self.count, width, width), (0, channels))
         of_poses = functional.pad(weights[:, 0], (width, 0))
         biases = torch.cat([self.vote.bias.view(self.count, -1), self.pose_vote.bias.view(self.count, -1)], dim=1)

@@ -127,7 +127,7 @@ def tensor_means(squares: _Floats) -> _Floats:
     Y_2(Q r) = D Y_2(r) gives D_ml = Σ M_m,ab Q_ac Q_bd M_l,cd / |M_l|², since the matrices M are orthogonal.
     """
     turned: _Floats = np.einsum("mab,nacbd,lcd->nml", TENSORS, squares, TENSORS, optimize=True)
-    return turned / np.square(TENSORS[0]).sum()
+    return turned / float(np.square(TENSORS[0]).sum())
 
 
 @dataclass(frozen=True, eq=False)
