@@ -48,6 +48,7 @@ from crystalbench.representations import (
     SphereGraph,
     WeightedGraph,
 )
+from crystalbench.sees import Sees
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, Task, get_task_spec
 from crystalbench.testing.crystals import known_structures, random_crystals
@@ -142,6 +143,12 @@ def stages_of(title: str) -> tuple[str, ...]:
     predictions of a short fit have a large tolerance, and those of untrained networks a small one.
     """
     return ("start", "fit") if issubclass(get_model(cases()[title][0]), NetworkModel) else ("fit",)
+
+
+def sees_potential(title: str) -> bool:
+    """Whether a case reads what a pretrained potential computes, in single precision."""
+    name, parameters = cases()[title]
+    return get_model(name).from_configuration(parameters).sees is Sees.PRETRAINED
 
 
 _computed: dict[tuple[str, str], Arrays] = {}

@@ -26,6 +26,10 @@ training, and up to 0.075 after three epochs (cgcnn), when training has amplifie
 EXACT = 1e-6
 """The same for other models, whose predictions did not differ."""
 
+SCALE = 1e-3
+"""Also allowed for networks, relative to the largest prediction: after a short fit, predictions may hardly differ from
+each other (`deepknet_sphere`), so that their standard deviation is no scale."""
+
 ARRAY_TOLERANCE = 1e-5
 """Largest difference of a weighted sum of an array, relative to the sum of its absolute values."""
 
@@ -47,11 +51,13 @@ STAGES = [(title, stage) for title in golden.cases() for stage in golden.stages_
 def test_predictions_are_the_pinned_ones(title: str, stage: str) -> None:
     entry = MODELS[title]
     assert golden.model_version(title) == entry["version"], f"{title} has a new version; run golden.py pin"
-    tolerance = TOLERANCES[stage] if "start" in golden.stages_of(title) else EXACT
+    # The inputs of models that read a potential come from a network: trees split them elsewhere at near ties.
+    network = "start" in golden.stages_of(title) or golden.sees_potential(title)
+    tolerance, scale = (TOLERANCES[stage], SCALE) if network else (EXACT, EXACT)
     for kind in golden.kinds_of(title):
         expected = np.array(entry[f"{kind} {stage}"])
         off = np.abs(golden.predictions(title, kind, stage) - expected).max()
-        allowed = tolerance * expected.std() + EXACT * np.abs(expected).max()
+        allowed = tolerance * expected.std() + scale * np.abs(expected).max()
         assert off <= allowed, f"{title}, {kind}: predictions moved by {off:.3g}, more than {allowed:.3g}; {REMEDY}"
 
 
