@@ -162,6 +162,8 @@ def test_the_report_says_it_in_words() -> None:
     assert matrix.titles == ["view", "graph"]
     assert [row[0] for row in matrix.rows] == [*VIEWS, "labels shuffled (control)"]
     assert str(matrix.rows[0][1]).startswith("0.90 [")
+    assert set(matrix.hints) == set(VIEWS) - {"full"}
+    assert matrix.hints["composition_only"].startswith("hides the structure")
     assert any("Control passed" in line and "graph" in line for line in matrix.lines)
     assert sources.titles == ["information", "graph"]
     assert [row[0] for row in sources.rows[:3]] == [

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from crystalbench.data.views import FULL
+from crystalbench.data.views import FULL, get_view
+from crystalbench.errors import CrystalBenchError
 from crystalbench.evaluation.information import CONTROL, KINDS, VIEWS
 from crystalbench.reports.formatting import size_text
 from crystalbench.reports.sections import Cell, Section, estimate
@@ -48,7 +49,8 @@ def information_sections(matrix: pd.DataFrame, sources: pd.DataFrame) -> list[Se
         lines += _controls(mine)
         by_view = mine.sort_values("view", kind="stable", key=lambda views: views.map(_place))
         by_view["view"] = by_view["view"].replace(CONTROL, "labels shuffled (control)")
-        sections.append(Section.crossed(f"{heading}: skill by view", by_view, "view", "model", _skill, lines))
+        by_views = Section.crossed(f"{heading}: skill by view", by_view, "view", "model", _skill, lines)
+        sections.append(replace(by_views, hints={view: hint for view in by_view["view"] if (hint := _hidden(view))}))
         if len(of_board):
             by_kind = of_board.sort_values("information", kind="stable", key=lambda kinds: kinds.map(KINDS.index))
             named = by_kind.assign(information=by_kind["information"] + ", " + by_kind["chain"])
@@ -61,6 +63,14 @@ def information_sections(matrix: pd.DataFrame, sources: pd.DataFrame) -> list[Se
 def _place(view: str) -> tuple[int, str]:
     """Where a view is in the table: the standard ones in their order, then others, and the control."""
     return (len(VIEWS) + 1 if view == CONTROL else VIEWS.index(view) if view in VIEWS else len(VIEWS)), view
+
+
+def _hidden(view: str) -> str:
+    """What a view hides, in words; nothing for views that are not registered here."""
+    try:
+        return f"hides {get_view(view).removes}" if view != FULL else ""
+    except CrystalBenchError:
+        return ""
 
 
 def _skill(row: Any) -> str | Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -42,6 +42,7 @@ class Section:
         rows: texts and `Cell` objects of each row.
         lines: sentences below the table.
         detail: whether pages show it only when it is opened.
+        hints: what pages say below the names of rows.
     """
 
     heading: str
@@ -49,6 +50,7 @@ class Section:
     rows: Sequence[Sequence[str | Cell]] = ()
     lines: Sequence[str] = ()
     detail: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def crossed(
