@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -79,7 +80,9 @@ class PackingFolder:
         resource_tracker.unregister(str(self.path), "folder")
 
     def _task_file(self, task: Task) -> Path:
-        path = self.path / f"{task.digest}.task"
+        # Tasks with the same rows may have other names or metrics, which their digest does not contain.
+        facts = (task.digest, task.name, task.metric, task.rows_total, task.source, task.remarks, task.fold_scheme)
+        path = self.path / f"{hashlib.sha256(repr(facts).encode()).hexdigest()}.task"
         with self._lock:
             if not path.exists():
                 joblib.dump(task, path)

@@ -119,7 +119,9 @@ class Calls:
         ready, _ = ray.wait(references, num_returns=1, timeout=POLL_SECONDS)
         if ready:
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        events.pass_on({call.number: call for call in self._calls.values()}, now=bool(ready))
+        with self._changed:  # other threads begin calls
+            calls = list(self._calls.values())
+        events.pass_on({call.number: call for call in calls}, now=bool(ready))
         for reference in ready:
             call = self._calls[reference]
             try:
