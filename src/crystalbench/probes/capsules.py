@@ -57,7 +57,7 @@ CONTRASTS = (
 
 
 KEEP_ATOMS = frozenset({FULL, "anonymous", "chemistry_shuffled", "species_shuffled", "perturbed", "unit_density"})
-"""Views under which a network gets the atoms of the crystal in their order, so that couplings are those of its atoms."""
+"""Views under which a network gets the atoms of the crystal in their order, so that couplings belong to them."""
 
 
 class Capsules(Probe):
