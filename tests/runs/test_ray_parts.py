@@ -23,7 +23,9 @@ from crystalbench.runs.executors import Engine, SerialExecutor, executor_for
 from crystalbench.runs.executors.ray import cluster
 from crystalbench.runs.executors.ray.calls import Call, Calls
 from crystalbench.runs.executors.ray.events import Reporter
+from crystalbench.runs.executors.ray.executor import RayExecutor
 from crystalbench.runs.executors.ray.shipping import PluginFile, SameFile
+from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Reservation, Resources
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.suite import ModelEntry, Suite, parse_suite
@@ -184,7 +186,7 @@ def test_a_call_may_begin_while_events_are_passed_on(monkeypatch: pytest.MonkeyP
     calls = Calls(None)
 
     def call(number: int) -> Call:
-        return Call("a run", number, lambda: number, lambda: None, silent)
+        return Call("a run", number, lambda: number, lambda again: None, silent)
 
     class Beginning(Call):
         """Reading its number lets another thread begin a call, as it may happen at any time."""
@@ -202,9 +204,21 @@ def test_a_call_may_begin_while_events_are_passed_on(monkeypatch: pytest.MonkeyP
         def pass_on(self, known: dict[int, Call], *, now: bool) -> None:
             passed.append(known)
 
-    calls._calls = {1: Beginning("a run", 1, lambda: 1, lambda: None, silent), 2: call(2)}
+    calls._calls = {1: Beginning("a run", 1, lambda: 1, lambda again: None, silent), 2: call(2)}
     calls._take([1, 2], Events())  # type: ignore[arg-type]
     assert list(passed[0]) == [1, 2] and set(calls._calls) == {1, 2, 3}
+
+
+def test_a_task_is_stored_once_unless_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    stored: list[str] = []
+    monkeypatch.setattr(ray, "put", stored.append)
+    executor, run = RayExecutor.__new__(RayExecutor), Run.__new__(Run)
+    object.__setattr__(run, "task", "the task")
+    executor._stored = {}
+    for again in (False, False, True, False):
+        executor._store(Path("a.task"), run, again=again)
+    assert stored == ["the task"] * 2
 
 
 def test_engines_and_their_options() -> None:

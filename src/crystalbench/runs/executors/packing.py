@@ -14,7 +14,9 @@ import joblib
 from joblib.externals.loky.backend import resource_tracker
 
 from crystalbench.data.views import View, get_view
+from crystalbench.errors import ConfigError
 from crystalbench.models import Model, get_model
+from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.plan import Run
@@ -35,8 +37,14 @@ class PackedRun:
     task: Path
 
     def unpack(self, tasks: TaskReader) -> Run:
-        """The run, with its task loaded."""
+        """The run, with its task loaded.
+
+        Raises:
+            ConfigError: the file of the model was edited after the run was planned.
+        """
         model = get_model(self.model) if isinstance(self.model, str) else self.model
+        if isinstance(self.model, str) and self.spec.model_code not in (None, local_digest(model)):
+            raise ConfigError(f"{self.model}: its code has changed since the command was started; start it again")
         view = get_view(self.view) if isinstance(self.view, str) else self.view
         return Run(self.spec, self.label, model, tasks.read(self.task), view, self.space, self.names)
 
