@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,21 @@ def test_files_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     assert plugins.load(GROUP, "model", "mine.py:Mine") is mine
     assert plugins.load(GROUP, "model", "pathlib:Path") is Path
+
+
+def test_files_that_were_edited_after_their_import_are_refused(tmp_path: Path) -> None:
+    """Keys of runs contain the code in the file, which would not be the code that is executed."""
+    file, helper = tmp_path / "edited.py", tmp_path / "helper_of_edited.py"
+    contents = {file: "from helper_of_edited import width\n", helper: "width = 1\n"}
+    for path, content in contents.items():
+        path.write_text(content)
+    assert plugins.load(GROUP, "model", f"{file}:width") == 1
+    for path, content in contents.items():
+        path.write_text(f"{content}other = 2\n")
+        with pytest.raises(ConfigError, match=r"edited\.py: it, or a module of its folder .* restart Python"):
+            plugins.load(GROUP, "model", f"{file}:width")
+        path.write_text(content)
+        assert plugins.load(GROUP, "model", f"{file}:width") == 1
 
 
 def test_modules_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,9 +218,10 @@ def test_a_re_exported_name_counts_as_the_module_that_defines_it(tmp_path: Path)
 
 
 def digest_of(folder: Path) -> str:
-    """The digest of the class ``mine.py:Mine`` of a folder, read again."""
+    """The digest of the class ``mine.py:Mine`` of a folder, as in another process."""
     for cached in (plugins.code_digest, plugins._parsed):
         cached.cache_clear()
+    sys.modules.pop(plugins.module_of_file(folder / "mine.py"), None)
     return plugins.code_digest(plugins.load(GROUP, "model", f"{folder / 'mine.py'}:Mine"))
 
 

@@ -137,8 +137,11 @@ def local_digest(defined: type[Any]) -> str:
     if file is None:
         return source_digest(defined)
     modules = modules_behind(file.resolve(), {"": file.resolve().parent})
-    if len(modules) == 1:
-        return source_digest(defined)
+    return source_digest(defined) if len(modules) == 1 else _digest_of(modules)
+
+
+def _digest_of(modules: Mapping[str, Path]) -> str:
+    """SHA-256 over the names and contents of modules."""
     sha = hashlib.sha256()
     for name, path in sorted(modules.items()):
         sha.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -169,10 +172,7 @@ def code_digest(defined: type[Any], *parts: type[Any]) -> str:
     roots = {package.name: package}
     if not file.resolve().is_relative_to(package):
         roots[""] = file.resolve().parent
-    sha = hashlib.sha256()
-    for name, path in sorted(modules_behind(file.resolve(), roots).items()):
-        sha.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return sha.hexdigest()
+    return _digest_of(modules_behind(file.resolve(), roots))
 
 
 def modules_behind(file: Path, roots: Mapping[str, Path]) -> dict[str, Path]:
@@ -334,16 +334,39 @@ def import_copy(name: str, path: Path) -> None:
 def _import_file(path: Path) -> Any:
     name = module_of_file(path)
     if name in sys.modules:
+        _require_unchanged(name, path)
         return sys.modules[name]
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     return _execute(name, path)
 
 
+_imported: dict[str, str] = {}
+"""Digests of files, with the modules of their folders that they import, when they were imported; by name of module."""
+
+
+def _require_unchanged(name: str, path: Path) -> None:
+    """Refuse a file that was edited after it was imported: keys would name the new code, and results be of the old.
+
+    Raises:
+        ConfigError: it was.
+    """
+    if name in _imported and path.is_file() and _digest_of_file(path) != _imported[name]:
+        raise ConfigError(
+            f"{path}: it, or a module of its folder that it imports, has changed since it was imported; restart Python "
+            "(in a notebook, the kernel)"
+        )
+
+
+def _digest_of_file(path: Path) -> str:
+    return _digest_of(modules_behind(path.resolve(), {"": path.resolve().parent}))
+
+
 def _execute(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python file")
+    _imported[name] = _digest_of_file(path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module while it is executed
     folder = str(path.resolve().parent)

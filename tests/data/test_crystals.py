@@ -66,9 +66,10 @@ def test_slicing_is_slicing_of_the_list(seed: int, data: st.DataObject) -> None:
 
 def test_a_row_outside_is_refused() -> None:
     crystals = Crystals.from_pymatgen(random_structures(0, 3))
-    for key in (3, [-4], np.ones(4, bool)):
+    for key in (3, [-4], np.ones(4, bool), [0.5], 1.0, ["1"]):
         with pytest.raises(IndexError):
             crystals[key]
+    assert not len(crystals[[]])
     assert len(crystals[2]) == 1
 
 

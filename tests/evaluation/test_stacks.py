@@ -9,7 +9,7 @@ from helpers import record
 
 from crystalbench.evaluation import stacks
 from crystalbench.evaluation.leaderboard import leaderboards
-from crystalbench.evaluation.stacks import short_members
+from crystalbench.evaluation.stacks import short_members, split
 from crystalbench.models import Stack
 from crystalbench.results import Results
 
@@ -45,6 +45,12 @@ def test_texts_that_are_not_complete_are_kept(text: str) -> None:
 def test_texts_of_the_model_are_read() -> None:
     texts = [Stack(members=f"dummy + magpie_forest(trees={trees})").members for trees in (5, 6)]
     assert short_members(texts) == ["dummy + magpie_forest(trees=5)", "dummy + magpie_forest(trees=6)"]
+
+
+def test_a_backslash_at_the_end_of_a_text_does_not_hide_the_quotation_mark() -> None:
+    one, other = r'a@1(x="C:\\", y=1) + b@2()', r'a@1(x="C:\\\"+", y=1) + b@2()'
+    assert list(split(one, "+")) == [r'a@1(x="C:\\", y=1) ', " b@2()"]
+    assert list(split(other, "+")) == [r'a@1(x="C:\\\"+", y=1) ', " b@2()"]
 
 
 def names(parameters: list[dict[str, object]]) -> list[str]:

@@ -3,19 +3,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
-from helpers import record
+from helpers import random_crystals, record
 
+from crystalbench.data.crystals import concatenate
+from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.capsule_readings import READING_COLUMNS
 from crystalbench.evaluation.factorial import VARIANT_COLUMNS
 from crystalbench.probes import run_probe
-from crystalbench.probes.capsules import CONTRASTS, REFERENCE, Capsules
+from crystalbench.probes.capsules import CONTRASTS, KEEP_ATOMS, REFERENCE, Capsules
 from crystalbench.results import Results
 from crystalbench.runs.plan import Plan, Selection
 from crystalbench.runs.suite import Suite, load_suite
 from crystalbench.tasks import DataSources
+from crystalbench.testing.crystals import known_structures
 
 
 def planted() -> Results:
@@ -92,8 +96,35 @@ def test_tasks_without_structures_are_refused(tmp_path: Path, monkeypatch: pytes
     Path("alloys.toml").write_text(
         'name = "alloys"\ntable = "alloys.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
     )
-    with pytest.raises(ConfigError, match=r"probe capsules: needs structures, and these tasks have .* alloys; choose"):
-        planned(("dummy", "sen"), "alloys.toml")
+    for models in (("dummy", "sen"), ("sen",)):
+        with pytest.raises(
+            ConfigError,
+            match=r"probe capsules: needs structures, and these tasks have .* alloys; choose .* of .*matbench_jdft2d",
+        ) as error:
+            planned(models, "alloys.toml")
+        assert "matbench_steels" not in str(error.value)
+
+
+def test_nothing_is_read_under_views_that_change_the_atoms() -> None:
+    suite = Suite(name="s", tasks=("demo_bulk_modulus",), models=("sen",))
+    views = ("full", "anonymous+unit_density", "no_periodicity", "anonymous+supercell")
+    plan = Capsules().plan(suite, Selection(folds=(0,), views=views), DataSources(limit=60, download=False))
+    asked = [run.spec.view for run in plan.runs if Capsules().asks_models_of(run)]
+    assert asked == ["full", "anonymous+unit_density"]
+    (note,) = plan.notes
+    assert note.startswith("these views may change the list of atoms") and note.endswith(
+        "read: no_periodicity, anonymous+supercell"
+    )
+
+
+def test_views_under_which_capsules_are_read_keep_the_atoms() -> None:
+    crystals = concatenate([known_structures(), random_crystals(5, 6)])
+    for name in KEEP_ATOMS:
+        seen = get_view(name)(crystals)
+        assert np.array_equal(seen.offsets, crystals.offsets)
+        apart = seen.frac_coords - crystals.frac_coords
+        apart = (apart - np.rint(apart))[:, None] @ crystals.lattices[crystals.owners]
+        assert np.linalg.norm(apart, axis=-1).max() < 0.5
 
 
 def test_what_is_read_has_to_beat_all_controls() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers import formulas_task, tiny_task
 
-from crystalbench.errors import ConfigError
+from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, LINEAR, UNTRAINED
 from crystalbench.models import Embeds, get_model
 from crystalbench.probes import Fitted, run_probe
@@ -112,6 +112,12 @@ def alloys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         'name = "alloys"\ntable = "alloys.csv"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
     )
     return "alloys.toml"
+
+
+def test_a_task_of_another_suite_is_named() -> None:
+    suite = Suite(name="s", tasks=("demo_bulk_modulus",), models=("dummy",))
+    with pytest.raises(UnknownNameError, match="task of the suite s 'demo_formation_energy'"):
+        Descriptors().plan(suite, Selection(tasks=("demo_formation_energy",)), DataSources(download=False))
 
 
 def test_compositions_have_descriptors_of_the_composition(alloys: str, tmp_path: Path) -> None:

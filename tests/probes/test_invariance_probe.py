@@ -111,3 +111,5 @@ def test_tasks_without_structures_are_left_out(tmp_path: Path, monkeypatch: pyte
     assert "the probe invariance needs structures, left out: mine" in plan.notes
     with pytest.raises(ConfigError, match=r"probe invariance: needs structures, .* compositions only: mine; choose"):
         Invariance().plan(both.model_copy(update={"tasks": ("mine.toml",)}), Selection(), sources)
+    with pytest.raises(ConfigError, match=r"compositions only: mine; choose .* one of .*demo_bulk_modulus"):
+        Invariance().plan(both, Selection(tasks=("mine.toml",), models=("sen",)), sources)

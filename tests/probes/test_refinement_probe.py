@@ -14,7 +14,7 @@ from crystalbench.evaluation.refinement import COLUMNS, refinement
 from crystalbench.probes import run_probe
 from crystalbench.probes.refinement import Refinement, counted
 from crystalbench.runs.plan import Plan, Selection
-from crystalbench.runs.suite import Suite
+from crystalbench.runs.suite import ProtocolEntry, Suite
 from crystalbench.tasks import DataSources
 
 from helpers import record, supercells  # isort: skip
@@ -49,6 +49,18 @@ def test_it_needs_no_models(tmp_path: Path) -> None:
     (section,) = Refinement().report(probed.tables)
     assert section.heading.startswith("demo_bulk_modulus") and len(section.rows) == 2
     assert run_probe("crystalbench.probes.refinement:Refinement", plan, tmp_path, workers=1).computed == 0
+
+
+def test_the_protocol_has_no_effect_and_this_is_said() -> None:
+    suite, sources = Suite(name="s", tasks=("demo_bulk_modulus",)), DataSources(limit=40, download=False)
+    changed = ProtocolEntry(ensemble=2, inner_folds=3, fold_scheme="formula", train_fractions=(0.5, 1.0))
+    plan = Refinement().plan(suite.model_copy(update={"protocol": changed}), Selection(), sources)
+    assert plan.notes == [
+        "the question is about all crystals of a task, not about models; without effect: inner_folds 3; ensemble 2; "
+        "fold_scheme formula; train_fractions 0.5, 1.0"
+    ]
+    plain = Refinement().plan(suite, Selection(), sources)
+    assert plain.notes == [] and [run.spec for run in plan.runs] == [run.spec for run in plain.runs]
 
 
 def test_tasks_without_structures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,18 @@ def test_the_plan_follows_what_models_and_views_declare() -> None:
     assert [run.spec.view for run in only.runs if run.label == "VolumeLine"] == [FULL, "anonymous", FULL]
 
 
+def test_the_dummy_alone_says_nothing() -> None:
+    with pytest.raises(ConfigError, match="there is no other model to run: dummy is the only model; choose another"):
+        planned("information", "dummy", folds=(0,))
+    Path("mine.csv").write_text("id,f,y\n" + "".join(f"r{i},Fe{i + 1}O2,{i}\n" for i in range(20)))
+    Path("mine.toml").write_text(
+        'name = "mine"\ntable = "mine.csv"\nid = "id"\ncomposition = "f"\ntarget = "y"\nkind = "regression"\n'
+    )
+    suite = Suite(name="s", tasks=("mine.toml",))
+    with pytest.raises(ConfigError, match=r"no other model to run: cgcnn needs structures, left out: mine.*; choose"):
+        Information().plan(suite, Selection(models=("cgcnn",)), DataSources(download=False))
+
+
 def test_runs_of_a_leaderboard_are_kept_apart_from_others_and_nothing_is_computed_twice() -> None:
     plan = planned("information", LINE, folds=(0, 1), views=("anonymous",))
     first = run("information", plan)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -306,6 +307,17 @@ def test_the_volume_of_a_tessellation_is_checked(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(voronoi, "VOLUME_TOLERANCE", -1.0)  # no tessellation is accurate enough
     with pytest.raises(DataError, match="volumes add up to"):
         tessellate(crystal.lattices[0], crystal.frac_coords)
+
+
+def test_a_cell_that_is_too_elongated_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """A sphere with all images that its Voronoi cells might need has a thousand million atoms."""
+    lattice = np.array([[4.0, 0.3, -0.2], [0.5, 3.8, 0.4], [40_000.0, 0.2, 4.0]])
+    long = one_crystal(lattice, [[0, 0, 0], [0.3, 0.4, 0.6]], [11, 17], "long")
+    arrays = DescriptorBank()(long)
+    known = dict(zip(DescriptorBank().parts, ~arrays.values["failed"][0], strict=True))
+    assert known["density"] and known["lattice"] and not known["sites"]
+    assert "long: descriptors are missing: " in caplog.text
+    assert re.search(r"its reduced cell of .* Å is too elongated; is a length wrong", caplog.text)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,11 +17,15 @@ from crystalbench import plugins
 from crystalbench.cli.app import app
 from crystalbench.errors import ConfigError
 from crystalbench.models import get_model
+from crystalbench.models.model import silent
 from crystalbench.plugins import code_digest, local_digest, module_of_file
 from crystalbench.runs.executors import Engine, SerialExecutor, executor_for
 from crystalbench.runs.executors.ray import cluster
+from crystalbench.runs.executors.ray.calls import Call, Calls
 from crystalbench.runs.executors.ray.events import Reporter
+from crystalbench.runs.executors.ray.executor import RayExecutor
 from crystalbench.runs.executors.ray.shipping import PluginFile, SameFile
+from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Reservation, Resources
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.suite import ModelEntry, Suite, parse_suite
@@ -173,6 +177,48 @@ def test_reports_are_rare_except_of_phases_and_the_end() -> None:
         report(done, 100, phase="fitting")
     report(0, 9, phase="predicting")
     assert [event[:3] for event in sent] == [(5, 0, 100), (5, 100, 100), (5, 0, 9)]
+
+
+def test_a_call_may_begin_while_events_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(Calls, "_work", lambda self: None)
+    monkeypatch.setattr(ray, "wait", lambda references, **options: ([], references))
+    calls = Calls(None)
+
+    def call(number: int) -> Call:
+        return Call("a run", number, lambda: number, lambda again: None, silent)
+
+    class Beginning(Call):
+        """Reading its number lets another thread begin a call, as it may happen at any time."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "number" and len(calls._calls) == 2:
+                thread = threading.Thread(target=calls.begin, args=(call(3),))
+                thread.start()
+                thread.join(10)
+            return super().__getattribute__(name)
+
+    passed: list[dict[int, Call]] = []
+
+    class Events:
+        def pass_on(self, known: dict[int, Call], *, now: bool) -> None:
+            passed.append(known)
+
+    calls._calls = {1: Beginning("a run", 1, lambda: 1, lambda again: None, silent), 2: call(2)}
+    calls._take([1, 2], Events())  # type: ignore[arg-type]
+    assert list(passed[0]) == [1, 2] and set(calls._calls) == {1, 2, 3}
+
+
+def test_a_task_is_stored_once_unless_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    stored: list[str] = []
+    monkeypatch.setattr(ray, "put", stored.append)
+    executor, run = RayExecutor.__new__(RayExecutor), Run.__new__(Run)
+    object.__setattr__(run, "task", "the task")
+    executor._stored = {}
+    for again in (False, False, True, False):
+        executor._store(Path("a.task"), run, again=again)
+    assert stored == ["the task"] * 2
 
 
 def test_engines_and_their_options() -> None:

@@ -178,6 +178,13 @@ def test_what_takes_long_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         derived(SYSTEMS, CrystalSystems(2, seed=6), folds=StratifiedFolds(2)).load(HERE)
 
 
+def test_the_number_of_rows_is_that_of_the_declaration_even_if_labels_were_kept() -> None:
+    assert loaded(SYSTEMS, CrystalSystems(2), rows_total=20).is_partial
+    assert not loaded(SYSTEMS, CrystalSystems(2), rows_total=14).is_partial
+    with pytest.raises(DataError, match="derived: has 14 rows, more than the 13 that it declares"):
+        loaded(SYSTEMS, CrystalSystems(2), rows_total=13)
+
+
 def test_crystal_systems_need_structures_of_every_class() -> None:
     alloys = MODULUS.load(DataSources(limit=20))
     with pytest.raises(DataError, match="demo_bulk_modulus: has no triclinic crystal among its 20 rows"):

@@ -209,6 +209,12 @@ def test_the_task_files_of_gong_are_two_properties_in_two_forms(tmp_path: Path) 
         ("frac_coords", [0, 0, 0, 1e10, 0.5, 0.5], "fractional coordinate beyond"),
         ("lattice", [[4, 0, 0, 0, 4, 0, 0, 0, 4]], "inner lists must have 3 numbers"),
         ("lattice", "4 0 0 0 4 0 0 0 4", "lattice is not a list of numbers"),
+        ("lattice", 4, "lattice is not a list of numbers.*it is 4"),
+        ("numbers", [True, 17], "numbers is not a list of numbers.*True"),
+        ("numbers", [11, {"Z": 17}], "numbers is not a list of numbers.*'Z': 17"),
+        ("numbers", [11, 10**400], "numbers is not a list of numbers.*too large"),
+        ("numbers", [11, None], "numbers contains a number that is missing"),
+        ("frac_coords", [[0, 0, 0], [0.5, None, 0.5]], "frac_coords contains a number that is missing"),
     ],
 )
 def test_lists_that_are_not_plain_numbers_are_refused(column: str, value: object, reason: str) -> None:

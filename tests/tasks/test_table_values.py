@@ -166,6 +166,21 @@ def test_equal_numbers_are_one_group(tmp_path: Path) -> None:
     assert len(set(task.folds.tolist())) == 6
 
 
+def test_long_numbers_of_groups_and_labels_keep_their_digits(tmp_path: Path) -> None:
+    """Double precision would take them for one number, or write another one."""
+    long = ["12345678901234567890", "12345678901234567891"]
+    task = task_of(tmp_path, rows_of(g=long * 4), composition='"f"', folds='{ k = 2, group = "column:g" }')
+    assert task.folds.tolist() == [task.folds[0], 1 - task.folds[0]] * 4
+    rows = rows_of(y=long * 4)
+    assert task_of(tmp_path, rows, kind='"binary"', **PLAIN).target.classes == tuple(long)
+
+
+def test_lists_are_no_folds(tmp_path: Path) -> None:
+    rows = rows_of(g=[0, [1], 0, {"a": 1}, 0, 1, 0, 1])
+    with pytest.raises(DataError, match="folds in column 'g' must be numbers or texts, but not in the rows 1, 3"):
+        task_of(tmp_path, rows, composition='"f"', folds='{ column = "g" }')
+
+
 def test_truth_values_are_no_folds(tmp_path: Path) -> None:
     rows = rows_of(g=[True, False] * 4)
     with pytest.raises(DataError, match="column 'g': true and false may be two folds or a test part"):

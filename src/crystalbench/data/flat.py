@@ -32,7 +32,7 @@ def as_index(key: Any, length: int) -> IntArray:
     """Convert a slice, boolean mask, integer array or list to row numbers in [0, length).
 
     Raises:
-        IndexError: a row number is out of range, or a mask has the wrong length.
+        IndexError: a row number is out of range or not an integer, or a mask has the wrong length.
     """
     if isinstance(key, slice):
         return np.arange(*key.indices(length), dtype=np.int64)
@@ -41,6 +41,8 @@ def as_index(key: Any, length: int) -> IntArray:
         if index.shape != (length,):
             raise IndexError(f"a mask of shape {index.shape} cannot select from {length} rows")
         return np.flatnonzero(index).astype(np.int64)
+    if index.size and index.dtype.kind not in "iu":
+        raise IndexError(f"rows are selected by integers or by a mask, not by {index.dtype}")
     index = index.astype(np.int64).reshape(-1)
     if len(index) and (index.min() < -length or index.max() >= length):
         raise IndexError(f"row {index[(index < -length) | (index >= length)][0]} is outside [0, {length})")

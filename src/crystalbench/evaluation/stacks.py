@@ -71,10 +71,11 @@ def short_members(texts: Sequence[str]) -> list[str] | None:
 
 def split(text: str, separator: str) -> Iterator[str]:
     """The parts between separators that are neither in parentheses nor in a JSON string."""
-    depth, quoted, part = 0, False, ""
-    for place, character in enumerate(text):
-        if character == '"' and text[place - 1 : place] != "\\":
+    depth, quoted, escaped, part = 0, False, False, ""
+    for character in text:
+        if character == '"' and not escaped:
             quoted = not quoted
+        escaped = quoted and character == "\\" and not escaped
         if not quoted:
             depth += (character == "(") - (character == ")")
         if character == separator and depth == 0 and not quoted:

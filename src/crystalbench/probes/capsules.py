@@ -12,6 +12,8 @@ import pandas as pd
 
 from crystalbench.data.crystals import Crystals
 from crystalbench.data.samples import Predictions, Samples
+from crystalbench.data.views import FULL
+from crystalbench.data.views.view import parts_of
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.capsule_readings import (
     ERROR,
@@ -26,7 +28,7 @@ from crystalbench.evaluation.factorial import VARIANT_COLUMNS, Contrast, variant
 from crystalbench.evaluation.leaderboard import leaderboards
 from crystalbench.models.dummy import Dummy
 from crystalbench.models.sen import SEN
-from crystalbench.probes.choices import with_structures
+from crystalbench.probes.choices import require_structures, with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.formatting import MISSING, format_spec
@@ -54,10 +56,15 @@ CONTRASTS = (
 """Effects that the suite ``capsules`` tests, by the labels of its models."""
 
 
+KEEP_ATOMS = frozenset({FULL, "anonymous", "chemistry_shuffled", "species_shuffled", "perturbed", "unit_density"})
+"""Views under which a network gets the atoms of the crystal in their order, so that couplings belong to them."""
+
+
 class Capsules(Probe):
     """The factorial of directions and poolings of `sen`, and readings of the capsules of each network that has them.
 
     ``crystalbench probe capsules --suite capsules`` runs the factorial. Of an ensemble, the first member is read.
+    Nothing is read under views other than `KEEP_ATOMS`, e.g. of the primitive cell.
     """
 
     name: ClassVar[str] = "capsules"
@@ -74,8 +81,9 @@ class Capsules(Probe):
         Raises:
             ConfigError: no selected model has capsules, or no task has structures.
         """
+        require_structures(self.name, suite, selection)
         plan = with_structures(self.name, super().plan(suite, selection, sources, reading))
-        if not any(map(self.asks_models_of, plan.runs)):
+        if not any(map(_has_capsules, plan.runs)):
             labels = dict.fromkeys(run.label for run in plan.runs)
             raise ConfigError(
                 f"probe {self.name}: none of these models has capsules: {', '.join(labels)}; choose sen, hybrid_sen or "
@@ -84,14 +92,15 @@ class Capsules(Probe):
         notes = []
         if others := dict.fromkeys(run.label for run in plan.runs if not issubclass(run.model, (SEN, Dummy))):
             notes.append(f"without capsules, so that nothing is read from them: {', '.join(others)}")
+        if unread := dict.fromkeys(run.spec.view for run in plan.runs if _has_capsules(run) and not _keeps_atoms(run)):
+            notes.append(f"these views may change the list of atoms, so that no capsules are read: {', '.join(unread)}")
         if all(run.label != REFERENCE for run in plan.runs):
             notes.append(f"differences are from {REFERENCE}, which is not among the models: scores only")
         return Plan(plan.runs, plan.tasks, [*plan.notes, *notes])
 
     def asks_models_of(self, run: Run) -> bool:
-        """Whether the models have capsules."""
-        has_capsules = issubclass(run.model, SEN) and run.spec.parameters["pooling"] != "mean"
-        return has_capsules and isinstance(run.task.inputs, Crystals)
+        """Whether the models have capsules, and got the atoms of the crystals in their order."""
+        return _has_capsules(run) and _keeps_atoms(run) and isinstance(run.task.inputs, Crystals)
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:
         """One row per atom of the test part: its element and site, and its couplings to the capsules.
@@ -144,6 +153,14 @@ class Capsules(Probe):
         readings = tables["capsule_readings"]
         found += [_reading_section(str(task), part) for task, part in readings.groupby("task", sort=False)]
         return found
+
+
+def _has_capsules(run: Run) -> bool:
+    return issubclass(run.model, SEN) and run.spec.parameters["pooling"] != "mean"
+
+
+def _keeps_atoms(run: Run) -> bool:
+    return set(parts_of(run.spec.view)) <= KEEP_ATOMS
 
 
 def _errors(model: SEN, samples: Samples, targets: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:

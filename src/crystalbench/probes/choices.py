@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from crystalbench.errors import ConfigError
 from crystalbench.runs.plan import Plan, Run, Selection
+from crystalbench.runs.suite import ProtocolEntry, Suite
+from crystalbench.tasks import resolve_tasks, task_specs
 
 
-def ignored(selection: Selection, fields: Iterable[str], reason: str) -> list[str]:
+def ignored(
+    selection: Selection, fields: Iterable[str], reason: str, others: Mapping[str, Any] | None = None
+) -> list[str]:
     """A note on the choices of a selection that have no effect; none if nothing of the kind was chosen.
 
     Args:
         selection: the selection.
         fields: names of the fields of the selection that have no effect.
         reason: why, in words.
+        others: further choices without effect by name, e.g. of the protocol.
     """
     chosen = []
     for field in fields:
@@ -22,22 +28,49 @@ def ignored(selection: Selection, fields: Iterable[str], reason: str) -> list[st
         if value:
             names = [f"{name}={setting}" for name, setting in value.items()] if isinstance(value, dict) else value
             chosen.append(f"{field} {', '.join(map(str, names))}")
+    chosen += [f"{name} {value}" for name, value in (others or {}).items()]
     return [f"{reason}; without effect: {'; '.join(chosen)}"] if chosen else []
+
+
+def changed_protocol(protocol: ProtocolEntry) -> dict[str, Any]:
+    """What differs from the default protocol and determines the results of a run, by name."""
+    names = ("inner_folds", "ensemble", "fold_scheme", "train_fractions")
+    found = {name: getattr(protocol, name) for name in names if getattr(protocol, name) != getattr(_PROTOCOL, name)}
+    return {name: ", ".join(map(str, v)) if isinstance(v, tuple) else v for name, v in found.items()}
+
+
+_PROTOCOL = ProtocolEntry()
+
+
+def require_structures(probe: str, suite: Suite, selection: Selection) -> None:
+    """Check, before data is loaded, that a selected task has structures.
+
+    Raises:
+        ConfigError: none has; names them, and the registered tasks that have.
+    """
+    specs = resolve_tasks(selection.tasks or suite.tasks)
+    if not any(spec.has_structures for spec in specs):
+        raise _without_structures(probe, [spec.name for spec in specs])
+
+
+def _without_structures(probe: str, tasks: Iterable[str]) -> ConfigError:
+    fitting = [name for name, spec in task_specs().items() if spec.has_structures]
+    return ConfigError(
+        f"probe {probe}: needs structures, and these tasks have compositions only: {', '.join(tasks)}; choose "
+        f"another task with --task: a task file with structures, or one of {', '.join(fitting)}"
+    )
 
 
 def with_structures(probe: str, plan: Plan) -> Plan:
     """The runs on tasks with structures; others are noted.
 
     Raises:
-        ConfigError: no task has structures.
+        ConfigError: no task has structures; as `require_structures`.
     """
     kept = [task for task in plan.tasks if task.has_structures]
     others = [task.name for task in plan.tasks if not task.has_structures]
     if not kept:
-        raise ConfigError(
-            f"probe {probe}: needs structures, and these tasks have compositions only: {', '.join(others)}; choose "
-            "another task with --task"
-        )
+        raise _without_structures(probe, others)
     notes = [f"the probe {probe} needs structures, left out: {', '.join(others)}"] if others else []
     return Plan([run for run in plan.runs if run.task.has_structures], kept, [*plan.notes, *notes])
 

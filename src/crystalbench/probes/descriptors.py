@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.data.views import FULL
-from crystalbench.errors import ConfigError
+from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation import descriptors as evaluation
 from crystalbench.evaluation.linear_probe import exchanged, linear_probe
 from crystalbench.models import Embeds, Sees
@@ -50,6 +50,7 @@ class Descriptors(Probe):
         Tasks with compositions only have descriptors of the composition, on which the floor would be the answer itself.
 
         Raises:
+            UnknownNameError: a selected task is not one of the suite.
             ConfigError: no model sees anything; or as in `make_plan`.
         """
         ignoring = ignored(selection, ("views",), "descriptors are of complete crystals")
@@ -59,6 +60,8 @@ class Descriptors(Probe):
         targets = [task for task in requested if DESCRIPTOR in task]
         places = places_of(suite.tasks)
         for spec in plain:
+            if spec.name not in places:
+                raise UnknownNameError(f"task of the suite {suite.name}", spec.name, places)
             names = DEFAULT if spec.has_structures else OF_COMPOSITIONS
             targets += [f"{places[spec.name]}{DESCRIPTOR}{name}" for name in names]
         models = replace(selection, tasks=())

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from crystalbench.data.views import FULL
+from crystalbench.errors import ConfigError
 from crystalbench.evaluation import information
 from crystalbench.models import Needs, Sees
 from crystalbench.probes.places import places_of
@@ -38,7 +39,11 @@ class Information(Probe):
     }
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
-        """The selected models under all views from which they see something, the dummy, and the controls."""
+        """The selected models under all views from which they see something, the dummy, and the controls.
+
+        Raises:
+            ConfigError: no model is left besides the dummy; or as in `make_plan`.
+        """
         views = list(dict.fromkeys([FULL, *(selection.views or information.VIEWS)]))
         models = [*selection.models, information.DUMMY] if selection.models else []
         suite = suite.model_copy(update={"models": (*suite.models, information.DUMMY)})
@@ -53,6 +58,12 @@ class Information(Probe):
             elif reason:
                 left_out.setdefault(reason, {})[run.spec.view] = None
         notes = [f"{reason}, left out: {', '.join(views)}" for reason, views in left_out.items()]
+        if all(run.spec.model == information.DUMMY for run in runs):
+            reasons = "; ".join([*plan.notes, *notes]) or f"{information.DUMMY} is the only model"
+            raise ConfigError(
+                f"probe {self.name}: skill is measured against {information.DUMMY}, and there is no other model to "
+                f"run: {reasons}; choose another with --model, or another task with --task"
+            )
         return Plan(runs, [*plan.tasks, *control.tasks], [*plan.notes, *notes])
 
     def evaluate(self, results: Results, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ import pandas as pd
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import CrystalBenchError, DataError
 from crystalbench.evaluation.invariance import COLUMNS, invariance
-from crystalbench.probes.choices import with_structures
+from crystalbench.probes.choices import require_structures, with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.probes.transforms import TRANSFORMS, Transform
@@ -40,6 +40,7 @@ class Invariance(Probe):
         Raises:
             ConfigError: no task has structures.
         """
+        require_structures(self.name, suite, selection)
         return with_structures(self.name, super().plan(suite, selection, sources, reading))
 
     def ask(self, fitted: Fitted) -> pd.DataFrame:

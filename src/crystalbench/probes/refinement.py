@@ -15,7 +15,7 @@ from crystalbench.data.crystals import Crystals
 from crystalbench.data.views import FULL
 from crystalbench.errors import DataError
 from crystalbench.evaluation.refinement import COLUMNS, refinement
-from crystalbench.probes.choices import ignored, with_structures
+from crystalbench.probes.choices import changed_protocol, ignored, with_structures
 from crystalbench.probes.fitted import Fitted
 from crystalbench.probes.probe import Probe, Reading
 from crystalbench.reports.sections import Section
@@ -24,7 +24,7 @@ from crystalbench.representations.descriptors.symmetry import COARSE
 from crystalbench.representations.refinement import indistinguishable
 from crystalbench.results.loading import Results
 from crystalbench.runs.plan import Plan, Selection, make_plan
-from crystalbench.runs.suite import Suite
+from crystalbench.runs.suite import ProtocolEntry, Suite
 from crystalbench.tasks import DataSources
 
 NEIGHBOURS = (12, 24)
@@ -54,8 +54,9 @@ class Refinement(Probe):
             ConfigError: no task has structures.
         """
         fields = ("models", "folds", "seeds", "views", "parameters")
-        notes = ignored(selection, fields, "the question is about all crystals of a task, not about models")
-        suite = suite.model_copy(update={"models": ("dummy",)})
+        reason = "the question is about all crystals of a task, not about models"
+        notes = ignored(selection, fields, reason, changed_protocol(suite.protocol))
+        suite = suite.model_copy(update={"models": ("dummy",), "protocol": ProtocolEntry(), "tuning": None})
         selection = replace(selection, models=(), folds=(), seeds=(0,), views=(FULL,), parameters={})
         plan = with_structures(self.name, make_plan(suite, selection, sources, reading))
         firsts = {run.spec.task: run for run in reversed(plan.runs)}

@@ -68,7 +68,7 @@ def ragged(column: Any, ids: Ids, what: str, inner: int | None = None) -> Ragged
     for name, entry in zip(ids, column, strict=True):
         try:
             values.append(_numbers_of(json.loads(entry) if isinstance(entry, str) else entry, inner))
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             problems.append((str(name), f"its {what} is not a list of numbers ({error})"))
     if problems:
         raise bad_rows(problems)
@@ -79,17 +79,21 @@ def ragged(column: Any, ids: Ids, what: str, inner: int | None = None) -> Ragged
 
 
 def _numbers_of(entry: Any, inner: int | None) -> npt.NDArray[np.float64]:
-    """The numbers of a list, flat or nested.
+    """The numbers of a list, flat or nested; NaN for None.
 
     Raises:
-        ValueError: it contains anything else, e.g. text or booleans, or inner lists have another length.
+        ValueError: it is no list or contains anything else, e.g. text or booleans, or inner lists have another length.
+        OverflowError: an integer is too large.
     """
-    array = np.asarray([np.nan if value is None else value for value in entry])
-    if array.size and array.dtype.kind not in "iuf":
-        raise ValueError(f"it contains {array.ravel()[0].item()!r}")
+    array = np.asarray(entry, dtype=object)  # else, NumPy reads a boolean among numbers as 1 or 0
+    if not array.ndim:
+        raise ValueError(f"it is {entry!r}")
     if array.ndim > 1 and array.shape[1:] != (inner,):
         raise ValueError(f"its inner lists must have {inner or 'no'} numbers")
-    return array.astype(np.float64).reshape(-1)
+    values = array.reshape(-1).tolist()
+    if others := [v for v in values if isinstance(v, bool) or not isinstance(v, int | float | np.number | None)]:
+        raise ValueError(f"it contains {others[0]!r}")
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _ragged_arrow(column: pa.ChunkedArray, ids: Ids, what: str, inner: int | None) -> Ragged:

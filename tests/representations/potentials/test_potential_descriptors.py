@@ -89,11 +89,25 @@ def test_an_interrupted_computation_goes_on(monkeypatch: pytest.MonkeyPatch, tmp
     np.testing.assert_array_equal(arrays.values["descriptors"], representation(given).values["descriptors"])
 
 
+def test_a_computation_leaves_the_chunks_of_another_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path))
+    representation, given = PotentialDescriptors(SPRINGS, "cell"), known_structures()
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(module, "discard", lambda folder: None)
+        representation(given)
+    (kept,) = (tmp_path / "unfinished").iterdir()
+    chunks = sorted(kept.iterdir())
+    representation(given[:3])
+    assert chunks and sorted(kept.iterdir()) == chunks
+    representation(given)
+    assert not kept.exists()
+
+
 def test_a_damaged_chunk_is_computed_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CRYSTALBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(module, "discard", lambda key: None)
+    monkeypatch.setattr(module, "discard", lambda folder: None)
     representation, given = PotentialDescriptors(SPRINGS, "cell"), known_structures()
     expected = representation(given).values["descriptors"]
     (folder,) = (tmp_path / "unfinished").iterdir()

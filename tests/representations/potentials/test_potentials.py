@@ -94,7 +94,6 @@ def test_other_objects_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins.importlib.util, "find_spec", lambda name: None)
-    get_potential.cache_clear()
     with pytest.raises(ConfigError, match=r"'sevennet' needs .*; run: pip install 'crystalbench\[potentials\]'"):
         get_potential("sevennet")
 

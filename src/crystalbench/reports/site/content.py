@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -74,6 +75,12 @@ class Content:
         known = self.predictions.groupby(["task", "data", "fold_scheme"], sort=False)
         groups = dict(iter(known))
         return [_predicted(board, groups.get((board.task, board.data, board.fold_scheme))) for board in self.boards]
+
+    @cached_property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Versions, protocol and hyperparameters of each configuration, by its hash."""
+        once = self.scores.drop_duplicates("configuration")
+        return {str(c): json.loads(s) for c, s in zip(once["configuration"], once["settings"], strict=True)}
 
     def table(self, name: str) -> pd.DataFrame:
         """A further table; empty if there is none."""

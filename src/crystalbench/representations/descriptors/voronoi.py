@@ -22,6 +22,8 @@ FACE_TOLERANCE = 1e-5
 """A face belongs to a neighbour if its solid angle exceeds this fraction of the largest one of the atom."""
 VOLUME_TOLERANCE = 1e-6
 """Largest relative difference between the total volume of the Voronoi cells and that of the crystal."""
+MOST_POINTS = 100_000
+"""Largest number of atoms and images in a tessellation. That many take half a minute; crystals need some hundred."""
 _FIRST_RADIUS = 1.9  # times the cube root of the volume per atom; sufficient for most crystals
 
 
@@ -109,14 +111,15 @@ def tessellate(lattice: FloatArray, frac_coords: FloatArray) -> Faces:
     The tessellation covers the atoms of the cell and nearby images. Missing atoms can only make cells larger, so all
     cells are correct if and only if their volumes add up to that of the crystal. If they do not, more images are added:
     first those within a sphere around each atom, sufficient for nearly all dense crystals; then the 26 and 124 nearest
-    copies of the reduced cell, for layers and molecules in vacuum; then a sphere that is always sufficient.
+    copies of the reduced cell, for layers and molecules in vacuum; then a sphere that is always sufficient, unless it
+    contains more than `MOST_POINTS` atoms, as for a cell that is thousands of times longer than wide.
 
     Args:
         lattice: (3, 3) rows are the lattice vectors in Å.
         frac_coords: (n, 3) fractional coordinates of the atoms.
 
     Raises:
-        DataError: the volumes do not agree within `VOLUME_TOLERANCE`, or two atoms coincide.
+        DataError: the volumes do not agree within `VOLUME_TOLERANCE`, two atoms coincide, or the cell is too elongated.
     """
     volume = float(abs(np.linalg.det(lattice)))
     cell = _reduced(lattice)
@@ -146,14 +149,25 @@ def _reduced(lattice: FloatArray) -> FloatArray:
 
 
 def _neighborhoods(lattice: FloatArray, carts: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Growing sets of atoms and images: atom indices and Cartesian coordinates, those of the cell first."""
+    """Growing sets of atoms and images: atom indices and Cartesian coordinates, those of the cell first.
+
+    Raises:
+        DataError: the last set would have more than `MOST_POINTS`.
+    """
     spacing = float(np.cbrt(abs(np.linalg.det(lattice)) / len(carts)))
     yield _sphere(lattice, carts, _FIRST_RADIUS * spacing)
     yield _box(lattice, carts, 1)
     yield _box(lattice, carts, 2)
     # No point is farther from a lattice point than half the longest diagonal, so no vertex is from its atom.
     diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ lattice
-    yield _sphere(lattice, carts, 1.01 * float(np.linalg.norm(diagonals, axis=1).max()))
+    radius = 1.01 * float(np.linalg.norm(diagonals, axis=1).max())
+    if 4 / 3 * np.pi * (radius / spacing) ** 3 > MOST_POINTS:
+        sides = " × ".join(f"{side:.4g}" for side in np.linalg.norm(lattice, axis=1))
+        raise DataError(
+            f"the Voronoi tessellation failed: its reduced cell of {sides} Å is too elongated; is a length wrong, or "
+            "is there more vacuum than needed?"
+        )
+    yield _sphere(lattice, carts, radius)
 
 
 def _sphere(lattice: FloatArray, carts: FloatArray, radius: float) -> tuple[IntArray, FloatArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from crystalbench.representations.arrays import CRYSTAL, Arrays, Layout
 from crystalbench.representations.descriptors.bank import warn_of_failures
 from crystalbench.representations.potentials.parts import PARTS
 from crystalbench.representations.potentials.potential import get_potential
-from crystalbench.representations.potentials.resuming import discard, resumed
+from crystalbench.representations.potentials.resuming import discard, folder_of, resumed
 from crystalbench.representations.processes import by_chunks
 from crystalbench.representations.representation import Representation
 
@@ -92,7 +93,8 @@ class PotentialDescriptors(Representation):
         if not isinstance(inputs, Crystals):
             raise DataError("a potential needs crystal structures; these rows are compositions")
         columns = len(self.labels)  # also an error, once, if the potential is not installed
-        found = by_chunks(partial(_stored_rows, self, columns), inputs, _CHUNK)
+        folder = folder_of(self.key, inputs)
+        found = by_chunks(partial(_stored_rows, self, columns, folder), inputs, _CHUNK)
         starts = np.cumsum([0, *(len(values) for values, _ in found[:-1])]).tolist()
         reasons = [
             (start + row, self.part, why) for start, part in zip(starts, found, strict=True) for row, why in part[1]
@@ -101,17 +103,17 @@ class PotentialDescriptors(Representation):
         failed = np.zeros((len(inputs), 1), dtype=bool)
         failed[[row for row, _, _ in reasons]] = True
         values = np.concatenate([values for values, _ in found])
-        discard(self.key)
+        discard(folder)
         layouts = {"descriptors": Layout(CRYSTAL), "failed": Layout(CRYSTAL)}
         return Arrays({"descriptors": values, "failed": failed}, layouts, {}, len(inputs))
 
 
-def _stored_rows(representation: PotentialDescriptors, columns: int, crystals: Crystals) -> _Rows:
+def _stored_rows(representation: PotentialDescriptors, columns: int, folder: Path, crystals: Crystals) -> _Rows:
     """The columns of crystals and the reasons of failures, chunk by chunk, each read if it was stored before."""
     values, reasons = np.full((len(crystals), columns), np.nan), []
     for start in range(0, len(crystals), _CHUNK):
         chunk = crystals[start : start + _CHUNK]
-        rows, failures = resumed(representation.key, chunk, partial(_rows, representation, columns))
+        rows, failures = resumed(folder, chunk, partial(_rows, representation, columns))
         values[start : start + len(chunk)] = rows
         reasons += [(start + row, why) for row, why in failures]
     return values, reasons

@@ -134,7 +134,6 @@ def potential_names() -> list[str]:
     return sorted(plugins.registered(GROUP))
 
 
-@functools.cache
 def get_potential(name: str) -> Potential:
     """The potential of a registered name, of ``package.module:Class`` or of ``path/to/file.py:Class``.
 
@@ -151,7 +150,12 @@ def get_potential(name: str) -> Potential:
             "crystalbench.representations.potentials.Potential that defines _evaluate"
         )
     plugins.require_extra(found.extra, f"the potential {name!r}")
-    return found()
+    return _made(found)
+
+
+@functools.cache
+def _made(kind: type[Potential]) -> Potential:
+    return kind()
 
 
 def _version_of(package: str, extra: str | None) -> str:

@@ -21,15 +21,27 @@ Rows = tuple[npt.NDArray[np.float64], list[tuple[int, str]]]
 """Columns of crystals, and the rows that failed with the reasons."""
 
 
-def resumed(key: str, chunk: Crystals, compute: Callable[[Crystals], Rows]) -> Rows:
-    """The rows of a chunk of crystals, read if they were stored before, or else computed and stored.
+def folder_of(key: str, crystals: Crystals) -> Path:
+    """Where the chunks of a computation are stored.
+
+    Other crystals have another folder, so that one computation does not remove the chunks of another that is running.
 
     Args:
         key: of everything that determines the rows, except the crystals.
+        crystals: all crystals of the computation.
+    """
+    return cache_dir() / "unfinished" / f"{key[:16]}-{crystals.digest[:16]}"
+
+
+def resumed(folder: Path, chunk: Crystals, compute: Callable[[Crystals], Rows]) -> Rows:
+    """The rows of a chunk of crystals, read if they were stored before, or else computed and stored.
+
+    Args:
+        folder: that of the computation, as of `folder_of`.
         chunk: the crystals.
         compute: gives their rows.
     """
-    path = _folder(key) / chunk.digest[:32]
+    path = folder / chunk.digest[:32]
     if path.exists():
         try:
             arrays, meta = load_arrays(path)
@@ -45,10 +57,6 @@ def resumed(key: str, chunk: Crystals, compute: Callable[[Crystals], Rows]) -> R
     return values, failures
 
 
-def discard(key: str) -> None:
+def discard(folder: Path) -> None:
     """Remove the stored chunks of a computation that is complete."""
-    shutil.rmtree(_folder(key), ignore_errors=True)
-
-
-def _folder(key: str) -> Path:
-    return cache_dir() / "unfinished" / key[:16]
+    shutil.rmtree(folder, ignore_errors=True)

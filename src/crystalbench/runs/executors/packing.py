@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -13,7 +14,9 @@ import joblib
 from joblib.externals.loky.backend import resource_tracker
 
 from crystalbench.data.views import View, get_view
+from crystalbench.errors import ConfigError
 from crystalbench.models import Model, get_model
+from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.plan import Run
@@ -34,8 +37,14 @@ class PackedRun:
     task: Path
 
     def unpack(self, tasks: TaskReader) -> Run:
-        """The run, with its task loaded."""
+        """The run, with its task loaded.
+
+        Raises:
+            ConfigError: the file of the model was edited after the run was planned.
+        """
         model = get_model(self.model) if isinstance(self.model, str) else self.model
+        if isinstance(self.model, str) and self.spec.model_code not in (None, local_digest(model)):
+            raise ConfigError(f"{self.model}: its code has changed since the command was started; start it again")
         view = get_view(self.view) if isinstance(self.view, str) else self.view
         return Run(self.spec, self.label, model, tasks.read(self.task), view, self.space, self.names)
 
@@ -79,7 +88,9 @@ class PackingFolder:
         resource_tracker.unregister(str(self.path), "folder")
 
     def _task_file(self, task: Task) -> Path:
-        path = self.path / f"{task.digest}.task"
+        # Tasks with the same rows may have other names or metrics, which their digest does not contain.
+        facts = (task.digest, task.name, task.metric, task.rows_total, task.source, task.remarks, task.fold_scheme)
+        path = self.path / f"{hashlib.sha256(repr(facts).encode()).hexdigest()}.task"
         with self._lock:
             if not path.exists():
                 joblib.dump(task, path)

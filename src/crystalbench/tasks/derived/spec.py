@@ -140,7 +140,8 @@ class DerivedTaskSpec(TaskSpec):
         """Read the source and label its rows; what takes long is read from the cache folder if it was done before.
 
         Raises:
-            DataError: the data is missing or damaged, or the source lacks what the labels are made from.
+            DataError: the data is missing or damaged, the source lacks what the labels are made from, or there are more
+                rows than `rows_total`.
         """
         source = self.source.load(self._for_source(sources))
         if self.labelling.slow:
@@ -148,8 +149,15 @@ class DerivedTaskSpec(TaskSpec):
         else:
             decoded = self._derived(source)
             task = replace(decoded.task, remarks=decoded.remarks)
+        total = self.rows_total or len(task)  # it may have changed since labels were kept
+        if len(task) > total:
+            raise DataError(
+                f"{self.name}: has {len(task):,} rows, more than the {total:,} that it declares, e.g. "
+                f"{first_ids(task.inputs.ids)}; correct rows_total"
+            )
         return replace(
             task,
+            rows_total=total,
             target=self.labelling.target(source),
             metric=self.metric,
             source=source.source,
@@ -176,12 +184,6 @@ class DerivedTaskSpec(TaskSpec):
             folds = source.folds[found.rows]
         else:
             folds = stratified_kfold(found.targets.astype(np.int64), self.folds.k, self.folds.seed)
-        total = self.rows_total or len(found.rows)
-        if len(found.rows) > total:
-            raise DataError(
-                f"{self.name}: has {len(found.rows):,} rows, more than the {total:,} that it declares, e.g. "
-                f"{first_ids(inputs.ids)}; correct rows_total"
-            )
         task = Task(
             self.name,
             self.labelling.target(source),
@@ -189,7 +191,7 @@ class DerivedTaskSpec(TaskSpec):
             inputs,
             np.asarray(found.targets, np.float64),
             np.asarray(folds, np.int16),
-            total,
+            len(inputs),
             source.source,
         )
         return Decoded(task, (*remarks, *found.remarks))

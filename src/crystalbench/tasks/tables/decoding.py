@@ -181,6 +181,8 @@ def _folds_of(
 
 def _folds_of_column(table: Table, column: str) -> npt.NDArray[np.int16]:
     values = table.values(column)
+    if wrong := [str(row) for row, value in enumerate(values) if isinstance(value, (list, dict))]:
+        raise DataError(f"folds in column {column!r} must be numbers or texts, but not in the rows {first_ids(wrong)}")
     if set(values) == {"train", "test"}:
         return np.array([0 if value == "test" else NEVER_TESTED for value in values], np.int16)
     if any(isinstance(value, bool) for value in values):

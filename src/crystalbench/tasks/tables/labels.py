@@ -196,16 +196,30 @@ def _read_texts(texts: list[str], what: str = "labels") -> list[Any]:
     if any("_" in text for text in texts):  # Python reads 1_2 as 12
         return list(texts)
     try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
+        numbers = [_whole_number(text) for text in texts]
+    except (ValueError, OverflowError):
         return list(texts)
-    if not all(number.is_integer() for number in numbers):
-        return list(texts)
-    written: dict[float, str] = {}
+    written: dict[int, str] = {}
     for text, number in zip(texts, numbers, strict=True):
         if written.setdefault(number, text) != text:
             raise DataError(
                 f"the {what} {written[number]!r} and {text!r} are one number; write equal {what} in the same way, and "
                 "others so that they are not numbers"
             )
-    return [int(number) for number in numbers]
+    return list(numbers)
+
+
+def _whole_number(text: str) -> int:
+    """An integer as text, such as ``3``, ``3.0`` or ``3e0``.
+
+    Raises:
+        ValueError: it is none.
+        OverflowError: it is infinite.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text!r} is not an integer")
+    return int(number)

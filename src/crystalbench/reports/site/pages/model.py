@@ -14,6 +14,7 @@ from crystalbench.evaluation.board import OURS, Board, Entry
 from crystalbench.reports.boards import heading, places
 from crystalbench.reports.formatting import format_spec, full_title, metric_title, score_text
 from crystalbench.reports.site.content import Content
+from crystalbench.reports.site.deviations import value_text
 from crystalbench.reports.site.links import Identity, identity
 from crystalbench.reports.site.pages.page import Page, tier_text
 from crystalbench.sees import Sees, most
@@ -104,20 +105,17 @@ def _score(content: Content, k: int, entry: Entry) -> dict[str, Any]:
 
 def _configurations(content: Content, entries: list[tuple[int, Entry]]) -> list[dict[str, Any]]:
     """Protocol, hyperparameters and a command of each configuration; tasks with the same ones are together."""
-    scores = content.scores
-    once = scores.drop_duplicates("configuration").set_index("configuration")["settings"]
     found: dict[str, dict[str, Any]] = {}
     for k, entry in entries:
-        if entry.configuration not in once.index:
+        if (settings := content.settings.get(entry.configuration)) is None:
             continue
-        settings = json.loads(str(once[entry.configuration]))
         parameters = {name: value for name, value in settings.items() if name not in ("model", "version", "code")}
         text = json.dumps([full_title(entry), parameters], sort_keys=True)
         row = found.setdefault(
             text,
             {
                 "title": full_title(entry),
-                "parameters": [{"name": key, "value": _value(value)} for key, value in parameters.items()],
+                "parameters": [{"name": key, "value": value_text(value)} for key, value in parameters.items()],
                 "tasks": [],
                 "command": content.commands.get(entry.configuration, ""),
                 "version": settings.get("version"),
@@ -125,10 +123,6 @@ def _configurations(content: Content, entries: list[tuple[int, Entry]]) -> list[
         )
         row["tasks"].append(content.boards[k].task)
     return list(found.values())
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _worst_by_entry(content: Content) -> dict[tuple[int, int], list[dict[str, Any]]]:

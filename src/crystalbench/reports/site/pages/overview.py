@@ -13,6 +13,7 @@ from crystalbench.evaluation.tiers import Standing
 from crystalbench.reports.boards import heading
 from crystalbench.reports.formatting import format_spec, full_title, metric_title
 from crystalbench.reports.site.content import Content
+from crystalbench.reports.site.deviations import deviations
 from crystalbench.reports.site.pages.page import Page, entry_list
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS
@@ -88,6 +89,7 @@ def _cell(
     return {
         "score": f"{mean:{format_spec(abs(mean), best_is_one=metric.higher_is_better)}}",
         "model": full_title(best.entry),
+        "deviations": deviations(content, best.entry),
         "link": content.links.model(best.entry),
         "ours": best.entry.source == OURS,
         "tier": 0 if place is None else place.tier,

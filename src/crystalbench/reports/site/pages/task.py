@@ -24,6 +24,7 @@ from crystalbench.reports.kinds import kind_table
 from crystalbench.reports.notes import notes
 from crystalbench.reports.site import charts
 from crystalbench.reports.site.content import Content, Predicted
+from crystalbench.reports.site.deviations import deviations, deviations_note
 from crystalbench.reports.site.pages.page import Page, chart_dict
 from crystalbench.reports.site.pages.uncertainty import ceiling, uncertainty
 from crystalbench.reports.timing import seconds_text
@@ -64,7 +65,7 @@ def _page(content: Content, k: int) -> Page:
         "far": [full_title(e) for e in board.entries if board.is_ranked(e) and charts.is_far(board, e)],
         "kind_titles": titles[:-1],
         "kind_rows": [row[:-1] for row in best],
-        "notes": notes(board),
+        "notes": [*notes(board), *deviations_note(content, board)],
         "shown": None if parity is None else parity[1:],
         "slices": _slices(content, board, known),
         "elements": _elements(content, board, known),
@@ -94,6 +95,7 @@ def _entries(content: Content, board: Board) -> list[dict[str, Any]]:
                 "ranks": "" if place is None else f"{place.rank_low}–{place.rank_high}",
                 "title": full_title(entry),
                 "marks": marks(board, entry),
+                "deviations": deviations(content, entry),
                 "link": content.links.model(entry),
                 "kind": entry.sees,
                 "scores": [

@@ -41,7 +41,8 @@ class Call:
         title: title of its run.
         number: number of the call, sent with its events.
         submit: submits it to Ray; returns the reference of the reply.
-        store: puts its task into the object store, where nodes find it that do not see its file.
+        store: puts its task into the object store, where nodes find it that do not see its file; with True, again,
+            since it was lost there.
         progress: called with its progress.
         future: its value.
     """
@@ -49,7 +50,7 @@ class Call:
     title: str
     number: int
     submit: Callable[[], Any]
-    store: Callable[[], None]
+    store: Callable[[bool], None]
     progress: Progress
     future: Future[Any] = field(default_factory=Future)
     deaths: int = 0
@@ -119,7 +120,9 @@ class Calls:
         ready, _ = ray.wait(references, num_returns=1, timeout=POLL_SECONDS)
         if ready:
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        events.pass_on({call.number: call for call in self._calls.values()}, now=bool(ready))
+        with self._changed:  # other threads begin calls
+            calls = list(self._calls.values())
+        events.pass_on({call.number: call for call in calls}, now=bool(ready))
         for reference in ready:
             call = self._calls[reference]
             try:
@@ -134,7 +137,7 @@ class Calls:
     def _handle(self, call: Call, reply: Reply[Any]) -> None:
         value = reply.unwrap()
         if isinstance(value, NoTask):
-            call.store()
+            call.store(False)
             self._again(call)
         else:
             call.future.set_result(value)
@@ -149,7 +152,7 @@ class Calls:
             if call.losses < MOST_LOSSES:
                 log.warning("%s: its node was lost; it is computed again", call.title)
                 if isinstance(error, ray_errors.ObjectLostError):
-                    call.store()
+                    call.store(True)
                 self._again(call)
                 return
             reason = f"its node was lost {call.losses} times"

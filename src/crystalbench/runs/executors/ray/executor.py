@@ -200,7 +200,7 @@ class RayExecutor(Executor):
             run.title,
             number,
             submit=lambda: remote.remote(self._setup, shipment, self._stored.get(task, []), *arguments),
-            store=lambda: self._store(task, run),
+            store=lambda again: self._store(task, run, again=again),
             progress=progress,
         )
         self._calls.begin(call)
@@ -221,11 +221,12 @@ class RayExecutor(Executor):
         with self._lock:
             return self._shipper.ship(run, run.reserves.device(self._runner.resources))
 
-    def _store(self, task: Path, run: Run) -> None:
-        """Put a task into the object store, from which each node copies it once."""
+    def _store(self, task: Path, run: Run, *, again: bool) -> None:
+        """Put a task into the object store, from which each node copies it once; again only if it was lost there."""
         import ray
 
-        self._stored[task] = [ray.put(run.task)]
+        if again or task not in self._stored:  # many calls may have begun before it was there
+            self._stored[task] = [ray.put(run.task)]
 
     def _function(self, function: Callable[..., Any], cpus: float, gpus: float) -> Any:
         """A function of `node` as a function of Ray.
