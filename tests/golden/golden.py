@@ -151,6 +151,12 @@ def sees_potential(title: str) -> bool:
     return get_model(name).from_configuration(parameters).sees is Sees.PRETRAINED
 
 
+def inputs_of(title: str) -> str:
+    """A name that cases with the same expensive inputs share."""
+    bank = getattr(get_model(cases()[title][0]).from_configuration(cases()[title][1]), "bank", None)
+    return "potential" if sees_potential(title) else title if bank is None else f"bank {bank}"
+
+
 _computed: dict[tuple[str, str], Arrays] = {}
 
 
@@ -177,10 +183,10 @@ def predictions(title: str, kind: Kind, stage: str = "fit") -> npt.NDArray[np.fl
     seen = inputs.compositions() if model_class.needs is Needs.COMPOSITION else inputs
     valid = np.arange(len(train)) % 5 == 0
 
-    def samples(rows: npt.NDArray[np.int64]) -> Samples:
-        def represent(representation: Representation, chosen: npt.NDArray[np.int64]) -> Arrays:
-            return _arrays(representation, seen)[chosen]
+    def represent(representation: Representation, chosen: npt.NDArray[np.int64]) -> Arrays:
+        return _arrays(representation, seen)[chosen]
 
+    def samples(rows: npt.NDArray[np.int64]) -> Samples:
         return Samples(seen[rows], task.target, task.targets[rows], represent=represent, rows=rows)
 
     model.fit(samples(train[~valid]), samples(train[valid]))

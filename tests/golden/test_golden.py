@@ -44,7 +44,12 @@ def test_everything_registered_is_pinned() -> None:
     assert {type(representation) for representation in golden.REPRESENTATIONS.values()} == classes
 
 
-STAGES = [(title, stage) for title in golden.cases() for stage in golden.stages_of(title)]
+STAGES = [
+    # One process computes what several cases read: the columns of a potential, or a bank of descriptors.
+    pytest.param(title, stage, marks=pytest.mark.xdist_group(f"golden {golden.inputs_of(title)}"))
+    for title in golden.cases()
+    for stage in golden.stages_of(title)
+]
 
 
 @pytest.mark.parametrize(("title", "stage"), STAGES)
