@@ -55,6 +55,25 @@ from crystalbench.testing.samples import TARGETS, samples_of, targets_for  # noq
 ROOT = Path(__file__).resolve().parents[1]
 
 
+SPRINGS = f"{Path(__file__).parent / 'representations' / 'potentials' / 'toys.py'}:SmoothSprings"
+"""A potential that takes little time."""
+
+QUICK: dict[str, dict[str, Any]] = {
+    "deepknet_sphere": {"q_max": 0.4},
+    "diffraction_spectrum": {"q_max": 0.5},
+    "hybrid_diffraction": {"q_max": 0.5},
+    # Of few rows, the weights may choose the member that does not see the structure; the median reads both.
+    "stack": {
+        "members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)",
+        "combination": "median",
+    },
+    "hybrid_potential": {"potential": SPRINGS, "columns": "cell"},
+    "potential": {"columns": "cell"},
+    "potential_forest": {"columns": "cell"},
+}
+"""Hyperparameters of models that replace the defaults where these take many seconds on a few crystals."""
+
+
 def repeatable(examples: int) -> settings:
     """Settings of a property test that uses the same examples on every run and machine."""
     return settings(max_examples=examples, deadline=None, derandomize=True, database=None)

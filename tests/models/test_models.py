@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import changed, random_crystals, samples_of, single_atoms
+from helpers import QUICK, SPRINGS, changed, random_crystals, samples_of, single_atoms
 
 from crystalbench.data.elements import MAX_Z
 from crystalbench.errors import ConfigError, UnknownNameError
@@ -18,24 +18,6 @@ from crystalbench.models.network import NetworkModel
 from crystalbench.targets import Kind
 from crystalbench.testing import check_model
 from crystalbench.testing._model_case import ModelCase
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "deepknet_sphere": {"q_max": 0.4},
-    "diffraction_spectrum": {"q_max": 0.5},
-    "hybrid_diffraction": {"q_max": 0.5},
-    # Of few rows, the weights may choose the member that does not see the structure; the median reads both.
-    "stack": {
-        "members": "descriptor_forest(trees=10, bank=gong28) + magpie_boosting(rounds=20)",
-        "combination": "median",
-    },
-    "hybrid_potential": {"columns": "cell"},
-    "potential": {"columns": "cell"},
-    "potential_forest": {"columns": "cell"},
-}
-"""Hyperparameters that replace the defaults, with which some edge cases take seconds."""
-
-SPRINGS = f"{Path(__file__).parents[1] / 'representations' / 'potentials' / 'toys.py'}:SmoothSprings"
-"""A potential that takes little time."""
 
 VARIANTS: list[Any] = [
     ("cgcnn", {"readout": "sum"}),
@@ -48,7 +30,7 @@ VARIANTS: list[Any] = [
     pytest.param("hybrid_potential", {"potential": SPRINGS}, marks=pytest.mark.slow),  # all columns of the default
     ("sen", {"readout": "sum"}),
 ]
-CASES = [*((name, DEFAULTS.get(name, {})) for name in model_names()), *VARIANTS]
+CASES = [*((name, QUICK.get(name, {})) for name in model_names()), *VARIANTS]
 
 
 def named(value: Any) -> str:
@@ -57,7 +39,7 @@ def named(value: Any) -> str:
 
 def case_of(name: str) -> ModelCase:
     """A model as the contract creates it, small and fast."""
-    return ModelCase(get_model(name), DEFAULTS.get(name, {}))
+    return ModelCase(get_model(name), QUICK.get(name, {}))
 
 
 @pytest.mark.parametrize(("name", "parameters"), CASES, ids=named)

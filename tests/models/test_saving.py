@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
-from helpers import TARGETS, random_crystals, samples_of
+from helpers import QUICK, TARGETS, random_crystals, samples_of
 from safetensors.numpy import load_file
 
 from crystalbench import plugins
@@ -146,7 +146,7 @@ def test_another_process_loads_every_model(tmp_path: Path) -> None:
     """The folder is all that is needed."""
     expected, crystals = {}, prediction_crystals()[::3]
     for name in model_names():
-        model = ModelCase(get_model(name), {}).fit(Kind.REGRESSION)
+        model = ModelCase(get_model(name), QUICK.get(name, {})).fit(Kind.REGRESSION)
         save_model(model, tmp_path / name)
         expected[name] = model.predict(Samples(crystals, TARGETS[Kind.REGRESSION])).values.tobytes().hex()
     crystals.save(tmp_path / "crystals")

@@ -30,7 +30,7 @@ QUICK: dict[str, Any] = {
     "shells": 8,
     "l_max": 4,
     "orientations": 2,
-    "parts": "cell",
+    "columns": "cell",
 }
 """Hyperparameters of the model that is changed, where it has them."""
 

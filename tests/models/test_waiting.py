@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import random_crystals, samples_of
+from helpers import QUICK, random_crystals, samples_of
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -68,7 +68,7 @@ def pass_over(model: NetworkModel, kind: Kind = Kind.REGRESSION) -> nn.Module:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_step_waits_for_the_device(name: str) -> None:
-    model = get_model(name)()
+    model = get_model(name)(**QUICK.get(name, {}))
     assert isinstance(model, NetworkModel)
     network = pass_over(model)
     assert any(p.grad is not None for p in network.parameters())
