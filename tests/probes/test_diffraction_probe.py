@@ -141,6 +141,12 @@ def test_written_tables_are_reported_again(results: Results, described: pd.DataF
     (sections,) = written_sections(tmp_path, ["capsules", "diffraction"]).values()
     assert [section.heading for section in sections] == [section.heading for section in probe.report(tables)]
     assert sections[0].rows[0][-1] == "symmetry matters more"
+    suite_of_its_own = tmp_path / "all"
+    suite_of_its_own.mkdir()
+    for table in probe.tables:
+        (tmp_path / f"{table}.csv").rename(suite_of_its_own / f"{table}.csv")
+    assert written_sections(tmp_path, ["diffraction"]) == {probe.description: sections}
+    write_tables(tables, tmp_path)
     (tmp_path / "genome.csv").write_text("task,model\na,b\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"genome\.csv: has no column input"):
         written_sections(tmp_path, ["diffraction"])

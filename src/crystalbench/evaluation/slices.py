@@ -309,7 +309,8 @@ def distances(rows: TaskRows) -> Floats:
         if not len(test) or not varying.any():
             continue
         mean, scale = train.mean(axis=0)[varying], scale[varying] * np.sqrt(varying.sum())
-        known, new = ((part[:, varying] - mean) / scale for part in (train, rows.features[test]))
+        parts = ((part[:, varying] - mean) / scale for part in (np.unique(train, axis=0), rows.features[test]))
+        known, new = map(np.ascontiguousarray, parts)  # columns are chosen in another order; scikit-learn is slow then
         found[test] = pairwise_distances_argmin_min(new, known)[1]
     return found
 

@@ -157,6 +157,8 @@ def write_tables(tables: dict[str, pd.DataFrame], results: Path) -> list[Path]:
 def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Section]]:
     """What probes report of the tables that they have written into a folder, by the description of the probe.
 
+    Tables of suites with a folder of their own in this one, such as ``results/readout``, are reported as well.
+
     Args:
         results: folder of results.
         names: names or places of probes. Those with empty tables are left out, and those without tables in the folder
@@ -169,23 +171,33 @@ def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Sect
     found: dict[str, list[Section]] = {}
     for name in names:
         probe = get_probe(name)
-        paths = {table: results / f"{table}.csv" for table in probe.tables}
-        if not all(path.is_file() for path in paths.values()):
-            if name in probe_names():
-                continue
+        places = [results, *sorted(path for path in results.glob("*") if path.is_dir())]
+        written = [place for place in places if all((place / f"{table}.csv").is_file() for table in probe.tables)]
+        if not written and name not in probe_names():
             raise ConfigError(f"{results}: has no tables of the probe {name}; run crystalbench probe {name} first")
-        tables = {table: read_frame(path) for table, path in paths.items()}
-        for table, columns in probe.tables.items():
-            if lacking := [column for column in columns if column not in tables[table]]:
-                raise DataError(
-                    f"{paths[table]}: has no column {lacking[0]}, as another version of the probe wrote it; "
-                    f"run crystalbench probe {name} again"
-                )
-            texts = tables[table].select_dtypes("object").fillna("")  # a CSV file has no empty texts
-            tables[table] = tables[table].assign(**texts)
-        if any(len(table) for table in tables.values()):
-            found[probe.description] = probe.report(tables)
+        sections = [section for place in written for section in _sections(probe, name, place)]
+        if sections:
+            found[probe.description] = sections
     return found
+
+
+def _sections(probe: Probe, name: str, folder: Path) -> list[Section]:
+    """What a probe reports of its tables in a folder; nothing of empty ones.
+
+    Raises:
+        DataError: a table cannot be read, or lacks a column of the probe.
+    """
+    tables = {}
+    for table, columns in probe.tables.items():
+        path = folder / f"{table}.csv"
+        frame = read_frame(path)
+        if lacking := [column for column in columns if column not in frame]:
+            raise DataError(
+                f"{path}: has no column {lacking[0]}, as another version of the probe wrote it; "
+                f"run crystalbench probe {name} again"
+            )
+        tables[table] = frame.assign(**frame.select_dtypes("object").fillna(""))  # a CSV file has no empty texts
+    return probe.report(tables) if any(len(table) for table in tables.values()) else []
 
 
 @dataclass(frozen=True)
