@@ -131,6 +131,16 @@ def test_slightly_broken_symmetry_changes_little() -> None:
         assert total == pytest.approx(expected, abs=100 * size)
 
 
+@pytest.mark.parametrize("merged", [True, False])
+def test_no_crystals_have_empty_arrays(merged: bool) -> None:
+    graph = OrbitGraph(merged=merged)(_rutile()[[]])
+    complete = OrbitGraph(merged=merged)(_rutile())
+    assert len(graph) == 0
+    for name, values in complete.values.items():
+        assert graph.values[name].shape == (0, *values.shape[1:])
+        assert graph.values[name].dtype == values.dtype
+
+
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(DataError, match="compositions"):
         OrbitGraph()(Compositions.from_formulas(["NaCl"]))
