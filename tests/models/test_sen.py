@@ -20,6 +20,8 @@ from helpers import (
     supercells,
     translated,
 )
+from pymatgen.core import Lattice, Structure
+from pymatgen.symmetry.groups import SpaceGroup
 from torch import nn
 
 from crystalbench.data.crystals import Crystals, concatenate
@@ -157,6 +159,64 @@ def test_orbits_give_the_embeddings_and_gradients_of_all_atoms(parameters: dict[
     torch.testing.assert_close(merged_gradients, gradients, atol=1e-4, rtol=1e-4)
 
 
+FIRST_OF_POINT_GROUPS = (1, 2, 3, 6, 10, 16, 25, 47, 75, 81, 83, 89, 99, 111, 123, 143, 147, 149, 156, 162, 168, 174)
+FIRST_OF_POINT_GROUPS += (175, 177, 183, 187, 191, 195, 200, 207, 215, 221)
+"""The first space group of each of the 32 point groups."""
+
+
+def random_crystal(number: int, rng: np.random.Generator) -> Structure:
+    """Atoms at two general positions of a space group, and at one that the site symmetry of the origin keeps."""
+    group = SpaceGroup.from_int_number(number)
+    turns = [operation.rotation_matrix for operation in group.symmetry_ops]
+    cell = np.diag(rng.uniform(6, 9, 3)) + rng.uniform(-1, 1, (3, 3))
+    lattice = np.linalg.cholesky(np.mean([turn.T @ cell @ cell.T @ turn for turn in turns], axis=0))
+    points = rng.random((3, 3))
+    around = [operation for operation in group.symmetry_ops if np.allclose(operation.operate(np.zeros(3)), 0)]
+    points[0] = np.mean([operation.operate(points[0]) for operation in around], axis=0)
+    return Structure.from_spacegroup(group.symbol, Lattice(lattice), ["Si", "O", "N"], points)
+
+
+def test_orbits_are_exact_in_every_point_group() -> None:
+    """With large weights, embeddings depend strongly on mean vectors and tensors, and on the agreement of votes."""
+    numbers = [*FIRST_OF_POINT_GROUPS, 146, 155, 160, 196]  # also some with centred cells
+    rng = np.random.default_rng(1)
+    crystals = rotated(Crystals.from_pymatgen([random_crystal(number, rng) for number in numbers]))
+    torch.manual_seed(0)
+    encoder = SENEncoder(12, 4, 2, 4, "agreement").double().eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter *= 2.5 if parameter.ndim > 1 else 1
+    found = {}
+    for merged in (True, False):
+        graph = OrbitGraph(merged=merged)(crystals)
+        batch = DeviceArrays(graph, "cpu").batch(np.arange(len(crystals)))
+        for name, tensor in batch.values.items():
+            batch.values[name] = tensor.double() if tensor.is_floating_point() else tensor
+        with torch.no_grad():
+            found[merged] = encoder(batch), encoder.capsules(batch).couplings[batch["sites"]]
+        if merged:
+            assert (np.diff(graph.offsets["site"]) == 3).all()
+            assert (np.abs(graph.values["vector_means"]).max((1, 2)) > 0.1).sum() == 10 + 2  # polar groups
+    (embeddings, couplings), (expected, expected_couplings) = found[True], found[False]
+    assert expected_couplings.std(0).min() > 0.1
+    deviation = expected.std(0).median()
+    torch.testing.assert_close(embeddings / deviation, expected / deviation, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(couplings, expected_couplings, atol=1e-4, rtol=0)
+
+
+def test_a_large_cell_has_the_same_embedding_under_autocast() -> None:
+    rng = np.random.default_rng(0)
+    crystal = one_crystal(np.eye(3) * 32, rng.random((3000, 3)), rng.integers(1, 90, 3000))
+    batch = DeviceArrays(OrbitGraph()(crystal), "cpu").batch(np.arange(1))
+    torch.manual_seed(0)
+    encoder = SENEncoder(12, 4, 2, 3, "agreement").eval()
+    with torch.no_grad():
+        expected = encoder(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = encoder(batch)
+    torch.testing.assert_close(found, expected, atol=0.05 * expected.std().item(), rtol=0.05)
+
+
 # ---------------------------------------------------------------------- capsules
 
 
@@ -257,6 +317,14 @@ def test_only_one_of_several_capsules_can_be_deleted(model: SEN, unseen: Crystal
 def test_capsules_of_a_model_that_is_not_fitted_cannot_be_read(unseen: Crystals) -> None:
     with pytest.raises(ConfigError, match="has to be fitted"):
         SEN(**SMALL).explain(rows(unseen))
+
+
+def test_no_crystals_have_no_predictions_and_no_capsules(model: SEN, unseen: Crystals) -> None:
+    nothing = rows(unseen[[]])
+    assert len(model.predict(nothing).values) == 0
+    found, complete = model.explain(nothing), model.explain(rows(unseen))
+    for name in ("couplings", "shares", "presences", "features", "poses"):
+        assert getattr(found, name).shape == (0, *getattr(complete, name).shape[1:])
 
 
 def test_isolated_atoms_and_large_cells_are_predicted(model: SEN) -> None:

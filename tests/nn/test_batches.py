@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crystalbench.data.crystals import concatenate
 from crystalbench.errors import ConfigError, DataError
-from crystalbench.nn.batches import DeviceArrays
+from crystalbench.nn.batches import Batch, DeviceArrays
 from crystalbench.representations import CRYSTAL, Arrays, CrystalGraph, Layout, PeriodicGraph
 from crystalbench.representations.pyg import pyg_attributes
 
@@ -92,6 +92,43 @@ def test_sums_and_means_over_crystals(index: list[int], width: int) -> None:
     np.testing.assert_allclose(batch.sum(tensor, "atom"), [p.sum(0) for p in parts], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(batch.mean(tensor, "atom"), [p.mean(0) for p in parts], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(batch.mean(tensor[:, 0], "atom"), [p[:, 0].mean() for p in parts], atol=1e-12)
+
+
+def batch_of(counts: list[int]) -> Batch:
+    numbers = torch.tensor(counts)
+    return Batch(torch.arange(len(counts)), {}, {"atom": torch.repeat_interleave(numbers)}, {"atom": numbers})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_large_cells_have_precise_sums_under_autocast(dtype: torch.dtype) -> None:
+    """Numbers of 16 bits have at most 11 digits, so that sums of ones end at 256 or 2048."""
+    batch, rows, weights = batch_of([5000, 3]), torch.ones(5003, 2, dtype=dtype), torch.ones(5003, dtype=dtype)
+    assert batch.sum(rows, "atom").tolist() == [[5000, 5000], [3, 3]]
+    assert batch.mean(rows, "atom").tolist() == batch.mean(rows, "atom", weights).tolist() == [[1, 1], [1, 1]]
+    for parts in (batch.parts("atom", dtype), batch.parts("atom", dtype, weights)):
+        torch.testing.assert_close(batch.sum(parts, "atom"), torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_one_large_crystal_of_a_batch_does_not_pad_the_others() -> None:
+    counts = [2, 10_000, *[1, 7] * 31]
+    batch = batch_of(counts)
+    groups = batch.places("atom")
+    assert sum(group.size * group.most for group in groups) < 2 * sum(counts)
+    rows = torch.arange(sum(counts), dtype=torch.float64).unsqueeze(1) + 1
+    seen = torch.zeros(len(counts), dtype=torch.float64)
+    for group in groups:
+        assert group.crystals is not None
+        assert group.chosen is not None
+        padded = group.padded(rows)
+        seen[group.crystals] = padded.sum((1, 2))
+        torch.testing.assert_close(group.rows(padded), rows[group.chosen])
+    torch.testing.assert_close(seen, batch.sum(rows, "atom")[:, 0])
+
+
+def test_equally_large_crystals_are_one_group_each_if_they_are_larger_than_the_limit() -> None:
+    groups = batch_of([200_000, 200_000]).places("atom")
+    assert [(group.size, group.most) for group in groups] == [(1, 200_000)] * 2
+    assert len(batch_of([200_000]).places("atom")) == 1
 
 
 @repeatable(40)

@@ -7,6 +7,7 @@ import torch
 from e3nn import o3
 from torch import Tensor
 
+from crystalbench.nn import batches
 from crystalbench.nn.batches import Batch
 from crystalbench.nn.capsules import CapsuleRouting, Capsules, presence, squash
 
@@ -106,6 +107,27 @@ def test_a_row_may_represent_several_equal_atoms(iterations: int) -> None:
     close(found.couplings[repeats], expected.couplings)
     for name in ("shares", "presences", "features", "poses"):
         close(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_groups_of_crystals_of_similar_size_give_the_same_capsules(
+    iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = (2, 12, 1, 3, 1, 4, 12)
+    torch.manual_seed(2)
+    scalars = torch.randn(sum(counts), WIDTH).double()
+    tensors = torch.randn(9, sum(counts), CHANNELS).double()
+    weights = torch.arange(1, sum(counts) + 1).double()
+    results = []
+    for padded, groups in ((10**6, 1), (12, 4)):
+        monkeypatch.setattr(batches, "_PADDED", padded)
+        assert len(batch_of(counts).places("atom")) == groups
+        inputs = [scalars.clone().requires_grad_(), tensors.clone().requires_grad_()]
+        found = layer(iterations)(*inputs, batch_of(counts), weights=weights)
+        outputs = [found.couplings, found.shares, found.presences, found.features, found.poses]
+        results.append([*outputs, *torch.autograd.grad(sum(o.square().sum() for o in outputs), inputs)])
+    for one, several in zip(*results, strict=True):
+        close(several, one)
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 3])

@@ -82,6 +82,14 @@ def test_the_weights_end_at_the_first_neighbour_left_out() -> None:
     assert len(cut.values["sources"]) == 0
 
 
+def test_equal_crystals_have_shells_of_their_own() -> None:
+    """The last distance of a crystal is the first one of the next."""
+    cubic = one_crystal(3 * np.eye(3), [[0, 0, 0]], [84])
+    graph = OrbitGraph(neighbors=6)(changed(cubic[[0, 0]], ids=np.array(["a", "b"])))
+    np.testing.assert_array_equal(graph.offsets["shell"], [0, 1, 2])
+    np.testing.assert_array_equal(graph.values["shells"], [0, 0])
+
+
 def test_crystals_without_symmetry_are_not_merged() -> None:
     crystals = random_crystals(3, 10)
     merged, single = OrbitGraph()(crystals), OrbitGraph(merged=False)(crystals)
@@ -100,14 +108,15 @@ def test_orbits_whose_atoms_differ_are_divided(monkeypatch: pytest.MonkeyPatch) 
     def wrong(crystals: Crystals, symprec: float) -> Orbits:
         found = Orbits.single(crystals)
         found.first[crystals.offsets[1] :] = crystals.offsets[1]
-        found.squares[:] = 0
+        found.squares[:] = found.rotations[:] = 0
         return found
 
     monkeypatch.setattr(Orbits, "of", wrong)
     found = OrbitGraph()(crystals)
     assert len(found.values["numbers"]) == len(crystals.numbers) > len(correct.values["numbers"])
-    np.testing.assert_allclose(found.values["tensor_means"][1], np.eye(5), atol=1e-6)
-    np.testing.assert_allclose(found.values["tensor_means"][0], 0)  # no unlike atoms: as the search says
+    for name, size in (("vector_means", 3), ("tensor_means", 5)):
+        np.testing.assert_allclose(found.values[name][1], np.eye(size), atol=1e-6)
+        np.testing.assert_allclose(found.values[name][0], 0)  # no unlike atoms: as the search says
 
 
 def test_a_crystal_without_a_result_of_the_search_has_no_symmetry() -> None:
@@ -129,6 +138,16 @@ def test_slightly_broken_symmetry_changes_little() -> None:
             for g in (moved, exact)
         )
         assert total == pytest.approx(expected, abs=100 * size)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_no_crystals_have_empty_arrays(merged: bool) -> None:
+    graph = OrbitGraph(merged=merged)(_rutile()[[]])
+    complete = OrbitGraph(merged=merged)(_rutile())
+    assert len(graph) == 0
+    for name, values in complete.values.items():
+        assert graph.values[name].shape == (0, *values.shape[1:])
+        assert graph.values[name].dtype == values.dtype
 
 
 def test_wrong_input_is_refused() -> None:

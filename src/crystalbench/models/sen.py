@@ -248,7 +248,7 @@ class SENEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Embeddings: (n, 2 F), the readout of the capsules and the mean over the atoms; only the mean without them."""
         scalars, tensors = self.sites(batch)
-        mean = batch.mean(scalars, SITE, batch["multiplicities"].to(scalars.dtype))
+        mean = batch.mean(scalars, SITE, batch["multiplicities"])
         return mean if self.readout is None else torch.cat([self.readout(scalars, tensors, batch), mean], dim=1)
 
     def capsules(self, batch: Batch) -> Capsules:
@@ -262,7 +262,7 @@ class SENEncoder(nn.Module):
         of_elements = self.embedding(self.elements)
         scalars = of_elements[batch["numbers"]]
         composition = self.composition(of_elements)[batch["numbers"]]
-        composition = batch.mean(composition, SITE, batch["multiplicities"].to(scalars.dtype))
+        composition = batch.mean(composition, SITE, batch["multiplicities"])
         gate = 2 * torch.sigmoid(self.gate(composition))[batch.owners[SITE]]
         edges = Neighbors(
             HarmonicSums.of(
@@ -326,8 +326,8 @@ class CapsuleReadout(nn.Module):
             for name, rows in zip(("vector_means", "tensor_means"), SLICES[1:], strict=True)
             if rows.stop <= len(tensors)
         ]
-        multiplicities = batch["multiplicities"].to(scalars.dtype)
-        found: Capsules = self.routing(scalars, torch.cat([tensors[:1], *means]), batch, SITE, multiplicities)
+        all_tensors = torch.cat([tensors[:1], *means])
+        found: Capsules = self.routing(scalars, all_tensors, batch, SITE, batch["multiplicities"])
         return found
 
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from crystalbench.data.flat import segment_rows
 from crystalbench.nn.edges import offsets_of
 from crystalbench.plugins import require_extra
 from crystalbench.representations import CRYSTAL, Arrays
 from crystalbench.representations.pyg import LEVELS, pyg_attributes
 
 _WIDE = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64}
+_PADDED = 2**17  # rows up to which all crystals of a batch are padded to the largest one
 
 
 @dataclass
@@ -27,14 +30,14 @@ class Batch:
         values: tensors by name, each with the rows of its level.
         owners: by level, (rows,) int64: the crystal of each row, in [0, n).
         counts: by level, (n,) int64: number of rows of each crystal.
-        most: by level, the largest of the counts, known without waiting for a device.
+        host_counts: by level, the counts in main memory, known without waiting for a device.
     """
 
     index: Tensor
     values: dict[str, Tensor]
     owners: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, Tensor] = field(default_factory=dict)
-    most: dict[str, int] = field(default_factory=dict)
+    host_counts: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -46,7 +49,7 @@ class Batch:
         return self.values[name]
 
     def sum(self, rows: Tensor, level: str) -> Tensor:
-        """Sum over each crystal.
+        """Sum over each crystal, at least in single precision.
 
         Args:
             rows: (rows, d) values.
@@ -55,10 +58,11 @@ class Batch:
         Returns:
             (n, d).
         """
+        rows = rows.to(_at_least_single(rows.dtype))
         return rows.new_zeros((self.size, *rows.shape[1:])).index_add(0, self.owners[level], rows)
 
     def mean(self, rows: Tensor, level: str, weights: Tensor | None = None) -> Tensor:
-        """Mean over each crystal.
+        """Mean over each crystal, at least in single precision.
 
         Args:
             rows: (rows, d) values.
@@ -68,9 +72,11 @@ class Batch:
         Returns:
             (n, d).
         """
+        rows = rows.to(_at_least_single(rows.dtype))
         if weights is None:
             counts = self.counts[level].to(rows.dtype)
         else:
+            weights = weights.to(rows.dtype)
             counts = self.sum(weights, level)
             rows = rows * weights.reshape(-1, *[1] * (rows.ndim - 1))
         return self.sum(rows, level) / counts.reshape(-1, *[1] * (rows.ndim - 1))
@@ -80,20 +86,37 @@ class Batch:
 
         Args:
             level: level of the rows.
-            dtype: of the result.
+            dtype: of the result, which is at least in single precision.
             weights: (rows,) weights; equal ones by default.
         """
+        dtype = _at_least_single(dtype)
+        weights = None if weights is None else weights.to(dtype)
         totals = self.counts[level] if weights is None else self.sum(weights, level)
         parts = totals.to(dtype).reciprocal()[self.owners[level]]
         return parts if weights is None else parts * weights
 
-    def places(self, level: str) -> Places:
-        """Where the rows of a level are if those of every crystal are padded to the same number."""
+    def places(self, level: str) -> list[Places]:
+        """Where the rows of a level are if those of every crystal are padded to the same number.
+
+        If one of many crystals is much larger than the others, padding would take up far more memory than the rows.
+        Then crystals are divided into groups of similar size.
+
+        Args:
+            level: level of the rows.
+
+        Returns:
+            The places in each group of crystals; usually a single one.
+        """
         owners, counts = self.owners[level], self.counts[level]
-        most = self.most[level] if level in self.most else int(counts.max())
+        on_host = self.host_counts[level] if level in self.host_counts else counts.cpu().numpy()
+        most = int(on_host.max(initial=0))
+        if self.size * most > _PADDED and len(groups := _groups_of_similar(on_host)) > 1:
+            return [Places.of_group(group, on_host, owners.device) for group in groups]
         starts = torch.cumsum(counts, 0) - counts
         every = torch.arange(len(owners), device=owners.device)
-        return Places(every + (most * torch.arange(self.size, device=owners.device) - starts)[owners], self.size, most)
+        return [
+            Places(every + (most * torch.arange(self.size, device=owners.device) - starts)[owners], self.size, most)
+        ]
 
     def to_pyg(self) -> Any:
         """The crystals as a `torch_geometric.data.Batch`; for batches of a `PeriodicGraph`.
@@ -121,6 +144,11 @@ class Batch:
         return batch
 
 
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """Sums over many rows have no digits left in the types that autocast chooses: in bfloat16, 256 + 1 = 256."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
 @dataclass(frozen=True, eq=False)
 class Places:
     """Places of the rows of n crystals in an array in which every crystal has as many rows.
@@ -129,20 +157,56 @@ class Places:
         index: (rows,) int64, the place of each row.
         size: number of crystals, n.
         most: rows of a crystal, m.
+        crystals: (n,) int64, these crystals in the batch; None for all of them.
+        chosen: (rows,) int64, their rows in the batch; None for all of them.
     """
 
     index: Tensor
     size: int
     most: int
+    crystals: Tensor | None = None
+    chosen: Tensor | None = None
+
+    @classmethod
+    def of_group(
+        cls, group: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], device: torch.device | str
+    ) -> Places:
+        """The places of some crystals of a batch.
+
+        Args:
+            group: (n,) the crystals.
+            counts: rows of every crystal of the batch.
+            device: device of the tensors.
+        """
+        sizes, most = counts[group], int(counts[group].max())
+        positions = np.arange(sizes.sum()) + np.repeat(most * np.arange(len(group)) - np.cumsum(sizes) + sizes, sizes)
+        rows = segment_rows(np.concatenate([[0], np.cumsum(counts)]), group)
+        index, crystals, chosen = (
+            torch.from_numpy(array).to(device, non_blocking=True) for array in (positions, group, rows)
+        )
+        return cls(index, len(group), most, crystals, chosen)
 
     def padded(self, rows: Tensor) -> Tensor:
-        """Rows (rows, d) as (n, m, d), with zeros where a crystal has fewer."""
+        """Rows (rows of the batch, d) as (n, m, d), with zeros where a crystal has fewer."""
+        if self.chosen is not None:
+            rows = rows.index_select(0, self.chosen)
         places = rows.new_zeros(self.size * self.most, rows.shape[1])
-        return places.index_copy(0, self.index, rows).view(self.size, self.most, -1)
+        return places.index_copy(0, self.index, rows).view(self.size, self.most, rows.shape[1])
 
     def rows(self, padded: Tensor) -> Tensor:
-        """Inverse of `padded`."""
+        """The rows of these crystals, from the array (n, m, d)."""
         return padded.flatten(0, 1).index_select(0, self.index)
+
+
+def _groups_of_similar(counts: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Crystals by number of rows, in groups that have few rows when padded, or a single crystal."""
+    order = np.argsort(counts, kind="stable")
+    groups, start = [], 0
+    for end in range(1, len(order)):
+        if (end + 1 - start) * int(counts[order[end]]) > _PADDED:
+            groups.append(order[start:end])
+            start = end
+    return [*groups, order[start:]]
 
 
 class DeviceArrays:
@@ -180,11 +244,11 @@ class DeviceArrays:
         rows: dict[str, Tensor] = {CRYSTAL: chosen}
         owners: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
-        most: dict[str, int] = {}
+        host_counts: dict[str, npt.NDArray[np.int64]] = {}
         new_starts: dict[str, Tensor] = {}
         for level, starts in self._starts.items():
             on_host = self._host_counts[level][index]
-            total, most[level] = int(on_host.sum()), int(on_host.max(initial=0))
+            total, host_counts[level] = int(on_host.sum()), on_host
             count = self._counts[level][chosen]
             new_start = torch.cumsum(count, 0) - count
             owner = torch.repeat_interleave(count, output_size=total)
@@ -202,7 +266,7 @@ class DeviceArrays:
                     start = start[owners[layout.level]]
                 value = value + start.reshape(-1, *[1] * (value.ndim - 1))
             values[name] = value
-        return Batch(chosen, values, owners, counts, most)
+        return Batch(chosen, values, owners, counts, host_counts)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         """All crystals in batches of at most ``size``, of nearly equal sizes.

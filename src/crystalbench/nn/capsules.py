@@ -12,7 +12,7 @@ from torch.nn import functional
 from crystalbench.nn.equivariant import LinearByDegree
 
 if TYPE_CHECKING:
-    from crystalbench.nn.batches import Batch
+    from crystalbench.nn.batches import Batch, Places
 
 _LEAST = 1e-4  # added to squared lengths, so that the length has a gradient at zero
 
@@ -79,15 +79,35 @@ class CapsuleRouting(nn.Module):
             level: level of the atoms, if a row represents several equal ones.
             weights: (N,) number of atoms that each row represents; 1 by default.
         """
-        places = batch.places(level)
         ones = scalars.new_ones(len(scalars), 1)
-        atoms = places.padded(torch.cat([ones, scalars, tensors.transpose(0, 1).flatten(1)], dim=1))
-        parts = places.padded(batch.parts(level, scalars.dtype, weights).unsqueeze(1))
-        logits = places.padded(
-            scalars.new_zeros(len(scalars), self.count) if self.logits is None else self.logits(scalars)
-        )
-        maps = self._maps()
+        atoms = torch.cat([ones, scalars, tensors.transpose(0, 1).flatten(1)], dim=1)
+        parts = batch.parts(level, scalars.dtype, weights).unsqueeze(1)
+        logits = scalars.new_zeros(len(scalars), self.count) if self.logits is None else self.logits(scalars)
+        maps, groups = self._maps(), batch.places(level)
         grams = [m.transpose(-2, -1) @ m for m in maps]
+        found = [self._routed(atoms, parts, logits, group, maps, grams) for group in groups]
+        return found[0] if len(found) == 1 else _joined(found, groups)
+
+    def _routed(
+        self,
+        atoms: Tensor,
+        parts: Tensor,
+        logits: Tensor,
+        places: Places,
+        maps: tuple[Tensor, Tensor],
+        grams: list[Tensor],
+    ) -> Capsules:
+        """Route the atoms of some crystals of a batch.
+
+        Args:
+            atoms: (N, 1 + F + (lmax + 1)² C), all atoms of the batch.
+            parts: (N, 1), the part of its crystal that each atom is.
+            logits: (N, K), the first ones.
+            places: where the atoms of these crystals are.
+            maps: the linear maps of the votes.
+            grams: their Gram matrices.
+        """
+        atoms, parts, logits = (places.padded(rows) for rows in (atoms, parts, logits))
 
         def coupled() -> tuple[Tensor, Tensor]:
             """Couplings, and the means of the atoms: a vote is a linear map of the atom, a capsule that of the mean."""
@@ -98,9 +118,9 @@ class CapsuleRouting(nn.Module):
         for _ in range(self.iterations - 1):
             logits = logits + self._agreements(atoms, means, *grams)
             couplings, means = coupled()
-        capsules = self.count * _mapped(means, *maps)
-        features, poses = capsules[..., : scalars.shape[1]], capsules[..., scalars.shape[1] :]
-        shaped = poses.reshape(*poses.shape[:2], -1, self.channels)
+        capsules, width = self.count * _mapped(means, *maps), self.vote.in_features
+        features, poses = capsules[..., :width], capsules[..., width:]
+        shaped = poses.reshape(*poses.shape[:2], poses.shape[-1] // self.channels, self.channels)
         return Capsules(places.rows(couplings), means[..., 0], presence(capsules), features, shaped)
 
     def votes(self, scalars: Tensor, tensors: Tensor) -> Tensor:
@@ -142,6 +162,21 @@ class CapsuleRouting(nn.Module):
         return scalars, weights[:, self.pose_vote.degrees[1:]]
 
 
+def _joined(found: list[Capsules], groups: list[Places]) -> Capsules:
+    """The capsules of all groups, in the order of the batch."""
+    atoms, crystals = (
+        torch.argsort(torch.cat([index for index in indices if index is not None]))
+        for indices in ([group.chosen for group in groups], [group.crystals for group in groups])
+    )
+    return Capsules(
+        torch.cat([part.couplings for part in found])[atoms],
+        *(
+            torch.cat([getattr(part, name) for part in found])[crystals]
+            for name in ("shares", "presences", "features", "poses")
+        ),
+    )
+
+
 def _mapped(vectors: Tensor, scalars: Tensor, tensors: Tensor) -> Tensor:
     """Linear maps of vectors (n, K, 1 + F + (lmax + 1)² C): of the first 1 + F + C and of the other components."""
     channels = tensors.shape[-1]
@@ -149,7 +184,7 @@ def _mapped(vectors: Tensor, scalars: Tensor, tensors: Tensor) -> Tensor:
     mapped = torch.einsum("nki,koi->nko", first, scalars)
     if not tensors.shape[1]:
         return mapped
-    turned = torch.einsum("nkmi,kmoi->nkmo", others.reshape(*others.shape[:2], -1, channels), tensors)
+    turned = torch.einsum("nkmi,kmoi->nkmo", others.reshape(*others.shape[:2], tensors.shape[1], channels), tensors)
     return torch.cat([mapped, turned.flatten(2)], dim=-1)
 
 

@@ -103,13 +103,15 @@ class Product(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(9, N, width) and (9, N, width) to (9, N, out_width)."""
-        _, count, width = first.shape
+        rows, count, width = first.shape
         outer = first.unsqueeze(1) * second.unsqueeze(0)
-        coupled = self.coefficients @ outer.view(-1, count * width)
+        coupled = self.coefficients @ outer.view(rows**2, count * width)
         sizes = [len(weight) * (2 * degree + 1) for degree, weight in enumerate(self.weights)]
         parts = [
-            (block.view(len(weight), -1, width) @ weight).sum(0).view(-1, count, weight.shape[-1])
-            for block, weight in zip(torch.split(coupled, sizes), self.weights, strict=True)
+            (block.view(len(weight), size // len(weight) * count, width) @ weight)
+            .sum(0)
+            .view(size // len(weight), count, weight.shape[-1])
+            for size, block, weight in zip(sizes, torch.split(coupled, sizes), self.weights, strict=True)
         ]
         return torch.cat(parts)
 

@@ -51,7 +51,7 @@ class HarmonicSums:
             factors.append(harmonics[:, components].flatten())
             offsets.append(start + width * every)
             start += width * count
-        end = every.new_tensor([size * count])
+        end = every.new_full((1,), size * count)  # `new_tensor` would wait for a GPU
         return cls(
             (torch.cat(first), harmonics.t().flatten(), torch.cat([*begins, end]).to(torch.int32)),
             (torch.cat(rows), torch.cat(factors), torch.cat([*offsets, end])),
