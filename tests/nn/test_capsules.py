@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crystalbench.nn import batches
 from crystalbench.nn.batches import Batch
-from crystalbench.nn.capsules import CapsuleRouting, Capsules, presence, squash
+from crystalbench.nn.capsules import CapsuleRouting, Capsules, presence, squashing
 
 WIDTH, CHANNELS, CAPSULES = 6, 4, 3
 COUNTS = (3, 5)
@@ -32,10 +32,22 @@ def atoms(lmax: int = 2) -> tuple[Tensor, Tensor]:
     return torch.randn(count, WIDTH).double(), 2 * torch.randn((lmax + 1) ** 2, count, CHANNELS).double()
 
 
+def squash(vectors: Tensor) -> Tensor:
+    """Vectors of the same directions as vectors (..., d), squashed."""
+    return vectors * squashing(vectors.square().mean(-1, keepdim=True))
+
+
+def votes_of(routing: CapsuleRouting, scalars: Tensor, tensors: Tensor) -> Tensor:
+    """Votes (N, K, F + (lmax + 1)² C) of the atoms: features and pose, side by side."""
+    features = routing.vote(scalars).unflatten(-1, (CAPSULES, -1))
+    poses = routing.pose_vote(tensors).unflatten(-1, (CAPSULES, -1)).movedim(0, 2)
+    return torch.cat([features, poses.flatten(2)], dim=-1)
+
+
 @torch.no_grad()
 def plain(routing: CapsuleRouting, scalars: Tensor, tensors: Tensor) -> tuple[Tensor, Tensor]:
     """Couplings (N, K) and capsules (K, d) of a single crystal: Procedure 1 of Sabour et al. as a loop."""
-    votes = routing.votes(scalars, tensors)
+    votes = votes_of(routing, scalars, tensors)
     logits = torch.zeros(len(votes), CAPSULES).double() if routing.logits is None else routing.logits(scalars)
     for iteration in range(max(1, routing.iterations)):
         couplings = torch.softmax(logits, dim=1)

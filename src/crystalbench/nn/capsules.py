@@ -123,12 +123,6 @@ class CapsuleRouting(nn.Module):
         shaped = poses.reshape(*poses.shape[:2], poses.shape[-1] // self.channels, self.channels)
         return Capsules(places.rows(couplings), means[..., 0], presence(capsules), features, shaped)
 
-    def votes(self, scalars: Tensor, tensors: Tensor) -> Tensor:
-        """Votes (N, K, F + (lmax + 1)² C) of the atoms: features and pose, side by side."""
-        features = self.vote(scalars).unflatten(-1, (self.count, -1))
-        poses = self.pose_vote(tensors).unflatten(-1, (self.count, -1)).movedim(0, 2)
-        return torch.cat([features, poses.flatten(2)], dim=-1)
-
     def _agreements(self, atoms: Tensor, means: Tensor, scalars: Tensor, tensors: Tensor) -> Tensor:
         """Scalar products (n, A, K) of the votes W x of the atoms and the squashed capsules, K W x̄ before squashing.
 
@@ -141,7 +135,7 @@ class CapsuleRouting(nn.Module):
             tensors: S of the others.
         """
         read, size = _mapped(means, scalars, tensors), means.shape[-1] - 1
-        factors = self.count * _squashing(self.count**2 * (means * read).sum(-1) / size) / size**0.5
+        factors = self.count * squashing(self.count**2 * (means * read).sum(-1) / size) / size**0.5
         agreements: Tensor = (atoms @ read.transpose(1, 2)) * factors.unsqueeze(1)
         return agreements
 
@@ -197,11 +191,6 @@ def presence(vectors: Tensor) -> Tensor:
     return squares / (1 + squares)
 
 
-def squash(vectors: Tensor) -> Tensor:
-    """Vectors of the same directions as vectors (..., d), with the lengths that `presence` gives."""
-    return vectors * _squashing(vectors.square().mean(-1, keepdim=True))
-
-
-def _squashing(squares: Tensor) -> Tensor:
-    """The factors by which vectors of these squared lengths are squashed."""
+def squashing(squares: Tensor) -> Tensor:
+    """The factors (...) that squash vectors of these squared lengths (...) to the lengths that `presence` gives."""
     return torch.sqrt(squares + _LEAST) / (1 + squares)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.flat import offsets_of
-from crystalbench.errors import ConfigError
+from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.graph import CrystalGraph
 from crystalbench.representations.orbits import Orbits
@@ -96,7 +96,7 @@ class OrbitGraph(Representation):
             DataError: the rows are compositions, or the neighbour search fails for a crystal; names its id.
         """
         if not isinstance(inputs, Crystals):
-            return CrystalGraph()(inputs)  # which raises the error
+            raise DataError("an orbit graph needs crystal structures; these rows are compositions")
         return Arrays.concatenated(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
 
     def _of(self, crystals: Crystals) -> Arrays:
