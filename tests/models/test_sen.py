@@ -28,7 +28,8 @@ from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.data.samples import Samples
 from crystalbench.errors import ConfigError
 from crystalbench.models.model import Runtime
-from crystalbench.models.sen import SEN, Pooling, SENEncoder
+from crystalbench.models.sen import SEN
+from crystalbench.models.sen_encoder import Pooling, SENEncoder
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.representations import Arrays, OrbitGraph
 from crystalbench.representations.orbit_graph import harmonics
