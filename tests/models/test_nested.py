@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crystalbench.data.crystals import Crystals
-from crystalbench.models.nested import Around, Nested, NestedEncoder, Pairs
+from crystalbench.models.nested import Around, Nested, NestedEncoder
 from crystalbench.nn.batches import DeviceArrays
 from crystalbench.nn.radial import expand_distances
 from crystalbench.representations import NestedGraph
@@ -48,17 +48,25 @@ def test_angles_are_seen_unless_the_degree_is_zero() -> None:
     assert (pair[0] - pair[1]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("degree", [0, 2])
-def test_gradients_of_pair_sums(degree: int) -> None:
-    graph = NestedGraph(degree=degree)(random_crystals(2, n=2))
-    batch = DeviceArrays(graph, "cpu").batch(np.arange(2))
-    polynomials, count = batch["polynomials"].double(), len(batch["distances"])
-    pairs = Pairs.of(batch["edges"], batch["far"], batch["others"], polynomials, count)
-    messages = torch.randn(degree + 1, count, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(pairs.sums, (messages,))
-    dense = torch.zeros(degree + 1, 2 * count, count, dtype=torch.float64)
-    dense[:, 2 * batch["edges"] + batch["far"], batch["others"]] = polynomials.T
-    torch.testing.assert_close(pairs.sums(messages), dense @ messages)
+@pytest.mark.parametrize("degree", [0, 2, 5])
+def test_edges_hear_the_sums_over_angles(degree: int) -> None:
+    """Against a sum over all pairs of edges, with the cosines of their angles."""
+    crystals = random_crystals(2, n=2)
+    batch = DeviceArrays(NestedGraph(degree=degree, merged=False)(crystals), "cpu").batch(np.arange(2))
+    sources, neighbors, weights = batch["sources"], batch["neighbors"], batch["weights"]
+    around = Around.of(batch, torch.zeros(len(sources), 1))
+    messages = torch.randn(degree + 1, len(sources), 2, requires_grad=True)
+    expected = []
+    for sites, directions in ((sources, batch["near"]), (neighbors, batch["far"])):
+        meets = sites[:, None] == sources
+        for l in range(degree + 1):  # noqa: E741
+            angles = torch.special.legendre_polynomial_p(directions @ batch["near"].T, l)
+            expected.append((meets * weights * angles) @ messages[l])
+    heard, total = around.heard(messages), torch.cat(expected, dim=1)
+    torch.testing.assert_close(heard, total, rtol=1e-4, atol=1e-5)
+    factors = torch.randn_like(heard)
+    found, wanted = (torch.autograd.grad((x * factors).sum(), messages)[0] for x in (heard, total))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_sums_over_the_edges_of_a_site() -> None:

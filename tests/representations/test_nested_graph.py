@@ -1,15 +1,20 @@
-"""Nested graphs: what is merged is equal, and sums over pairs are sums over all edges."""
+"""Nested graphs: what is merged is equal, and sums of harmonics give the sums over all angles."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from scipy.special import eval_legendre
 
 from crystalbench.data.compositions import Compositions
-from crystalbench.data.crystals import Crystals
+from crystalbench.data.crystals import Crystals, concatenate
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations import Arrays, CrystalGraph, NestedGraph
+from crystalbench.representations.nested_graph import spherical_harmonics
+from crystalbench.representations.orbits import AtomSymmetry
 from crystalbench.testing.crystals import known_structures, one_crystal, random_crystals, rotated, supercells
 
 
@@ -25,43 +30,67 @@ def test_simple_cubic_has_one_site_and_its_shells() -> None:
     assert found["sources"].tolist() == [0]
     np.testing.assert_allclose(found["weights"], [1], rtol=1e-6)
     np.testing.assert_allclose(found["distances"], [3])
-    # Six neighbours along the axes: P_2 averages to zero, P_1 too.
-    np.testing.assert_allclose(found["polynomials"], [[1, 0, 0], [1, 0, 0]], atol=1e-6)
-    assert found["far"].tolist() == [0, 1]
+    # Six neighbours along the axes: their harmonics of degree 1 and 2 cancel.
+    np.testing.assert_allclose(found["harmonics"], [[1, *[0] * 8]], atol=1e-6)
+    np.testing.assert_allclose(np.abs(found["near"]).sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.abs(found["far"]).sum(1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("crystals", [known_structures(), random_crystals(1)], ids=["known", "random"])
-def test_sums_over_pairs_are_sums_over_all_edges(crystals: Crystals) -> None:
+@pytest.mark.parametrize(
+    "crystals",
+    [known_structures(), random_crystals(1), rotated(supercells(known_structures(), (1, 2, 1)))],
+    ids=["known", "random", "supercells"],
+)
+@pytest.mark.parametrize("merged", [True, False])
+def test_sums_over_angles_are_those_over_all_edges(crystals: Crystals, merged: bool) -> None:
     degree, k = 4, 12
-    found = NestedGraph(neighbors=k, degree=degree)(crystals)
+    found = NestedGraph(neighbors=k, degree=degree, merged=merged)(crystals)
     full = CrystalGraph(neighbors=k + 1, vectors=True)(crystals)
     for i in range(len(crystals)):
         nested, graph = crystal(found, i), crystal(full, i)
-        edges, far = nested["edges"], nested["far"]
-        np.testing.assert_allclose(np.bincount(nested["sources"], nested["weights"]), 1, rtol=1e-5)
+        sources, neighbors = nested["sources"], nested["neighbors"]
+        np.testing.assert_allclose(np.bincount(sources, nested["weights"]), 1, rtol=1e-5)
+        around = np.zeros((len(nested["numbers"]), (degree + 1) ** 2))
+        np.add.at(around, sources, nested["harmonics"])
         expected = _brute_force(graph, degree)
-        for end in (0, 1):
-            chosen = far == end
-            sums = np.stack(
-                [np.bincount(edges[chosen], nested["polynomials"][chosen, l]) for l in range(degree + 1)],  # noqa: E741
-                axis=1,
-            )
-            for row in sums:  # each edge is one of those of the full graph
-                assert np.abs(expected[end] - row).max(1).min() < 2e-3
+        sums = np.concatenate(
+            [
+                _by_degree(spherical_harmonics(nested[end].astype(float), degree) * around[sites])
+                for end, sites in (("near", sources), ("far", neighbors))
+            ],
+            axis=1,
+        )
+        apart = np.abs(expected[None] - sums[:, None]).max(2)
+        assert apart.min(1).max() < 2e-3  # each edge is one of those of the full graph
+        there = _weights(graph).reshape(-1) > 1e-4
+        assert apart[:, there].min(0).max() < 2e-3  # and each of those is represented
 
 
-def _brute_force(graph: dict[str, np.ndarray], degree: int) -> list[np.ndarray]:
-    """For each edge of a full graph, the sums over the edges at its near and far end."""
-    distances, vectors, neighbors = graph["distances"], graph["vectors"], graph["neighbors"][:, :-1]
+def _by_degree(products: np.ndarray) -> np.ndarray:
+    """Sums over the components of each degree l, divided by 2l + 1: the addition theorem."""
+    starts = [l**2 for l in range(round(products.shape[1] ** 0.5))]  # noqa: E741
+    return np.add.reduceat(products, starts, axis=1) / np.diff([*starts, products.shape[1]])
+
+
+def _weights(graph: dict[str, np.ndarray]) -> np.ndarray:
+    distances = graph["distances"]
     weights = (1 - np.minimum(distances[:, :-1] / distances[:, -1:], 1) ** 2) ** 2
-    weights = weights / weights.sum(1, keepdims=True)
-    units = vectors[:, :-1] / distances[:, :-1, None]
+    return weights / weights.sum(1, keepdims=True)
+
+
+def _brute_force(graph: dict[str, np.ndarray], degree: int) -> np.ndarray:
+    """For each edge of a full graph, the sums of Legendre polynomials over the edges at its near and far end."""
+    vectors, neighbors = graph["vectors"], graph["neighbors"][:, :-1]
+    weights = _weights(graph)
+    units = vectors[:, :-1] / graph["distances"][:, :-1, None]
     near = np.einsum("ajx,akx->ajk", units, units)
     far = -np.einsum("ajx,ajkx->ajk", units, units[neighbors])
-    return [
-        np.stack([(w * eval_legendre(l, cosines)).sum(2) for l in range(degree + 1)], axis=-1).reshape(-1, degree + 1)  # noqa: E741
+    sums = [
+        (w * eval_legendre(l, cosines)).sum(2).reshape(-1)
         for cosines, w in ((near, weights[:, None, :]), (far, weights[neighbors]))
+        for l in range(degree + 1)  # noqa: E741
     ]
+    return np.stack(sums, axis=1)
 
 
 def test_merging_gives_the_size_of_the_asymmetric_unit() -> None:
@@ -98,8 +127,7 @@ def test_supercells_and_rotations_have_the_same_graph() -> None:
                 np.testing.assert_allclose(np.sort(one[name]), np.sort(two[name]), atol=2e-4)
 
 
-def test_left_and_right_handed_neighbours_differ_by_their_angles_only() -> None:
-    """Two chains of equal distances and different angles have different graphs, and equal ones without angles."""
+def test_chains_of_equal_distances_differ_by_their_angles_only() -> None:
 
     def zigzag(angle: float) -> Crystals:
         half = np.deg2rad(angle) / 2
@@ -111,7 +139,42 @@ def test_left_and_right_handed_neighbours_differ_by_their_angles_only() -> None:
     graphs = [NestedGraph(neighbors=2)(zigzag(angle)).values for angle in (100.0, 120.0)]
     assert [graph["numbers"].tolist() for graph in graphs] == [[6], [6]]
     np.testing.assert_allclose(graphs[0]["distances"], graphs[1]["distances"], atol=1e-5)
-    assert np.abs(graphs[0]["polynomials"] - graphs[1]["polynomials"]).max() > 0.1
+    around = [np.linalg.norm(graph["harmonics"][:, 4:9].sum(0)) for graph in graphs]
+    assert abs(around[0] - around[1]) > 0.1
+
+
+def test_a_symmetry_that_does_not_hold_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that relates unlike atoms, or turns them wrongly, must not give a wrong graph."""
+    crystals = concatenate([known_structures(), random_crystals(0, 2)])
+    unmerged = NestedGraph(merged=False)(crystals)
+    right = AtomSymmetry.of(crystals, 1e-4)
+    several = [i for i in range(len(crystals)) if len(np.unique(crystals[[i]].numbers)) > 1]
+    for wrong in (
+        replace(right, first=np.repeat(crystals.offsets[:-1], crystals.atom_counts)),
+        replace(right, turns=right.turns @ Rotation.from_rotvec([0.1, 0.2, 0.3]).as_matrix()),
+        replace(right, operations=right.operations @ Rotation.from_rotvec([0.1, 0.2, 0.3]).as_matrix()),
+    ):
+        monkeypatch.setattr(AtomSymmetry, "of", lambda crystals, symprec, wrong=wrong: wrong)
+        found = NestedGraph()(crystals)
+        for i in several:
+            for name, values in unmerged[[i]].values.items():
+                np.testing.assert_array_equal(found[[i]].values[name], values)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_no_crystals_have_empty_arrays(merged: bool) -> None:
+    crystals = known_structures()
+    complete, graph = NestedGraph(merged=merged)(crystals), NestedGraph(merged=merged)(crystals[[]])
+    assert len(graph) == 0
+    for name, values in complete.values.items():
+        assert graph.values[name].shape == (0, *values.shape[1:])
+        assert graph.values[name].dtype == values.dtype
+
+
+def test_few_neighbours_that_are_equally_far_leave_an_atom_without_edges() -> None:
+    cut = NestedGraph(neighbors=4)(one_crystal(3 * np.eye(3), [[0, 0, 0]], [84]))
+    assert len(cut.values["sources"]) == 0
+    assert cut.values["multiplicities"].tolist() == [1]
 
 
 def test_wrong_arguments_and_inputs_are_refused() -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Interval
+from e3nn import o3
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from crystalbench.models.merging import MergesEqualAtoms
 from crystalbench.models.model import Invariance, Sees
 from crystalbench.models.network import Dropout, HeadDropout, NetworkModel
 from crystalbench.models.training import WeightDecay
-from crystalbench.nn.edges import Segments, sums
+from crystalbench.nn.edges import Segments
+from crystalbench.nn.harmonic_sums import HarmonicSums
 from crystalbench.nn.radial import expand_distances
 from crystalbench.representations.element_features import element_features
 from crystalbench.representations.nested_graph import NestedGraph
@@ -50,6 +51,7 @@ class Nested(MergesEqualAtoms, NetworkModel):
         edge_dropout: share of the hidden units dropped while training in the updates of edges and atoms.
     """
 
+    version: ClassVar[int] = 3  # edges that symmetry relates are dropped out together
     embedding_invariances: ClassVar[frozenset[Invariance]] = frozenset(Invariance)
 
     width: Annotated[int, Ge(1), CategoricalDistribution((32, 64, 128))] = 64
@@ -70,7 +72,7 @@ class Nested(MergesEqualAtoms, NetworkModel):
 
     @property
     def representation(self) -> NestedGraph:
-        """Sites, edges and pairs of edges, with equal ones merged."""
+        """Sites and edges with the directions of their ends; those that symmetry relates are merged."""
         return NestedGraph(neighbors=self.neighbors, degree=self.degree, merged=self.merges_equal_atoms)
 
     def encoder(self) -> nn.Module:
@@ -137,7 +139,8 @@ class Around:
         weights: (E,) their sum over the edges of a site is 1.
         radial: (E, gaussians) expanded distances.
         by_source: the edges by site.
-        pairs: the pairs of edges at both ends of an edge.
+        harmonics: the sums over the edges of a site of messages times spherical harmonics.
+        ends: the same for the 2 E ends of edges, first the near ones, each at its site. Only their transpose is used.
     """
 
     sources: Tensor
@@ -145,76 +148,46 @@ class Around:
     weights: Tensor
     radial: Tensor
     by_source: Segments
-    pairs: Pairs
+    harmonics: HarmonicSums
+    ends: HarmonicSums
 
     @classmethod
     def of(cls, batch: Batch, radial: Tensor) -> Around:
         """From a batch of nested graphs."""
-        sources = batch["sources"]
-        pairs = Pairs.of(batch["edges"], batch["far"], batch["others"], batch["polynomials"], len(sources))
+        sources, neighbors, harmonics = batch["sources"], batch["neighbors"], batch["harmonics"]
         segments = Segments.of_owners(sources, len(batch["numbers"]))
-        return cls(sources, batch["neighbors"], batch["weights"], radial, segments, pairs)
+        owners, order = torch.sort(torch.cat([sources, neighbors]), stable=True)
+        ends = HarmonicSums.of(
+            Segments.of_owners(owners, len(batch["numbers"])),
+            _legendre_factors(torch.cat([batch["near"], batch["far"]]), round(harmonics.shape[1] ** 0.5) - 1),
+            order,
+        )
+        return cls(sources, neighbors, batch["weights"], radial, segments, HarmonicSums.of(segments, harmonics), ends)
 
     def to_sites(self, edges: Tensor) -> Tensor:
         """Weighted sums (S, d) of the edges (E, d) of each site."""
         return self.by_source.sum(edges, self.weights)
 
+    def heard(self, messages: Tensor) -> Tensor:
+        """What edges hear at both ends: Σ_k w_k messages[l, k] P_l(cos θ_ek) over the edges k there.
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Pairs of an end of an edge with an edge that meets it there, and their transpose.
+        By the addition theorem P_l(cos θ_ek) = Σ_m Y_lm(e) Y_lm(k) / (2 l + 1), sums over k do not depend on e.
 
-    The ends of E edges are numbered: the near end of edge e is 2 e, the far one 2 e + 1.
+        Args:
+            messages: (degrees, E, C).
 
-    Attributes:
-        others: (pairs,) the edges that are summed, ascending by the end that reads them.
-        offsets: (2 E + 1,) where the pairs of each end begin.
-        polynomials: (degrees, pairs).
-        ends, end_offsets, end_polynomials: the same for the pairs in the order of ``others``.
-    """
-
-    others: Tensor
-    offsets: Tensor
-    polynomials: Tensor
-    ends: Tensor
-    end_offsets: Tensor
-    end_polynomials: Tensor
-
-    @classmethod
-    def of(cls, edges: Tensor, far: Tensor, others: Tensor, polynomials: Tensor, count: int) -> Pairs:
-        """From pairs that ascend by ``edges``, with those of the near end first."""
-        ends, order = 2 * edges + far, torch.argsort(others, stable=True)
-        groups = torch.arange(2 * count + 1, device=edges.device)
-        columns = polynomials.T.contiguous()
-        return cls(
-            others,
-            torch.searchsorted(ends, groups),
-            columns,
-            ends[order],
-            torch.searchsorted(others[order], groups[: count + 1]),
-            columns[:, order].contiguous(),
-        )
-
-    def sums(self, messages: Tensor) -> Tensor:
-        """Sums Σ_o polynomials[l, (end, o)] messages[l, o]: (degrees, E, C) to (degrees, 2 E, C)."""
-        result: Tensor = _PairSums.apply(messages, self)  # type: ignore[no-untyped-call]
-        return result
+        Returns:
+            (E, 2 degrees C).
+        """
+        found = self.ends.read(self.harmonics(messages))
+        return found.view(len(found), 2, len(self.sources), -1).permute(2, 1, 0, 3).flatten(1)
 
 
-class _PairSums(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, messages: Tensor, pairs: Pairs) -> Tensor:
-        ctx.pairs = pairs
-        every = zip(messages, pairs.polynomials, strict=True)
-        return torch.stack([sums(pairs.others, part.contiguous(), pairs.offsets, weights) for part, weights in every])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        pairs: Pairs = ctx.pairs
-        every = zip(gradient, pairs.end_polynomials, strict=True)
-        found = [sums(pairs.ends, part.contiguous(), pairs.end_offsets, weights) for part, weights in every]
-        return torch.stack(found), None
+def _legendre_factors(directions: Tensor, degree: int) -> Tensor:
+    """Spherical harmonics (n, (degree + 1)²) of unit vectors (n, 3), divided by 2 l + 1."""
+    degrees = list(range(degree + 1))
+    found = o3.spherical_harmonics(degrees, directions, normalize=False, normalization="component")
+    return torch.cat([part / (2 * l + 1) for l, part in enumerate(found.split([2 * l + 1 for l in degrees], 1))], 1)  # noqa: E741
 
 
 class NestedLayer(nn.Module):
@@ -257,8 +230,7 @@ class NestedLayer(nn.Module):
         sent = self.send_edge(edges) + self.send_site(sites).index_select(0, around.neighbors)
         filters = self.radial(around.radial).unflatten(1, (self.degrees, -1)).transpose(0, 1)
         messages = sent * filters  # (degrees, E, C)
-        heard = around.pairs.sums(messages).view(self.degrees, len(edges), 2, -1).permute(1, 2, 0, 3).flatten(1)
-        hidden = self.from_edges(self.norm(torch.cat([edges, heard], dim=1)))
+        hidden = self.from_edges(self.norm(torch.cat([edges, around.heard(messages)], dim=1)))
         hidden = hidden + self.from_source(sites).index_select(0, around.sources)
         hidden = hidden + self.from_neighbor(sites).index_select(0, around.neighbors)
         gates, values = hidden.chunk(2, dim=1)

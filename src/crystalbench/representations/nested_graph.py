@@ -1,4 +1,4 @@
-"""Nested graphs: sites, their edges, and pairs of edges that share an atom, with equal ones merged."""
+"""Nested graphs: one atom of every crystallographic orbit, its edges, and the directions of both ends of an edge."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import eval_legendre
 
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.flat import offsets_of
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.representations.arrays import Arrays, Layout
 from crystalbench.representations.neighbors import nearest
+from crystalbench.representations.orbits import AtomSymmetry
 from crystalbench.representations.processes import by_chunks
-from crystalbench.representations.quotient import SITE, mixed
+from crystalbench.representations.quotient import SITE
 from crystalbench.representations.representation import Representation
 from crystalbench.representations.sphere_graph import EDGE
 
-PAIR = "pair"
-"""Level of pairs of edges."""
-
-_CHUNK = 64  # crystals whose angles are computed at once
-_WORTH_PROCESSES = 500  # crystals from which on workers are started
-_LEAST = 1e-6  # edges of smaller weight are left out
+_CHUNK = 256  # crystals whose atoms are compared at once
+_WORTH_PROCESSES = 1_000  # crystals from which on workers are started
+_LEAST = 1e-6  # neighbours of smaller weight are left out
+_APART = 10  # tolerances by which vectors that an operation relates may differ
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Colors = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class NestedGraph(Representation):
-    """A graph of sites and edges, and the angles between edges that share an atom, for networks that see no more.
+    """A graph for networks whose edges exchange messages that depend on the angle between them.
 
     Each atom has its k nearest neighbours. The weight of a neighbour at distance d is (1 − (d/D)²)², where D is the
     distance of the first neighbour left out, divided by the sum over the neighbours. So weights end continuously, and
     do not depend on which atoms of a shell are included. At most 12 atoms can be equally near (the kissing number), so
     with k of at least 12 every atom has an edge.
 
-    Atoms, and edges, are equal if colour refinement (Weisfeiler and Leman, 1968) on both gives them one colour: the
-    first colours are the elements, distances and weights; each step replaces the colour of an edge by a new one for
-    those of its ends and of the edges around both ends with their angles to it, and the colour of an atom by one for
-    those of its edges. In a network whose messages are functions of elements, distances and angles, what is equal has
-    equal features in every layer, so it is represented once. A site represents all equal atoms of a cell, an edge all
-    equal edges of one atom, and a pair all equal edges at one end of an edge.
+    A network that is invariant to rotations, reflections and the choice of the cell computes the same features for what
+    symmetry operations relate. So a site represents the atoms of a crystallographic orbit, and an edge all neighbours
+    of an atom that its site-symmetry group relates.
 
-    A pair of the edges e and o has the sums over the edges k that o represents of w_k P_l(cos θ_ek), with Legendre
-    polynomials P_l of degree l = 0 to ``degree``: any message that is linear in them is summed over all edges around
-    e. At the far end of e, the angle is that to the reversed direction.
+    Angles are in the directions. Edge e hears of the edges k around an atom Σ_k w_k x_k P_l(cos θ_ek), with Legendre
+    polynomials P_l of degree l. By the addition theorem P_l(cos θ_ek) is Σ_m Y_lm(e) Y_lm(k) / (2l + 1), so the sum is
+    taken over the edges of an atom once, and read by every edge that ends there. An edge stores the sum over the
+    neighbours that it represents of w_k Y_lm(k), and two directions: from its near end, and from its far end, as that
+    end is seen from the site that represents it.
 
-    Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32. On level
-    ``edge``, ascending by source: ``sources`` and ``neighbors`` (edges,) int32 sites; ``distances`` (edges,) float32 in
-    Å; ``weights`` (edges,) float32, which sum to 1 for each site. On level ``pair``, ascending by ``edges``, those of
-    the near end first: ``edges`` and ``others`` (pairs,) int32 edges; ``far`` (pairs,) uint8, 1 at the far end;
-    ``polynomials`` (pairs, degree + 1) float32.
+    Symmetry within ``tolerance`` counts. Where the neighbours of an orbit's atoms are not related as the symmetry says,
+    nothing of a crystal is merged.
+
+    Arrays: on level ``site``, by first atom: ``numbers`` (sites,) uint8; ``multiplicities`` (sites,) int32, the number
+    of atoms represented. On level ``edge``, ascending by source: ``sources`` and ``neighbors`` (edges,) int32 sites;
+    ``distances`` (edges,) float32 in Å; ``weights`` (edges,) float32, which sum to 1 for each site; ``harmonics``
+    (edges, (degree + 1)²) float32, the sums of weights times real spherical harmonics, each degree l of squared norm
+    2l + 1, in e3nn's order; ``near`` and ``far`` (edges, 3) float32, unit vectors from the atoms at both ends to the
+    other one.
 
     Attributes:
         neighbors: neighbours of each atom, k.
-        degree: largest degree of the polynomials in the cosine.
-        merged: whether equal atoms and edges are merged.
-        tolerance: distances in Å, weights and cosines are equal up to rounding to multiples of this.
+        degree: largest degree of the harmonics.
+        merged: whether orbits and related edges are merged.
+        tolerance: in Å, of positions, for symmetry.
     """
 
-    packages: ClassVar[tuple[str, ...]] = ("pymatgen",)
-    version: ClassVar[int] = 1
+    packages: ClassVar[tuple[str, ...]] = ("moyopy", "pymatgen")
+    version: ClassVar[int] = 2
 
     neighbors: int = 16
     degree: int = 3
@@ -94,161 +95,138 @@ class NestedGraph(Representation):
 
 def _of(graph: NestedGraph, crystals: Crystals) -> Arrays:
     starts = range(0, max(1, len(crystals)), _CHUNK)
-    return Arrays.concatenated([_Neighborhoods.of(graph, crystals[i : i + _CHUNK]).arrays() for i in starts])
+    return Arrays.concatenated([_graphs(graph, crystals[i : i + _CHUNK]) for i in starts])
+
+
+def _graphs(graph: NestedGraph, crystals: Crystals) -> Arrays:
+    around = _Neighborhoods.of(graph.neighbors, crystals)
+    symmetry = AtomSymmetry.of(crystals, graph.tolerance) if graph.merged else AtomSymmetry.single(crystals)
+    if (unlike := around.unlike(symmetry, _APART * graph.tolerance)).any():
+        symmetry = symmetry.divided(unlike, crystals)
+    return around.arrays(symmetry, graph.degree)
 
 
 @dataclass(frozen=True, eq=False)
 class _Neighborhoods:
-    """The k neighbours of all A atoms of some crystals, numbered over all crystals.
+    """The k neighbours of all A atoms of n crystals, numbered over all crystals.
 
     Attributes:
-        graph: what is made.
-        crystals: number of crystals.
+        crystals: number of crystals, n.
         numbers, owners: (A,) atomic numbers, and the crystal of each atom.
         neighbors: (A, k) atoms.
-        distances, weights: (A, k).
-        near, far: (A, k, k) cosines of the angles of edge (a, j) with the edges of a, and of the reversed edge with
-            those of its neighbour.
+        vectors: (A, k, 3) from an atom to its neighbours, in Å.
+        weights: (A, k), 0 for neighbours that are left out.
     """
 
-    graph: NestedGraph
     crystals: int
     numbers: npt.NDArray[np.uint8]
     owners: Ints
     neighbors: Ints
-    distances: Floats
+    vectors: Floats
     weights: Floats
-    near: Floats
-    far: Floats
 
     @classmethod
-    def of(cls, graph: NestedGraph, crystals: Crystals) -> _Neighborhoods:
-        found, lengths, vectors = nearest(crystals, k=graph.neighbors + 1, vectors=True)
+    def of(cls, k: int, crystals: Crystals) -> _Neighborhoods:
+        found, lengths, vectors = nearest(crystals, k=k + 1, vectors=True)
+        assert vectors is not None  # they were asked for
         owners = np.repeat(np.arange(len(crystals)), crystals.atom_counts)
         neighbors = found[:, :-1].astype(np.int64) + np.asarray(crystals.offsets)[owners][:, None]
-        distances = lengths[:, :-1].astype(np.float64)
-        ratio = np.minimum(distances / lengths[:, -1:], 1)
-        weights = (1 - ratio**2) ** 2
+        weights = (1 - np.minimum(lengths[:, :-1] / lengths[:, -1:].astype(np.float64), 1) ** 2) ** 2
         weights[weights < _LEAST] = 0
-        assert vectors is not None  # they were asked for
-        units = vectors[:, :-1] / np.maximum(distances, 1e-12)[..., None]
-        near = np.einsum("ajx,akx->ajk", units, units)
-        far = -np.einsum("ajx,ajkx->ajk", units, units[neighbors])
         totals = weights.sum(1, keepdims=True)
         weights = weights / np.where(totals > 0, totals, 1)
-        return cls(graph, len(crystals), np.asarray(crystals.numbers), owners, neighbors, distances, weights, near, far)
+        numbers = np.asarray(crystals.numbers)
+        return cls(len(crystals), numbers, owners, neighbors, vectors[:, :-1].astype(np.float64), weights)
 
-    def arrays(self) -> Arrays:
-        """The nested graphs."""
-        atoms, edges = self._colors() if self.graph.merged else self._all_different()
-        there = self.weights > 0
-        first_atoms, sites = _by_first(atoms)
-        own = np.zeros(len(atoms), np.bool_)
-        own[first_atoms] = True
-        # Edges of the atoms that represent sites, one for each colour.
-        rows, columns = np.nonzero(there & own[:, None])
-        colors, first, members = np.unique(edges[rows, columns], return_index=True, return_inverse=True)
-        order = np.lexsort((first, sites[rows[first]]))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        rows_of, columns_of = rows[first][order], columns[first][order]
-        classes = np.full(edges.shape, -1)
-        classes[there] = place[np.searchsorted(colors, edges[there])]
-        count = np.bincount(place[members], minlength=len(order))
-        weights = np.bincount(place[members], self.weights[rows, columns], minlength=len(order))
-        distances = np.bincount(place[members], self.distances[rows, columns], minlength=len(order)) / np.maximum(
-            count, 1
-        )
-        neighbors = self.neighbors[rows_of, columns_of]
-        pairs = [
-            self._pairs(classes[rows_of], self.weights[rows_of], self.near[rows_of, columns_of], 0),
-            self._pairs(classes[neighbors], self.weights[neighbors], self.far[rows_of, columns_of], 1),
-        ]
-        e, o, far, polynomials = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        by_edge = np.lexsort((o, far, e))
-        crystals = self.owners[rows_of]
-        return self._packed(
-            {
-                "numbers": self.numbers[first_atoms],
-                "multiplicities": np.bincount(sites).astype(np.int32),
-                "sources": sites[rows_of],
-                "neighbors": sites[neighbors],
-                "distances": distances.astype(np.float32),
-                "weights": weights.astype(np.float32),
-                "edges": e[by_edge],
-                "others": o[by_edge],
-                "far": far[by_edge],
-                "polynomials": polynomials[by_edge],
-            },
-            {SITE: self.owners[first_atoms], EDGE: crystals, PAIR: crystals[e[by_edge]]},
-        )
-
-    def _packed(self, values: dict[str, npt.NDArray[Any]], owners: dict[str, Ints]) -> Arrays:
-        """Arrays with indices relative to their crystals."""
-        offsets = {level: offsets_of(np.bincount(o, minlength=self.crystals)) for level, o in owners.items()}
-        for name, layout in _LAYOUTS.items():
-            if layout.points_to is not None:
-                start = offsets[layout.points_to][owners[layout.level]]
-                values[name] = (values[name] - start).astype(np.int32)
-        return Arrays(values, _LAYOUTS, offsets, self.crystals)
-
-    def _pairs(
-        self, classes: Ints, weights: Floats, cosines: Floats, end: int
-    ) -> tuple[Ints, Ints, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """Pairs at one end of n edges, and the sums of their polynomials.
+    def unlike(self, symmetry: AtomSymmetry, tolerance: float) -> Bools:
+        """Whether a crystal has neighbours that are not where the symmetry says: (n,).
 
         Args:
-            classes: (n, k) edges around that end, -1 where the weight is 0.
-            weights: (n, k).
-            cosines: (n, k).
-            end: 0 near, 1 far.
+            symmetry: the symmetry.
+            tolerance: of vectors, in Å.
         """
-        e, k = np.nonzero(classes >= 0)
-        values = np.stack([eval_legendre(l, cosines[e, k]) for l in range(self.graph.degree + 1)], axis=1)  # noqa: E741
-        values *= weights[e, k][:, None]
-        keys = e * (classes.max(initial=0) + 1) + classes[e, k]
-        found, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        sums = np.stack([np.bincount(inverse, column, minlength=len(found)) for column in values.T], axis=1)
-        return (
-            e[first],
-            classes[e, k][first],
-            np.full(len(found), end, np.uint8),
-            sums.reshape(len(found), -1).astype(np.float32),
-        )
+        every = np.arange(len(self.numbers))
+        wrong = np.zeros(len(every), np.bool_)
+        for atoms, images, turns in (
+            (symmetry.first, every, symmetry.turns),
+            (symmetry.atoms, symmetry.atoms, symmetry.operations),
+        ):
+            found, away = self._images(atoms, images, turns)
+            ends = symmetry.first[self.neighbors]
+            same = np.take_along_axis(ends[images], found, 1) == ends[atoms]
+            there = self.weights[atoms] > 0
+            bad = (there & ((away > tolerance) | ~same)).any(1)
+            bad |= there.sum(1) != (self.weights[images] > 0).sum(1)
+            bad |= self.numbers[atoms] != self.numbers[images]
+            np.logical_or.at(wrong, images, bad)
+        return np.bincount(self.owners, wrong, minlength=self.crystals) > 0
 
-    def _all_different(self) -> tuple[Colors, Colors]:
-        atoms = np.arange(len(self.numbers), dtype=np.uint64)
-        return atoms, np.arange(self.neighbors.size, dtype=np.uint64).reshape(self.neighbors.shape)
+    def _images(self, atoms: Ints, images: Ints, turns: Floats) -> tuple[Ints, Floats]:
+        """Where operations take the neighbours of m atoms.
 
-    def _colors(self) -> tuple[Colors, Colors]:
-        """Final colours of atoms (A,) and edges (A, k)."""
-        near, far, distances, weights = map(self._rounded, (self.near, self.far, self.distances, self.weights))
-        there = self.weights > 0
-        atoms = mixed(mixed(self.owners) + self.numbers)
-        edges = mixed(distances + mixed(weights))
-        found = (0, 0)
-        while True:
-            ends = mixed(atoms)[:, None] + mixed(mixed(atoms))[self.neighbors]
-            edges = np.where(there, mixed(edges + ends), np.uint64(0))
-            around_near = np.where(there[:, None, :], mixed(near + edges[:, None, :]), np.uint64(0)).sum(2)
-            around_far = np.where(there[self.neighbors], mixed(far + edges[self.neighbors]), np.uint64(0)).sum(2)
-            edges = np.where(there, mixed(edges + mixed(around_near) + mixed(mixed(around_far))), np.uint64(0))
-            atoms = mixed(mixed(atoms) + np.where(there, mixed(edges), np.uint64(0)).sum(1))
-            before, found = found, (len(np.unique(atoms)), len(np.unique(edges)))
-            if found == before:
-                return atoms, edges
+        Args:
+            atoms: (m,) atoms.
+            images: (m,) the atoms that the operations take them to.
+            turns: (m, 3, 3) the operations.
 
-    def _rounded(self, values: Floats) -> Colors:
-        return mixed(np.rint(values / self.graph.tolerance).astype(np.int64))
+        Returns:
+            The neighbour (m, k) of the image that is closest to the image of each neighbour, and how far away it is.
+        """
+        turned = self.vectors[atoms] @ turns.transpose(0, 2, 1)
+        targets = self.vectors[images]
+        squares = np.square(turned).sum(-1)[:, :, None] + np.square(targets).sum(-1)[:, None, :]
+        squares -= 2 * turned @ targets.transpose(0, 2, 1)
+        squares[np.broadcast_to(self.weights[images][:, None, :] == 0, squares.shape)] = np.inf
+        found = squares.argmin(-1)
+        exact = np.take_along_axis(targets, found[..., None], 1)
+        return found, np.linalg.norm(turned - exact, axis=-1)
+
+    def arrays(self, symmetry: AtomSymmetry, degree: int) -> Arrays:
+        """The nested graphs."""
+        first, sites = np.unique(symmetry.first, return_inverse=True)
+        columns, _ = self._images(symmetry.atoms, symmetry.atoms, symmetry.operations)
+        begins = np.searchsorted(symmetry.atoms, first)
+        classes = np.minimum.reduceat(columns, begins) if len(first) else columns  # (sites, k): the first related one
+        site, column = np.nonzero(self.weights[first] > 0)
+        edges, members = np.unique(site * classes.shape[1] + classes[site, column], return_inverse=True)
+        source, chosen = np.divmod(edges, classes.shape[1])
+        atoms = first[source]
+        vectors, neighbors = self.vectors[atoms, chosen], self.neighbors[atoms, chosen]
+        distances = np.linalg.norm(vectors, axis=-1)
+        units = vectors / distances[:, None]
+        seen = np.einsum("eji,ej->ei", symmetry.turns[neighbors], -units)  # Q is orthogonal: its transpose turns back
+        weights = self.weights[first[site], column]
+        terms = weights[:, None] * spherical_harmonics(self.vectors[first[site], column], degree)
+        order = np.argsort(members, kind="stable")
+        starts = np.searchsorted(members[order], np.arange(len(edges)))
+        owners = self.owners[first]
+        offsets = {
+            SITE: offsets_of(np.bincount(owners, minlength=self.crystals)),
+            EDGE: offsets_of(np.bincount(owners[source], minlength=self.crystals)),
+        }
+        before = offsets[SITE][owners[source]]
+        values: dict[str, npt.NDArray[Any]] = {
+            "numbers": self.numbers[first],
+            "multiplicities": np.bincount(sites).astype(np.int32),
+            "sources": (source - before).astype(np.int32),
+            "neighbors": (sites[neighbors] - before).astype(np.int32),
+            "distances": distances.astype(np.float32),
+            "weights": np.bincount(members, weights, minlength=len(edges)).astype(np.float32),
+            "harmonics": (np.add.reduceat(terms[order], starts) if len(edges) else terms).astype(np.float32),
+            "near": units.astype(np.float32),
+            "far": seen.astype(np.float32),
+        }
+        return Arrays(values, _LAYOUTS, offsets, self.crystals)
 
 
-def _by_first(colors: Colors) -> tuple[Ints, Ints]:
-    """The first row of each class, ascending, and the class (n,) of each row."""
-    _, first, classes = np.unique(colors, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    return first[order], place[classes]
+def spherical_harmonics(vectors: Floats, degree: int) -> Floats:
+    """Real spherical harmonics (n, (degree + 1)²) of the directions of vectors (n, 3), of squared norm 2l + 1."""
+    import torch  # here, since it is slow to import
+    from e3nn import o3
+
+    degrees = list(range(degree + 1))
+    found: Floats = o3.spherical_harmonics(degrees, torch.from_numpy(vectors), True, "component").numpy()
+    return found
 
 
 _LAYOUTS = {
@@ -258,8 +236,7 @@ _LAYOUTS = {
     "neighbors": Layout(EDGE, SITE),
     "distances": Layout(EDGE),
     "weights": Layout(EDGE),
-    "edges": Layout(PAIR, EDGE),
-    "others": Layout(PAIR, EDGE),
-    "far": Layout(PAIR),
-    "polynomials": Layout(PAIR),
+    "harmonics": Layout(EDGE),
+    "near": Layout(EDGE),
+    "far": Layout(EDGE),
 }
