@@ -28,7 +28,7 @@ from crystalbench.errors import DataError
 from crystalbench.targets import Kind, Target
 from crystalbench.tasks.task import Source, Task
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 """Increase it when the same source would be decoded to something else."""
 
 _log = logging.getLogger(__name__)
