@@ -66,6 +66,11 @@ def test_couplings_made_of_the_element_tell_nothing_beyond_it() -> None:
     assert found.loc["coordination_over_permuted", "value"] == pytest.approx(0, abs=1e-12)
 
 
+def test_the_number_of_seeds_is_that_of_the_fold_with_the_fewest() -> None:
+    runs = [atoms("coordination", fold, seed) for fold in range(2) for seed in range(2 - fold)]
+    assert set(capsule_readings(pd.concat(runs, ignore_index=True))["seeds"]) == {1}
+
+
 def test_seeds_agree_where_couplings_do() -> None:
     assert readings("coordination", seeds=3).loc["seed_agreement", "value"] == pytest.approx(1)
     assert readings("noise", seeds=3).loc["seed_agreement", "value"] == pytest.approx(0, abs=0.05)

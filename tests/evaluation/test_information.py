@@ -107,6 +107,20 @@ def test_both_chains_add_up_to_the_skill_with_the_full_crystal() -> None:
     assert table.groupby("chain")["share"].sum().tolist() == pytest.approx([1.0, 1.0])
 
 
+def test_the_number_of_seeds_is_that_of_the_fold_with_the_fewest() -> None:
+    full = [row for row in scores({"full": 1.0}, seeds=3) if row["fold"] < 2 or row["seed"] == 0]
+    runs = frame(DUMMY, full, scores({"composition_only": 4.0}, seeds=2))
+    assert information(runs).set_index("view")["seeds"].to_dict() == {"full": 1, "composition_only": 2}
+    assert sources_of_skill(runs)["seeds"].tolist() == [1]  # shares are of the skill with the full crystal
+
+
+def test_the_full_crystal_keeps_all_of_its_skill_whatever_its_seeds() -> None:
+    runs = frame(DUMMY, scores(MAE, seeds=3))
+    runs["score"] += np.random.default_rng(0).normal(scale=0.05, size=len(runs))
+    full = information(runs).set_index("view").loc["full"]
+    assert (full["kept"], full["kept_low"], full["kept_high"]) == (1, 1, 1)
+
+
 def test_classification_is_measured_by_the_roc_auc() -> None:
     facts = {"metric": "rocauc_true", "kind": "binary", "unit": ""}
     wrong = {view: 1 - error / 20 for view, error in MAE.items()}

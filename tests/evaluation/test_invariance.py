@@ -58,7 +58,13 @@ def test_drift_is_in_the_unit_and_in_errors_and_names_the_worst_crystal() -> Non
 def test_folds_and_seeds_are_averaged() -> None:
     parts = [answers("origin", [10.0 + change, 20, 30], fold=f, seed=s) for change, f, s in ((3, 0, 0), (0, 1, 2))]
     (row,) = invariance(pd.concat(parts)).to_dict("records")
-    assert (row["drift"], row["folds"], row["seeds"]) == (0.5, 2, 2)
+    assert (row["drift"], row["folds"]) == (0.5, 2)
+
+
+def test_the_number_of_seeds_is_that_of_the_fold_with_the_fewest() -> None:
+    parts = [answers("origin", [10.0, 20, 30], fold=f, seed=s) for f, s in ((0, 0), (0, 1), (1, 2))]
+    assert invariance(pd.concat(parts))["seeds"].tolist() == [1]
+    assert invariance(pd.concat(parts[:2]))["seeds"].tolist() == [2]
 
 
 def test_predictions_that_grow_with_the_cell_are_told_from_those_that_drift() -> None:

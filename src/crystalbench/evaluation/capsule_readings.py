@@ -67,7 +67,8 @@ def capsule_readings(atoms: pd.DataFrame) -> pd.DataFrame:
     if len(atoms):
         for name, part in atoms.groupby(["task", "model", "view", "configuration"], sort=True):
             task, model, view, _ = name
-            facts = (part["fold"].nunique(), part["seed"].nunique(), part[["id", "atom"]].drop_duplicates().shape[0])
+            seeds = int(part.groupby("fold")["seed"].nunique().min())
+            facts = (part["fold"].nunique(), seeds, part[["id", "atom"]].drop_duplicates().shape[0])
             for quantity, (value, low, high) in _readings(part).items():
                 rows.append((task, model, view, quantity, value, low, high, *facts))
     return pd.DataFrame(rows, columns=list(READING_COLUMNS))

@@ -115,6 +115,11 @@ class _Seen:
         return np.nan if skill is None else skill.value
 
 
+def _seeds(runs: pd.DataFrame) -> int:
+    """The smallest number of seeds on a fold."""
+    return int(runs.groupby("fold")["seed"].nunique().min())
+
+
 def _by_fold(runs: pd.DataFrame) -> dict[int, list[float]]:
     losses: dict[int, list[float]] = {}
     for fold, loss in zip(runs["fold"], runs["loss"], strict=True):
@@ -138,7 +143,7 @@ def information(scores: pd.DataFrame, predictions: pd.DataFrame | None = None) -
         * ``view``: the view, or ``shuffled_labels`` for the control, in which targets are exchanged among the rows
         * ``skill``, ``low``, ``high``: see `crystalbench.evaluation.skill`; NaN if undefined, ``note`` says why
         * ``mae``: mean absolute error, mean over folds and seeds, in the unit of the target; NaN for classification
-        * ``folds``, ``seeds``: their numbers
+        * ``folds``, ``seeds``: number of folds, smallest number of seeds on a fold
         * ``kept``, ``kept_low``, ``kept_high``: the skill as a share of that with the full crystal on the same folds;
           NaN unless the latter is resolved
         * ``metric``, ``score``, ``score_dummy``: the metric that the skill is made of (``mae`` or ``rocauc_true``), its
@@ -243,7 +248,8 @@ def _row(name: tuple[Any, ...], view: str, seen: _Seen, full: _Seen | None) -> d
     kept = Interval(np.nan, np.nan, np.nan)
     if full is not None and view != CONTROL:
         common = [fold for fold in folds if fold in full.folds]
-        mine, whole = seen.skill(common), full.skill(common)
+        mine = seen.skill(common)
+        whole = mine if view == FULL else full.skill(common)
         if mine is not None and whole is not None:
             kept = mine.over(whole)
     counted = seen.runs[seen.runs["fold"].isin(folds)] if folds else seen.runs
@@ -258,7 +264,7 @@ def _row(name: tuple[Any, ...], view: str, seen: _Seen, full: _Seen | None) -> d
         "high": found.high,
         "mae": score if first["metric"] == "mae" else np.nan,
         "folds": counted["fold"].nunique(),
-        "seeds": counted["seed"].nunique(),
+        "seeds": _seeds(counted),
         "kept": kept.value,
         "kept_low": kept.low,
         "kept_high": kept.high,
@@ -309,7 +315,7 @@ def _source(
         "high": found.high,
         "share": share,
         "folds": len(folds),
-        "seeds": min(seen.runs["seed"].nunique() for seen in involved),
+        "seeds": min(_seeds(seen.runs) for seen in involved),
         "view": view,
         "view_before": before or "",
         "rows": rows,

@@ -88,7 +88,7 @@ def _row(name: dict[str, Any], part: pd.DataFrame) -> dict[str, Any]:
         "error": error,
         "unit": part["unit"].iloc[0] if regression else "probability",
         "folds": part["fold"].nunique(),
-        "seeds": part["seed"].nunique(),
+        "seeds": int(part.groupby("fold")["seed"].nunique().min()),
         "crystals": part["id"].nunique(),
         "rows": name["rows"],
         "view": name["view"],

@@ -77,10 +77,12 @@ class Skill:
         """The skill as a share of another one on the same folds; NaN unless the other one is resolved.
 
         A share of a skill that may be zero is no number that could be bounded. The ratio is linearised like the skill
-        itself.
+        itself. The share of a skill in itself is exactly 1, whatever its seeds.
         """
         if not (full.resolved if len(full.folds) > 1 else full.value > 0):
             return Interval(np.nan, np.nan, np.nan)
+        if full is self:
+            return Interval(1.0, 1.0, 1.0)
         share = self.value / full.value
         found = self.scaled(1 / full.value).minus(full.scaled(share / full.value))
         return Interval(share, share + found.low, share + found.high)
