@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import inspect
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -99,6 +101,60 @@ def test_files_that_were_edited_after_their_import_are_refused(tmp_path: Path) -
             plugins.load(GROUP, "model", f"{file}:width")
         path.write_text(content)
         assert plugins.load(GROUP, "model", f"{file}:width") == 1
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a package of the user's that can be imported."""
+    folder = tmp_path / "package_of_a_user"
+    (folder / "parts").mkdir(parents=True)
+    contents = {
+        "__init__.py": "",
+        "net.py": "from package_of_a_user.parts.layers import width\n",
+        "parts/__init__.py": "",
+        "parts/layers.py": "width = 1\n",
+        "other.py": "",
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+        del sys.modules[name]
+
+
+def test_modules_of_packages_that_were_edited_after_their_import_are_refused(package: Path) -> None:
+    place = "package_of_a_user.net:width"
+    assert plugins.load(GROUP, "model", place) == 1
+    (package / "other.py").write_text("unrelated = 1\n")
+    assert plugins.load(GROUP, "model", place) == 1
+    for name in ("net.py", "parts/layers.py"):
+        content = (package / name).read_text()
+        (package / name).write_text(f"{content}other = 2\n")
+        with pytest.raises(ConfigError, match=r"net\.py: it, or a module of its .* restart Python"):
+            plugins.load(GROUP, "model", place)
+        (package / name).write_text(content)
+        assert plugins.load(GROUP, "model", place) == 1
+
+
+def test_a_module_that_was_reloaded_is_accepted(package: Path) -> None:
+    place = "package_of_a_user.parts.layers:width"
+    assert plugins.load(GROUP, "model", place) == 1
+    (package / "parts" / "layers.py").write_text("width = 20\n")
+    with pytest.raises(ConfigError, match="has changed since it was imported"):
+        plugins.load(GROUP, "model", place)
+    importlib.reload(sys.modules["package_of_a_user.parts.layers"])
+    assert plugins.load(GROUP, "model", place) == 20
+
+
+def test_a_class_of_the_running_script_is_found(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from crystalbench import plugins\n"
+        "class Net: pass\n"
+        "assert [plugins.load('crystalbench.models', 'model', '__main__:Net') for _ in range(2)] == [Net, Net]\n"
+    )
+    subprocess.run([sys.executable, str(script)], check=True)
 
 
 def test_modules_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

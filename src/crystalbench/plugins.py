@@ -12,8 +12,10 @@ import inspect
 import linecache
 import logging
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from crystalbench.errors import ConfigError, UnknownNameError
@@ -55,7 +57,8 @@ def load(group: str, what: str, name: str) -> Any:
 
     Raises:
         UnknownNameError: no object is registered under this name, or the module has no such attribute.
-        ConfigError: the module or the registered object cannot be imported, or a file is named without a name in it.
+        ConfigError: the module or the registered object cannot be imported, a module named by its place was edited
+            after it was imported, or a file is named without a name in it.
     """
     if ":" in name:
         return _load_from_place(what, name)
@@ -312,7 +315,26 @@ def _import(name: str) -> Any:
     # The user's own package is usually in the current folder.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    return importlib.import_module(name)
+    module = importlib.import_module(name)
+    if (path := _editable_file(module)) is not None:
+        _require_unchanged(module, path, _package_of(name, path))
+    return module
+
+
+def _editable_file(module: ModuleType) -> Path | None:
+    """The source file of a module of the user's; None for installed modules and those of CrystalBench."""
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py") or not Path(file).is_file():
+        return None
+    path, own = Path(file).resolve(), Path(__file__).resolve().parent
+    installed = (Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return None if any(path.is_relative_to(folder) for folder in (own, *installed)) else path
+
+
+def _package_of(name: str, path: Path) -> dict[str, Path]:
+    """The folder of the outermost package of a module by its name; for a module in no package, its own folder."""
+    depth = name.count(".") + (path.name == "__init__.py")
+    return {name.partition(".")[0] if depth else "": path.parents[max(0, depth - 1)]}
 
 
 def module_of_file(path: Path) -> str:
@@ -334,39 +356,52 @@ def import_copy(name: str, path: Path) -> None:
 def _import_file(path: Path) -> Any:
     name = module_of_file(path)
     if name in sys.modules:
-        _require_unchanged(name, path)
+        if path.is_file():
+            _require_unchanged(sys.modules[name], path, _folder_of(path))
         return sys.modules[name]
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     return _execute(name, path)
 
 
-_imported: dict[str, str] = {}
-"""Digests of files, with the modules of their folders that they import, when they were imported; by name of module."""
+def _folder_of(path: Path) -> dict[str, Path]:
+    return {"": path.resolve().parent}
 
 
-def _require_unchanged(name: str, path: Path) -> None:
-    """Refuse a file that was edited after it was imported: keys would name the new code, and results be of the old.
+_imported: dict[str, tuple[object, str]] = {}
+"""What was imported, by name of the module: its specification, which is another one after a reload, and the digest of
+its file with the modules of its folder or package that it imports."""
+
+
+def _require_unchanged(module: ModuleType, path: Path, roots: Mapping[str, Path]) -> None:
+    """Refuse a module that was edited after it was imported: keys would name the new code, and results be of the old.
+
+    A module that something else imported is taken to be as it was imported when it is first used as a plug-in.
+
+    Args:
+        module: the module.
+        path: its file.
+        roots: folders of the modules that count as parts of it, as for `modules_behind`.
 
     Raises:
         ConfigError: it was.
     """
-    if name in _imported and path.is_file() and _digest_of_file(path) != _imported[name]:
+    digest = _digest_of(modules_behind(path.resolve(), roots))
+    known = _imported.get(module.__name__)
+    if known is None or known[0] is not module.__spec__:
+        _imported[module.__name__] = module.__spec__, digest
+    elif digest != known[1]:
         raise ConfigError(
-            f"{path}: it, or a module of its folder that it imports, has changed since it was imported; restart Python "
-            "(in a notebook, the kernel)"
+            f"{path}: it, or a module of its folder or package that it imports, has changed since it was imported; "
+            "restart Python (in a notebook, the kernel)"
         )
-
-
-def _digest_of_file(path: Path) -> str:
-    return _digest_of(modules_behind(path.resolve(), {"": path.resolve().parent}))
 
 
 def _execute(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python file")
-    _imported[name] = _digest_of_file(path)
+    _imported[name] = spec, _digest_of(modules_behind(path.resolve(), _folder_of(path)))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module while it is executed
     folder = str(path.resolve().parent)

@@ -2,46 +2,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import record, tuned_record
+from toy_boards import MINE, boards_of, only, partial
+from toy_boards import folds_of_mine as folds
 
-from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.evaluation.comparison import compare
+from crystalbench.errors import DataError, UnknownNameError
 from crystalbench.evaluation.leaderboard import OURS, PUBLISHED, Board, Entry, leaderboard, leaderboards
-from crystalbench.evaluation.metrics import score
 from crystalbench.evaluation.published import published
-from crystalbench.results import Results
-from crystalbench.results.frames import predictions_frame, scores_frame
-from crystalbench.results.record import Record, RecordedPredictions, RowCounts, Timings, scores_for_json
-from crystalbench.results.spec import FoldSchemeSpec, ProtocolSpec
-
-MINE = "my_task"
-
-
-def folds(*maes: float | None, task: str = MINE, **changes: Any) -> list[Record]:
-    """Records of one configuration, one for each fold."""
-    return [record(mae, task=task, fold=fold, **changes) for fold, mae in enumerate(maes)]
-
-
-def boards_of(records: list[Record]) -> list[Board]:
-    return leaderboards(scores_frame(records))
-
-
-def only(records: list[Record]) -> Board:
-    (board,) = boards_of(records)
-    return board
+from crystalbench.results.frames import scores_frame
+from crystalbench.results.record import Timings
+from crystalbench.results.spec import ProtocolSpec
 
 
 def ours(board: Board) -> list[Entry]:
     return [entry for entry in board.entries if entry.source == OURS]
-
-
-def partial(rows: int, total: int = 1265) -> RowCounts:
-    return RowCounts(train=rows // 2, valid=rows // 4, test=rows // 4, task=rows, task_total=total, task_folds=5)
 
 
 def test_mean_and_population_deviation_over_the_folds() -> None:
@@ -208,35 +186,6 @@ def test_evaluation_and_reports_do_not_import_torch() -> None:
     assert result.stdout.strip() == "[]"
 
 
-# ---------------------------------------------------------------------- tuned runs
-
-
-def test_tuned_runs_are_compared_with_the_same_runs_without_tuning() -> None:
-    default = [record(float(f), fold=f, seed=s) for f in (0, 1, 2) for s in (0, 1)]
-    others = [record(99.0, fold=0, parameters={"width": 3}, label="dummy"), record(98.0, view="anonymous")]
-    tuned = [tuned_record(f + 0.5 * s, fold=f, seed=s) for f in (1, 2, 3) for s in (0, 1)]
-    (board,) = boards_of([*default, *others, *tuned])
-    (entry,) = [e for e in board.entries if e.protocol == "tuned"]
-    assert entry.gain["mae"].folds == {1: 0.25, 2: 0.25}
-    assert (entry.gain["mae"].mean, entry.gain["mae"].std) == (0.25, 0.0)
-    assert entry.gain["rmse"].folds == {1: 0.0, 2: 0.0}
-    assert (entry.trials, entry.tuning_seconds) == (60, 36.0)  # the seeds of a fold share its study
-    assert all(e.gain == {} for e in board.entries if e.protocol == "default")
-
-
-def test_folds_on_which_tuning_kept_the_default_are_listed() -> None:
-    tuned = [tuned_record(1.0, fold=f, best=0 if f in (0, 2) else 5) for f in range(3)]
-    (board,) = boards_of([*(record(fold=f) for f in range(3)), *tuned])
-    by_protocol = {e.protocol: e.kept for e in board.entries if e.source == "ours"}
-    assert by_protocol == {"default": frozenset(), "tuned": {0, 2}}
-
-
-def test_different_tuning_budgets_are_different_entries() -> None:
-    (board,) = boards_of([record(), tuned_record(trials=10), tuned_record(trials=20)])
-    names = {(e.model, e.protocol) for e in board.entries if e.source == "ours"}
-    assert names == {("dummy", "default"), ("dummy (tuning_trials=10)", "tuned"), ("dummy (tuning_trials=20)", "tuned")}
-
-
 # ---------------------------------------------------------------------- frames
 
 
@@ -267,60 +216,7 @@ def test_a_run_that_occurs_twice_counts_once() -> None:
     assert leaderboards(pd.concat([scores, scores[:4], scores])) == leaderboards(scores)
 
 
-# ---------------------------------------------------------------------- folds that both have
-
-
-def named(name: str, *maes: float | None, first: int = 0, **changes: Any) -> list[Record]:
-    """Records of a model with this registered name, from a fold on."""
-    return [
-        record(mae, task=MINE, model=name, label=name, fold=fold, **changes) for fold, mae in enumerate(maes, first)
-    ]
-
-
-def entry_of(board: Board, name: str) -> Entry:
-    return next(entry for entry in board.entries if entry.model == name)
-
-
-def test_an_entry_that_lacks_folds_is_compared_on_those_that_both_have() -> None:
-    board = only([*named("dummy", 1.0, 2.0, 3.0, 9.0, 10.0), *named("cgcnn", 2.5, 3.5, first=1)])
-    difference = board.minus_dummy(entry_of(board, "cgcnn"))
-    assert difference is not None
-    assert difference.folds == {1: 0.5, 2: 0.5}
-    assert not board.is_better(difference)  # although its mean, 3.0, is below the dummy's of five folds, 5.0
-    assert board.minus_dummy(entry_of(board, "dummy")) is None
-    assert entry_of(board, "cgcnn").fold_numbers == (1, 2)
-
-
-def test_no_entry_is_the_best_if_one_with_fewer_folds_is_better_on_its_folds() -> None:
-    complete = [*named("dummy", *[9.0] * 5), *named("sen", 1.0, 2.0, 3.0, 4.0, 5.0)]
-    board = only([*complete, *named("cgcnn", 1.5)])
-    assert board.best(board.entries) is entry_of(board, "sen")
-    board = only([*complete, *named("cgcnn", 4.5, first=4)])
-    assert board.best(board.entries) is None
-    assert only(named("cgcnn", 1.0)).best([]) is None
-
-
-@pytest.mark.parametrize(("score", "better"), [(0.7, True), (0.5, False), (0.4, False)])
-def test_higher_is_better_for_some_metrics(score: float, better: bool) -> None:
-    kind = {"task": MINE, "metric": "rocauc_true", "kind": "binary"}
-    board = only(
-        [record(model=m, label=m, scores={"rocauc_true": s}, **kind) for m, s in (("dummy", 0.5), ("cgcnn", score))]
-    )
-    difference = board.minus_dummy(entry_of(board, "cgcnn"))
-    assert difference is not None
-    assert board.is_better(difference) is better
-
-
-def test_the_published_dummy_stands_in_for_ours_on_boards_with_all_rows() -> None:
-    whole = only(folds(400.0, task="matbench_phonons", model="cgcnn", label="cgcnn"))
-    assert whole.dummy is not None
-    assert (whole.dummy.model, whole.dummy.source) == ("Dummy", PUBLISHED)
-    difference = whole.minus_dummy(entry_of(whole, "cgcnn"))
-    assert difference is not None
-    assert difference.folds == pytest.approx({0: 400 - 337.1003})
-    assert entry_of(whole, "cgcnn").counterpart == "CGCNN v2019"
-    part = only(folds(400.0, task="matbench_phonons", model="cgcnn", label="cgcnn", rows=partial(60)))
-    assert part.dummy is None
+# ---------------------------------------------------------------------- what entries say
 
 
 def test_folds_on_which_a_metric_is_undefined_are_listed() -> None:
@@ -357,82 +253,6 @@ def test_entries_whose_defaults_were_chosen_on_the_task_are_marked() -> None:
     records = [*folds(1.0), *folds(2.0, label="b", model="b", defaults_chosen_on=[MINE, "other"])]
     records += [tuned_record(3.0, task=MINE, label="c", model="c", defaults_chosen_on=[MINE])]
     assert {e.model: e.defaults_chosen_here for e in only(records).entries} == {"dummy": False, "b": True, "c": True}
-
-
-# ---------------------------------------------------------------------- other folds
-
-OXYGEN = FoldSchemeSpec(name="by_group", parameters={"k": 2})
-
-
-def on_other_folds(fold: int, errors: list[float], **changes: Any) -> Record:
-    """A record on a fold of other folds, with one test sample for each error."""
-    ids = [f"{fold}-{i}" for i in range(len(errors))]
-    made = RecordedPredictions(ids=ids, targets=list(map(float, range(len(errors)))), values=[
-        i + error for i, error in enumerate(errors)
-    ])  # fmt: skip
-    scores = score("regression", made.targets, made.values)
-    return record(
-        fold=fold, fold_scheme=OXYGEN, data="o" * 64, predictions=made, scores=scores_for_json(scores),
-        rows=RowCounts(train=80, valid=9, test=len(errors), task=100, task_total=100, task_folds=2),
-        **{"task": "matbench_phonons", **changes},
-    )  # fmt: skip
-
-
-def test_scores_on_unequal_folds_are_pooled_over_samples() -> None:
-    results = Results([on_other_folds(0, [1.0, 1.0, 1.0]), on_other_folds(1, [5.0])])
-    (board,) = leaderboards(results.scores, results.predictions_on_other_folds)
-    (entry,) = board.entries  # nothing published
-    assert board.fold_scheme == "by_group:2"
-    assert entry.scores["mae"].mean == pytest.approx(2.0)  # the mean over the folds is 3
-    assert entry.scores["rmse"].mean == pytest.approx(np.sqrt(28 / 4))
-    assert entry.scores["max_error"].mean == 5.0
-    assert np.isnan(entry.scores["mae"].std)
-    assert entry.scores["mae"].folds == {0: 1.0, 1: 5.0}
-    pooled = score("regression", [0, 1, 2, 0], [1, 2, 3, 5])
-    assert entry.scores["r2"].mean == pytest.approx(pooled["r2"])  # undefined on fold 1 alone
-    assert not entry.undefined
-
-
-def test_seeds_are_averaged_after_pooling_and_those_that_lack_folds_are_left_out() -> None:
-    records = [
-        *(on_other_folds(0, [a], seed=seed) for seed, a in enumerate((1.0, 2.0, 9.0))),
-        *(on_other_folds(1, [a], seed=seed) for seed, a in enumerate((3.0, 4.0))),
-    ]
-    (board,) = leaderboards(scores_frame(records), predictions_frame(records))
-    assert board.entries[0].scores["mae"].mean == pytest.approx((2.0 + 3.0) / 2)
-
-
-def test_other_folds_never_share_a_board_with_the_official_ones() -> None:
-    records = [*folds(1.0, 2.0, task="matbench_phonons"), on_other_folds(0, [1.0]), on_other_folds(1, [2.0])]
-    official, other = leaderboards(scores_frame(records), predictions_frame(records))
-    assert (official.is_official, other.is_official) == (True, False)
-    assert (official.is_only, other.is_only) == (True, True)
-    assert PUBLISHED in {entry.source for entry in official.entries}
-    assert [entry.source for entry in other.entries] == [OURS]
-    frame = leaderboard(scores_frame(records), predictions=predictions_frame(records))
-    assert frame.groupby("fold_scheme")["source"].nunique().to_dict() == {"by_group:2": 1, "official": 2}
-    with pytest.raises(DataError, match=r"on the folds by_group:2 are pooled over samples, and its predictions are"):
-        leaderboards(scores_frame(records))
-
-
-def test_differences_of_pooled_scores_are_those_of_the_same_folds() -> None:
-    changes: dict[str, Any] = {"model": "mine", "label": "mine"}
-    records = [on_other_folds(0, [4.0, 4.0, 4.0]), on_other_folds(1, [8.0])]
-    mine = [on_other_folds(0, [1.0, 1.0, 1.0], **changes), on_other_folds(1, [5.0], **changes)]
-    (board,) = leaderboards(scores_frame([*records, *mine]), predictions_frame([*records, *mine]))
-    difference = board.minus_dummy(next(e for e in board.entries if e.model == "mine"))
-    assert difference is not None
-    assert difference.mean == pytest.approx(2.0 - 5.0)
-    (board,) = leaderboards(scores_frame([*records, *mine[:1]]), predictions_frame([*records, *mine[:1]]))
-    assert board.minus_dummy(next(e for e in board.entries if e.model == "mine")) is None
-
-
-def test_a_comparison_takes_the_official_folds_only() -> None:
-    records = [*folds(1.0, 2.0, task="matbench_phonons"), on_other_folds(0, [1.0])]
-    both = compare(predictions_frame(records), "dummy", "dummy", "matbench_phonons")
-    assert both.table["rows"].tolist() == [2, 2]  # those of the official folds
-    with pytest.raises(ConfigError, match=r"official folds, which are random .* on the folds by_group:2"):
-        compare(predictions_frame(records[2:]), "dummy", "dummy", "matbench_phonons")
 
 
 def test_runs_on_a_fraction_of_the_training_part_are_on_no_board() -> None:

@@ -9,9 +9,10 @@ import pytest
 from helpers import record
 
 from crystalbench.evaluation.board import Board
+from crystalbench.evaluation.board_frames import PAIR_COLUMNS, pairs_frame
 from crystalbench.evaluation.leaderboard import leaderboard, leaderboards
 from crystalbench.evaluation.significance import corrected_t_test, holm
-from crystalbench.evaluation.tiers import PAIR_COLUMNS, Standing, _tiers, pairs, pairs_frame, standings
+from crystalbench.evaluation.tiers import Standing, _tiers
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, RowCounts
 
@@ -41,11 +42,11 @@ WORST = runs("worst", 20 - NOISE[::-1])
 def test_entries_that_cannot_be_told_apart_share_a_tier() -> None:
     board = board_of(WORST, ALIKE, BEST, WORSE)
     assert [entry.model for entry in board.entries] == ["best", "alike", "worse", "worst"]
-    assert standings(board) == [Standing(1, 1, 2), Standing(1, 1, 2), Standing(2, 3, 3), Standing(3, 4, 4)]
+    assert board.standings == [Standing(1, 1, 2), Standing(1, 1, 2), Standing(2, 3, 3), Standing(3, 4, 4)]
 
 
 def test_pairs_are_corrected_t_tests_with_holm_over_the_board() -> None:
-    found = pairs(board_of(WORST, ALIKE, BEST, WORSE))
+    found = board_of(WORST, ALIKE, BEST, WORSE).pairs
     scores = np.array([10 + NOISE, 10.05 - NOISE, 15 + NOISE[::-1], 20 - NOISE[::-1]])
     expected = [corrected_t_test(scores[i] - scores[j], 0.25) for i in range(4) for j in range(i + 1, 4)]
     assert found.test.mean == pytest.approx([float(test.mean) for test in expected])
@@ -97,12 +98,12 @@ def test_higher_scores_come_first_where_they_are_better() -> None:
 
     board = board_of(areas("low", 0.5 + NOISE / 100), areas("high", 0.9 - NOISE / 100))
     assert [entry.model for entry in board.entries] == ["high", "low"]
-    assert [standing.tier for standing in standings(board) if standing] == [1, 2]
+    assert [standing.tier for standing in board.standings if standing] == [1, 2]
 
 
 def test_entries_that_lack_folds_take_part_in_pairs_but_have_no_tier() -> None:
     board = board_of(BEST, WORSE, runs("part", [10.0, 10.2]), runs("one", [9.0]))
-    assert dict(zip([e.model for e in board.entries], standings(board), strict=True)) == {
+    assert dict(zip([e.model for e in board.entries], board.standings, strict=True)) == {
         "best": Standing(1, 1, 1),
         "worse": Standing(2, 2, 2),
         "part": None,
@@ -155,4 +156,4 @@ def test_published_entries_are_tested_on_complete_boards_only() -> None:
     part = RowCounts(train=400, valid=100, test=125, task=625, task_total=1265, task_folds=5)
     partial = board_of(runs("ours", 100 + NOISE, task="matbench_phonons", rows=part))
     assert pairs_frame([partial]).empty
-    assert [s for s in standings(partial) if s] == [Standing(1, 1, 1)]
+    assert [s for s in partial.standings if s] == [Standing(1, 1, 1)]

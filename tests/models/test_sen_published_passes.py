@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from crystalbench.models.sen_published import passes
 from crystalbench.models.sen_published.passes import FastSELU, attend, gated
-from crystalbench.nn.edges import Segments, offsets_of
+from crystalbench.nn.batches import offsets_of
+from crystalbench.nn.edges import Segments
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 from helpers import record, tuned_record
 from rich.console import Console
+from toy_boards import boards_of, folds
 
-from crystalbench.evaluation.leaderboard import Board, leaderboards
+from crystalbench.evaluation.leaderboard import Board
 from crystalbench.reports.csv import to_csv
 from crystalbench.reports.markdown import to_markdown
 from crystalbench.reports.notes import notes
 from crystalbench.reports.screen import screen_differences, screen_table
-from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record
-
-
-def folds(*maes: float | None, **changes: Any) -> list[Record]:
-    return [record(mae, fold=fold, **changes) for fold, mae in enumerate(maes)]
-
-
-def boards_of(records: list[Record]) -> list[Board]:
-    return leaderboards(scores_frame(records))
 
 
 def rendered(board: Board, width: int) -> list[str]:

@@ -1,23 +1,23 @@
+"""Studies on screen and as pages."""
+
 from __future__ import annotations
 
 import contextlib
 import io
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from helpers import spec
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
+from toy_studies import SPACE, of_values, study
 
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models import get_model, model_names, search_space
 from crystalbench.reports.studies import (
-    PAGES,
     best_table,
     chosen,
     heading,
@@ -31,49 +31,10 @@ from crystalbench.results.record import Decision
 from crystalbench.results.spec import TuningSpec
 from crystalbench.results.store import StudyStore
 from crystalbench.results.study import State, Study, Trial
-from crystalbench.runs.suite import load_suite, parse_suite
+from crystalbench.runs.suite import parse_suite
 from crystalbench.tasks import task_specs
 from crystalbench.tuning.reading import FACTS
-from crystalbench.tuning.space import space_as_json
 from crystalbench.tuning.storage import Storage
-
-SPACE: dict[str, BaseDistribution] = {
-    "x": FloatDistribution(1e-4, 1.0, log=True),
-    "kind": CategoricalDistribution(("a", "b")),
-}
-
-
-def study(count: int = 8, **changes: Any) -> Study:
-    """Trial 5 is the best; x alone matters."""
-    states: list[State] = ["failed" if n == 2 else "pruned" if n == 3 else "complete" for n in range(count)]
-    made = [
-        Trial(
-            number=n,
-            state=state,
-            error="no bowl" if state == "failed" else None,
-            parameters={"x": 0.001 * 1.3 ** abs(n - 5), "kind": "ab"[n % 2]},
-            value=abs(n - 5) + 0.5 if state == "complete" else None,
-            intermediate=[(5, 1.0 + n)],
-            seconds=2.0,
-        )
-        for n, state in enumerate(states)
-    ]
-    parameters = {"x": 0.5, "kind": "a", "epochs": 7, "name": 'of "me"', "flag": True, "tiny": 1e-30}
-    question = spec(model="cgcnn", parameters=parameters, tuning=TuningSpec(trials=count, space="a" * 64))
-    plain: dict[str, Any] = {"spec": question, "label": "mine", "metric": "mae", "higher_is_better": False}
-    return Study(**{**plain, "unit": "eV", "space": space_as_json(SPACE), "trials": made, "finished": "now", **changes})
-
-
-def of_values(*values: float | None, space: Mapping[str, BaseDistribution] = SPACE, **changes: Any) -> Study:
-    """A study whose trials have these values of the metric; None failed."""
-    made = []
-    for n, value in enumerate(values):
-        drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=n)).ask(dict(space)).params
-        how: dict[str, Any] = {"state": "complete", "value": value}
-        if value is None:
-            how = {"state": "failed", "error": "ToyError: no x"}
-        made.append(Trial(number=n, parameters=drawn, **how))
-    return study(**{"trials": made, "space": space_as_json(space), **changes})
 
 
 def shown(table: Table, width: int = 140) -> str:
@@ -234,118 +195,6 @@ def test_a_decision_is_in_the_heading_on_the_page_and_in_the_suite(tmp_path: Pat
     assert "Trial 0 of " in suite.read_text()
     (entry,) = parse_suite(suite).entries()
     assert entry.parameters == {**study().spec.parameters, **study().trials[0].parameters}
-
-
-def test_the_winning_configuration_is_a_suite(tmp_path: Path) -> None:
-    page, suite = write_all(study(), tmp_path)
-    (entry,) = parse_suite(suite).entries()
-    assert entry.model == "cgcnn"
-    assert entry.label == "mine, fold 0"
-    assert entry.parameters == {**study().spec.parameters, "x": 0.001, "kind": "b"}
-    assert type(entry.parameters["tiny"]) is float
-    assert parse_suite(suite).tasks == ("matbench_phonons",)
-    assert "Trial 5 of matbench_phonons-cgcnn-full-fold0" in suite.read_text()
-    assert page.suffix == ".html"
-
-
-def suite_text(**changes: Any) -> str:
-    return to_suite(study(spec=study().spec.model_copy(update=changes)))
-
-
-def test_registered_names_need_no_comment() -> None:
-    assert [line[:3] for line in to_suite(study()).splitlines() if line.startswith("#")] == ["# T", "# T"]
-    assert suite_text(model="my_package.models:Mine").count("#") == 2  # a place that can be imported
-
-
-@pytest.mark.parametrize(
-    ("changes", "remark", "line"),
-    [
-        ({"task": "alloys"}, "# Not a registered task: write the path of its task file (.toml) instead.", "tasks = ["),
-        (
-            {"model": "toys.py:Mine"},
-            '# Not a registered model: write where it is, "path/to/toys.py:Mine".',
-            "models = [",
-        ),
-        ({"model": "gone"}, "# Not a registered model: install the package that has it.", "models = ["),
-        ({"view": "mine"}, '# Not a registered view: write where it is, "path/to/file.py:name".', "views = ["),
-    ],
-)
-def test_unregistered_names_have_a_comment_above(
-    changes: dict[str, str], remark: str, line: str, tmp_path: Path
-) -> None:
-    text = suite_text(**changes)
-    lines = text.splitlines()
-    assert lines[lines.index(remark) + 1].startswith(line)
-    assert text.count("#") == 3
-    file = tmp_path / "suite.toml"
-    file.write_text(text, encoding="utf-8")
-    suite = parse_suite(file)
-    (entry,) = suite.entries()
-    found = {"task": suite.tasks[0], "model": entry.model, "view": suite.protocol.views[0]}
-    assert found == {"task": "matbench_phonons", "model": "cgcnn", "view": "full", **changes}
-
-
-@pytest.mark.parametrize(
-    ("given", "written"),
-    [
-        ("results/demo", "results/demo"),
-        ("{here}/kept", "kept"),
-        ("{here}", "."),
-        (".", "."),
-        ("../beside", "../beside"),
-        ('{elsewhere}/of "me"', '{elsewhere}/of "me"'),
-    ],
-)
-def test_a_winning_suite_writes_to_the_results_folder_of_its_study(
-    given: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    places = {"here": here, "elsewhere": tmp_path / "elsewhere"}
-    results = Path(given.format(**places))
-    _, file = write_all(study(), results / "studies" / PAGES)
-    assert load_suite(str(file)).results == written.format(**places)
-
-
-def test_a_suite_outside_a_results_folder_names_no_results(tmp_path: Path) -> None:
-    _, file = write_all(study(), tmp_path)
-    assert "results" not in file.read_text()
-
-
-def with_none(model: str, *names: str) -> str:
-    """The suite of a study in which None won for these hyperparameters, the last of them in the specification."""
-    best = Trial(number=0, state="complete", value=1.0, parameters=dict.fromkeys(names[:-1]))
-    parameters = {"epochs": 7, names[-1]: None}
-    return to_suite(study(trials=[best], spec=spec(model=model, parameters=parameters, tuning=study().spec.tuning)))
-
-
-def test_a_best_value_of_none_gets_a_comment_because_toml_has_no_null(tmp_path: Path) -> None:
-    text = with_none("toys.py:Mine", "depth", "cut")
-    lines = text.splitlines()
-    (at,) = (n for n, line in enumerate(lines) if "None" in line)
-    assert lines[at] == (
-        "# A suite cannot say that cut and depth = None and would use the default: "
-        "run it with --set cut=null --set depth=null"
-    )
-    assert lines[at + 1] == "models = ["
-    file = tmp_path / "suite.toml"
-    file.write_text(text, encoding="utf-8")
-    assert parse_suite(file).entries()[0].parameters == {"epochs": 7}
-
-
-def test_a_default_of_none_needs_no_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "with_none.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from crystalbench.models.dummy import Dummy\n\n"
-        "@dataclass\nclass Mine(Dummy):\n    depth: int | None = None\n    cut: int | None = 3\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert "that cut = None" in with_none("with_none:Mine", "depth", "cut")
-    assert "None" not in with_none("with_none:Mine", "depth")
-    assert "that depth = None" in with_none("not_here:Mine", "depth")
-    assert "that depth = None" in with_none("gone", "depth")
-    assert "that depth = None" in with_none("cgcnn", "depth")
 
 
 def test_the_page_has_optunas_plots_and_shares_plotly(tmp_path: Path) -> None:

@@ -7,25 +7,32 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import formulas_task
 from typer.testing import CliRunner
 
 from crystalbench import plugins
 from crystalbench.cli.app import app
 from crystalbench.errors import ConfigError
 from crystalbench.models import get_model
+from crystalbench.models.dummy import Dummy
 from crystalbench.models.model import silent
+from crystalbench.models.stack import CompositionStack
 from crystalbench.plugins import code_digest, local_digest, module_of_file
+from crystalbench.runs.execute import compute
 from crystalbench.runs.executors import Engine, SerialExecutor, executor_for
-from crystalbench.runs.executors.ray import cluster
+from crystalbench.runs.executors.packing import PackingFolder
+from crystalbench.runs.executors.ray import cluster, shipping
 from crystalbench.runs.executors.ray.calls import Call, Calls
 from crystalbench.runs.executors.ray.events import Reporter
 from crystalbench.runs.executors.ray.executor import RayExecutor
-from crystalbench.runs.executors.ray.shipping import PluginFile, SameFile
-from crystalbench.runs.plan import Run
+from crystalbench.runs.executors.ray.node import Delivery
+from crystalbench.runs.executors.ray.shipping import PluginFile, SameFile, Shipment, Shipper, check_code
+from crystalbench.runs.plan import Run, Selection, plan_of_task
 from crystalbench.runs.resources import Reservation, Resources
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.suite import ModelEntry, Suite, parse_suite
@@ -148,6 +155,38 @@ def test_a_file_that_a_node_does_not_see_is_copied_with_the_modules_beside_it(
     assert copied is not original
     assert copied().configuration() == {"value": 7.0}
     assert (local_digest(copied), code_digest(copied)) == digests
+
+
+@pytest.fixture
+def stacked() -> Run:
+    """A run of a stack."""
+    selection = Selection(folds=(0,), parameters={"members": "dummy + magpie_forest(trees=3)"})
+    models = [(ModelEntry(model="composition_stack"), CompositionStack)]
+    return plan_of_task(formulas_task(), models, Suite(name="s", tasks=("formulas",)), selection).runs[0]
+
+
+def test_a_node_with_other_code_for_a_member_of_a_stack_is_refused(
+    stacked: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = PackingFolder()
+    try:
+        shipment = Shipper(folder, None).ship(stacked, "cpu")
+    finally:
+        folder.close()
+    check_code(shipment, stacked, "n1")
+    monkeypatch.setattr(shipping, "code_digest", lambda *classes: "" if Dummy in classes else code_digest(*classes))
+    with pytest.raises(ConfigError, match="node n1 has other code for CompositionStack or Dummy or MagpieForest than"):
+        check_code(shipment, stacked, "n1")
+
+
+def test_the_code_of_a_stack_that_was_sent_itself_has_that_of_its_members(stacked: Run) -> None:
+    computed = compute(stacked.spec, stacked.label, stacked.model, stacked.task, Resources())
+    there = replace(computed, record=computed.record.model_copy(update={"code": "", "model_source": ""}))
+    shipment = Shipment.__new__(Shipment)
+    object.__setattr__(shipment, "code", "")
+    kept = RayExecutor.__new__(RayExecutor)._kept(stacked, shipment, Delivery(there))
+    assert kept.record == computed.record
+    assert kept.record.code == code_digest(CompositionStack, Dummy, get_model("magpie_forest"))
 
 
 def test_a_file_is_the_same_only_where_it_is(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ class Misnamed(Largest):
     name = "the largest"
 
 
+class Misplaced(Largest):
+    position = "first"  # type: ignore[assignment]
+
+
 class Twice(Largest):
     tables: ClassVar[dict[str, tuple[str, ...]]] = {"largest": ("task", "largest", "task")}
 
@@ -107,6 +111,7 @@ class Silent(Largest):
 
 BROKEN = {
     Misnamed: ("name, description, version and tables are declared", "the largest"),
+    Misplaced: ("name, description, version and tables are declared", "position = 'first'"),
     Twice: ("name, description, version and tables are declared", "different ones: task, largest, task"),
     Restless: ("plan has runs, the same ones each time", "other runs"),
     Moody: ("asked again answer the same", "the answers differ"),

@@ -142,61 +142,79 @@ def show_leaderboards(results: Path, data: set[str] | None, readme: Path | None 
     Raises:
         ConfigError: there are no records.
     """
-    from crystalbench.evaluation.across import groups_across
-    from crystalbench.evaluation.calibration import calibration
     from crystalbench.evaluation.leaderboard import leaderboards
-    from crystalbench.evaluation.learning_curves import learning_curves
-    from crystalbench.reports.across import EXPLANATION as ACROSS
-    from crystalbench.reports.across import HEADING, left_out_text, ranks_text
-    from crystalbench.reports.calibration import write_calibration
-    from crystalbench.reports.common_folds import explanation
-    from crystalbench.reports.files import write_leaderboards
-    from crystalbench.reports.formatting import names_of
-    from crystalbench.reports.kinds import EXPLANATION
-    from crystalbench.reports.learning_curves import write_learning_curves
-    from crystalbench.reports.notes import notes
-    from crystalbench.reports.screen import screen_across, screen_differences, screen_kinds, screen_table
-    from crystalbench.reports.summary import fill_readme
     from crystalbench.results.entry import ENTRIES, EntryStore
     from crystalbench.results.loading import RECORDS, read_results
     from crystalbench.results.store import RecordStore
 
     found = read_results(RecordStore(results / RECORDS), EntryStore(results / ENTRIES))
-    problems = found.problems
-    if not len(found) and not problems and data is None:
+    if not len(found) and not found.problems and data is None:
         raise ConfigError(options.nothing_found(results, "records", "run a suite first (crystalbench run)"))
     boards = leaderboards(found.scores, found.predictions_on_other_folds)
     for board in boards:
         if data is None or board.data in data:
-            screen.print()
-            screen.print(screen_table(board, screen.width))
-            for line in notes(board):
-                say(line, style="dim")
-            if (kinds := screen_kinds(board)) is not None:
-                say(EXPLANATION, style="dim")
-                screen.print(kinds)
-            if (differences := screen_differences(board)) is not None:
-                say(explanation(board), style="dim")
-                screen.print(differences)
-    groups, left_out = groups_across(boards) if data is None else ([], {})
+            _show_board(board)
+    if data is None:
+        _show_across(boards)
+    for problem in found.problems[:SHOWN_PROBLEMS]:
+        complain("not counted", str(problem))
+    if (more := len(found.problems) - SHOWN_PROBLEMS) > 0:
+        complain("not counted", f"{more} more files that are not complete records")
+    if len(found):
+        say(f"\nwritten: {', '.join(map(str, _write(found, boards, results, readme)))}")
+    return Shown(found, boards)
+
+
+def _show_board(board: Board) -> None:
+    """A leaderboard with its notes, the best of each kind, and the differences between entries."""
+    from crystalbench.reports.common_folds import explanation
+    from crystalbench.reports.kinds import EXPLANATION
+    from crystalbench.reports.notes import notes
+    from crystalbench.reports.screen import screen_differences, screen_kinds, screen_table
+
+    screen.print()
+    screen.print(screen_table(board, screen.width))
+    for line in notes(board):
+        say(line, style="dim")
+    if (kinds := screen_kinds(board)) is not None:
+        say(EXPLANATION, style="dim")
+        screen.print(kinds)
+    if (differences := screen_differences(board)) is not None:
+        say(explanation(board), style="dim")
+        screen.print(differences)
+
+
+def _show_across(boards: Sequence[Board]) -> None:
+    """Average ranks over tasks, where there are several."""
+    from crystalbench.evaluation.across import groups_across
+    from crystalbench.reports.across import EXPLANATION, HEADING, left_out_text, ranks_text
+    from crystalbench.reports.screen import screen_across
+
+    groups, left_out = groups_across(boards)
     if groups:
         say(f"\n{HEADING}", style="italic")
-        say(" ".join(text for text in (ACROSS, left_out_text(left_out)) if text), style="dim")
+        say(" ".join(text for text in (EXPLANATION, left_out_text(left_out)) if text), style="dim")
     for group in groups:
         screen.print(screen_across(group))
         say(ranks_text(group), style="dim")
-    for problem in problems[:SHOWN_PROBLEMS]:
-        complain("not counted", str(problem))
-    if len(problems) > SHOWN_PROBLEMS:
-        complain("not counted", f"{len(problems) - SHOWN_PROBLEMS} more files that are not complete records")
-    if len(found):
-        paths = write_leaderboards(boards, results)
-        paths += write_calibration(calibration(found.predictions_with_std, names_of(boards)), results)
-        curves = learning_curves(found.scores, found.predictions_on_other_folds)
-        if len(curves):
-            paths += write_learning_curves(curves, results)
-        if readme is not None:
-            fill_readme(readme, boards)
-            paths.append(readme)
-        say(f"\nwritten: {', '.join(map(str, paths))}")
-    return Shown(found, boards)
+
+
+def _write(found: Results, boards: Sequence[Board], results: Path, readme: Path | None) -> list[Path]:
+    """Write the leaderboards, the calibration and the learning curves, and fill the README; returns the files."""
+    from crystalbench.evaluation.calibration import calibration
+    from crystalbench.evaluation.learning_curves import learning_curves
+    from crystalbench.reports.calibration import write_calibration
+    from crystalbench.reports.files import write_leaderboards
+    from crystalbench.reports.formatting import names_of
+    from crystalbench.reports.learning_curves import write_learning_curves
+    from crystalbench.reports.summary import fill_readme
+
+    paths = write_leaderboards(boards, results)
+    paths += write_calibration(calibration(found.predictions_with_std, names_of(boards)), results)
+    curves = learning_curves(found.scores, found.predictions_on_other_folds)
+    if len(curves):
+        paths += write_learning_curves(curves, results)
+    if readme is not None:
+        fill_readme(readme, boards)
+        paths.append(readme)
+    return paths

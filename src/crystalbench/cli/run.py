@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +17,14 @@ from crystalbench.cli.console import INTERRUPTED, command, complain, errors, not
 from crystalbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from crystalbench.runs.executors import Engine
-    from crystalbench.runs.plan import Selection
+    from crystalbench.results.store import RecordStore
+    from crystalbench.runs.executors import Engine, Executor
+    from crystalbench.runs.plan import Plan, Run, Selection
+    from crystalbench.runs.runner import Runner
     from crystalbench.runs.scheduler import Outcome
     from crystalbench.runs.suite import Suite
     from crystalbench.tasks import DataSources, Task
+    from crystalbench.tuning import Storage
 
 
 def run(
@@ -143,10 +147,10 @@ def run(
         from crystalbench.runs.suite import with_tuning
 
         selection = Selection(task or (), model or (), fold or (), seed or (), view or (), options.parameters(set_))
-        how = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
+        search = {"scheme": tune_scheme, "inner_folds": tune_inner_folds, "splits": tune_splits, "seeds": tune_seeds}
         protocol = {"inner_folds": inner_folds, "ensemble": ensemble, "fold_scheme": folds}
         chosen = chosen_suite(suite, selection, **protocol, train_fractions=options.fractions(train_fraction))
-        chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **how)
+        chosen = with_tuning(chosen, trials=tune, minutes=tune_minutes, **search)
         if storage is not None and chosen.tuning is None:
             raise ConfigError(
                 "--storage names a database of studies, but nothing is tuned: add --tune TRIALS or --tune-minutes "
@@ -154,20 +158,8 @@ def run(
             )
         chosen, where = options.engine_of(chosen, engine, address, cpus_per_run, gpus_per_run)
         sources = options.data_sources(data_dir, data, limit, offline, (*chosen.tasks, *selection.tasks))
-        folder = results or Path(chosen.results)
-        _run(
-            chosen,
-            selection,
-            sources,
-            folder,
-            device,
-            threads,
-            where.workers(workers),
-            storage,
-            folds_out,
-            where,
-            keep_models=keep_models,
-        )
+        how = _Execution(device, threads, where.workers(workers), where, storage, keep_models)
+        _run(chosen, selection, sources, results or Path(chosen.results), how, folds_out)
 
 
 def chosen_suite(name: str | None, selection: Selection, **protocol: Any) -> Suite:
@@ -192,82 +184,142 @@ def chosen_suite(name: str | None, selection: Selection, **protocol: Any) -> Sui
     return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=changes), "models": models})
 
 
+@dataclass(frozen=True)
+class _Execution:
+    """How runs are computed.
+
+    Attributes:
+        device: torch device.
+        threads: threads of a run.
+        workers: number of workers that the user requested.
+        engine: where runs are computed.
+        storage: database of studies.
+        keep_models: whether fitted models are saved.
+    """
+
+    device: str
+    threads: int
+    workers: int | None
+    engine: Engine
+    storage: str | None
+    keep_models: bool
+
+    def check(self) -> None:
+        """Find mistakes before any run or trial.
+
+        Raises:
+            ConfigError: the device cannot be used, a number is out of bounds, or the database has another form.
+        """
+        options.check_machine("cpu" if self.engine.is_cluster else self.device, self.threads, self.workers)
+        self.studies()
+
+    def studies(self) -> Storage | None:
+        """The database of studies that the user named."""
+        from crystalbench.tuning import Storage
+
+        return None if self.storage is None else Storage(self.storage)
+
+    def runner(self, results: Path, missing: Sequence[Run], since: float) -> tuple[Runner, int]:
+        """What computes the missing runs, and the number of processes of this machine that do so.
+
+        Raises:
+            CrystalBenchError: the database of studies cannot be used.
+        """
+        from crystalbench.results.loading import RECORDS
+        from crystalbench.runs.fit_checkpoints import FitCheckpoints
+        from crystalbench.runs.resources import Resources, number_of_workers, usable_cores
+        from crystalbench.runs.runner import Runner
+        from crystalbench.runs.tune import Tuner
+
+        tuned = any(run.spec.tuning for run in missing)
+        if (studies := self.studies()) and tuned:
+            studies.check()
+        processes = number_of_workers(len(missing), Resources(self.device, self.threads), self.workers, tuned=tuned)
+        resources = Resources(self.device, self.threads, usable_cores() if processes == 1 else 1)
+        runner = Runner(
+            resources,
+            Tuner.in_folder(results / "studies", studies, resources, since),
+            results / "models" if self.keep_models else None,
+            checkpoints=FitCheckpoints.of_records(results / RECORDS),
+        )
+        return runner, processes
+
+
 def _run(
-    suite: Suite,
-    selection: Selection,
-    sources: DataSources,
-    results: Path,
-    device: str,
-    threads: int,
-    workers: int | None,
-    storage: str | None,
-    folds_out: Path | None,
-    engine: Engine,
-    *,
-    keep_models: bool,
+    suite: Suite, selection: Selection, sources: DataSources, results: Path, how: _Execution, folds_out: Path | None
 ) -> None:
-    from crystalbench.runs.resources import Resources, let_threads_sleep, number_of_workers, usable_cores
+    from crystalbench.runs.resources import let_threads_sleep
 
     since = time.time()
-    if threads > 1:
+    if how.threads > 1:
         let_threads_sleep()  # before torch is imported
-    from crystalbench.cli.progress import LiveProgress, Reading
     from crystalbench.cli.report import show_leaderboards
+    from crystalbench.results.loading import RECORDS
     from crystalbench.results.store import RecordStore
     from crystalbench.runs.executors import executor_for
-    from crystalbench.runs.fit_checkpoints import FitCheckpoints
-    from crystalbench.runs.kept_models import without_models
     from crystalbench.runs.locks import RunLocks
-    from crystalbench.runs.plan import make_plan
-    from crystalbench.runs.runner import Runner
-    from crystalbench.runs.scheduler import run_plan
-    from crystalbench.runs.tune import Tuner
-    from crystalbench.tasks.download import rich_progress
-    from crystalbench.tuning import Storage
 
-    options.check_machine(
-        "cpu" if engine.is_cluster else device, threads, workers
-    )  # a mistake is found before any run or trial
-    studies = Storage(storage) if storage is not None else None
-    store, models = RecordStore(results / "records"), results / "models"
-    sources = replace(sources, limit=sources.limit or suite.limit)
-    with rich_progress() as downloads, Reading(screen) as reading:
-        plan = make_plan(suite, selection, replace(sources, progress=downloads), reading)
-    for line in plan.notes:
-        note(line)
+    how.check()
+    plan = _plan(suite, selection, sources)
     if folds_out is not None:
         _write_folds(plan.tasks, folds_out)
-    for task in plan.tasks:
-        if task.is_partial:
-            note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
+    store = RecordStore(results / RECORDS)
     missing = [run for run in plan.runs if store.path_of(run.spec) is None]
-    say(
-        f"suite {suite.name}: {len(plan.runs)} run{'s' * (len(plan.runs) != 1)}, "
-        f"{len(plan.runs) - len(missing)} of them done"
-    )
-    if keep_models and (unkept := without_models((run.spec for run in plan.runs), store, models)):
-        note(f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again")
+    _announce(suite, plan, len(missing))
+    if how.keep_models:
+        _note_unkept(plan, store, results)
     if missing:
         RunLocks(store.root).check_writable()
-    tuned = any(run.spec.tuning for run in missing)
-    if studies and tuned:
-        studies.check()
-    processes = number_of_workers(len(missing), Resources(device, threads), workers, tuned=tuned)
-    resources = Resources(device, threads, usable_cores() if processes == 1 else 1)
-    tuner = Tuner.in_folder(results / "studies", studies, resources, since)
-    checkpoints = FitCheckpoints.of_records(store.root)
-    runner = Runner(resources, tuner, models if keep_models else None, checkpoints=checkpoints)
-    live = LiveProgress(screen, len(plan.runs))
-    try:
-        with live, executor_for(runner, processes, engine if missing else None, workers) as executor:
-            outcome = run_plan(plan, store, executor, live, since)
-    except KeyboardInterrupt:
-        say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    runner, processes = how.runner(results, missing, since)
+    executor = partial(executor_for, runner, processes, how.engine if missing else None, how.workers)
+    outcome = _computed(plan, store, executor, since)
     shown = show_leaderboards(results, {task.digest for task in plan.tasks})
     if shown.problems:
         raise typer.Exit(1)
     _show_failures(outcome, store.root)
+
+
+def _plan(suite: Suite, selection: Selection, sources: DataSources) -> Plan:
+    """The runs of a suite; downloads and reading are shown, and what was left out is noted."""
+    from crystalbench.cli.progress import Reading
+    from crystalbench.runs.plan import make_plan
+    from crystalbench.tasks.download import rich_progress
+
+    limit = sources.limit or suite.limit
+    with rich_progress() as downloads, Reading(screen) as reading:
+        plan = make_plan(suite, selection, replace(sources, limit=limit, progress=downloads), reading)
+    for line in plan.notes:
+        note(line)
+    return plan
+
+
+def _announce(suite: Suite, plan: Plan, missing: int) -> None:
+    for task in plan.tasks:
+        if task.is_partial:
+            note(f"{task.name}: {len(task):,} of {task.rows_total:,} rows")
+    runs = len(plan.runs)
+    say(f"suite {suite.name}: {runs} run{'s' * (runs != 1)}, {runs - missing} of them done")
+
+
+def _note_unkept(plan: Plan, store: RecordStore, results: Path) -> None:
+    from crystalbench.runs.kept_models import without_models
+
+    if unkept := without_models((run.spec for run in plan.runs), store, results / "models"):
+        note(f"the models of {len(unkept)} runs were not kept; delete their records in {store.root} to fit them again")
+
+
+def _computed(plan: Plan, store: RecordStore, executor: Callable[[], Executor], since: float) -> Outcome:
+    """Compute the missing runs of a plan, with live progress; the command ends if it is interrupted."""
+    from crystalbench.cli.progress import LiveProgress
+    from crystalbench.runs.scheduler import run_plan
+
+    live = LiveProgress(screen, len(plan.runs))
+    try:
+        with live, executor() as entered:
+            return run_plan(plan, store, entered, live, since)
+    except KeyboardInterrupt:
+        say(f"stopped after {live.done} of {len(plan.runs)} runs; repeat the command to continue", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _write_folds(tasks: Sequence[Task], file: Path) -> None:

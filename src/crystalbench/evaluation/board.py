@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
-from crystalbench.evaluation.costs import Costs, pareto_optimal
 from crystalbench.evaluation.counterparts import COUNTERPARTS, DUMMY
 from crystalbench.evaluation.scores import Difference, Score
-from crystalbench.evaluation.tiers import Pairs, Standing, pairs, standings
+from crystalbench.evaluation.tiers import Pairs, Standing, all_pairs, all_standings
 from crystalbench.sees import Sees
 from crystalbench.targets import METRICS, OFFICIAL, Metric, metrics_of
 
 __all__ = [
-    "COLUMNS",
     "IMPORTED",
     "OURS",
     "PUBLISHED",
@@ -28,54 +25,28 @@ __all__ = [
     "Pairs",
     "Score",
     "Standing",
-    "boards_frame",
 ]
 
 OURS, PUBLISHED, IMPORTED = "ours", "published", "imported"
 """Sources of entries: runs of this package; published elsewhere; predictions of somebody's file."""
 
-COLUMNS = (
-    "task",
-    "model",
-    "protocol",
-    "view",
-    "metric",
-    "mean",
-    "std",
-    "folds",
-    "rows",
-    "rows_total",
-    "fit_seconds",
-    "parameters",
-    "source",
-    "trials",
-    "tuning_seconds",
-    "tuned_minus_default",
-    "tuned_minus_default_std",
-    "tuned_minus_default_by_fold",
-    "default_kept_on_folds",
-    "data",
-    "fold_numbers",
-    "minus_dummy",
-    "concurrent",
-    "hardware",
-    "defaults_chosen_here",
-    "tier",
-    "rank_low",
-    "rank_high",
-    "sees",
-    "pretrained_on",
-    "refused",
-    "flagged",
-    "note",
-    "fold_scheme",
-    "featurise_seconds",
-    "predict_seconds",
-    "memory_mb",
-    "device",
-    "pareto",
-)
-"""Columns of a leaderboard as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of the runs of an entry besides the time of the fit.
+
+    Attributes:
+        featurise: mean seconds to compute the representations of all rows of the task. They are computed once and then
+            read from the cache, so that runs that share them state the same number.
+        predict: mean seconds to predict the test part of a fold.
+        memory: largest resident memory of a run in MB (10^6 bytes).
+        device: torch devices of the runs, separated by commas.
+    """
+
+    featurise: float
+    predict: float
+    memory: float
+    device: str
 
 
 @dataclass(frozen=True)
@@ -260,13 +231,22 @@ class Board:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """Paired tests of all entries in the main metric."""
-        return pairs(self)
+        """Paired tests of all entries in the main metric; none on other folds than the official ones, which are random.
+
+        Entries that lack folds take part.
+        """
+        scores = [e.scores.get(self.metric) if self.is_comparable(e) else None for e in self.entries]
+        folds = sorted({fold for score in scores if score is not None for fold in score.folds})
+        if not self.is_official or len(folds) < 2:
+            return Pairs.none()
+        test_rows = {fold: self.test_rows.get(fold, self.mean_test_rows) for fold in folds}
+        return all_pairs(scores, test_rows, self.test_over_train)
 
     @cached_property
     def standings(self) -> list[Standing | None]:
         """Tier and interval of ranks of each entry; None for entries that are not ranked."""
-        return standings(self)
+        ranked = [self.is_ranked(entry) for entry in self.entries]
+        return all_standings(ranked, self.pairs, higher_is_better=self.higher_is_better)
 
     @property
     def has_tiers(self) -> bool:
@@ -307,73 +287,3 @@ class Board:
     def has_tuned(self) -> bool:
         """Whether any entry was tuned."""
         return any(entry.trials is not None for entry in self.entries)
-
-
-def boards_frame(boards: Sequence[Board]) -> pd.DataFrame:
-    """Boards as a frame with the columns `COLUMNS`: one row per task, entry and metric, best entry first.
-
-    Where ``fold_scheme`` is not ``official``, ``mean`` is the pooled score, and ``std`` is NaN.
-
-    ``tuned_minus_default_by_fold`` holds a dictionary, ``default_kept_on_folds`` and ``fold_numbers`` tuples of
-    folds. What an entry lacks is None or NaN, e.g. ``fit_seconds`` of published entries and ``trials`` without tuning.
-    ``tier``, ``rank_low``, ``rank_high`` and ``pareto`` are those of the main metric and missing in the rows of other
-    metrics.
-    """
-    rows = [
-        _row(board, entry, metric, standing, best)
-        for board in boards
-        for entry, standing, best in zip(board.entries, board.standings, pareto_optimal(board), strict=True)
-        for metric in board.metrics
-        if metric.name in entry.scores
-    ]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = dict.fromkeys(("parameters", "trials", "concurrent", "tier", "rank_low", "rank_high"), "Int64")
-    return frame.astype({**numbers, **dict.fromkeys(("defaults_chosen_here", "pareto"), "boolean")})
-
-
-def _row(
-    board: Board, entry: Entry, metric: Metric, standing: Standing | None, pareto: bool | None
-) -> tuple[object, ...]:
-    score, gain = entry.scores[metric.name], entry.gain.get(metric.name)
-    place, costs = standing if metric.name == board.metric else None, entry.costs
-    dummy = None if board.minus_dummy(entry) is None or board.dummy is None else entry.minus(board.dummy, metric.name)
-    return (
-        board.task,
-        entry.model,
-        entry.protocol,
-        entry.view,
-        metric.name,
-        score.mean,
-        score.std,
-        entry.folds,
-        entry.rows,
-        entry.rows_total,
-        np.nan if entry.fit_seconds is None else entry.fit_seconds,
-        entry.parameters,
-        entry.source,
-        entry.trials,
-        np.nan if entry.tuning_seconds is None else entry.tuning_seconds,
-        np.nan if gain is None else gain.mean,
-        np.nan if gain is None else gain.std,
-        {} if gain is None else dict(gain.folds),
-        tuple(sorted(entry.kept)),
-        board.data,
-        entry.fold_numbers,
-        np.nan if dummy is None else dummy.mean,
-        entry.concurrent,
-        ", ".join(sorted(entry.hardware)),
-        entry.defaults_chosen_here if entry.source == OURS else None,
-        *((None, None, None) if place is None else (place.tier, place.rank_low, place.rank_high)),
-        entry.sees.value,
-        ", ".join(entry.pretrained_on),
-        entry.refused,
-        entry.flagged,
-        entry.note,
-        board.fold_scheme,
-        *(
-            (np.nan, np.nan, np.nan, "")
-            if costs is None
-            else (costs.featurise, costs.predict, costs.memory, costs.device)
-        ),
-        pareto if place is not None else None,
-    )

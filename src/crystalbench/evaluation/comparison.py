@@ -190,15 +190,7 @@ def compare(
             different data, the metric is undefined on a fold, a formula is missing, or the frame lacks a column.
     """
     require_columns(predictions, COLUMNS, "predictions")
-    of_task = predictions[predictions["task"] == task]
-    if of_task.empty:
-        raise UnknownNameError("task", task, predictions["task"].unique())
-    mine = standard_runs(of_task)
-    if mine.empty:
-        raise ConfigError(
-            f"{task}: the test is for runs on the official folds, which are random and of equal size, and on the "
-            f"complete training part; these are on the folds {', '.join(of_task['fold_scheme'].unique())} or fractions"
-        )
+    mine = _comparable_runs(predictions, task)
     (name_a, rows_a), (name_b, rows_b) = find_entry(mine, a), find_entry(mine, b)
     chosen = _metric(rows_a, task, metric)
     title = f"{name_a} and {name_b} on {task}"
@@ -257,6 +249,25 @@ def compare_on_board(
         for fold in sorted(one.folds.keys() & other.folds.keys())
     ]
     return _comparison((name_a, name_b, board.task, chosen, board.unit), folds, board.test_over_train, rope)
+
+
+def _comparable_runs(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
+    """The predictions of the runs of a task that can be compared.
+
+    Raises:
+        UnknownNameError: there is no such task.
+        ConfigError: no run is on the official folds and the complete training part.
+    """
+    of_task = predictions[predictions["task"] == task]
+    if of_task.empty:
+        raise UnknownNameError("task", task, predictions["task"].unique())
+    mine = standard_runs(of_task)
+    if mine.empty:
+        raise ConfigError(
+            f"{task}: the test is for runs on the official folds, which are random and of equal size, and on the "
+            f"complete training part; these are on the folds {', '.join(of_task['fold_scheme'].unique())} or fractions"
+        )
+    return mine
 
 
 @dataclass(frozen=True)

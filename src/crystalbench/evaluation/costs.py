@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crystalbench.evaluation.board import Board, Entry
 from crystalbench.evaluation.entries import title_of
-
-if TYPE_CHECKING:
-    from crystalbench.evaluation.board import Board, Entry
 
 COLUMNS = (
     "task",
@@ -32,30 +28,13 @@ COLUMNS = (
 """Columns of `costs_frame`."""
 
 
-@dataclass(frozen=True)
-class Costs:
-    """Costs of the runs of an entry besides the time of the fit.
-
-    Attributes:
-        featurise: mean seconds to compute the representations of all rows of the task. They are computed once and then
-            read from the cache, so that runs that share them state the same number.
-        predict: mean seconds to predict the test part of a fold.
-        memory: largest resident memory of a run in MB (10^6 bytes).
-        device: torch devices of the runs, separated by commas.
-    """
-
-    featurise: float
-    predict: float
-    memory: float
-    device: str
-
-
 def costs_frame(board: Board) -> pd.DataFrame:
     """The costs of the entries of a board that were run by this package, best entry first.
 
     Returns:
         One row per entry with the columns ``task``; ``model`` (its title); ``metric`` and ``score``: the main metric
-        and its mean (NaN if it is undefined); ``featurise_seconds``, ``predict_seconds``, ``memory_mb`` (see `Costs`);
+        and its mean (NaN if it is undefined); ``featurise_seconds``, ``predict_seconds``, ``memory_mb`` (see
+        `crystalbench.evaluation.board.Costs`);
         ``fit_seconds`` (mean over the folds); ``parameters`` (largest number over the folds, missing if unknown);
         ``device``; ``hardware``;
         ``concurrent`` (processes in which the command computed runs at the same time, missing if unknown);

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.data.views import FULL
-from crystalbench.evaluation.board import OURS, PUBLISHED
-from crystalbench.evaluation.costs import Costs
+from crystalbench.evaluation.board import OURS, PUBLISHED, Costs
 from crystalbench.evaluation.kinds import kind_of
 from crystalbench.evaluation.scores import Score
 from crystalbench.sees import Sees, most

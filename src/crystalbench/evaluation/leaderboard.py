@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from crystalbench.errors import DataError, UnknownNameError
-from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score, boards_frame
+from crystalbench.evaluation.board import OURS, PUBLISHED, Board, Difference, Entry, Score
+from crystalbench.evaluation.board_frames import boards_frame
 from crystalbench.evaluation.columns import require_columns
 from crystalbench.evaluation.entry_runs import UNDEFINED, EntryRuns
 from crystalbench.evaluation.kinds import kind_of
@@ -119,7 +120,8 @@ def leaderboard(scores: pd.DataFrame, task: str | None = None, predictions: pd.D
         task: name of a task; all tasks by default.
 
     Returns:
-        One row per task, entry and metric, best entry first; `crystalbench.evaluation.board.boards_frame` has details.
+        One row per task, entry and metric, best entry first; `crystalbench.evaluation.board_frames.boards_frame` has
+        details.
 
     Raises:
         UnknownNameError: there are no runs of this task.

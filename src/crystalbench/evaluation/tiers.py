@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from crystalbench.evaluation.entries import title_of
+from crystalbench.evaluation.scores import Score
 from crystalbench.evaluation.significance import SIGNIFICANCE, CorrectedTest, FoldScores, holm, paired_test
 
-if TYPE_CHECKING:
-    from crystalbench.evaluation.board import Board, Entry
-
 Indices: TypeAlias = npt.NDArray[np.intp]
-
-PAIR_COLUMNS = (
-    "task",
-    "a",
-    "b",
-    "difference",
-    "low",
-    "high",
-    "p_corrected",
-    "p_holm",
-    "rows",
-    "folds",
-    "seeds",
-    "resolved",
-)
-"""Columns of pairs as a frame and as a CSV file. Programs read them, so none is renamed or removed."""
 
 
 @dataclass(frozen=True)
@@ -75,47 +55,55 @@ class Pairs:
     rows: Indices
     seeds: Indices
 
+    @classmethod
+    def none(cls) -> Pairs:
+        """No pairs."""
+        none, empty = np.zeros(0, np.intp), np.zeros(0)
+        return cls(none, none, CorrectedTest(empty, empty, empty), empty, none, none)
+
     @property
     def resolved(self) -> npt.NDArray[np.bool_]:
         """(m,) whether the entries differ at the 5 % level after the correction."""
         return np.asarray(self.p_holm < SIGNIFICANCE)
 
 
-def pairs(board: Board) -> Pairs:
-    """Test all pairs of entries of a board; there are none on other folds than the official ones, which are random."""
-    if not board.is_official:
-        return _no_pairs()
-    used = [i for i, e in enumerate(board.entries) if board.is_comparable(e) and board.metric in e.scores]
-    folds = sorted({fold for i in used for fold in board.entries[i].scores[board.metric].folds})
-    if len(used) < 2 or len(folds) < 2:
-        return _no_pairs()
-    everyone = FoldScores.stack([_fold_scores(board.entries[i], board.metric, folds) for i in used])
-    one, other = np.triu_indices(len(used), 1)
+def all_pairs(scores: Sequence[Score | None], test_rows: Mapping[int, float], test_over_train: float) -> Pairs:
+    """Test all pairs of entries that have two folds in common.
+
+    Args:
+        scores: of the entries of a board in its main metric; None for those that take no part.
+        test_rows: number of test rows by fold, of all folds that any of the entries has.
+        test_over_train: number of test rows over number of training rows of a fold.
+    """
+    known = [(i, score) for i, score in enumerate(scores) if score is not None]
+    if len(known) < 2 or len(test_rows) < 2:
+        return Pairs.none()
+    everyone = FoldScores.stack([FoldScores.of([score.seeds_of(fold) for fold in test_rows]) for _, score in known])
+    one, other = np.triu_indices(len(known), 1)
     there = everyone.seeds > 0
     enough = (there[one] & there[other]).sum(-1) > 1
     one, other = one[enough], other[enough]
     if not len(one):
-        return _no_pairs()
+        return Pairs.none()
     a, b = everyone[one], everyone[other]
     common = there[one] & there[other]
-    test = paired_test(a, b, board.test_over_train)
-    sizes = np.array([board.test_rows.get(fold, board.mean_test_rows) for fold in folds])
+    test = paired_test(a, b, test_over_train)
     seeds = np.where(common, np.minimum(a.seeds, b.seeds), np.inf).min(-1)
-    positions = np.array(used, np.intp)
-    rows = np.rint(common @ sizes).astype(np.intp)
+    positions = np.array([i for i, _ in known], np.intp)
+    rows = np.rint(common @ np.array(list(test_rows.values()))).astype(np.intp)
     return Pairs(positions[one], positions[other], test, holm(test.p), rows, seeds.astype(np.intp))
 
 
-def standings(board: Board) -> list[Standing | None]:
+def all_standings(ranked: Sequence[bool], pairs: Pairs, *, higher_is_better: bool) -> list[Standing | None]:
     """Tier and interval of ranks of each entry of a board; None for entries that are not ranked.
 
-    Ranked are entries of the rows of the board that have all folds and a defined main metric, and are not refused.
-    Those that lack folds take part in the pairs but have no tier.
+    Args:
+        ranked: whether each entry is ranked. Others may take part in the pairs, but have no tier.
+        pairs: tests of the pairs of entries.
+        higher_is_better: whether a higher score is better.
     """
-    ranked = [board.is_ranked(entry) for entry in board.entries]
-    found = pairs(board)
     left = [i for i, of_board in enumerate(ranked) if of_board]
-    p, worse = _matrices(board, found, len(ranked))
+    p, worse = _matrices(pairs, len(ranked), higher_is_better=higher_is_better)
     among = np.ix_(left, left)
     tiers, worse = _tiers(p[among]), worse[among]
     places = [
@@ -125,44 +113,11 @@ def standings(board: Board) -> list[Standing | None]:
     return [by_position.get(i) for i in range(len(ranked))]
 
 
-def pairs_frame(boards: Sequence[Board]) -> pd.DataFrame:
-    """The pairs of all boards as a frame with the columns `PAIR_COLUMNS`, in the order of the boards' entries."""
-    parts = []
-    for board in boards:
-        found = pairs(board)
-        titles = np.array([title_of(e.model, e.protocol, e.view) for e in board.entries], object)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "task": board.task,
-                    "a": titles[found.a],
-                    "b": titles[found.b],
-                    "difference": found.test.mean,
-                    "low": found.test.low,
-                    "high": found.test.high,
-                    "p_corrected": found.test.p,
-                    "p_holm": found.p_holm,
-                    "rows": found.rows,
-                    "folds": found.test.folds.astype(np.intp),
-                    "seeds": found.seeds,
-                    "resolved": found.resolved,
-                }
-            )
-        )
-    parts = [part for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PAIR_COLUMNS))
-
-
-def _fold_scores(entry: Entry, metric: str, folds: Sequence[int]) -> FoldScores:
-    score = entry.scores[metric]
-    return FoldScores.of([score.seeds_of(fold) for fold in folds])
-
-
-def _matrices(board: Board, found: Pairs, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def _matrices(found: Pairs, n: int, *, higher_is_better: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """P values of the pairs (n, n), 1 where there is none, and whether j is resolved worse than i (n, n) at [i, j]."""
     p, worse = np.ones((n, n)), np.zeros((n, n), np.bool_)
     p[found.a, found.b] = p[found.b, found.a] = found.test.p
-    first_is_better = (found.test.mean > 0) == board.higher_is_better
+    first_is_better = (found.test.mean > 0) == higher_is_better
     better = np.where(first_is_better, found.a, found.b)
     other = np.where(first_is_better, found.b, found.a)
     worse[better[found.resolved], other[found.resolved]] = True
@@ -180,8 +135,3 @@ def _tiers(p: npt.NDArray[np.float64]) -> list[int]:
         alike = others[holm(p[best, others]) >= SIGNIFICANCE]
         tiers[[best, *alike]] = tiers.max() + 1
     return [int(tier) for tier in tiers]
-
-
-def _no_pairs() -> Pairs:
-    none, empty = np.zeros(0, np.intp), np.zeros(0)
-    return Pairs(none, none, CorrectedTest(empty, empty, empty), empty, none, none)

@@ -21,8 +21,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from crystalbench.errors import CrystalBenchError, DataError
-from crystalbench.models.checkpoints import SavedFit
 from crystalbench.models.hyperparameters import ActsIf, Configurable, OneOf
+from crystalbench.models.saved_fit import SavedFit
 from crystalbench.targets import Kind
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from crystalbench.data.flat import segment_rows
-from crystalbench.nn.edges import offsets_of
 from crystalbench.plugins import require_extra
 from crystalbench.representations import CRYSTAL, Arrays
 from crystalbench.representations.pyg import LEVELS, pyg_attributes
@@ -286,3 +286,8 @@ def _moved(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.array(array))
     # Integers are widened batch by batch, to save memory; floats are narrowed here, since not all devices have float64.
     return tensor.to(torch.float32 if tensor.dtype is torch.float64 else tensor.dtype).to(device)
+
+
+def offsets_of(counts: Tensor) -> Tensor:
+    """(n + 1,) int64, where groups of sizes (n,) begin, and where the last one ends."""
+    return functional.pad(counts.cumsum(0), (1, 0))

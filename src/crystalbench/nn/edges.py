@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from crystalbench.nn.batches import Batch
+from crystalbench.nn.batches import Batch, offsets_of
 
 SOURCES, NEIGHBORS, SHELLS = range(3)
 """The parts of a table from which edges gather rows, in this order."""
@@ -149,11 +148,6 @@ def sums(rows: Tensor, values: Tensor, offsets: Tensor, weights: Tensor | None =
     return functional.embedding_bag(
         rows, values, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
     )
-
-
-def offsets_of(counts: Tensor) -> Tensor:
-    """(n + 1,) int64, where groups of sizes (n,) begin, and where the last one ends."""
-    return functional.pad(counts.cumsum(0), (1, 0))
 
 
 @dataclass(frozen=True, eq=False)

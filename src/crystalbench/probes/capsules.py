@@ -69,6 +69,7 @@ class Capsules(Probe):
 
     name: ClassVar[str] = "capsules"
     description: ClassVar[str] = "which parts of the capsule network earn their place (--suite capsules)"
+    position: ClassVar[int] = 60
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "capsules": VARIANT_COLUMNS,
         "capsule_readings": READING_COLUMNS,

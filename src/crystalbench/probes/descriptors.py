@@ -42,6 +42,7 @@ class Descriptors(Probe):
 
     name: ClassVar[str] = "descriptors"
     description: ClassVar[str] = "which descriptors of a crystal a model can learn, and which its embeddings tell"
+    position: ClassVar[int] = 30
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"descriptors": evaluation.COLUMNS}
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:

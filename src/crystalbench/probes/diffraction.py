@@ -30,6 +30,7 @@ class Diffraction(Probe):
 
     name: ClassVar[str] = "diffraction"
     description: ClassVar[str] = "whether symmetry or intensities of a diffraction pattern matter (--suite genome)"
+    position: ClassVar[int] = 70
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BINARY, Kind.MULTICLASS})
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"genome": COLUMNS, "genome_decisions": DECISION_COLUMNS}
 

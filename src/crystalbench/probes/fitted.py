@@ -13,7 +13,7 @@ from crystalbench.data.samples import Samples
 from crystalbench.models.model import Embeds, Model, Needs
 from crystalbench.representations import Arrays, Representation
 from crystalbench.representations.cache import represent
-from crystalbench.runs.execute import combine
+from crystalbench.runs.ensemble import combine
 from crystalbench.runs.plan import Run
 
 

@@ -33,6 +33,7 @@ class Information(Probe):
 
     name: ClassVar[str] = "information"
     description: ClassVar[str] = "how much of a model's skill comes from chemistry, density, geometry, periodicity"
+    position: ClassVar[int] = 10
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "information": information.COLUMNS,
         "information_sources": information.SOURCE_COLUMNS,

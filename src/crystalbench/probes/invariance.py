@@ -32,6 +32,7 @@ class Invariance(Probe):
 
     name: ClassVar[str] = "invariance"
     description: ClassVar[str] = "how far predictions change with the description of a crystal, in units of the error"
+    position: ClassVar[int] = 20
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"invariance": COLUMNS}
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:

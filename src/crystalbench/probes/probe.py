@@ -42,6 +42,8 @@ class Probe(ABC):
         suite: name of the suite that it evaluates, if its tables are made of certain models or tasks only; the command
             line takes this suite by default.
         takes_models: whether the models of its runs may be chosen; otherwise, tasks are enough.
+        position: of its question on the site, lower numbers first. What can be asked about any model precedes what is
+            about a suite. Probes that declare none follow, in the order in which they are named.
     """
 
     name: ClassVar[str]
@@ -51,6 +53,7 @@ class Probe(ABC):
     version: ClassVar[int] = 1
     suite: ClassVar[str] = ""
     takes_models: ClassVar[bool] = True
+    position: ClassVar[int] = 1000
 
     def plan(self, suite: Suite, selection: Selection, sources: DataSources, reading: Reading | None = None) -> Plan:
         """The runs of the probe; by default those of the selection.

@@ -27,6 +27,7 @@ class Readout(Probe):
 
     name: ClassVar[str] = "readout"
     description: ClassVar[str] = "how much of a gain by descriptors is the number of atoms (--suite readout)"
+    position: ClassVar[int] = 50
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"readout": COLUMNS}
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.REGRESSION})
     suite: ClassVar[str] = "readout"

@@ -44,6 +44,7 @@ class Refinement(Probe):
 
     name: ClassVar[str] = "refinement"
     description: ClassVar[str] = "which crystals of a task no network of elements and distances can tell apart"
+    position: ClassVar[int] = 40
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {"refinement": COLUMNS}
     takes_models: ClassVar[bool] = False
 

@@ -157,7 +157,8 @@ def write_tables(tables: dict[str, pd.DataFrame], results: Path) -> list[Path]:
 def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Section]]:
     """What probes report of the tables that they have written into a folder, by the description of the probe.
 
-    Tables of suites with a folder of their own in this one, such as ``results/readout``, are reported as well.
+    Tables of suites with a folder of their own in this one, such as ``results/readout``, are reported as well. Probes
+    come by `Probe.position`, those with the same one in the order of their names here.
 
     Args:
         results: folder of results.
@@ -169,8 +170,8 @@ def written_sections(results: Path, names: Iterable[str]) -> dict[str, list[Sect
         DataError: a table cannot be read, or lacks a column of the probe.
     """
     found: dict[str, list[Section]] = {}
-    for name in names:
-        probe = get_probe(name)
+    probes = {name: get_probe(name) for name in names}
+    for name, probe in sorted(probes.items(), key=lambda named: named[1].position):
         places = [results, *sorted(path for path in results.glob("*") if path.is_dir())]
         written = [place for place in places if all((place / f"{table}.csv").is_file() for table in probe.tables)]
         if not written and name not in probe_names():

@@ -10,8 +10,8 @@ import pandas as pd
 
 from crystalbench.errors import DataError
 from crystalbench.evaluation.across import across_frame, groups_across
-from crystalbench.evaluation.board import COLUMNS, Board, boards_frame
-from crystalbench.evaluation.tiers import PAIR_COLUMNS, pairs_frame
+from crystalbench.evaluation.board import Board
+from crystalbench.evaluation.board_frames import COLUMNS, PAIR_COLUMNS, boards_frame, pairs_frame
 
 __all__ = ["COLUMNS", "PAIR_COLUMNS", "across_to_csv", "frame_to_csv", "pairs_to_csv", "read_frame", "to_csv"]
 

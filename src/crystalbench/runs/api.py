@@ -117,12 +117,8 @@ def run_models(
     entries = [_entry(model, keeps_records=results is not None) for model in chosen]
     if not isinstance(task, Task):
         raise ConfigError(f"task = {task!r}: give a task of load_task(...), or its name")
-    if workers is not None:
-        workers = whole_number("workers", workers, 1, MOST_PROCESSES)
-    if tuning is not None and not isinstance(tuning, TuningEntry):
-        tuning = TuningEntry(trials=whole_number("tuning", tuning, 1))
     engine = engine or Engine()
-    workers = engine.workers(workers)
+    workers = engine.workers(None if workers is None else whole_number("workers", workers, 1, MOST_PROCESSES))
     if device != "cpu" and not engine.is_cluster:
         checked_device(device)
     if keep_models and isinstance(train_fraction, Sequence) and len(train_fraction) > 1:
@@ -131,7 +127,7 @@ def run_models(
         name="run_models",
         tasks=(task.name,),
         protocol=_protocol(ensemble, inner_folds, fold_scheme, train_fraction),
-        tuning=tuning,
+        tuning=_tuning(tuning),
         resources=ResourcesEntry(cpus=engine.reserves.cpus, gpus=engine.reserves.gpus),
     )
     selection = Selection(
@@ -199,6 +195,12 @@ def _entry(model: object, *, keeps_records: bool) -> tuple[ModelEntry, type[Mode
             "of it; define it in a file, or leave out results"
         )
     return ModelEntry(model=name), model
+
+
+def _tuning(tuning: TuningEntry | int | None) -> TuningEntry | None:
+    if tuning is None or isinstance(tuning, TuningEntry):
+        return tuning
+    return TuningEntry(trials=whole_number("tuning", tuning, 1))
 
 
 def _protocol(

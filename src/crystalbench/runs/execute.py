@@ -7,19 +7,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from crystalbench.data.samples import Predictions, Samples
 from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.metrics import score
-from crystalbench.models.model import Model, Phase, Progress, Runtime, silent
+from crystalbench.models.model import Model, Phase, Progress, silent
 from crystalbench.plugins import code_digest, source_digest
 from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames, repeat_command
+from crystalbench.runs.ensemble import combine, new_member, release
 from crystalbench.runs.environment import environment, peak_memory_mb, reset_peak_memory
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.kept_models import save_models
@@ -27,7 +25,6 @@ from crystalbench.runs.protocol import inner_splits, training_rows
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.sees import Sees, seen
-from crystalbench.targets import Kind
 from crystalbench.tasks.task import Task
 
 
@@ -102,73 +99,53 @@ def compute(
     train_rows, (_, test_rows) = training_rows(task, spec), task.split(spec.fold)
     splits = inner_splits(task.name, spec.fold, task.targets[train_rows], task.target.kind, spec.protocol)
     test = shown.samples(test_rows, with_targets=False)
-    fit_seconds, predict_seconds = 0.0, 0.0
-    members: list[Model] = []
-    predictions: list[Predictions] = []
+    parameters = {**spec.parameters, **(tuned.parameters if tuned else {})}
+    members = []
     for number, (inner_train, inner_valid) in enumerate(splits):
-        member = model.from_configuration({**spec.parameters, **(tuned.parameters if tuned else {})})
-        member.runtime = Runtime(
-            seed=spec.derived_seed("member", number),
-            device=resources.device,
-            threads=resources.threads,
-            progress=member_progress(progress, number, len(splits)),
-        )
-        train = shown.samples(train_rows[inner_train], with_targets=True)
-        valid = shown.samples(train_rows[inner_valid], with_targets=True)
-        if checkpoints is not None:
-            member.runtime.checkpoint = checkpoints.of(spec, number, member)
-        member.runtime.progress(0, 0)
-        waited, start = shown.waited, time.perf_counter()
-        member.fit(train, valid)
-        fit_seconds += time.perf_counter() - start - (shown.waited - waited)
-        if member.runtime.checkpoint is not None:
-            fit_seconds += member.runtime.checkpoint.earlier_seconds
+        member = new_member(model, parameters, spec, number, len(splits), resources, progress, checkpoints)
+        train, valid = (shown.samples(train_rows[part], with_targets=True) for part in (inner_train, inner_valid))
+        fit_seconds = _fit(member, train, valid, shown)
         progress(0, len(test), phase=Phase.PREDICTING, unit="rows")
         start = time.perf_counter()
-        predictions.append(_predict(member, test).checked(task.target, test.ids))
-        predict_seconds += time.perf_counter() - start
-        member.runtime.progress, member.runtime.checkpoint = silent, None
-        members.append(member)
-    combined = combine(predictions, task.target.kind)
-    targets = task.targets[test_rows]
-    classes = [model, *members[0].parts]
-    record = Record(
-        spec=spec,
-        label=label,
-        metric=task.metric,
-        kind=str(task.target.kind),
-        unit=task.target.unit,
-        scores=scores_for_json(score(task.target.kind, targets, combined.values)),
-        predictions=predicted(test.ids, targets, combined.values, combined.std),
-        rows=RowCounts(
-            train=len(splits[0][0]),
-            valid=len(splits[0][1]),
-            test=len(test_rows),
-            task=len(task),
-            task_total=task.rows_total,
-            task_folds=len(task.fold_numbers),
-        ),
-        seconds=Timings(
-            featurise=round(shown.seconds, 4), fit=round(fit_seconds, 4), predict=round(predict_seconds, 4)
-        ),
-        peak_memory_mb=round(peak_memory_mb(), 1),
-        n_parameters=_total_parameters(members),
-        device=resources.device,
-        threads=resources.threads,
-        concurrent=resources.concurrent,
-        source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
-        remarks=list(task.remarks),
-        defaults_chosen_on=sorted(frozenset().union(*(c.defaults_chosen_on for c in classes))),
-        sees=_seen_by(members[0], shown).value,
-        pretrained_on=sorted(members[0].pretrained_on),
-        environment=environment(resources.device),
-        model_source=source_digest(model),
-        code=code_digest(*classes),
-        command=repeat_command(spec, task, tuned, names),
-        tuned=tuned,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        predictions = _predict(member, test).checked(task.target, test.ids)
+        members.append(_Member(member, predictions, fit_seconds, time.perf_counter() - start))
+        release(member)
+    rows = RowCounts(
+        train=len(splits[0][0]),
+        valid=len(splits[0][1]),
+        test=len(test_rows),
+        task=len(task),
+        task_total=task.rows_total,
+        task_folds=len(task.fold_numbers),
     )
-    return Computed(record, tuple(members))
+    record = _record(spec, label, model, task, members, rows, shown, resources, tuned, names)
+    return Computed(record, tuple(member.model for member in members))
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A fitted member of an ensemble.
+
+    Attributes:
+        model: the member.
+        predictions: of the test part.
+        fit_seconds: time of its fit.
+        predict_seconds: time of its predictions.
+    """
+
+    model: Model
+    predictions: Predictions
+    fit_seconds: float
+    predict_seconds: float
+
+
+def _fit(member: Model, train: Samples, valid: Samples, shown: VisibleTask) -> float:
+    """Fit a member; returns the seconds without those of representations, with those of an interrupted fit."""
+    member.runtime.progress(0, 0)
+    waited, start = shown.waited, time.perf_counter()
+    member.fit(train, valid)
+    seconds = time.perf_counter() - start - (shown.waited - waited)
+    return seconds + (member.runtime.checkpoint.earlier_seconds if member.runtime.checkpoint is not None else 0.0)
 
 
 def _predict(model: Model, samples: Samples) -> Predictions:
@@ -186,20 +163,55 @@ def _predict(model: Model, samples: Samples) -> Predictions:
     return found
 
 
-def combine(members: Sequence[Predictions], kind: Kind) -> Predictions:
-    """The mean of the members' predictions and, for regression, their uncertainty.
-
-    The variance is the variance of the members' means plus the mean of the members' own variances, if all of them give
-    one (the law of total variance).
-    """
-    if len(members) == 1:
-        return members[0]
-    values = np.stack([m.values for m in members])
-    if kind is not Kind.REGRESSION:
-        return Predictions(values.mean(0))
-    own = [m.std**2 for m in members if m.std is not None]
-    variance = values.var(0) + (np.mean(own, axis=0) if len(own) == len(members) else 0.0)
-    return Predictions(values.mean(0), np.sqrt(variance))
+def _record(
+    spec: RunSpec,
+    label: str,
+    model: type[Model],
+    task: Task,
+    members: Sequence[_Member],
+    rows: RowCounts,
+    shown: VisibleTask,
+    resources: Resources,
+    tuned: TuningResult | None,
+    names: CommandNames | None,
+) -> Record:
+    """The record of a run whose members have been fitted and have predicted the test part."""
+    models = [member.model for member in members]
+    combined = combine([member.predictions for member in members], task.target.kind)
+    _, test_rows = task.split(spec.fold)
+    targets = task.targets[test_rows]
+    classes = [model, *models[0].parts]
+    return Record(
+        spec=spec,
+        label=label,
+        metric=task.metric,
+        kind=str(task.target.kind),
+        unit=task.target.unit,
+        scores=scores_for_json(score(task.target.kind, targets, combined.values)),
+        predictions=predicted(shown.inputs.ids[test_rows], targets, combined.values, combined.std),
+        rows=rows,
+        seconds=Timings(
+            featurise=round(shown.seconds, 4),
+            fit=round(sum(member.fit_seconds for member in members), 4),
+            predict=round(sum(member.predict_seconds for member in members), 4),
+        ),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        n_parameters=_total_parameters(models),
+        device=resources.device,
+        threads=resources.threads,
+        concurrent=resources.concurrent,
+        source=DataFile(name=task.source.name, sha256=task.source.sha256, verified=task.source.verified),
+        remarks=list(task.remarks),
+        defaults_chosen_on=sorted(frozenset().union(*(c.defaults_chosen_on for c in classes))),
+        sees=_seen_by(models[0], shown).value,
+        pretrained_on=sorted(models[0].pretrained_on),
+        environment=environment(resources.device),
+        model_source=source_digest(model),
+        code=code_digest(*classes),
+        command=repeat_command(spec, task, tuned, names),
+        tuned=tuned,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
 
 
 def _seen_by(model: Model, shown: VisibleTask) -> Sees:
@@ -218,14 +230,3 @@ def _seen_by(model: Model, shown: VisibleTask) -> Sees:
 def _total_parameters(members: Sequence[Model]) -> int | None:
     known = [n for member in members if (n := member.n_parameters) is not None]
     return sum(known) if known else None
-
-
-def member_progress(progress: Progress, number: int, members: int) -> Progress:
-    """A callback for one member of an ensemble: it counts the steps of all members, which are fitted in turn."""
-    if members == 1:
-        return progress
-
-    def report(done: int, total: int, **details: Any) -> None:
-        progress(number * total + done, members * total, member=number, members=members, **details)
-
-    return report

@@ -24,14 +24,14 @@ from crystalbench.data.checks import first_ids
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.data.elements import SYMBOLS
 from crystalbench.data.samples import Predictions, Samples
-from crystalbench.data.views import FULL, get_view
+from crystalbench.data.views import FULL, View, get_view
 from crystalbench.errors import ConfigError, DataError, SavingError
 from crystalbench.models import Model, Needs, get_model, load_model, save_model
-from crystalbench.models.model import Progress, Runtime, silent
+from crystalbench.models.model import Progress, silent
 from crystalbench.results.sealed import seal, unseal
 from crystalbench.results.spec import ProtocolSpec, RunSpec
+from crystalbench.runs.ensemble import combine, new_member, release
 from crystalbench.runs.environment import environment
-from crystalbench.runs.execute import combine, member_progress
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.numbers import LARGEST_SEED, MOST_PROCESSES, whole_number
 from crystalbench.runs.protocol import inner_splits
@@ -284,42 +284,9 @@ def fit_final(
     name = model if isinstance(model, str) else f"{model.__module__}:{model.__qualname__}"
     protocol, resources, seen = protocol or ProtocolSpec(), resources or Resources(), get_view(view)
     whole_number("threads", resources.threads, 1, MOST_PROCESSES)
-    made = found.from_configuration(dict(parameters or {}))
-    if reason := made.unsupported(task.target.kind):
-        raise DataError(f"{task.name}: {name} {reason}")
-    made.check_places()
-    spec = RunSpec(
-        task=task.name,
-        data=task.digest,
-        fold=ALL_ROWS,
-        model=name.replace("\\", "/").rpartition("/")[2],
-        model_version=found.version,
-        parameters=made.configuration(),
-        view=seen.name,
-        view_version=seen.version,
-        seed=seed,
-        protocol=protocol,
-    )
-    visible = VisibleTask.of(task, seen, found.needs, resources.threads)
-    progress = visible.follow(progress)
-    splits = inner_splits(task.name, ALL_ROWS, task.targets, task.target.kind, protocol)
-    members = []
-    for number, (train, valid) in enumerate(splits):
-        member = found.from_configuration(spec.parameters)
-        member.runtime = Runtime(
-            seed=spec.derived_seed("member", number),
-            device=resources.device,
-            threads=resources.threads,
-            progress=member_progress(progress, number, len(splits)),
-        )
-        if checkpoints is not None:
-            member.runtime.checkpoint = checkpoints.of(spec, number, member)
-        member.runtime.progress(0, 0)
-        member.fit(
-            visible.samples(np.asarray(train), with_targets=True), visible.samples(np.asarray(valid), with_targets=True)
-        )
-        member.runtime.progress, member.runtime.checkpoint = silent, None
-        members.append(member)
+    configuration = _configuration(found, name, parameters or {}, task)
+    spec = _spec(found, name, configuration, task, seen, protocol, seed)
+    members = _fitted_members(found, spec, task, seen, resources, progress, checkpoints)
     description = FinalDescription(
         format=FORMAT,
         task=task.name,
@@ -335,4 +302,67 @@ def fit_final(
         environment=environment(resources.device),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    return FinalModel(tuple(members), description)
+    return FinalModel(members, description)
+
+
+def _configuration(model: type[Model], name: str, parameters: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """All hyperparameters of a model that can be fitted to a task.
+
+    Raises:
+        UnknownNameError: the model has no such hyperparameter.
+        ConfigError: a hyperparameter is wrong.
+        DataError: the model does not predict this kind of target.
+    """
+    made = model.from_configuration(parameters)
+    if reason := made.unsupported(task.target.kind):
+        raise DataError(f"{task.name}: {name} {reason}")
+    made.check_places()
+    return made.configuration()
+
+
+def _spec(
+    model: type[Model],
+    name: str,
+    configuration: Mapping[str, Any],
+    task: Task,
+    view: View,
+    protocol: ProtocolSpec,
+    seed: int,
+) -> RunSpec:
+    """The specification from which the seeds of a final model follow; its model is named without the folder."""
+    return RunSpec(
+        task=task.name,
+        data=task.digest,
+        fold=ALL_ROWS,
+        model=name.replace("\\", "/").rpartition("/")[2],
+        model_version=model.version,
+        parameters=dict(configuration),
+        view=view.name,
+        view_version=view.version,
+        seed=seed,
+        protocol=protocol,
+    )
+
+
+def _fitted_members(
+    model: type[Model],
+    spec: RunSpec,
+    task: Task,
+    view: View,
+    resources: Resources,
+    progress: Progress,
+    checkpoints: FitCheckpoints | None,
+) -> tuple[Model, ...]:
+    """The members of the ensemble, each fitted to all rows but those of its inner fold, by which it is validated."""
+    visible = VisibleTask.of(task, view, model.needs, resources.threads)
+    progress = visible.follow(progress)
+    splits = inner_splits(task.name, ALL_ROWS, task.targets, task.target.kind, spec.protocol)
+    members = []
+    for number, split in enumerate(splits):
+        member = new_member(model, spec.parameters, spec, number, len(splits), resources, progress, checkpoints)
+        member.runtime.progress(0, 0)
+        train, valid = (visible.samples(np.asarray(part), with_targets=True) for part in split)
+        member.fit(train, valid)
+        release(member)
+        members.append(member)
+    return tuple(members)

@@ -64,6 +64,14 @@ class Run:
     names: CommandNames | None = None
     reserves: Reservation = field(default_factory=Reservation)
 
+    def classes(self, tuned: Mapping[str, Any] | None = None) -> tuple[type[Model], ...]:
+        """The class of the model, and those of the models that it is made of.
+
+        Args:
+            tuned: values of tuned hyperparameters.
+        """
+        return self.model, *self.model.from_configuration({**self.spec.parameters, **(tuned or {})}).parts
+
     @property
     def title(self) -> str:
         """One line for people."""

@@ -60,6 +60,10 @@ def _declared(case: ProbeCase) -> None:
         raise CheckFailure("description must say in one line what the probe finds out")
     if not isinstance(probe.version, int) or probe.version < 1:
         raise CheckFailure(f"version = {probe.version!r}: it must be a positive integer")
+    if not isinstance(probe.position, int):
+        raise CheckFailure(
+            f"position = {probe.position!r}: it must be an integer; probes with lower ones are shown first"
+        )
     tables = getattr(probe, "tables", None)
     if not tables:
         raise CheckFailure("tables must name at least one table with its columns")

@@ -181,6 +181,12 @@ def test_probes_of_users_are_shown_as_they_report(site: Path) -> None:
     assert "<p>So it is.</p>" in text
 
 
+def test_questions_are_in_the_order_that_probes_declare(site: Path) -> None:
+    text = (site / "information.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<h2 id="probe-\d">(\w+ \w+)', text)
+    assert shown == ["How much", "How far", "Which descriptors", "Which crystals", "How much", "What colours"]
+
+
 def test_the_information_page_shows_descriptors_refinement_and_the_readout(pages: dict[str, Parsed]) -> None:
     text = " ".join(pages["information.html"].text.split())
     assert "cgcnn: trained on it descriptor_forest: composition and volume cgcnn: linear probe" in text

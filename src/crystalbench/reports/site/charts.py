@@ -131,40 +131,16 @@ def standing_chart(board: Board) -> Chart | None:
 
 def pair_chart(board: Board) -> Chart | None:
     """Which ranked entries are resolved better or worse than which others; None if there are no tests."""
-    pairs = board.pairs
     ranked = [i for i, place in enumerate(board.standings) if place is not None]
-    if len(ranked) < 2 or not len(pairs.a):
+    if len(ranked) < 2 or not len(board.pairs.a):
         return None
-    at = {i: k for k, i in enumerate(ranked)}
     titles = [full_title(board.entries[i]) for i in ranked]
-    size = len(ranked)
-    values = np.full((size, size), np.nan)
-    texts = [["" for _ in range(size)] for _ in range(size)]
-    rows = zip(
-        pairs.a.tolist(),
-        pairs.b.tolist(),
-        pairs.test.mean.tolist(),
-        pairs.test.low.tolist(),
-        pairs.test.high.tolist(),
-        pairs.p_holm.tolist(),
-        pairs.resolved.tolist(),
-        strict=True,
-    )
-    for a, b, mean, low, high, p, resolved in rows:
-        if a not in at or b not in at:
-            continue
-        i, j = at[a], at[b]
-        better = (mean > 0) == board.higher_is_better
-        values[i, j] = (1 if better else -1) if resolved else 0
-        values[j, i] = -values[i, j]
-        spec = format_spec(abs(mean))
-        texts[i][j] = f"{mean:+{spec}} [{low:+{spec}}, {high:+{spec}}], p = {p:.2g}"
-        texts[j][i] = f"{-mean:+{spec}} [{-high:+{spec}}, {-low:+{spec}}], p = {p:.2g}"
+    verdicts, texts = _pairs_of(board, ranked)
     data = {
         "type": "heatmap",
         "x": titles,
         "y": titles,
-        "z": [[_number(v) for v in row] for row in values],
+        "z": [[_number(verdict) for verdict in row] for row in verdicts],
         "text": texts,
         "hovertemplate": "%{y} minus %{x}<br>%{text}<extra></extra>",
         "zmin": -1,
@@ -189,12 +165,45 @@ def pair_chart(board: Board) -> Chart | None:
         },
     }
     layout = {
-        "height": 300 + 20 * size,
+        "height": 300 + 20 * len(ranked),
         "xaxis": {"tickangle": -60, "automargin": True, "showgrid": False},
         "yaxis": {"autorange": "reversed", "automargin": True, "showgrid": False},
         "margin": {"l": 10, "r": 10, "t": 60, "b": 10},
     }
     return {"kind": "plotly", "data": [data], "layout": layout}
+
+
+def _pairs_of(board: Board, entries: Sequence[int]) -> tuple[np.ndarray, list[list[str]]]:
+    """The tests of the pairs of some entries, as matrices: the entry of the row minus that of the column.
+
+    Returns:
+        Verdicts: 1 if the entry of the row is better, −1 if it is worse, 0 if that is not resolved, and NaN without a
+        test. Texts: the difference with its 95 % interval and p value.
+    """
+    pairs, at = board.pairs, {entry: k for k, entry in enumerate(entries)}
+    verdicts = np.full((len(entries), len(entries)), np.nan)
+    texts = [["" for _ in entries] for _ in entries]
+    tests = zip(
+        pairs.a.tolist(),
+        pairs.b.tolist(),
+        pairs.test.mean.tolist(),
+        pairs.test.low.tolist(),
+        pairs.test.high.tolist(),
+        pairs.p_holm.tolist(),
+        pairs.resolved.tolist(),
+        strict=True,
+    )
+    for a, b, mean, low, high, p, resolved in tests:
+        if a not in at or b not in at:
+            continue
+        i, j = at[a], at[b]
+        better = (mean > 0) == board.higher_is_better
+        verdicts[i, j] = (1 if better else -1) if resolved else 0
+        verdicts[j, i] = -verdicts[i, j]
+        spec = format_spec(abs(mean))
+        texts[i][j] = f"{mean:+{spec}} [{low:+{spec}}, {high:+{spec}}], p = {p:.2g}"
+        texts[j][i] = f"{-mean:+{spec}} [{-high:+{spec}}, {-low:+{spec}}], p = {p:.2g}"
+    return verdicts, texts
 
 
 def parity_chart(

@@ -177,7 +177,9 @@ class RayExecutor(Executor):
         """A computed run, after everything of it is kept that nodes cannot keep."""
         found = delivery.computed
         if not shipment.code:  # a class that was sent itself: only this process knows its source
-            facts = {"model_source": source_digest(run.model), "code": code_digest(run.model)}
+            tuned = found.record.tuned
+            classes = run.classes(tuned.parameters if tuned else None)
+            facts = {"model_source": source_digest(run.model), "code": code_digest(*classes)}
             found = replace(found, record=found.record.model_copy(update=facts))
         if delivery.files and self._runner.keep_models is not None:
             write_model_files(found.record, delivery.files, self._runner.keep_models)

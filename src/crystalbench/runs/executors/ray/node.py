@@ -87,7 +87,7 @@ class _Worker:
             for plugin in shipment.plugins:
                 plugin.make_importable()
             run = shipment.run.unpack(_Known(task))
-            check_code(shipment, run.model, node)
+            check_code(shipment, run, node)
         except CrystalBenchError as error:
             raise RunFailedError(f"cannot be computed on node {node}: {error}") from error
         return run

@@ -13,7 +13,6 @@ from typing import Any
 
 from crystalbench.data.views.view import parts_of
 from crystalbench.errors import ConfigError
-from crystalbench.models import Model
 from crystalbench.plugins import code_digest, import_copy, module_of_file, modules_behind
 from crystalbench.runs.executors.packing import PackedRun, PackingFolder
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
@@ -102,7 +101,7 @@ class Shipment:
         device: torch device.
         sha256: SHA-256 of the file of its task.
         plugins: the files of its model and view.
-        code: digest of the modules of its model; empty if the class is sent itself.
+        code: digest of the modules of its model and its members; empty if the class is sent itself.
         lock: the file by which a node knows that it sees the folder of records; None if there is none.
     """
 
@@ -143,7 +142,7 @@ class Shipper:
             device,
             self._digests[packed.task],
             tuple(map(_plugin_file, files)),
-            code_digest(run.model) if named else "",
+            code_digest(*run.classes()) if named else "",
             self._lock_of(run),
         )
 
@@ -181,14 +180,16 @@ def _absolute(place: Any) -> Any:
     return "+".join(parts)
 
 
-def check_code(shipment: Shipment, model: type[Model], node: str) -> None:
-    """Check that a node computes a model by the code that the driver has.
+def check_code(shipment: Shipment, run: Run, node: str) -> None:
+    """Check that a node computes a run by the code that the driver has, that of the members of a stack included.
 
     Raises:
         ConfigError: the code differs.
     """
-    if shipment.code and code_digest(model) != shipment.code:
+    classes = run.classes()
+    if shipment.code and code_digest(*classes) != shipment.code:
+        names = " or ".join(one.__name__ for one in classes)
         raise ConfigError(
-            f"node {node} has other code for {model.__name__} than this machine; install the same version of "
+            f"node {node} has other code for {names} than this machine; install the same version of "
             "CrystalBench, and of the model's package, on all nodes"
         )
