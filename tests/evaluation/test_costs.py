@@ -11,6 +11,7 @@ from helpers import record
 from crystalbench.evaluation.board import Board
 from crystalbench.evaluation.costs import COLUMNS, costs_frame, is_comparable, pareto_optimal
 from crystalbench.evaluation.leaderboard import leaderboards
+from crystalbench.reports.timing import timing_notes
 from crystalbench.results.frames import scores_frame
 from crystalbench.results.record import Record, Timings
 
@@ -89,6 +90,17 @@ def test_seconds_on_other_hardware_are_not_comparable() -> None:
     other = runs("other", 1.0, 5.0, environment={"processor": "6502"})
     board = board_of(runs("a", 2.0, 5.0), runs("b", 3.0, 5.0), other)
     assert {e.model: is_comparable(board, e) for e in board.entries} == {"other": False, "a": True, "b": True}
+
+
+def test_seconds_of_fits_that_waited_for_a_processor_are_not_comparable() -> None:
+    made = {"a": None, "b": 0.2, "c": 4.0}
+    timings = {name: Timings(featurise=0.5, fit=5.0, predict=0.1, fit_waited=waited) for name, waited in made.items()}
+    board = board_of(
+        [record(1.0, task="mine", label=name, model=name, seconds=times) for name, times in timings.items()]
+    )
+    assert {e.model: is_comparable(board, e) for e in board.entries if e.costs} == {"a": True, "b": True, "c": False}
+    assert {e.model: e.costs.waited for e in board.entries if e.costs} == {"a": None, "b": 0.04, "c": 0.8}
+    assert any("80% of a fit was spent waiting for a processor" in note for note in timing_notes(board))
 
 
 def test_equal_entries_are_both_pareto_optimal() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from crystalbench.models import Model, Needs, get_model, model_names
 from crystalbench.models.model import hyperparameter_types
 from crystalbench.representations import MagpieFeatures
 from crystalbench.results.spec import ProtocolSpec
+from crystalbench.runs import waiting
 from crystalbench.runs.execute import execute
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
@@ -222,6 +224,26 @@ def test_runs_over_quotient_graphs_equal_those_over_full_graphs(view: str, monke
         values.append(np.array(execute(spec, "cgcnn", CGCNN, task, Resources()).predictions.values))
     assert values[0].std() > 1e-3
     np.testing.assert_allclose(*values, rtol=0, atol=5e-3 * values[0].std())
+
+
+def test_a_record_says_how_long_the_fit_waited_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two members of an ensemble wait for 1 and 2 s; an unknown wait stays unknown."""
+    task, times = tiny_task(), iter([10.0, 11.0, 20.0, 22.0, None, 5.0, 1.0, 2.0])
+    monkeypatch.setattr("crystalbench.runs.execute.waited_seconds", lambda: next(times))
+    monkeypatch.setattr("time.perf_counter", itertools.count(0.0, 100.0).__next__)
+    protocol = ProtocolSpec(inner_folds=4, ensemble=2)
+    assert run(task, protocol=protocol).seconds.fit_waited == pytest.approx(3.0)
+    assert run(task, protocol=protocol).seconds.fit_waited is None
+
+
+def test_waiting_is_measured_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = tmp_path / "schedstat"
+    monkeypatch.setattr(waiting, "_STATISTICS", statistics)
+    assert waiting.waited_seconds() is None
+    statistics.write_text("1877002487 1122758739 266\n")
+    assert waiting.waited_seconds() == pytest.approx(1.122758739)
+    statistics.write_text("?\n")
+    assert waiting.waited_seconds() is None
 
 
 def test_a_record_states_what_the_model_declares_and_how_many_processes_computed() -> None:

@@ -41,12 +41,15 @@ class Costs:
         predict: mean seconds to predict the test part of a fold.
         memory: largest resident memory of a run in MB (10^6 bytes).
         device: torch devices of the runs, separated by commas.
+        waited: the largest share of the time of a fit that was spent waiting for a processor that other processes used;
+            None if it is unknown for all runs.
     """
 
     featurise: float
     predict: float
     memory: float
     device: str
+    waited: float | None = None
 
 
 @dataclass(frozen=True)

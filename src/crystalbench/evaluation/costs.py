@@ -93,9 +93,18 @@ def pareto_optimal(board: Board) -> list[bool | None]:
     return [(i in points and not is_dominated(i)) if known[i] else None for i in range(len(known))]
 
 
+WAITED = 0.1
+"""Share of a fit from which on waiting for a processor makes its seconds incomparable."""
+
+
 def is_comparable(board: Board, entry: Entry) -> bool:
     """Whether the seconds of an entry were measured alone and on the hardware of most entries of the board."""
-    return entry.concurrent == 1 and entry.hardware <= {usual_hardware(board)}
+    return entry.concurrent == 1 and not has_waited(entry) and entry.hardware <= {usual_hardware(board)}
+
+
+def has_waited(entry: Entry) -> bool:
+    """Whether a fit of an entry is known to have waited for a processor that other programs used."""
+    return entry.costs is not None and entry.costs.waited is not None and entry.costs.waited >= WAITED
 
 
 def usual_hardware(board: Board) -> str:

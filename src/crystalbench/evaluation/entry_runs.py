@@ -100,8 +100,13 @@ class EntryRuns:
         if self.first["source"] != OURS:
             return None
         devices = ", ".join(sorted(set(self.values("device"))))
+        waited = (self.runs["fit_waited_seconds"] / self.runs["fit_seconds"]).max()
         return Costs(
-            self.mean("featurise_seconds"), self.mean("predict_seconds"), max(self.values("memory_mb")), devices
+            self.mean("featurise_seconds"),
+            self.mean("predict_seconds"),
+            max(self.values("memory_mb")),
+            devices,
+            None if np.isnan(waited) else float(waited),
         )
 
     @property

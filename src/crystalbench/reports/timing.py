@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from crystalbench.evaluation.board import OURS, Board, Entry
-from crystalbench.evaluation.costs import is_comparable
+from crystalbench.evaluation.costs import has_waited, is_comparable
 from crystalbench.reports.formatting import names_text, optional
 
 APPROXIMATE = "≈"
@@ -31,6 +31,12 @@ def timing_notes(board: Board) -> list[str]:
     if unknown := [entry for entry in timed if entry.concurrent is None]:
         names = names_text(unknown, timed)
         found.append(f"{APPROXIMATE} whether other runs were computed at the same time is not recorded: {names}.")
+    if slowed := [entry for entry in timed if entry.concurrent == 1 and has_waited(entry)]:
+        most_waited = max(entry.costs.waited or 0 for entry in slowed if entry.costs is not None)
+        found.append(
+            f"{APPROXIMATE} up to {most_waited:.0%} of a fit was spent waiting for a processor that other programs "
+            f"used: {names_text(slowed, timed)}."
+        )
     by_hardware: dict[str, list[Entry]] = defaultdict(list)
     for entry in timed:
         by_hardware[" and ".join(sorted(entry.hardware))].append(entry)

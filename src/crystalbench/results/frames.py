@@ -42,6 +42,7 @@ DTYPES: dict[str, str] = {
     "rows_valid": "int64",
     "rows_test": "int64",
     "fit_seconds": "float64",
+    "fit_waited_seconds": "float64",
     "predict_seconds": "float64",
     "featurise_seconds": "float64",
     "memory_mb": "float64",
@@ -93,6 +94,8 @@ PREDICTION_FACTS = (
 )
 """Columns of the scores frame that the predictions frame repeats for each sample."""
 
+_MEASURED = ("fit_seconds", "fit_waited_seconds", "predict_seconds", "featurise_seconds", "memory_mb")
+
 OURS = "ours"
 """Source of the runs of this package, as opposed to those of imported entries."""
 
@@ -141,8 +144,9 @@ def scores_frame(runs: Iterable[Record | EntryRun]) -> pd.DataFrame:
         * ``metric``, ``score`` (NaN where it is not defined), ``unit`` of the target
         * ``rows``: rows of the task that were available; ``rows_total``: rows of the complete task;
           ``folds_total``: folds of the task; ``rows_train``, ``rows_valid``, ``rows_test``: rows of this run
-        * ``fit_seconds``, ``predict_seconds``, ``featurise_seconds``: wall-clock times; ``memory_mb``: peak resident
-          memory in 10^6 bytes; ``parameters``: number of fitted parameters; ``device``, ``threads``
+        * ``fit_seconds``, ``predict_seconds``, ``featurise_seconds``: wall-clock times; ``fit_waited_seconds``: the
+          part of ``fit_seconds`` spent waiting for a processor, missing if unknown; ``memory_mb``: peak resident memory in
+          10^6 bytes; ``parameters``: number of fitted parameters; ``device``, ``threads``
         * ``concurrent``: processes in which the command computed runs at the same time, missing if unknown;
           ``processor``: name of the processor, or of the GPU that was used; empty if unknown
         * ``finished``: UTC time, ISO 8601
@@ -213,6 +217,7 @@ def run_facts(record: Record) -> Row:
         "rows_valid": record.rows.valid,
         "rows_test": record.rows.test,
         "fit_seconds": record.seconds.fit,
+        "fit_waited_seconds": np.nan if record.seconds.fit_waited is None else record.seconds.fit_waited,
         "predict_seconds": record.seconds.predict,
         "featurise_seconds": record.seconds.featurise,
         "memory_mb": record.peak_memory_mb,
@@ -271,7 +276,9 @@ def entry_facts(run: EntryRun) -> Row:
         "rows_train": 0,
         "rows_valid": 0,
         "rows_test": next(fold.rows for fold in entry.folds if fold.fold == run.fold),
-        **dict.fromkeys(("fit_seconds", "predict_seconds", "featurise_seconds", "memory_mb"), np.nan),
+        **dict.fromkeys(
+            ("fit_seconds", "fit_waited_seconds", "predict_seconds", "featurise_seconds", "memory_mb"), np.nan
+        ),
         "parameters": None,
         "device": "",
         "threads": 0,

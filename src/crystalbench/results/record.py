@@ -16,7 +16,7 @@ from crystalbench.results.spec import RunSpec
 from crystalbench.sees import Sees
 from crystalbench.targets import metrics_of
 
-FORMAT = 5
+FORMAT = 6
 
 
 class RowCounts(Frozen):
@@ -47,11 +47,14 @@ class Timings(Frozen):
             this is the time measured when they were computed.
         fit: time to fit, all members of an ensemble together.
         predict: time to predict the test part.
+        fit_waited: the part of ``fit`` spent waiting for a processor that other processes used; None where the system
+            does not say, for a fit that was interrupted, and in records of format 5 and before.
     """
 
     featurise: float
     fit: float
     predict: float
+    fit_waited: float | None = None
 
 
 class DataFile(Frozen):
@@ -154,7 +157,8 @@ class Record(Sealed):
         device: torch device.
         threads: number of threads.
         concurrent: number of processes in which the command computed runs at the same time; 1 if the run was alone. It
-            does not count other programs on the machine. None in records of format 3 and before, where it is unknown.
+            does not count other programs on the machine, which ``seconds.fit_waited`` shows. None in records of format
+            3 and before, where it is unknown.
         source: the data file.
         environment: versions, processor, git commit.
         model_source: SHA-256 of the file that defines the model.

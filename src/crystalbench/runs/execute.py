@@ -24,6 +24,7 @@ from crystalbench.runs.kept_models import save_models
 from crystalbench.runs.protocol import inner_splits, training_rows
 from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
+from crystalbench.runs.waiting import waited_seconds
 from crystalbench.sees import Sees, seen
 from crystalbench.tasks.task import Task
 
@@ -104,11 +105,11 @@ def compute(
     for number, (inner_train, inner_valid) in enumerate(splits):
         member = new_member(model, parameters, spec, number, len(splits), resources, progress, checkpoints)
         train, valid = (shown.samples(train_rows[part], with_targets=True) for part in (inner_train, inner_valid))
-        fit_seconds = _fit(member, train, valid, shown)
+        fit_seconds, fit_waited = _fit(member, train, valid, shown)
         progress(0, len(test), phase=Phase.PREDICTING, unit="rows")
         start = time.perf_counter()
         predictions = _predict(member, test).checked(task.target, test.ids)
-        members.append(_Member(member, predictions, fit_seconds, time.perf_counter() - start))
+        members.append(_Member(member, predictions, fit_seconds, fit_waited, time.perf_counter() - start))
         release(member)
     rows = RowCounts(
         train=len(splits[0][0]),
@@ -130,22 +131,37 @@ class _Member:
         model: the member.
         predictions: of the test part.
         fit_seconds: time of its fit.
+        fit_waited: the part of it spent waiting for a processor; None if unknown.
         predict_seconds: time of its predictions.
     """
 
     model: Model
     predictions: Predictions
     fit_seconds: float
+    fit_waited: float | None
     predict_seconds: float
 
 
-def _fit(member: Model, train: Samples, valid: Samples, shown: VisibleTask) -> float:
-    """Fit a member; returns the seconds without those of representations, with those of an interrupted fit."""
+def _fit(member: Model, train: Samples, valid: Samples, shown: VisibleTask) -> tuple[float, float | None]:
+    """Fit a member.
+
+    Returns:
+        The seconds without those of representations, with those of an interrupted fit; and those of waiting for a
+        processor, None if they are unknown.
+    """
     member.runtime.progress(0, 0)
-    waited, start = shown.waited, time.perf_counter()
+    prepared, before, start = shown.waited, waited_seconds(), time.perf_counter()
     member.fit(train, valid)
-    seconds = time.perf_counter() - start - (shown.waited - waited)
-    return seconds + (member.runtime.checkpoint.earlier_seconds if member.runtime.checkpoint is not None else 0.0)
+    seconds, after = time.perf_counter() - start - (shown.waited - prepared), waited_seconds()
+    earlier = member.runtime.checkpoint.earlier_seconds if member.runtime.checkpoint is not None else 0.0
+    if before is None or after is None or earlier:
+        return seconds + earlier, None
+    return seconds, min(after - before, seconds)
+
+
+def _sum_if_known(seconds: Sequence[float | None]) -> float | None:
+    known = [value for value in seconds if value is not None]
+    return round(sum(known), 4) if len(known) == len(seconds) else None
 
 
 def _predict(model: Model, samples: Samples) -> Predictions:
@@ -193,6 +209,7 @@ def _record(
         seconds=Timings(
             featurise=round(shown.seconds, 4),
             fit=round(sum(member.fit_seconds for member in members), 4),
+            fit_waited=_sum_if_known([member.fit_waited for member in members]),
             predict=round(sum(member.predict_seconds for member in members), 4),
         ),
         peak_memory_mb=round(peak_memory_mb(), 1),
