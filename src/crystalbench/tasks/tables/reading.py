@@ -197,6 +197,8 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
             content = json.load(stream, object_pairs_hook=distinct_keys)
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None
+    if isinstance(content, dict) and {"lattice", "sites"} <= content.keys():
+        raise ValueError("it is one structure; write it as CIF, or make a table with it in a column structure")
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
         return _distinct_columns({name: [row.get(name) for row in content] for name in names})
