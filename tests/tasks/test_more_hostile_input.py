@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,14 @@ def test_words_and_elements_are_classes(tmp_path: Path, labels: list[str], class
     assert labelled(tmp_path, labels) == classes
 
 
+def test_rare_classes_are_remarked_without_a_warning_of_a_library(tmp_path: Path) -> None:
+    rows = "".join(f"r{i},NaCl,{'q' if i == 3 else 'p'}\n" for i in range(6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task = csv_task(tmp_path, f"id,f,y\n{rows}", "binary")
+    assert task.remarks == ("class q has 1 row, fewer than there are folds (2): some test parts have none of it",)
+
+
 def test_one_number_in_two_spellings_is_no_group_even_among_words(tmp_path: Path) -> None:
     groups: list[Any] = ["1", "1.0", "x", "y", "z", "w"]
     rows = {"id": list("abcdef"), "f": ["NaCl"] * 6, "y": list(range(6)), "g": groups}
@@ -159,6 +168,14 @@ def load(folder: Path, table: str) -> list[str]:
         "folds = { k = 2 }\n"
     )
     return TableTaskSpec.from_toml(folder / "t.toml").load(DataSources(download=False)).inputs.ids.tolist()
+
+
+def test_a_byte_order_mark_of_a_task_file_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,f,y\na,NaCl,1\nb,KCl,2\n")
+    assert load(tmp_path, "t.csv") == ["a", "b"]
+    file = tmp_path / "t.toml"
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert len(TableTaskSpec.from_toml(file).load(DataSources(download=False))) == 2
 
 
 def test_bytes_in_parquet_are_text(tmp_path: Path) -> None:

@@ -88,6 +88,14 @@ def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
         read(tmp_path, "a.extxyz", "2\n\nNa 0 0 0\nCl 2 2 2\n")
 
 
+def test_text_in_another_encoding_comes_with_a_remedy(tmp_path: Path) -> None:
+    text = f"# 20 °C\n{cif(SALT)}"
+    assert read(tmp_path, "a.cif", text) == ["Na1 Cl1"]
+    for encoding in ("latin-1", "utf-16"):
+        with pytest.raises(DataError, match=r"a\.cif: cannot be read .*; save it as text in UTF-8"):
+            read(tmp_path, "a.cif", text.encode(encoding))
+
+
 def test_a_structure_in_json_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.json: cannot be read .it is one structure; write it as CIF"):
         read(tmp_path, "a.json", str(HALITE.to(fmt="json")))

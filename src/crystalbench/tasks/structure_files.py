@@ -61,6 +61,8 @@ def _text_of(file: Path) -> str:
     try:
         content = file.read_bytes()
         return unpack.get(file.suffix.lower(), bytes)(content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot be read ({error}); save it as text in UTF-8") from error
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"cannot be read ({error})") from error
 
