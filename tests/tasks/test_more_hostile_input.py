@@ -170,6 +170,21 @@ def load(folder: Path, table: str) -> list[str]:
     return TableTaskSpec.from_toml(folder / "t.toml").load(DataSources(download=False)).inputs.ids.tolist()
 
 
+@pytest.mark.parametrize("missing", ["NA", "null", " ", None, float("nan")])
+def test_missing_lists_are_missing_structures(tmp_path: Path, missing: Any) -> None:
+    rows: dict[str, list[Any]] = {
+        "id": list("abcd"),
+        "l": [np.diag([4, 4, 4]).tolist()] * 4,
+        "c": [[[0, 0, 0], [0.5, 0.5, 0.5]]] * 2 + [missing] + [[[0, 0, 0], [0.5, 0.5, 0.5]]],
+        "n": [[11, 17]] * 4,
+        "y": [1, 2, 3, 4],
+    }
+    config = {"structure": '{ lattice = "l", frac_coords = "c", numbers = "n" }', "folds": "{ k = 2 }"}
+    with pytest.raises(DataError, match="1 of 4 rows have no structure or composition: c"):
+        task_of(tmp_path, rows, **config)
+    assert task_of(tmp_path, rows, **config, missing='"drop"').inputs.ids.tolist() == ["a", "b", "d"]
+
+
 def test_a_byte_order_mark_of_a_task_file_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,f,y\na,NaCl,1\nb,KCl,2\n")
     assert load(tmp_path, "t.csv") == ["a", "b"]

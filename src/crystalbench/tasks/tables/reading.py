@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.tasks.tables.text import visible
+from crystalbench.tasks.tables.text import is_missing, visible
 
 Column = pa.ChunkedArray | list[Any]
 TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
@@ -44,11 +44,11 @@ class Table:
         return [None if isinstance(value, float) and value != value else value for value in values]
 
     def present(self, name: str) -> npt.NDArray[np.bool_]:
-        """(rows,) whether each row has a value in a column."""
+        """(rows,) whether each row has a value in a column; texts such as ``NA`` are none."""
         column = self.columns[name]
-        if isinstance(column, pa.ChunkedArray):
+        if isinstance(column, pa.ChunkedArray) and pa.types.is_nested(column.type):
             return np.asarray(column.is_valid().to_numpy(), dtype=np.bool_)
-        return np.array([value is not None for value in self.values(name)], dtype=np.bool_)
+        return np.array([not is_missing(value) for value in self.values(name)], dtype=np.bool_)
 
     def taken(self, index: npt.NDArray[np.int64]) -> Table:
         """The rows at an index array, in that order."""
