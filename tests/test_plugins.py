@@ -197,6 +197,85 @@ def test_locations_that_do_not_exist() -> None:
         plugins.load(GROUP, "model", "no_such_package:Net")
 
 
+# ---------------------------------------------------------------------- modules next to a file
+
+
+def write(folder: Path, **contents: str) -> str:
+    """Write modules, and return the place of ``Mine`` in ``mine.py``."""
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / f"{name}.py").write_text(content)
+    return f"{folder / 'mine.py'}:Mine"
+
+
+def test_one_name_is_one_module_in_a_process(tmp_path: Path) -> None:
+    """The second file would use the module of the first, and its key would name another one."""
+    code = "from same_sibling import Mine\n"
+    one = write(tmp_path / "one", mine=code, same_sibling="Mine = 1\n")
+    two = write(tmp_path / "two", mine=code, same_sibling="Mine = 2\n")
+    assert plugins.load(GROUP, "model", one) == 1
+    with pytest.raises(ConfigError, match=r"two.*imports same_sibling, which is .*two.*, but .* that is .*one"):
+        plugins.load(GROUP, "model", two)
+
+
+def test_late_imports_of_one_name_are_refused_too(tmp_path: Path) -> None:
+    code = "def Mine():\n    import late_sibling\n    return late_sibling.width\n"
+    one = write(tmp_path / "one", mine=code, late_sibling="width = 1\n")
+    two = write(tmp_path / "two", mine=code, late_sibling="width = 2\n")
+    assert plugins.load(GROUP, "model", one)() == 1
+    with pytest.raises(ConfigError, match=r"two.*imports late_sibling"):
+        plugins.load(GROUP, "model", two)
+
+
+@pytest.mark.parametrize("name", ["colorsys", "json", "pandas"])
+def test_siblings_named_as_other_modules_are_refused(tmp_path: Path, name: str) -> None:
+    place = write(tmp_path, mine=f"import {name}\nMine = {name}\n", **{name: ""})
+    with pytest.raises(ConfigError, match=rf"mine\.py: imports {name}, which is .*{name}\.py, but .*rename"):
+        plugins.load(GROUP, "model", place)
+
+
+def test_a_late_import_of_an_installed_module_is_refused(tmp_path: Path) -> None:
+    """Within a function, the folder is searched last."""
+    assert "this_is_installed" not in sys.modules
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "this_is_installed.py").write_text("")
+    sys.path.append(str(tmp_path / "site"))
+    code = "def Mine():\n    import this_is_installed\n"
+    try:
+        with pytest.raises(ConfigError, match=r"imports this_is_installed of its folder, but that is also .*site"):
+            plugins.load(GROUP, "model", write(tmp_path / "mine", mine=code, this_is_installed=""))
+    finally:
+        sys.path.remove(str(tmp_path / "site"))
+
+
+def test_siblings_that_were_edited_between_two_files_are_refused(tmp_path: Path) -> None:
+    code = "from edited_sibling import Mine\n"
+    assert plugins.load(GROUP, "model", write(tmp_path, mine=code, edited_sibling="Mine = 1\n")) == 1
+    write(tmp_path, other=code, edited_sibling="Mine = 2\n")
+    with pytest.raises(ConfigError, match=r"edited_sibling\.py: has changed since it was imported; restart Python"):
+        plugins.load(GROUP, "model", f"{tmp_path / 'other.py'}:Mine")
+
+
+def test_siblings_of_a_failed_import_are_read_again(tmp_path: Path) -> None:
+    place = write(tmp_path, mine="from failed_sibling import Mine\n1 / Mine\n", failed_sibling="Mine = 0\n")
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        plugins.load(GROUP, "model", place)
+    write(tmp_path, failed_sibling="Mine = 2\n")
+    assert plugins.load(GROUP, "model", place) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("from .relative_sibling import Mine\n", "attempted relative import .* write 'import helper'"),
+        ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3"),
+    ],
+)
+def test_what_a_file_cannot_do_is_said(tmp_path: Path, content: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        plugins.load(GROUP, "model", write(tmp_path, mine=content, relative_sibling="Mine = 1\n"))
+
+
 # ---------------------------------------------------------------------- the code that a class is computed by
 
 PACKAGE = {

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from crystalbench._siblings import require_found, require_own
 from crystalbench.errors import ConfigError, UnknownNameError
 
 log = logging.getLogger(__name__)
@@ -114,8 +115,10 @@ def require_extra(extra: str | None, what: str) -> None:
         raise ConfigError(f"{what} needs {missing}")
 
 
-def _remedy(error: Exception) -> str:
-    """How to install the module that an import did not find, if an extra of the package contains it."""
+def _remedy(error: BaseException) -> str:
+    """What to do about an import that failed: write it in another way, or install an extra of the package."""
+    if "attempted relative import" in str(error):
+        return "; a file is no package, so write 'import helper', or name it as package.module:NAME"
     module = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     extra = next((extra for extra, installed in EXTRAS.items() if installed == module), None)
     return "" if extra is None else f"; run: pip install 'crystalbench[{extra}]'"
@@ -301,7 +304,7 @@ def _load_from_place(what: str, place: str) -> Any:
         module = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name)
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"{what} {place!r}: {module_name} cannot be imported: {type(error).__name__}: {error}{_remedy(error)}"
         ) from error
@@ -401,18 +404,28 @@ def _execute(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python file")
-    _imported[name] = spec, _digest_of(modules_behind(path.resolve(), _folder_of(path)))
+    siblings = modules_behind(path.resolve(), _folder_of(path))
+    _imported[name] = spec, _digest_of(siblings)
+    del siblings[path.resolve().stem]
+    own = require_own(path, siblings)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module while it is executed
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)  # its own imports find modules of the same folder first, as in a script
+    before = set(sys.modules)
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        for imported in {name, *own.keys() - before}:  # they may be edited before the next try
+            sys.modules.pop(imported, None)
         raise
     finally:
         sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)  # for imports within functions
+    try:
+        require_found(path, own)
+    except ConfigError:
+        del sys.modules[name]
+        raise
     return module

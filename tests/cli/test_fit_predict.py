@@ -57,6 +57,14 @@ def test_an_ensemble_gives_standard_deviations_and_formulas_suffice_for_a_compos
     assert len(members) == 3
 
 
+@pytest.mark.parametrize("name", ["p.xlsx", "p.parquet", "p.csv.gz"])
+def test_predictions_are_not_written_under_the_name_of_another_format(name: str) -> None:
+    result = call("predict", "forest", "--formula", "CuAu", "--out", name)
+    assert result.exit_code == 1
+    assert f"--out {name}: predictions are written as CSV; give a name that ends in .csv" in result.output
+    assert not Path(name).exists()
+
+
 def test_classes_have_probabilities() -> None:
     fit = ("fit", "--task", "demo_crystal_system", "--limit", 80, "--model", "descriptor_forest", "--set", "trees=10")
     assert call(*fit, "--out", "systems").exit_code == 0

@@ -50,6 +50,8 @@ def test_all_names_of_cifs_are_checked_as_cifs(tmp_path: Path, name: str) -> Non
         ("0.5 0.5 0.5\n", "0.5 0.5 0.5\n0.2 0.2 0.2\n", "more positions than atoms: 1 1"),
         ("0.5 0.5 0.5\n", "0.5 0.5 0.5 K\n", "says Cl for site 1 by its numbers of atoms, and K"),
         ("0.5 0.5 0.5\n", "", "cannot be read as a structure"),
+        ("0.5 0.5 0.5\n", f"0.5 0.5 0.5\n\n{POSCAR}", "has several structures: its symbols .Na Cl. occur again"),
+        ("Direct\n", "\n", "cannot be read as a structure .a line or a value is missing"),
         ("Na Cl\n", "", "read only by guessing"),
     ],
 )
@@ -84,6 +86,19 @@ def test_an_xsf_must_be_a_crystal(tmp_path: Path, kind: str) -> None:
 def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.extxyz: has a name of no format that pymatgen reads; write it as CIF"):
         read(tmp_path, "a.extxyz", "2\n\nNa 0 0 0\nCl 2 2 2\n")
+
+
+def test_text_in_another_encoding_comes_with_a_remedy(tmp_path: Path) -> None:
+    text = f"# 20 °C\n{cif(SALT)}"
+    assert read(tmp_path, "a.cif", text) == ["Na1 Cl1"]
+    for encoding in ("latin-1", "utf-16"):
+        with pytest.raises(DataError, match=r"a\.cif: cannot be read .*; save it as text in UTF-8"):
+            read(tmp_path, "a.cif", text.encode(encoding))
+
+
+def test_a_structure_in_json_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.json: cannot be read .it is one structure; write it as CIF"):
+        read(tmp_path, "a.json", str(HALITE.to(fmt="json")))
 
 
 def test_all_bad_files_are_listed_at_once(tmp_path: Path) -> None:

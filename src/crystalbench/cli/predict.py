@@ -11,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from crystalbench._words import counted
 from crystalbench.cli import options
 from crystalbench.cli.console import command, say, screen
 from crystalbench.errors import ConfigError, DataError
@@ -58,7 +59,7 @@ def predict(
             _show(frame, final)
         else:
             _write(frame, out)
-            say(f"{len(frame):,} predictions of {final.target.name}{_unit(final)} written to {out}")
+            say(f"{counted(len(frame), 'prediction')} of {final.target.name}{_unit(final)} written to {out}")
 
 
 def _check_names(named: dict[str, str | None], files: list[Path], out: Path | None) -> None:
@@ -73,6 +74,11 @@ def _check_names(named: dict[str, str | None], files: list[Path], out: Path | No
             raise ConfigError(f"--{option} {column} names a column of a table, but no table is given; leave it out")
     if out is not None and out.exists() and any(file.exists() and file.samefile(out) for file in files):
         raise ConfigError(f"--out {out} would overwrite an input; give another file")
+    if out is not None and out.suffix.lower() in _OTHER_FORMATS:
+        raise ConfigError(f"--out {out}: predictions are written as CSV; give a name that ends in .csv")
+
+
+_OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".gz", ".zip", ".html", ".md")
 
 
 def _columns(named: dict[str, str | None], final: FinalModel) -> dict[str, Any] | None:

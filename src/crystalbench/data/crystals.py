@@ -81,7 +81,7 @@ class Crystals:
 
         Raises:
             DataError: shapes disagree, a number is not finite or too large, a cell has no volume or no atoms, or an
-                atomic number is outside 1 to 118; names the ids.
+                atomic number is not an integer from 1 to 118; names the ids.
         """
         counts = np.asarray(counts, dtype=np.int64).reshape(-1)
         n, atoms = len(counts), int(counts.sum())
@@ -107,6 +107,9 @@ class Crystals:
         refuse(names, owning(~np.isfinite(frac_coords).all(1)), "has a coordinate that is not finite")
         far = np.abs(frac_coords).max(axis=1, initial=0.0) > MAX_COORDINATE
         refuse(names, owning(far), f"has a fractional coordinate beyond ±{MAX_COORDINATE:g}")
+        if numbers.dtype.kind not in "iuf":
+            raise DataError(f"atomic numbers must be integers, not of type {numbers.dtype}")
+        refuse(names, owning(numbers != np.rint(numbers)), "has an atomic number that is not an integer")
         refuse(names, owning((numbers < 1) | (numbers > MAX_Z)), f"has an atomic number outside 1 to {MAX_Z}")
         return cls(lattices, frac_coords, numbers.astype(np.uint8), offsets_of(counts), names)
 

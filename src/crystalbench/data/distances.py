@@ -12,6 +12,9 @@ from crystalbench.data.crystals import Crystals
 LEAST = 0.5
 """Smallest plausible distance in Å. The shortest bond, H-H, has 0.74 Å; the Matbench files have 0.75 Å or more."""
 
+MOST_VOLUME = 1e6
+"""Largest plausible volume per atom in Å³: a box of 100 Å around a single atom. Lengths in pm give more."""
+
 _PERIODIC = np.array([1, 1, 1], dtype=np.int64)
 
 
@@ -46,6 +49,16 @@ def _compact(lattice: npt.NDArray[np.float64], radius: float) -> npt.NDArray[np.
     if heights.min() < radius:
         lattice = Lattice(lattice).get_lll_reduced_lattice().matrix
     return np.ascontiguousarray(lattice, dtype=np.float64)
+
+
+def implausible(crystals: Crystals) -> list[tuple[int, str]]:
+    """Row numbers of crystals with atoms at impossible distances, each with a message that continues its id."""
+    volumes = crystals.volumes / crystals.atom_counts
+    sparse = [
+        (int(row), f"has a volume of {volumes[row]:.3g} Å³ per atom; lengths must be in Å (are they in pm?)")
+        for row in np.flatnonzero(volumes > MOST_VOLUME)
+    ]
+    return sorted([*too_close(crystals), *sparse])
 
 
 def too_close(crystals: Crystals) -> list[tuple[int, str]]:

@@ -15,7 +15,7 @@ _WATER = re.compile(
 )
 _DOT = re.compile(r"[·•∙⋅‧・]")
 _PART = re.compile(r"^(?P<count>\d+(?:\.\d+)?)?(?P<part>[A-Z(\[].*)$")
-_OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)|I\s*[IV](?![a-z])")
+_OXIDATION = re.compile(r"\(\s*[IVX]+\s*\)|I\s*[IV](?![a-z])|(?<=[A-Za-z])V\s*I(?![a-z\d])")
 _SIGN = re.compile(r"(?<!\de)[+\-−]")  # 1e-3 is an amount
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _DECIMALS = re.compile(r"(?:[A-Z][a-z]?0?\.\d+\s*)+")
@@ -23,10 +23,14 @@ _BARE_DOT = re.compile(r"[A-Za-z)\]]\s*\.")
 _COUNT = re.compile(r"(?<![\d.])(?P<before>\d+)\.(?P<after>[1-9]\d*)\s*(?=[A-Z(\[])")
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _MOLECULE = re.compile(
-    r"\(?(?:NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?"
+    r"\(?(?:H2O|D2O|OH2|OD2|HOH|NH3|N2H4|H2S|H2O2|H[FI]|H(?:Cl|Br)|CO2?|SO[23]|NO2?|CH4|CH3OH|C2H5OH|C2H6O|CH3CN|C6H6)\)?"
 )
 _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
 _WATER_WITH_A_ZERO = re.compile(r"[.·•∙⋅‧・]\s*\d*\s*[HD]20$")
+_LEADING_ZERO = re.compile(r"[A-Za-z)\]]0\d+")
+_ZERO_FOR_O = re.compile(r"(?!C\d)[A-Z][a-z]?(20|[2-9]0[1-9])")
+"""Elements alone, such as ``Cu20`` and ``Al203``; fullerenes have such amounts."""
+_ISOTOPE = re.compile(r"(?:Po|Ra|Th|Pa|U|Np|Pu|Am|Cm)2[0-4]\d(?![\d.])")
 _LEAST = 1e-8
 """Smallest atomic fraction; pymatgen drops smaller amounts."""
 
@@ -57,6 +61,17 @@ def _parse(formula: str) -> tuple[tuple[int, float], ...]:
         raise ValueError(f"{mark[0]} is an oxidation state or iodine; leave oxidation states out")
     if mark := _WATER_WITH_A_ZERO.search(text):
         raise ValueError(f"{mark[0].strip('. ')} ends with the digit zero; write H2O with the letter O")
+    if mark := _LEADING_ZERO.search(text):
+        raise ValueError(f"{mark[0]} has a leading zero; write the letter O, or the amount without it")
+    if mark := _ZERO_FOR_O.fullmatch(text):
+        raise ValueError(
+            f"{mark[1]} may be {mark[1].replace('0', 'O')} with the digit zero; write the letter O, or {mark[1]}.0 for "
+            "the amount"
+        )
+    if mark := _ISOTOPE.search(text):
+        raise ValueError(f"{mark[0]} is an isotope, or an amount; write the element, or {mark[0]}.0 for the amount")
+    if "@" in text:
+        raise ValueError("@ joins two materials; write one formula")
     if _SIGN.search(text):
         raise ValueError("it has a charge or a range; write amounts only")
     amounts: dict[int, float] = {}

@@ -51,6 +51,8 @@ def regular_structures(entries: Sequence[Any]) -> FlatStructures | None:
         places, carts, species = zip(
             *map(itemgetter("abc", "xyz", "species"), chain.from_iterable(sites_of)), strict=True
         )
+        if any("pbc" in entry for entry in entries):  # which pymatgen does not write here
+            return None
         if not _are(3, matrices) or any(cell.get("pbc", _PERIODIC[0]) not in _PERIODIC for cell in cells):
             return None
         rows, written = _triples(list(chain.from_iterable(matrices))), _numbers(list(chain.from_iterable(redundant)))

@@ -145,8 +145,8 @@ def scores_frame(runs: Iterable[Record | EntryRun]) -> pd.DataFrame:
         * ``rows``: rows of the task that were available; ``rows_total``: rows of the complete task;
           ``folds_total``: folds of the task; ``rows_train``, ``rows_valid``, ``rows_test``: rows of this run
         * ``fit_seconds``, ``predict_seconds``, ``featurise_seconds``: wall-clock times; ``fit_waited_seconds``: the
-          part of ``fit_seconds`` spent waiting for a processor, missing if unknown; ``memory_mb``: peak resident memory in
-          10^6 bytes; ``parameters``: number of fitted parameters; ``device``, ``threads``
+          part of ``fit_seconds`` spent waiting for a processor, missing if unknown; ``memory_mb``: peak resident
+          memory in 10^6 bytes; ``parameters``: number of fitted parameters; ``device``, ``threads``
         * ``concurrent``: processes in which the command computed runs at the same time, missing if unknown;
           ``processor``: name of the processor, or of the GPU that was used; empty if unknown
         * ``finished``: UTC time, ISO 8601

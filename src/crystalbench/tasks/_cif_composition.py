@@ -12,6 +12,7 @@ from crystalbench.errors import DataError
 from crystalbench.tasks._cif_names import (
     FORMULAS,
     MULTIPLICITIES,
+    ORDERS,
     OTHER_FORMULAS,
     UNITS,
     WEIGHT,
@@ -92,13 +93,18 @@ def _check_elements(block: Mapping[str, Any], structure: Structure, name: str) -
 
 
 def _check_multiplicities(block: Mapping[str, Any], structure: Structure, operations: int) -> None:
-    """Compare the number of atoms with the multiplicities of the sites.
+    """Compare the number of atoms with the multiplicities of the sites, and with the orders of their symmetry.
 
     Some programs write 1 for each, or the order of the site symmetry, which is inverse.
     """
+    orders = [number_of(value) for value in column(block, ORDERS)]
+    if orders and all(order >= 1 for order in orders) and structure.is_ordered:
+        atoms = sum(operations / order for order in orders)
+        if len(structure) != atoms:
+            raise DataError(f"its CIF has sites with {atoms:g} atoms ({ORDERS}), but yields {len(structure)}")
     values = [number_of(value) for value in column(block, MULTIPLICITIES)]
     if not values or any(value != value for value in values) or set(values) == {1.0} or not structure.is_ordered:
         return
-    orders = sum(operations / value for value in values if value)
-    if len(structure) not in (sum(values), orders):
+    inverse = sum(operations / value for value in values if value)
+    if len(structure) not in (sum(values), inverse):
         raise DataError(f"its CIF has sites with {sum(values):g} atoms ({MULTIPLICITIES}), but yields {len(structure)}")

@@ -14,29 +14,32 @@ LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 ANGLES = tuple(f"_cell_angle_{name}" for name in ("alpha", "beta", "gamma"))
 COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 LABELS, TYPES, OCCUPANCIES = "_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy"
-MULTIPLICITIES, FLAGS = "_atom_site_symmetry_multiplicity", "_atom_site_calc_flag"
+MULTIPLICITIES, ORDERS = "_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_order"
+FLAGS = "_atom_site_calc_flag"
 DISORDER, HYDROGENS = "_atom_site_disorder_group", "_atom_site_attached_hydrogens"
 FORMULAS = ("_chemical_formula_sum", "_chemical_formula_structural")
 OTHER_FORMULAS = ("_chemical_formula_structural", "_chemical_formula_moiety", "_chemical_formula_iupac")
 MODULATION = "_cell_modulation_dimension"
 UNITS, WEIGHT, VOLUME = "_cell_formula_units_Z", "_chemical_formula_weight", "_cell_volume"
-SYMBOLS = (
-    "_symmetry_space_group_name_H-M",
-    "_space_group_name_H-M_alt",
-    "_space_group_name_Hall",
-    "_symmetry_space_group_name_Hall",
-)
+SYMBOLS = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt")
+HALL_SYMBOLS = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
+SYSTEMS = ("_symmetry_cell_setting", "_space_group_crystal_system")
 OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
+_SINGLE = (*LENGTHS, *ANGLES, *SYMBOLS, *HALL_SYMBOLS, *NUMBERS, *SYSTEMS, *FORMULAS, UNITS, WEIGHT, VOLUME, MODULATION)
+"""Data names with one value each."""
 
 _NAMES = (
     *LENGTHS,
     *ANGLES,
     *COORDINATES,
-    *(LABELS, TYPES, OCCUPANCIES, MULTIPLICITIES, FLAGS, DISORDER, HYDROGENS, UNITS, WEIGHT, VOLUME, MODULATION),
+    *(LABELS, TYPES, OCCUPANCIES, MULTIPLICITIES, ORDERS, FLAGS, DISORDER, HYDROGENS),
+    *(UNITS, WEIGHT, VOLUME, MODULATION),
     *dict.fromkeys((*FORMULAS, *OTHER_FORMULAS)),
     *SYMBOLS,
+    *HALL_SYMBOLS,
     *NUMBERS,
+    *SYSTEMS,
     *OPERATIONS,
 )
 _SPELLING = {name.lower().replace("-", "_"): name for name in _NAMES}
@@ -46,6 +49,11 @@ _TEXT_FIELD = re.compile(r"^;.*?^;", re.MULTILINE | re.DOTALL)
 _LOOKS_LIKE_CIF = re.compile(r"^[ \t]*(?=data_|save_|loop_|_)", re.MULTILINE | re.IGNORECASE)
 _KEYWORD = re.compile(r"^[ \t]*(?:data_|loop_)", re.MULTILINE | re.IGNORECASE)
 _UNKNOWN = {"", ".", "?"}
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:\(\d+\))?", re.ASCII)
+_BLANKS = str.maketrans(dict.fromkeys("\t\v\f\x1a\u00a0", " ") | {"\u2212": "-"})
+_VALUE = re.compile(r"""[^'"\s]\S*|'.*?'(?!\S)|".*?"(?!\S)""")
+"""A value, as pymatgen splits a line."""
+_FIELD = re.compile(r"^;", re.MULTILINE)
 
 
 def canonical(text: str) -> str:
@@ -53,9 +61,9 @@ def canonical(text: str) -> str:
 
     CIF ignores case, and CIF 2 writes ``_cell.length_a``. pymatgen deletes characters outside ASCII, minus signs
     included; here, they become ``?``, so that a number with such a character is not read. It also reads keywords and
-    data names within text fields, which here begin with a dash.
+    data names within text fields, which here begin with a dash, and does not quote values with tabs again.
     """
-    text = text.removeprefix("\ufeff").replace("\u2212", "-").replace("\u00a0", " ")
+    text = text.removeprefix("\ufeff").translate(_BLANKS)
     text = text.replace("\r\n", "\n").replace("\r", "\n").encode("ascii", errors="replace").decode("ascii")
     text = _TEXT_FIELD.sub(lambda found: _LOOKS_LIKE_CIF.sub("- ", found[0]), text)
     text = _KEYWORD.sub(lambda found: found[0].lower(), text)
@@ -81,6 +89,21 @@ def require_names_once(text: str) -> None:
             raise DataError(f"its CIF has {repeated[0]} twice; keep one")
 
 
+def require_complete_values(text: str) -> None:
+    """Refuse a CIF with an open text field, or with blanks in a value without quotes, whose rest would be lost.
+
+    Raises:
+        DataError: names it.
+    """
+    if len(_FIELD.findall(text)) % 2:
+        raise DataError("its CIF has a text field that is not closed by a line with ;")
+    for line in _TEXT_FIELD.sub("", text).splitlines():
+        name, _, rest = line.strip().partition(" ")
+        values = _VALUE.findall(re.sub(r"(\s|^)#.*$", "", rest)) if name in _SINGLE else []
+        if len(values) > 1:
+            raise DataError(f"its CIF has {name} with several values ({' '.join(values)}); quote a value with blanks")
+
+
 def column(block: Mapping[str, Any], name: str) -> list[str]:
     """The values of a data name; one for a single value, none if the name is missing."""
     value = block.get(name, [])
@@ -99,7 +122,4 @@ def known(block: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def number_of(text: str) -> float:
     """A number such as 0.333(2); NaN where there is none."""
-    try:
-        return float("nan") if is_unknown(text) else float(str2float(text))
-    except (ValueError, TypeError):
-        return float("nan")
+    return float(str2float(text.strip())) if _NUMBER.fullmatch(text.strip()) else float("nan")

@@ -13,10 +13,21 @@ import numpy.typing as npt
 import spglib
 from pymatgen.core import Lattice
 from pymatgen.core.operations import SymmOp
+from pymatgen.io.cif import CifBlock
 from pymatgen.symmetry.groups import SpaceGroup
 
+from crystalbench._words import counted
 from crystalbench.errors import DataError
-from crystalbench.tasks._cif_names import NUMBERS, OPERATIONS, SYMBOLS, column, is_unknown, known
+from crystalbench.tasks._cif_names import (
+    HALL_SYMBOLS,
+    NUMBERS,
+    OPERATIONS,
+    SYMBOLS,
+    SYSTEMS,
+    column,
+    is_unknown,
+    known,
+)
 
 _TWO_ORIGINS = frozenset(
     (48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224, 227, 228)
@@ -26,11 +37,47 @@ _STRETCH = 0.03
 """Largest relative change of the cell's metric by a symmetry operation; lengths and angles are rounded."""
 _SHIFT = 0.01
 """Largest difference of translations that are equal but for rounding, such as 0.333 and 1/3."""
+_TERM = r"(?:[xyz]|\d+/[1-9]\d*|\d+\.?\d*|\.\d+)"
+_COORDINATE = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*", re.ASCII)
+"""A coordinate of a symmetry operation; SymmOp skips what it cannot read."""
+_SYSTEM_OF = (
+    (2, {"triclinic"}),
+    (15, {"monoclinic"}),
+    (74, {"orthorhombic"}),
+    (142, {"tetragonal"}),
+    (167, {"trigonal", "rhombohedral", "hexagonal"}),
+    (194, {"hexagonal"}),
+    (230, {"cubic"}),
+)
+"""Last space group of each crystal system, and the names of the latter in CIFs."""
 _OTHER_NAME = re.compile(
     r"^_(?!.*(?:magn|ssg|atom_site|geom)).*(?:space_?group.*(?:name|number|tables)|symmetry.*(?:name|number|tables)"
     r"|(?:symop|equiv).*xyz)",
     re.IGNORECASE,
 )
+
+
+def operations_of_hall_symbol(block: CifBlock) -> None:
+    """Write the symmetry operations of the Hall symbol, which says the setting and the origin, if none are listed.
+
+    The parser would read it as a Hermann-Mauguin symbol: ``P 3 2`` is P312, not P32.
+
+    Raises:
+        DataError: the symbol is unknown.
+    """
+    symbol = known(block.data, HALL_SYMBOLS)
+    if not symbol or _listed(block.data):
+        return
+    place = _hall_symbols().get(_plain_hall(symbol))
+    found = None if place is None else spglib.get_symmetry_from_database(place)
+    if found is None:
+        raise DataError(
+            f"its CIF has the Hall symbol {symbol!r}, which is unknown, and no symmetry operations; list the symmetry "
+            "operations"
+        )
+    pairs = zip(found["rotations"], found["translations"], strict=True)
+    block.data[OPERATIONS[0]] = [SymmOp.from_rotation_and_translation(*pair).as_xyz_str() for pair in pairs]
+    block.loops = [[OPERATIONS[0]], *(loop for loop in block.loops if OPERATIONS[0] not in loop)]
 
 
 def check_operations(block: Mapping[str, Any]) -> None:
@@ -42,6 +89,7 @@ def check_operations(block: Mapping[str, Any]) -> None:
     Raises:
         DataError: says what is wrong.
     """
+    group, stated = _stated_group(block)
     listed = _listed(block)
     if not listed:
         return
@@ -49,12 +97,12 @@ def check_operations(block: Mapping[str, Any]) -> None:
     rotations = np.rint([op.rotation_matrix for op in operations]).astype(np.int64)
     translations = np.array([op.translation_vector for op in operations])
     if not _is_group(rotations, translations):
-        raise DataError(f"its CIF lists {len(listed)} symmetry operations, which are not a group; some are missing")
-    symbol, number = known(block, SYMBOLS), known(block, NUMBERS)
-    group = symbol or number
+        raise DataError(
+            f"its CIF lists {counted(len(listed), 'symmetry operation')}, which are not a group; some are missing, or "
+            "listed twice"
+        )
     if len(listed) == 1 and group and not _is_p1(group):
         raise DataError(f"its CIF has the space group {group!r}, but lists one symmetry operation only")
-    stated = _number_of(symbol) or _stated_number(number)
     found = spglib.get_spacegroup_type_from_symmetry(rotations, translations, symprec=_SHIFT)
     if stated and found is not None and found.number != stated:
         raise DataError(
@@ -99,23 +147,76 @@ def check_symmetry(
     Raises:
         DataError: says what is wrong.
     """
-    if not _listed(block):
+    if not (listed := _listed(block)):
         _check_group(block, remarks, len(operations))
+    elif len(operations) not in {len(column(block, name)) for name in OPERATIONS}:
+        raise DataError(
+            f"its CIF lists {len(listed)} symmetry operations, and its magnetic group has {len(operations)}; remove one"
+        )
+    _check_system(block, operations)
     _check_metric(block, lattice, np.array([op.rotation_matrix for op in operations], dtype=np.float64))
 
 
 def _listed(block: Mapping[str, Any]) -> list[str]:
-    return [text for name in OPERATIONS for text in column(block, name) if not is_unknown(text)]
+    listed = [text for name in OPERATIONS for text in column(block, name)]
+    if any(map(is_unknown, listed)):
+        raise DataError("its CIF lists a symmetry operation that is unknown ('?'); write it, or remove the list")
+    return listed
 
 
 def _operation(text: str) -> SymmOp:
-    try:
+    coordinates = re.sub(r"\s", "", text).lower().split(",")
+    if len(coordinates) == 3 and all(map(_is_coordinate, coordinates)):
         operation = SymmOp.from_xyz_str(text)
-    except (ValueError, IndexError) as error:
-        raise DataError(f"its CIF has the symmetry operation {text!r}, which cannot be read ({error})") from error
-    if text.count(",") != 2 or not np.isclose(abs(np.linalg.det(operation.rotation_matrix)), 1):
-        raise DataError(f"its CIF has {text!r}, which is not a symmetry operation")
-    return operation
+        if np.isclose(abs(np.linalg.det(operation.rotation_matrix)), 1):
+            return operation
+    quotes = "; quote operations with blanks" if text.endswith(",") else ""
+    raise DataError(f"its CIF has {text!r}, which is not a symmetry operation{quotes}")
+
+
+def _is_coordinate(text: str) -> bool:
+    """Whether a text is a sum of x, y, z and a number, each once at most."""
+    terms = re.findall(_TERM, text)
+    numbers = [term for term in terms if term not in ("x", "y", "z")]
+    return bool(_COORDINATE.fullmatch(text)) and len(numbers) <= 1 and len(set(terms)) == len(terms)
+
+
+def _stated_group(block: Mapping[str, Any]) -> tuple[str, int | None]:
+    """The space group that a CIF names, and its number if the name is known.
+
+    Raises:
+        DataError: its symbols and numbers are of different groups.
+    """
+    names = [(text, _number_of(text)) for text in _known_each(block, SYMBOLS)]
+    names += [(text, _number_of_hall(text)) for text in _known_each(block, HALL_SYMBOLS)]
+    numbers = [(text, _stated_number(text)) for text in _known_each(block, NUMBERS)]
+    certain = [(text, number) for text, number in (*names, *numbers) if number is not None]
+    for text, number in certain:
+        if number != certain[0][1]:
+            what = f"the number {text}" if (text, number) in numbers else f"also {text!r}"
+            raise DataError(f"its CIF has the space group {certain[0][0]!r}, but {what}")
+    first = known(block, SYMBOLS) or known(block, NUMBERS) or known(block, HALL_SYMBOLS)
+    return first, certain[0][1] if certain else None
+
+
+def _known_each(block: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [text for name in names if (text := known(block, (name,)))]
+
+
+def _check_system(block: Mapping[str, Any], operations: Sequence[SymmOp]) -> None:
+    """Refuse a crystal system that is not that of the symmetry operations which the parser used."""
+    rotations = np.rint([op.rotation_matrix for op in operations]).astype(np.int64)
+    translations = np.array([op.translation_vector for op in operations])
+    found = spglib.get_spacegroup_type_from_symmetry(rotations, translations, symprec=_SHIFT)
+    if found is None:
+        return
+    right = next(names for last, names in _SYSTEM_OF if found.number <= last)
+    for system in _known_each(block, SYSTEMS):
+        if system.lower() in set().union(*(names for _, names in _SYSTEM_OF)) - right:
+            raise DataError(
+                f"its CIF says that it is {system}, but has the symmetry operations of {found.international_short}; "
+                "correct one of them"
+            )
 
 
 def _check_group(block: Mapping[str, Any], remarks: Sequence[str], operations: int) -> None:
@@ -136,11 +237,7 @@ def _check_group(block: Mapping[str, Any], remarks: Sequence[str], operations: i
             f"its CIF has the space group {symbol!r}, which is unknown; its number does not say the setting, so list "
             "the symmetry operations"
         )
-    stated = _stated_number(number)
-    group = _number_of(symbol) or stated
-    if stated is not None and group != stated:
-        raise DataError(f"its CIF has the space group {symbol!r}, but the number {number}")
-    if group in _TWO_ORIGINS and operations > 1:
+    if (_number_of(symbol) or _stated_number(number)) in _TWO_ORIGINS and operations > 1:
         raise DataError(
             f"its CIF has the space group {symbol or number!r}, which has two origin choices; list the symmetry "
             "operations"
@@ -178,6 +275,8 @@ def _number_of(symbol: str) -> int | None:
     if _is_p1(symbol):
         return 1
     bare = re.sub(r"[\s_]", "", symbol)
+    if not bare:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -188,14 +287,35 @@ def _number_of(symbol: str) -> int | None:
 
 @cache
 def _numbers_by_symbol() -> dict[str, int]:
-    """Numbers of the space groups by their Hermann-Mauguin and Hall symbols in spglib, without blanks."""
+    """Numbers of the space groups by their Hermann-Mauguin symbols in spglib, without blanks."""
     found: dict[str, int] = {}
     for place in range(1, 531):
         if (group := spglib.get_spacegroup_type(place)) is None:
             continue
-        for symbol in (*group.international.split("="), group.international_full, group.hall_symbol):
+        for symbol in (*group.international.split("="), group.international_full):
             found.setdefault(re.sub(r"[\s_]", "", symbol), int(group.number))
     return found
+
+
+def _number_of_hall(symbol: str) -> int | None:
+    place = _hall_symbols().get(_plain_hall(symbol))
+    group = None if place is None else spglib.get_spacegroup_type(place)
+    return None if group is None else int(group.number)
+
+
+@cache
+def _hall_symbols() -> dict[str, int]:
+    """Places of the Hall symbols in spglib's database; blanks matter: ``P 6 2`` is P622, and ``P 62`` is P62."""
+    groups = [(place, spglib.get_spacegroup_type(place)) for place in range(1, 531)]
+    found: dict[str, int] = {}
+    for place, group in groups:
+        if group is not None:
+            found.setdefault(_plain_hall(group.hall_symbol), place)
+    return found
+
+
+def _plain_hall(symbol: str) -> str:
+    return " ".join(symbol.replace("_", " ").split()).lower()
 
 
 def _check_metric(block: Mapping[str, Any], lattice: Lattice, rotations: npt.NDArray[np.float64]) -> None:

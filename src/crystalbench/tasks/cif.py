@@ -16,6 +16,7 @@ from typing import Any
 from pymatgen.core import Element, Structure
 from pymatgen.io.cif import CifBlock, CifFile, CifParser
 
+from crystalbench._words import type_in_words
 from crystalbench.errors import DataError
 from crystalbench.tasks._cif_composition import check_composition
 from crystalbench.tasks._cif_names import (
@@ -39,9 +40,10 @@ from crystalbench.tasks._cif_names import (
     is_unknown,
     known,
     number_of,
+    require_complete_values,
     require_names_once,
 )
-from crystalbench.tasks._cif_symmetry import check_operations, check_symmetry
+from crystalbench.tasks._cif_symmetry import check_operations, check_symmetry, operations_of_hall_symbol
 
 _TYPE = re.compile(r"^([A-Za-z]{1,2})(?:\d*[+-]|[+-]\d*|0)?$")
 _SEVERAL = re.compile(r"^(?:H2O|H3O|D2O|HDO|NH[34])(?![a-z])|^[A-Za-z]{1,2}[^/,+]*[/,+][ ]*[A-Z]")
@@ -52,6 +54,11 @@ _HARMLESS = re.compile(
     r"|Skipping relative stoichiometry check|^Cannot determine chemical composition"  # the formula is compared below
     r"|^No Pauling electronegativity"
 )
+_MAGNETIC = re.compile(r"symop[._]magn|space_group[._]magn|magnetic_space_group|_name_BNS|_number_BNS", re.IGNORECASE)
+_MODULATED = re.compile(r"_ssg_|_wave_vector|_fourier", re.IGNORECASE)
+_LIKE_OCCUPANCY = re.compile(r"^_atom_site.*oc+up(?!.*_su$)", re.IGNORECASE)
+_MISALIGNED = re.compile(r"is not a multiple of|zip\(\) argument|integer (?:division or )?modulo by zero")
+"""Errors of the parser when the values of a loop do not fill its rows."""
 _VOLUME = 0.01
 """Largest relative difference of the cell's volume from the stated one."""
 
@@ -62,10 +69,13 @@ def structure_of_cif(text: Any) -> Structure:
     Raises:
         DataError: the text is not a CIF with exactly one structure, or the structure is ambiguous; says why.
     """
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str):
+        raise DataError(f"its CIF is {type_in_words(type(text))}, not text")
+    if not text.strip():
         raise DataError("its CIF is empty")
     text = canonical(text)
     require_names_once(text)
+    require_complete_values(text)
     block = _only_block(text)
     _check_kind(block.data)
     _check_cell(block.data)
@@ -73,6 +83,7 @@ def structure_of_cif(text: Any) -> Structure:
     _check_sites(block.data)
     _clean_occupancies(block.data)
     _clean_types(block)
+    operations_of_hall_symbol(block)
     check_operations(block.data)
     parser, structure, remarks = _parsed(block)
     check_symmetry(block.data, structure.lattice, parser.symmetry_operations, remarks)
@@ -89,8 +100,13 @@ def _only_block(text: str) -> CifBlock:
             warnings.simplefilter("ignore")
             blocks = CifFile.from_str(text).data
     except Exception as error:  # the parser raises all kinds of errors
-        raise DataError(f"its CIF cannot be read ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {error}"
+        if _MISALIGNED.search(reason):
+            reason = "the values after a loop_ do not fill its rows; is one missing, or has blanks without quotes?"
+        raise DataError(f"its CIF cannot be read ({reason})") from error
     named = {name: block for name, block in blocks.items() if any(key in block.data for key in COORDINATES)}
+    if not named and COORDINATES[0] in text and not re.search("^data_", text, re.MULTILINE):
+        raise DataError("its CIF has no line data_NAME before its data")
     if not named:
         raise DataError("its CIF has no atom sites with fractional coordinates")
     if len(named) > 1:
@@ -109,11 +125,12 @@ def _only_block(text: str) -> CifBlock:
 
 def _check_kind(block: Mapping[str, Any]) -> None:
     """Refuse crystals that are more than their average cell: modulated ones, and those with magnetic symmetry only."""
-    if number_of(str(block.get(MODULATION, "0"))) > 0 or any("_ssg_" in name for name in block):
+    if number_of(str(block.get(MODULATION, "0"))) > 0 or any(map(_MODULATED.search, block)):
         raise DataError("its CIF is modulated: its sites are average positions; give an approximant")
-    magnetic = [name for name in block if "_symop_magn_" in name]
+    magnetic = [name for name in block if _MAGNETIC.search(name)]
     if magnetic and not any(key in block for key in OPERATIONS):
-        raise DataError(f"its CIF has magnetic symmetry operations only ({magnetic[0]}); list {OPERATIONS[1]}")
+        what = "operations" if "symop" in magnetic[0] else "groups"
+        raise DataError(f"its CIF has magnetic symmetry {what} only ({magnetic[0]}); list {OPERATIONS[1]}")
 
 
 def _check_cell(block: Mapping[str, Any]) -> None:
@@ -161,11 +178,17 @@ def _check_sites(block: dict[str, Any]) -> None:
     groups = {value for value in column(block, DISORDER) if not is_unknown(value)}
     if len(groups) > 1:
         raise DataError(f"its CIF is disordered: {DISORDER} has the values {', '.join(sorted(groups))}")
+    if about_symmetry := [group for group in groups if group.startswith("-")]:
+        raise DataError(f"its CIF is disordered about a symmetry element: {DISORDER} is {about_symmetry[0]}")
     if any(is_unknown(value) for value in column(block, HYDROGENS)):
         block[HYDROGENS] = ["0" if is_unknown(value) else value for value in column(block, HYDROGENS)]
 
 
 def _clean_occupancies(block: dict[str, Any]) -> None:
+    for key in block:
+        unlike_one = [value for value in column(block, key) if not is_unknown(value) and number_of(value) != 1]
+        if key != OCCUPANCIES and _LIKE_OCCUPANCY.match(key) and any(number_of(v) >= 0 for v in unlike_one):
+            raise DataError(f"its CIF has {key} {unlike_one[0]}; occupancies are named {OCCUPANCIES}")
     values = column(block, OCCUPANCIES)
     if not values:
         return

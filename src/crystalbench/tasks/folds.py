@@ -7,6 +7,7 @@ The same input and seed give the same folds on every machine. The folds of Matbe
 from __future__ import annotations
 
 import heapq
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -70,7 +71,9 @@ def stratified_kfold(labels: ArrayLike, k: int, seed: int) -> Folds:
         )
     from sklearn.model_selection import StratifiedKFold
 
-    return _test_folds(StratifiedKFold(k, shuffle=True, random_state=seed), codes)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # as documented
+        return _test_folds(StratifiedKFold(k, shuffle=True, random_state=seed), codes)
 
 
 def grouped_kfold(groups: ArrayLike, k: int, seed: int) -> Folds:

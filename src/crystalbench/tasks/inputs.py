@@ -10,7 +10,7 @@ from pymatgen.core import Structure
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
-from crystalbench.data.distances import too_close
+from crystalbench.data.distances import implausible
 from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks.structure_files import structure_of_file
 from crystalbench.tasks.tables.config import StructureColumns
@@ -106,7 +106,7 @@ def _crystals(
     for item, name, place in zip(items, ids, places, strict=True):
         try:
             crystal = Crystals.from_pymatgen([read(item)], [name])
-            found = [problem for _, problem in too_close(crystal)]
+            found = [problem for _, problem in implausible(crystal)]
         except DataError as error:
             found = [str(error).removeprefix(f"{name}: ")]
         crystals += [] if found else [crystal]

@@ -44,7 +44,8 @@ def structure_of_file(file: Path) -> Structure:
     except Exception as error:  # the parsers raise all kinds of errors
         if "Unrecognized extension" in str(error):
             raise DataError("has a name of no format that pymatgen reads; write it as CIF or POSCAR") from error
-        raise DataError(f"cannot be read as a structure ({type(error).__name__}: {error})") from error
+        reason = "a line or a value is missing" if isinstance(error, IndexError) else f"{type(error).__name__}: {error}"
+        raise DataError(f"cannot be read as a structure ({reason})") from error
     doubts = [str(remark.message) for remark in remarks if issubclass(remark.category, BadPoscarWarning)]
     if doubts := [doubt for doubt in doubts if not doubt.startswith(_HARMLESS)]:
         raise DataError(f"is read only by guessing: {'; '.join(doubts)}")
@@ -60,6 +61,8 @@ def _text_of(file: Path) -> str:
     try:
         content = file.read_bytes()
         return unpack.get(file.suffix.lower(), bytes)(content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot be read ({error}); save it as text in UTF-8") from error
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"cannot be read ({error})") from error
 
@@ -87,6 +90,8 @@ def _check_poscar(lines: Sequence[str]) -> None:
             raise DataError(
                 f"says {symbol} for site {number} by its numbers of atoms, and {written} beside its position"
             )
+    if symbols in places[len(expected) :]:
+        raise DataError(f"has several structures: its symbols ({' '.join(symbols)}) occur again after the positions")
     if len(places) > len(expected) and _is_position(places[len(expected)]):
         raise DataError(f"has more positions than atoms: {' '.join(counts)} in the line of their numbers")
 

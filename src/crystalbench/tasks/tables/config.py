@@ -173,7 +173,7 @@ def read_config(file: Path) -> TableConfig:
         ConfigError: it is missing, is not TOML, or has mistakes; lists all of them.
     """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # skips a byte order mark
     except FileNotFoundError as error:
         raise ConfigError(f"{file}: there is no such task file") from error
     except (OSError, UnicodeDecodeError) as error:

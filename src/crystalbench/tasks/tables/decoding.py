@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crystalbench._words import counted
 from crystalbench.data.checks import first_ids
 from crystalbench.data.crystals import Crystals, Inputs
 from crystalbench.errors import ConfigError, DataError
@@ -72,7 +73,22 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
         raise DataError(f"{file}: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{task_file}: {error}") from error
-    return DecodedTable(inputs, classes, targets, folds, remarks)
+    return DecodedTable(inputs, classes, targets, folds, (*remarks, *_rare_classes(classes, targets, folds)))
+
+
+def _rare_classes(
+    classes: tuple[str, ...], targets: npt.NDArray[np.float64], folds: npt.NDArray[np.int16]
+) -> list[str]:
+    """A remark on each class with fewer rows than there are folds, so that some test parts have none of it."""
+    if not classes:
+        return []
+    counts = np.bincount(targets.astype(np.int64), minlength=len(classes)).tolist()
+    k = int(folds.max()) + 1
+    return [
+        f"class {name} has {counted(n, 'row')}, fewer than there are folds ({k}): some test parts have none of it"
+        for name, n in zip(classes, counts, strict=True)
+        if n < k
+    ]
 
 
 @dataclass(frozen=True, eq=False)

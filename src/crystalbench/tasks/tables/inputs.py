@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ import pyarrow as pa
 
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
-from crystalbench.data.distances import too_close
+from crystalbench.data.distances import implausible
 from crystalbench.errors import DataError
 from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.columns import crystals_of_columns
 from crystalbench.tasks.tables.config import StructureColumns
-from crystalbench.tasks.tables.reading import Table
+from crystalbench.tasks.tables.reading import Table, distinct_keys
 from crystalbench.tasks.tables.text import is_missing
 
 _ROWS_AT_ONCE = 2000
@@ -135,7 +136,7 @@ def _checked(read: ReadInputs) -> ReadInputs:
     """The same without crystals in which atoms are impossibly close."""
     if not isinstance(read.inputs, Crystals):
         return read
-    found = dict(too_close(read.inputs))
+    found = dict(implausible(read.inputs))
     if not found:
         return read
     kept = np.array([k not in found for k in range(len(read.rows))])
@@ -153,11 +154,15 @@ def _crystals_of_cif(texts: Sequence[Any], ids: _Ids) -> Crystals:
     return Crystals.from_pymatgen(structures, ids)
 
 
+_distinct = partial(distinct_keys, what="keys")
+
+
 def _crystals_of_json(values: Sequence[Any], ids: _Ids) -> Crystals:
     dicts = []
     for value, name in zip(values, ids, strict=True):
         try:
-            dicts.append(json.loads(value) if isinstance(value, (str, bytes)) else value)
+            is_text = isinstance(value, (str, bytes))
+            dicts.append(json.loads(value, object_pairs_hook=_distinct) if is_text else value)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{name}: its structure is not valid JSON ({error})") from error
     return Crystals.from_dicts(dicts, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -112,7 +113,8 @@ def groups_of(values: Sequence[Any], ids: npt.NDArray[np.str_], column: str) -> 
     if problems:
         raise bad_rows(problems)
     groups = [str(value) for value in plain]
-    _read_texts(groups, "groups")
+    if _read_texts(groups, "groups") == groups:
+        _require_one_spelling(groups, ids, "group")
     _require_clear(groups, ids, "group", visible)
     return np.array(groups, dtype=np.str_)
 
@@ -140,6 +142,8 @@ def encode_labels(values: Sequence[Any], ids: npt.NDArray[np.str_]) -> tuple[tup
     texts = [label for label in labels if isinstance(label, str)]
     if len(texts) == len(labels):
         labels = _read_texts(texts)
+        if labels == texts:
+            _require_one_spelling(texts, ids, "label")
     others = [
         (str(ids[row]), f"label {values[row]!r} has another type than {values[0]!r} of {ids[0]}")
         for row, label in enumerate(labels)
@@ -173,6 +177,38 @@ def _require_clear(texts: Sequence[str], ids: npt.NDArray[np.str_], what: str, s
             f"{bad_rows(problems)}; write equal {what}s in the same way, and others so that they differ in more than "
             "case"
         )
+
+
+_TRUTH = (("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0"))
+"""Spellings of true and of false."""
+_INITIALS = (("true", "t"), ("yes", "y"), ("false", "f"), ("no", "n"))
+"""Words and initials; alone, these may be elements."""
+
+
+def _require_one_spelling(texts: Sequence[str], ids: npt.NDArray[np.str_], what: str) -> None:
+    """Refuse texts that write one number in two ways, and labels that do so with a truth value (``true``, ``1``).
+
+    Args:
+        texts: n texts, not all of them numbers.
+        ids: (n,) ids of the rows.
+        what: ``label`` or ``group``.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for text, name in zip(texts, ids, strict=True):
+        first.setdefault(text.lower(), (text, str(name)))
+    alike: list[list[str]] = [list(words) for words in (*_TRUTH, *_INITIALS)] if what == "label" else []
+    numbers: dict[int, list[str]] = {}
+    for text in (text for text in first if "_" not in text):
+        with contextlib.suppress(ValueError, OverflowError):
+            numbers.setdefault(_whole_number(text), []).append(text)
+    for words in (*numbers.values(), *alike):
+        found = [first[word] for word in words if word in first]
+        if len(found) > 1:
+            (one, one_name), (other, other_name), *_ = found
+            raise DataError(
+                f"the {what}s {one!r} of {one_name} and {other!r} of {other_name} may be one; write equal {what}s in "
+                "the same way, and others as different words"
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
-from crystalbench.tasks.tables.text import visible
+from crystalbench.tasks.tables.text import is_missing, visible
 
 Column = pa.ChunkedArray | list[Any]
 TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz")
@@ -44,11 +44,11 @@ class Table:
         return [None if isinstance(value, float) and value != value else value for value in values]
 
     def present(self, name: str) -> npt.NDArray[np.bool_]:
-        """(rows,) whether each row has a value in a column."""
+        """(rows,) whether each row has a value in a column; texts such as ``NA`` are none."""
         column = self.columns[name]
-        if isinstance(column, pa.ChunkedArray):
+        if isinstance(column, pa.ChunkedArray) and pa.types.is_nested(column.type):
             return np.asarray(column.is_valid().to_numpy(), dtype=np.bool_)
-        return np.array([value is not None for value in self.values(name)], dtype=np.bool_)
+        return np.array([not is_missing(value) for value in self.values(name)], dtype=np.bool_)
 
     def taken(self, index: npt.NDArray[np.int64]) -> Table:
         """The rows at an index array, in that order."""
@@ -79,7 +79,7 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
             return Table(file, len(table), {name: _plain(table[name]) for name in columns})
         found = _read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file)
     except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from error
+        raise _unreadable(file, error) from error
     _check_columns(file, list(found), columns)
     lengths = {len(values) for values in found.values()}
     if len(lengths) > 1:
@@ -88,8 +88,14 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of text without the type of views, from which pyarrow takes no rows."""
+    """A column of text without the type of views, from which pyarrow takes no rows; bytes as text.
+
+    Raises:
+        pa.ArrowException: bytes are not text in UTF-8.
+    """
     is_view = getattr(pa.types, "is_string_view", None)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return column.cast(pa.large_string())
     return column.cast(pa.large_string()) if is_view is not None and is_view(column.type) else column
 
 
@@ -104,7 +110,14 @@ def column_names(file: Path) -> list[str]:
             return list(pq.read_schema(file).names)
         return list(_read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file))
     except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    remedy = "; save it as text in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+    if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+        remedy = "; is it one object per line? Write a list of them"
+    return DataError(f"{file}: cannot be read ({error}){remedy}")
 
 
 def rows_of_table(file: Path) -> int | None:
@@ -115,12 +128,12 @@ def rows_of_table(file: Path) -> int | None:
         return None
 
 
-def _require_distinct(names: Sequence[str]) -> None:
+def _require_distinct(names: Sequence[str], what: str = "columns") -> None:
     """Refuse a table in which two columns have the same name, since only one of them could be read."""
     stripped = [visible(name) for name in names]
     repeated = sorted({name for name in stripped if stripped.count(name) > 1})
     if repeated:
-        raise ValueError(f"several columns are named {repeated[0]!r}; rename or remove all but one")
+        raise ValueError(f"several {what} are named {repeated[0]!r}; rename or remove all but one")
 
 
 def _check_columns(file: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
@@ -155,15 +168,19 @@ def require_plain_text(file: Path) -> None:
                 raise ValueError("it contains zero bytes; save it as text in UTF-8")
 
 
-def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct_keys(pairs: list[tuple[str, Any]], what: str = "columns") -> dict[str, Any]:
     """An object of JSON as a dictionary, for the option ``object_pairs_hook`` of `json.load`.
+
+    Args:
+        pairs: keys and values.
+        what: what the keys are, for the message.
 
     Raises:
         ValueError: a key occurs twice, so that one of its values would be lost.
     """
     found = dict(pairs)
     if len(found) < len(pairs):
-        _require_distinct([key for key, _ in pairs])
+        _require_distinct([key for key, _ in pairs], what)
     return found
 
 
@@ -180,6 +197,8 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
             content = json.load(stream, object_pairs_hook=distinct_keys)
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None
+    if isinstance(content, dict) and {"lattice", "sites"} <= content.keys():
+        raise ValueError("it is one structure; write it as CIF, or make a table with it in a column structure")
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
         return _distinct_columns({name: [row.get(name) for row in content] for name in names})
