@@ -185,6 +185,31 @@ def test_missing_lists_are_missing_structures(tmp_path: Path, missing: Any) -> N
     assert task_of(tmp_path, rows, **config, missing='"drop"').inputs.ids.tolist() == ["a", "b", "d"]
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("form", ["json", "columns"])
+def test_a_column_of_periodicities_is_read(tmp_path: Path, form: str, as_text: bool) -> None:
+    layers: list[Any] = [[True] * 3, [1, 1, 0], None, [True] * 3]
+    rows: dict[str, list[Any]] = {
+        "id": list("abcd"),
+        "s": structures(4),
+        "l": [np.diag([4, 4, 4]).tolist()] * 4,
+        "c": [[[0, 0, 0], [0.5, 0.5, 0.5]]] * 4,
+        "n": [[11, 17]] * 4,
+        "y": [1, 2, 3, 4],
+        "pbc": [None if layer is None else json.dumps(layer) if as_text else layer for layer in layers],
+    }
+    structure = '{ json = "s" }' if form == "json" else '{ lattice = "l", frac_coords = "c", numbers = "n" }'
+    config = {"structure": structure, "folds": "{ k = 2 }"}
+    with pytest.raises(DataError, match=r"1 of 4 rows are invalid:\n  b: is periodic in 2 of three directions"):
+        task_of(tmp_path, rows, **config)
+    dropped = task_of(tmp_path, rows, **config, invalid='"drop"')
+    assert dropped.inputs.ids.tolist() == ["a", "c", "d"]
+    assert any("b: is periodic in 2" in remark for remark in dropped.remarks)
+    rows["pbc"][0] = "T T F"
+    with pytest.raises(DataError, match="a: pbc = 'T T F' must be a list of three booleans"):
+        task_of(tmp_path, rows, **config)
+
+
 def test_a_byte_order_mark_of_a_task_file_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,f,y\na,NaCl,1\nb,KCl,2\n")
     assert load(tmp_path, "t.csv") == ["a", "b"]

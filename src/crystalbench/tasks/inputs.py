@@ -15,7 +15,7 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.tasks.structure_files import structure_of_file
 from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.decoding import ids_of
-from crystalbench.tasks.tables.inputs import has_input, inputs_of, invalid_rows
+from crystalbench.tasks.tables.inputs import PERIODIC, has_input, inputs_of, invalid_rows
 from crystalbench.tasks.tables.reading import TABLE_SUFFIXES, column_names, read_table
 
 USUAL_COLUMNS: tuple[Mapping[str, Any], ...] = (
@@ -125,7 +125,8 @@ def _read_table(file: Path, columns: Mapping[str, Any] | None) -> Inputs:
     composition = str(chosen.get("composition", ""))
     identifier = chosen.get("id") or ("id" if "id" in names else None)
     used = structure.columns if structure else [composition]
-    table = read_table(file, list(dict.fromkeys([*([identifier] if identifier else []), *used])))
+    wanted = list(dict.fromkeys([*([identifier] if identifier else []), *used]))
+    table = read_table(file, wanted, [PERIODIC] if structure else [])
     try:
         ids = ids_of(table, identifier)
         if not len(ids):

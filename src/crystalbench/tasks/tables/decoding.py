@@ -15,7 +15,7 @@ from crystalbench.errors import ConfigError, DataError
 from crystalbench.targets import Kind
 from crystalbench.tasks.folds import checked_folds, grouped_kfold, kfold, stratified_kfold
 from crystalbench.tasks.tables.config import FoldsConfig, TableConfig
-from crystalbench.tasks.tables.inputs import has_input, inputs_of, invalid_rows
+from crystalbench.tasks.tables.inputs import PERIODIC, has_input, inputs_of, invalid_rows
 from crystalbench.tasks.tables.labels import encode_labels, groups_of, label_problems, read_numbers
 from crystalbench.tasks.tables.reading import Table, read_table
 from crystalbench.tasks.tables.text import is_missing, visible
@@ -57,7 +57,7 @@ def decode_table(file: Path, config: TableConfig, task_file: Path) -> DecodedTab
         ConfigError: the table has an unknown format, or its rows cannot be split as the task file says.
         UnknownNameError: the table lacks a column.
     """
-    table = read_table(file, config.columns)
+    table = read_table(file, config.columns, [PERIODIC] if config.structure else [])
     try:
         ids = ids_of(table, config.id)
         if not len(ids):

@@ -15,6 +15,7 @@ import pyarrow as pa
 from crystalbench.data.compositions import Compositions
 from crystalbench.data.crystals import Crystals, Inputs, concatenate
 from crystalbench.data.distances import implausible
+from crystalbench.data.sites import require_periodic
 from crystalbench.errors import DataError
 from crystalbench.tasks.cif import structure_of_cif
 from crystalbench.tasks.columns import crystals_of_columns
@@ -24,6 +25,9 @@ from crystalbench.tasks.tables.text import is_missing
 
 _ROWS_AT_ONCE = 2000
 """Number of structures that are Python objects at the same time."""
+
+PERIODIC = "pbc"
+"""A column of this name, beside one with structures, says in which of the three directions each is periodic."""
 
 _Ids = npt.NDArray[np.str_]
 _Convert = Callable[[npt.NDArray[np.int64]], Inputs]
@@ -98,14 +102,15 @@ def inputs_of(table: Table, columns: StructureColumns | None, composition: str |
     if columns.cif is not None or columns.json_ is not None:
         values = table.values(columns.columns[0])
         convert = _crystals_of_cif if columns.cif is not None else _crystals_of_json
-        return _checked(_read(lambda rows: convert([values[i] for i in rows], ids[rows]), ids))
+        read = _read(lambda rows: convert([values[i] for i in rows], ids[rows]), ids)
+        return _checked(_without(read, _not_periodic(table)))
     flat = [table.columns[name] for name in columns.columns]
 
     def crystals(rows: npt.NDArray[np.int64]) -> Crystals:
         lattice, frac_coords, numbers = (_at(column, rows) for column in flat)
         return crystals_of_columns(lattice, frac_coords, numbers, ids[rows])
 
-    return _checked(_read(crystals, ids))
+    return _checked(_without(_read(crystals, ids), _not_periodic(table)))
 
 
 def _at(column: Any, rows: npt.NDArray[np.int64]) -> Any:
@@ -132,16 +137,35 @@ def _read(convert: _Convert, ids: _Ids) -> ReadInputs:
     return ReadInputs(concatenate(parts) if parts else None, np.array(valid, dtype=np.int64), problems)
 
 
+def _not_periodic(table: Table) -> dict[int, str]:
+    """What is wrong with the rows that are not periodic in all directions by a column of their own."""
+    problems: dict[int, str] = {}
+    for row, value in enumerate(table.values(PERIODIC) if PERIODIC in table.columns else []):
+        if is_missing(value):
+            continue
+        try:
+            require_periodic(json.loads(value.lower()) if isinstance(value, str) else value)
+        except json.JSONDecodeError:
+            problems[row] = f"pbc = {value!r} must be a list of three booleans"
+        except ValueError as error:
+            problems[row] = str(error)
+    return problems
+
+
 def _checked(read: ReadInputs) -> ReadInputs:
     """The same without crystals in which atoms are impossibly close."""
     if not isinstance(read.inputs, Crystals):
         return read
-    found = dict(implausible(read.inputs))
-    if not found:
+    return _without(read, {int(read.rows[k]): problem for k, problem in implausible(read.inputs)})
+
+
+def _without(read: ReadInputs, problems: Mapping[int, str]) -> ReadInputs:
+    """The same without rows that have further problems."""
+    found = {row: problem for row, problem in problems.items() if row not in read.problems}
+    if not found or read.inputs is None:
         return read
-    kept = np.array([k not in found for k in range(len(read.rows))])
-    problems = read.problems | {int(read.rows[k]): problem for k, problem in found.items()}
-    return ReadInputs(read.inputs[kept] if kept.any() else None, read.rows[kept], problems)
+    kept = np.array([int(row) not in found for row in read.rows])
+    return ReadInputs(read.inputs[kept] if kept.any() else None, read.rows[kept], read.problems | found)
 
 
 def _crystals_of_cif(texts: Sequence[Any], ids: _Ids) -> Crystals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,13 @@ class Table:
         return Table(self.file, len(index), columns)
 
 
-def read_table(file: Path, columns: Sequence[str]) -> Table:
+def read_table(file: Path, columns: Sequence[str], if_there: Sequence[str] = ()) -> Table:
     """Read columns of a table; its format is that of the ending of its name.
+
+    Args:
+        file: the table.
+        columns: names of columns.
+        if_there: names of further columns, which are read if the table has them.
 
     Raises:
         DataError: the file is missing or cannot be read.
@@ -75,16 +80,22 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
         if file.suffix == ".parquet":
             _require_distinct(pq.read_schema(file).names)
             _check_columns(file, pq.read_schema(file).names, columns)
+            columns = _with_those(columns, if_there, pq.read_schema(file).names)
             table = pq.read_table(file, columns=list(columns))
             return Table(file, len(table), {name: _plain(table[name]) for name in columns})
         found = _read_csv(file) if file.name.endswith((".csv", ".csv.gz")) else _read_json(file)
     except (OSError, EOFError, zlib.error, pa.ArrowException, ValueError) as error:
         raise _unreadable(file, error) from error
     _check_columns(file, list(found), columns)
+    columns = _with_those(columns, if_there, found)
     lengths = {len(values) for values in found.values()}
     if len(lengths) > 1:
         raise DataError(f"{file}: its columns have different lengths, from {min(lengths)} to {max(lengths)}")
     return Table(file, lengths.pop() if lengths else 0, {name: found[name] for name in columns})
+
+
+def _with_those(columns: Sequence[str], if_there: Sequence[str], found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*columns, *(name for name in if_there if name in set(found))]))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
