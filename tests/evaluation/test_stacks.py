@@ -68,12 +68,12 @@ def test_boards_name_stacks_by_what_differs_among_their_members() -> None:
     parameters: list[dict[str, object]] = [{"members": text.format(epochs), "inner": 3} for epochs in (100, 50)]
     parameters.append({"members": f"{text.format(50)} + dummy@1()", "inner": 5})
     assert names(parameters) == [
-        "stack (members=descriptor_forest + hybrid_sen(epochs=100), inner=3)",
-        "stack (members=descriptor_forest + hybrid_sen(epochs=50), inner=3)",
-        "stack (members=descriptor_forest + hybrid_sen(epochs=50) + dummy, inner=5)",
+        "stack (descriptor_forest + hybrid_sen(epochs=100), inner=3)",
+        "stack (descriptor_forest + hybrid_sen(epochs=50), inner=3)",
+        "stack (descriptor_forest + hybrid_sen(epochs=50) + dummy, inner=5)",
     ]
     assert names(parameters[:1]) == ["stack (descriptor_forest + hybrid_sen)"]
     potential = [{"members": 'potential_forest@2(potential=sevennet, columns="cell") + dummy@1()'}]
     assert names(potential) == ["stack (potential_forest(potential=sevennet) + dummy)"]
     assert names([{"members": "unreadable"}]) == ["stack (unreadable)"]
-    assert names([{"members": "dummy"}, {"members": "mine"}]) == ["stack (members=dummy)", "stack (members=mine)"]
+    assert names([{"members": "dummy"}, {"members": "mine"}]) == ["stack (dummy)", "stack (mine)"]

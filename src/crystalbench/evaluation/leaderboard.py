@@ -230,9 +230,9 @@ def _with_short_members(settings: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _difference(mine: dict[str, str], settings: Sequence[dict[str, str]]) -> str:
-    """The settings in which one group differs from others of the same label, e.g. ``layers=2``."""
+    """The settings in which one group differs from others of the same label, e.g. ``layers=2``; members alone."""
     names = [name for name in mine if len({other.get(name) for other in settings}) > 1]
-    return ", ".join(f"{name}={mine[name]}" for name in names)
+    return ", ".join(mine[name] if name == "members" else f"{name}={mine[name]}" for name in names)
 
 
 def _entry(name: str, group: EntryRuns, default: EntryRuns | None, pooled: Pooled) -> Entry:
