@@ -29,7 +29,7 @@ _ZERO = re.compile(r"[A-Za-z)\]]0+(?:\.0*)?(?![\d.])")
 _WATER_WITH_A_ZERO = re.compile(r"[.·•∙⋅‧・]\s*\d*\s*[HD]20$")
 _LEADING_ZERO = re.compile(r"[A-Za-z)\]]0\d+")
 _ZERO_FOR_O = re.compile(r"(?:H(?=20$)|(?!C\d)[A-Z][a-z]?(?=[2-9]0[1-9]$))(\d+)")
-"""Elements alone, such as ``Al203``, and ``H20``; fullerenes have such amounts. ``Mn20`` is the content of a cell of manganese."""
+"""Elements alone, such as ``Al203``, and ``H20``; fullerenes have such amounts. ``Mn20`` is the content of a cell."""
 _ISOTOPE = re.compile(r"(?:Po|Ra|Th|Pa|U|Np|Pu|Am|Cm)2[0-4]\d(?![\d.])")
 _LEAST = 1e-8
 """Smallest atomic fraction; pymatgen drops smaller amounts."""
