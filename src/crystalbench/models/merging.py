@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class MergesEqualAtoms:
-    """A mixin for networks that read only elements and distances, and weight the rows of a `QuotientGraph`.
+    """A mixin for networks that compute equal atoms once, and weight what they compute by how often it occurs.
+
+    Those that read only elements and distances use `merged`; those that see angles or directions, graphs of one atom of
+    each orbit.
 
     Attributes:
         merges_equal_atoms: whether equal atoms are merged. It is not a hyperparameter, since the function is the same
