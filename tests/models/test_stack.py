@@ -18,10 +18,10 @@ from crystalbench.models import CompositionStack, Dummy, Sees, Stack, checkpoint
 from crystalbench.models.checkpoints import Checkpoint
 from crystalbench.models.members import Member
 from crystalbench.models.model import Runtime
-from crystalbench.plugins import code_digest
 from crystalbench.results.spec import ProtocolSpec, RunSpec
 from crystalbench.runs.execute import execute
 from crystalbench.runs.resources import Resources
+from crystalbench.source_code import code_digest
 from crystalbench.targets import Kind
 
 FORESTS = "magpie_forest(trees=10) + magpie_boosting(rounds=10)"

@@ -22,7 +22,7 @@ from crystalbench.models import get_model
 from crystalbench.models.dummy import Dummy
 from crystalbench.models.model import silent
 from crystalbench.models.stack import CompositionStack
-from crystalbench.plugins import code_digest, local_digest, module_of_file
+from crystalbench.plugins import module_of_file
 from crystalbench.runs.execute import compute
 from crystalbench.runs.executors import Engine, SerialExecutor, executor_for
 from crystalbench.runs.executors.packing import PackingFolder
@@ -36,6 +36,7 @@ from crystalbench.runs.plan import Run, Selection, plan_of_task
 from crystalbench.runs.resources import Reservation, Resources
 from crystalbench.runs.runner import Runner
 from crystalbench.runs.suite import ModelEntry, Suite, parse_suite
+from crystalbench.source_code import code_digest, local_digest
 
 
 @pytest.fixture

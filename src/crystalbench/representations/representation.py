@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crystalbench.errors import ConfigError
-from crystalbench.plugins import local_digest
+from crystalbench.source_code import local_digest
 
 if TYPE_CHECKING:
     from crystalbench.data.crystals import Inputs

@@ -16,7 +16,6 @@ from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models import Model, get_model
 from crystalbench.models.devices import checked_device
 from crystalbench.models.names import name_of
-from crystalbench.plugins import source_digest
 from crystalbench.results.record import Record
 from crystalbench.results.store import RecordStore
 from crystalbench.runs.executors import Engine, executor_for
@@ -30,6 +29,7 @@ from crystalbench.runs.runner import Runner
 from crystalbench.runs.scheduler import Outcome, run_plan
 from crystalbench.runs.suite import ModelEntry, ProtocolEntry, ResourcesEntry, Suite, TuningEntry
 from crystalbench.runs.tune import Tuner
+from crystalbench.source_code import source_digest
 from crystalbench.tasks.task import Task
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from crystalbench.data.views import get_view
 from crystalbench.errors import ConfigError
 from crystalbench.evaluation.metrics import score
 from crystalbench.models.model import Model, Phase, Progress, silent
-from crystalbench.plugins import code_digest, source_digest
 from crystalbench.results.record import DataFile, Record, RowCounts, Timings, TuningResult, predicted, scores_for_json
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames, repeat_command
@@ -26,6 +25,7 @@ from crystalbench.runs.resources import Resources
 from crystalbench.runs.visible import VisibleTask
 from crystalbench.runs.waiting import waited_seconds
 from crystalbench.sees import Sees, seen
+from crystalbench.source_code import code_digest, source_digest
 from crystalbench.tasks.task import Task
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from crystalbench.models.checkpoints import Checkpoint
 from crystalbench.models.model import Model
-from crystalbench.plugins import code_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.environment import environment
+from crystalbench.source_code import code_digest
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Model, Needs, get_model
 from crystalbench.models.model import Phase, Progress, hyperparameter_types
 from crystalbench.models.names import title_of
-from crystalbench.plugins import local_digest, missing_extra
+from crystalbench.plugins import missing_extra
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.numbers import LARGEST_SEED, whole_number
 from crystalbench.runs.resources import Reservation
 from crystalbench.runs.suite import ModelEntry, Suite
+from crystalbench.source_code import local_digest
 from crystalbench.targets import Kind
 from crystalbench.tasks import DataSources, TaskSpec, get_task_spec, require_data, resolve_tasks
 from crystalbench.tasks.schemes import FoldSource, get_folds

@@ -17,6 +17,7 @@ from crystalbench import plugins
 from crystalbench.data.checks import refuse
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import ConfigError
+from crystalbench.source_code import local_digest
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,7 +117,7 @@ class Potential(ABC):
             "version": self.version,
             "packages": {name: _version_of(name, self.extra) for name in self.packages},
         }
-        return recipe if module.startswith("crystalbench.") else recipe | {"code": plugins.local_digest(type(self))}
+        return recipe if module.startswith("crystalbench.") else recipe | {"code": local_digest(type(self))}
 
     def _batches(self, crystals: Crystals) -> Iterator[slice]:
         """Slices of crystals with at most `batch_atoms` atoms, or of one larger crystal."""

@@ -16,10 +16,10 @@ from joblib.externals.loky.backend import resource_tracker
 from crystalbench.data.views import View, get_view
 from crystalbench.errors import ConfigError
 from crystalbench.models import Model, get_model
-from crystalbench.plugins import local_digest
 from crystalbench.results.spec import RunSpec
 from crystalbench.runs.command import CommandNames
 from crystalbench.runs.plan import Run
+from crystalbench.source_code import local_digest
 from crystalbench.tasks.task import Task
 from crystalbench.tuning.space import Space
 

@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 
 from crystalbench.errors import ConfigError, CrystalBenchError
 from crystalbench.models.model import Progress, silent
-from crystalbench.plugins import code_digest, source_digest
 from crystalbench.representations.processes import PROCESSES
 from crystalbench.results.record import TuningResult
 from crystalbench.runs.environment import environment
@@ -44,6 +43,7 @@ from crystalbench.runs.kept_models import write_model_files
 from crystalbench.runs.plan import Run
 from crystalbench.runs.resources import Reservation, thread_variables
 from crystalbench.runs.runner import Evaluation, Runner, reason_of
+from crystalbench.source_code import code_digest, source_digest
 from crystalbench.tuning import Search
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,12 @@ from typing import Any
 
 from crystalbench.data.views.view import parts_of
 from crystalbench.errors import ConfigError
-from crystalbench.plugins import code_digest, import_copy, module_of_file, modules_behind
+from crystalbench.plugins import import_copy, module_of_file
 from crystalbench.runs.executors.packing import PackedRun, PackingFolder
 from crystalbench.runs.fit_checkpoints import FitCheckpoints
 from crystalbench.runs.locks import RunLocks
 from crystalbench.runs.plan import Run
+from crystalbench.source_code import code_digest, modules_behind
 
 
 @dataclass(frozen=True)
