@@ -48,6 +48,21 @@ def test_the_columns_of_the_task_take_precedence_over_the_general_ones(
     assert "2 of 12 rows" in available.where and "1 others" in available.where
 
 
+def test_compositions_are_enough_for_models_that_see_nothing_else(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    table = table_of(structures[:3], ["mb-tiny-03", "mb-tiny-05", "mb-tiny-06"], target=[3.0, 5.0, 6.0])
+    crystals = load(tiny, write(tmp_path, table)).inputs
+    assert isinstance(crystals, Crystals)
+    formulas = [structure.composition.formula for structure in structures[:3]]
+    task = load(tiny, write(tmp_path, {"id": table["id"], "target": table["target"], "formula": formulas}))
+    assert not task.has_structures
+    assert task.inputs.digest == crystals.compositions().digest
+    assert any("compositions only" in remark for remark in task.remarks)
+    with_both = load(tiny, write(tmp_path, {**table, "formula": ["Fe2 O3"] * 3}))
+    assert with_both.has_structures and not with_both.remarks
+
+
 def test_rows_without_an_official_id_are_counted(
     tiny: OfficialTask, structures: list[Structure], tmp_path: Path
 ) -> None:
@@ -113,6 +128,9 @@ def test_missing_columns_are_named(tiny: OfficialTask, structures: list[Structur
         rest = {name: values for name, values in table.items() if name != column}
         with pytest.raises(DataError, match=f"no column with the {what}"):
             load(tiny, write(tmp_path, rest))
+    del table["lattice"]  # a structure in part is no composition
+    with pytest.raises(DataError, match="no column with the structures"):
+        load(tiny, write(tmp_path, {**table, "formula": ["Fe2 O3"]}))
 
 
 def test_a_broken_table_is_refused(tiny: OfficialTask, tmp_path: Path) -> None:

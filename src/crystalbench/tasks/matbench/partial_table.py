@@ -6,6 +6,9 @@ The columns are
 * the target in ``y_<short name>``, or else the official name with or without its punctuation, or else ``target``;
 * structures in ``lattice`` (9 numbers), ``frac_coords`` and ``numbers``; compositions in ``composition``, or else
   ``formula``.
+
+A table without any of the columns of structures has the compositions of the cells. That is enough for the models that
+see nothing else; others are left out.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ from crystalbench.tasks.tables.config import StructureColumns
 from crystalbench.tasks.tables.inputs import SHOWN_PROBLEMS, inputs_of
 from crystalbench.tasks.tables.reading import Table
 
+_STRUCTURE = ("lattice", "frac_coords", "numbers")
+_COMPOSITION = ("composition", "formula")
+
 
 @dataclass(frozen=True, eq=False)
 class PartialTable:
@@ -42,14 +48,14 @@ class PartialTable:
         targets: (n,) targets.
         rows: (n,) official row numbers.
         verified: ``"ids"``, or ``"content"`` if the table has all rows and they equal the official ones.
-        remark: which rows of the table were skipped; empty if none.
+        remarks: which rows of the table were skipped, and that it has no structures.
     """
 
     inputs: Inputs
     targets: npt.NDArray[np.float64]
     rows: npt.NDArray[np.intp]
     verified: str
-    remark: str
+    remarks: tuple[str, ...] = ()
 
 
 def read_partial_table(official: OfficialTask, file: Path) -> PartialTable:
@@ -103,9 +109,12 @@ def _read(official: OfficialTask, file: Path) -> PartialTable:
                 f"it has all rows of {official.name}, but {problem}; describe data of your own in a task file (TOML)"
             )
         verified = "content"
-    skipped = total - len(ids)
-    remark = f"{skipped:,} of {total:,} rows of {file.name} have no {id_column} and are skipped" if skipped else ""
-    return PartialTable(inputs, targets, rows, verified, remark)
+    remarks = []
+    if skipped := total - len(ids):
+        remarks.append(f"{skipped:,} of {total:,} rows of {file.name} have no {id_column} and are skipped")
+    if official.input == "structure" and input_columns[0] not in _STRUCTURE:
+        remarks.append(f"{file.name} has compositions only, so models that need structures are left out")
+    return PartialTable(inputs, targets, rows, verified, tuple(remarks))
 
 
 def _official_rows(
@@ -129,7 +138,7 @@ def _inputs(
         DataError: some are invalid; lists them.
     """
     rows = Table(file, len(ids), {name: table[name] for name in columns})
-    structure = StructureColumns(**{name: name for name in columns}) if official.input == "structure" else None
+    structure = StructureColumns(**{name: name for name in columns}) if columns[0] in _STRUCTURE else None
     read = inputs_of(rows, structure, columns[0], ids)
     if read.problems or read.inputs is None:
         problems = [f"{ids[row]}: {problem}" for row, problem in sorted(read.problems.items())]
@@ -166,9 +175,12 @@ def _target_column(official: OfficialTask, columns: list[str]) -> str | None:
 
 
 def _input_columns(official: OfficialTask, columns: list[str]) -> list[str]:
-    if official.input == "structure":
-        return [_first([name], columns, "structures") for name in ("lattice", "frac_coords", "numbers")]
-    return [_first(["composition", "formula"], columns, "compositions")]
+    """The columns with the structures, or the one with the compositions if these are asked for or are all there is."""
+    if official.input == "structure" and (
+        any(name in columns for name in _STRUCTURE) or not any(name in columns for name in _COMPOSITION)
+    ):
+        return [_first([name], columns, "structures") for name in _STRUCTURE]
+    return [_first(list(_COMPOSITION), columns, "compositions")]
 
 
 def _first(choices: list[str], columns: list[str], content: str) -> str:

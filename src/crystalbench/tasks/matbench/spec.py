@@ -109,16 +109,17 @@ class MatbenchTaskSpec(TaskSpec):
         Raises:
             DataError: the file is damaged, or it is not the data of this task.
         """
-        official, folds, remark = self.official, official_folds(self.name).astype(np.int16), ""
+        official, folds = self.official, official_folds(self.name).astype(np.int16)
+        remarks: tuple[str, ...] = ()
         if file.name.endswith(_TABLE):
             table = read_partial_table(official, file)
-            inputs, targets, verified, remark = table.inputs, table.targets, table.verified, table.remark
+            inputs, targets, verified, remarks = table.inputs, table.targets, table.verified, table.remarks
             folds = folds[table.rows]
         else:
             inputs, targets, verified = read_official_file(official, file, sha256)
         source = Source(file.name, sha256, verified)
         task = Task(self.name, self.target, self.metric, inputs, targets, folds, official.n_samples, source)
-        return Decoded(task, (remark,) if remark else ())
+        return Decoded(task, remarks)
 
 
 TASKS: tuple[TaskSpec, ...] = tuple(MatbenchTaskSpec.of(official) for official in OFFICIAL.values())
