@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +146,39 @@ def test_batches_contain_every_row_once_and_are_even(n: int, size: int, seed: in
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == -(-n // size)
+
+
+@repeatable(25)
+@given(index=st.lists(st.integers(0, 3), min_size=1, max_size=6), more=st.lists(st.integers(0, 3), max_size=4))
+def test_batches_of_chosen_crystals_are_those_of_copies(index: list[int], more: list[int]) -> None:
+    arrays, again = two_levels(), [i % len(index) for i in more]
+    chosen = arrays[index][again] if more else arrays[index]
+    copies = Arrays(dict(chosen.values), chosen.layouts, chosen.offsets, len(chosen))
+    fresh = arrays[index][again] if more else arrays[index]  # nothing of it was read, so nothing copied
+    marks = np.arange(len(chosen), dtype=np.float32)
+    everything = np.arange(len(chosen))[::-1].copy()
+    one, other = (DeviceArrays(data.with_rows(mark=marks), "cpu").batch(everything) for data in (fresh, copies))
+    assert one.values.keys() == other.values.keys()
+    for name, value in one.values.items():
+        assert value.dtype == other[name].dtype and torch.equal(value, other[name])
+    for level in ("atom", "bond"):
+        assert torch.equal(one.owners[level], other.owners[level])
+
+
+def test_chosen_crystals_and_mapped_files_share_their_memory(tmp_path: Path) -> None:
+    arrays = two_levels()
+    ends = np.lib.format.open_memmap(tmp_path / "end.npy", "w+", np.int32, (6,))
+    ends[:] = arrays.values["end"]
+    ends.flush()
+    mapped = np.load(tmp_path / "end.npy", mmap_mode="r")
+    arrays = Arrays({**arrays.values, "end": mapped}, arrays.layouts, arrays.offsets, len(arrays))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = DeviceArrays(arrays[[3, 1]], "cpu")
+    assert data._values["end"].data_ptr() == mapped.ctypes.data
+    assert data._values["flag"].data_ptr() == arrays.values["flag"].ctypes.data
+    data.batch(np.array([0, 1]))["end"].zero_()  # batches are copies
+    assert mapped.tolist() == [1, 0, 0, 0, 3, 2]
 
 
 def test_the_arrays_are_not_changed() -> None:

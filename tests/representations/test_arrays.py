@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from helpers import random_crystals, repeatable
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.representations import Arrays, CrystalGraph, ElementPairs, Layout, MagpieFeatures, Representation
+from crystalbench.representations.chosen import Chosen
 
 REPRESENTATIONS = [CrystalGraph(neighbors=4), MagpieFeatures(), ElementPairs()]
 
@@ -51,6 +54,25 @@ def test_slicing_twice_and_selecting_nothing() -> None:
 def test_storage_and_back(representation: Representation) -> None:
     arrays = representation(random_crystals(4))
     assert_same(Arrays.from_storage(*arrays.to_storage()), arrays)
+
+
+def test_chosen_crystals_are_copied_once_and_pickled_alone() -> None:
+    arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
+    one = arrays[[5]]
+    assert isinstance(one.part("distances"), Chosen)
+    assert one.values["distances"] is one.values["distances"]
+    assert not isinstance(one.part("distances"), Chosen)
+    again = pickle.loads(pickle.dumps(arrays[[5]]))
+    assert_same(again, one)
+    assert len(pickle.dumps(arrays[[5]])) < len(pickle.dumps(arrays)) / 2
+
+
+def test_joining_takes_the_arrays_out_of_the_parts() -> None:
+    arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
+    parts = [arrays[:3], arrays[3:]]
+    assert_same(Arrays.concatenated(parts), arrays)
+    assert_same(Arrays.joined(parts), arrays)
+    assert [len(part.values) for part in parts] == [0, 0]
 
 
 def test_arrays_with_rows_that_do_not_fit_are_refused() -> None:

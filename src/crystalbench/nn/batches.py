@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +16,13 @@ from torch.nn import functional
 from crystalbench.data.flat import segment_rows
 from crystalbench.plugins import require_extra
 from crystalbench.representations import CRYSTAL, Arrays
+from crystalbench.representations.chosen import Chosen
 from crystalbench.representations.pyg import LEVELS, pyg_attributes
 
 _WIDE = {torch.uint8: torch.int64, torch.int16: torch.int64, torch.int32: torch.int64}
+_Place = tuple[str, int | None]
+"""A level and the number of a choice of crystals: what has the same rows."""
+
 _PADDED = 2**17  # rows up to which all crystals of a batch are padded to the largest one
 
 
@@ -212,6 +217,9 @@ def _groups_of_similar(counts: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int
 class DeviceArrays:
     """All arrays of a data set on a device.
 
+    In main memory, arrays are shared with the representation: of selected crystals and of arrays that are mapped from a
+    file nothing is copied but batches, and processes that train on the same crystals read the same memory.
+
     Args:
         arrays: a representation of n crystals.
         device: torch device.
@@ -221,13 +229,23 @@ class DeviceArrays:
         self.device = torch.device(device)
         self.length = len(arrays)
         self._layouts = arrays.layouts
-        self._values = {name: _moved(a, self.device) for name, a in arrays.values.items()}
-        self._starts = {
-            level: torch.from_numpy(np.array(o[:-1])).to(self.device) for level, o in arrays.offsets.items()
-        }
         self._counts = {level: torch.from_numpy(np.diff(o)).to(self.device) for level, o in arrays.offsets.items()}
         # The sizes of batches must be known without waiting for the device.
         self._host_counts = {level: np.diff(o) for level, o in arrays.offsets.items()}
+        self._values: dict[str, Tensor] = {}
+        self._places: dict[str, _Place] = {}
+        self._starts: dict[_Place, Tensor] = {}
+        for name, layout in arrays.layouts.items():
+            part = arrays.part(name)
+            place: _Place
+            if isinstance(part, Chosen) and self.device.type == "cpu" and part.array.dtype != np.float64:
+                array, place, starts = part.array, (layout.level, id(part.choice)), part.choice.starts
+            else:
+                array, place = arrays.values[name], (layout.level, None)
+                starts = np.arange(self.length) if layout.level == CRYSTAL else arrays.offsets[layout.level][:-1]
+            self._values[name], self._places[name] = _moved(array, self.device), place
+            if place not in self._starts:
+                self._starts[place] = torch.from_numpy(np.array(starts)).to(self.device)
 
     def __len__(self) -> int:
         """Number of crystals."""
@@ -241,24 +259,26 @@ class DeviceArrays:
         return torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device, non_blocking=True)
 
     def _batch(self, index: np.ndarray, chosen: Tensor) -> Batch:
-        rows: dict[str, Tensor] = {CRYSTAL: chosen}
         owners: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
         host_counts: dict[str, npt.NDArray[np.int64]] = {}
         new_starts: dict[str, Tensor] = {}
-        for level, starts in self._starts.items():
-            on_host = self._host_counts[level][index]
-            total, host_counts[level] = int(on_host.sum()), on_host
-            count = self._counts[level][chosen]
-            new_start = torch.cumsum(count, 0) - count
-            owner = torch.repeat_interleave(count, output_size=total)
-            shift = starts[chosen] - new_start
-            rows[level] = torch.arange(total, device=self.device) + shift[owner]
-            owners[level], counts[level], new_starts[level] = owner, count, new_start
+        for level, on_host in self._host_counts.items():
+            host_counts[level] = on_host[index]
+            counts[level] = count = self._counts[level][chosen]
+            new_starts[level] = torch.cumsum(count, 0) - count
+            owners[level] = torch.repeat_interleave(count, output_size=int(host_counts[level].sum()))
+        rows: dict[_Place, Tensor] = {}
+        for (level, choice), starts in self._starts.items():
+            row = starts[chosen]
+            if level != CRYSTAL:
+                owner = owners[level]
+                row = torch.arange(len(owner), device=self.device) + (row - new_starts[level])[owner]
+            rows[level, choice] = row
         values = {}
         for name, tensor in self._values.items():
             layout = self._layouts[name]
-            value = tensor[rows[layout.level]]
+            value = tensor[rows[self._places[name]]]
             value = value.to(_WIDE.get(value.dtype, value.dtype))
             if layout.points_to is not None and layout.points_to != CRYSTAL:
                 start = new_starts[layout.points_to]
@@ -282,8 +302,10 @@ class DeviceArrays:
             yield self._batch(index, chosen)
 
 
-def _moved(array: np.ndarray, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.array(array))
+def _moved(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the array is read-only: batches are copies
+        tensor = torch.from_numpy(np.asarray(array))
     # Integers are widened batch by batch, to save memory; floats are narrowed here, since not all devices have float64.
     return tensor.to(torch.float32 if tensor.dtype is torch.float64 else tensor.dtype).to(device)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crystalbench.data.flat import as_index, offsets_of, segment_rows
+from crystalbench.data.flat import as_index, offsets_of
+from crystalbench.representations.chosen import Choice, Chosen, Values
 
 CRYSTAL = "crystal"
 
@@ -33,7 +34,8 @@ class Layout:
 class Arrays:
     """Named flat arrays of n crystals.
 
-    Indices count within a crystal, so selecting crystals is plain slicing, and a batch adds offsets.
+    Indices count within a crystal, so selecting crystals is plain slicing, and a batch adds offsets. Arrays of selected
+    crystals are copied one by one, when they are read for the first time.
 
     Attributes:
         values: arrays by name; the first axis of an array has the rows of its level.
@@ -45,7 +47,7 @@ class Arrays:
         ValueError: an array or offsets do not have the rows of their level.
     """
 
-    values: dict[str, npt.NDArray[Any]]
+    values: Mapping[str, npt.NDArray[Any]]
     layouts: dict[str, Layout]
     offsets: dict[str, npt.NDArray[np.int64]]
     length: int
@@ -54,11 +56,22 @@ class Arrays:
         for level, offsets in self.offsets.items():
             if len(offsets) != self.length + 1:
                 raise ValueError(f"level {level!r} has offsets for {len(offsets) - 1} crystals, not {self.length}")
-        for name, array in self.values.items():
-            level = self.layouts[name].level
+        if not isinstance(self.values, Values):
+            object.__setattr__(self, "values", Values(self.values))
+        for name in self.values:
+            part, level = self.part(name), self.layouts[name].level
             rows = self.length if level == CRYSTAL else int(self.offsets[level][-1])
-            if len(array) != rows:
-                raise ValueError(f"array {name!r} has {len(array)} rows; its level {level!r} has {rows}")
+            if len(part) != rows:
+                raise ValueError(f"array {name!r} has {len(part)} rows; its level {level!r} has {rows}")
+
+    @property
+    def _values(self) -> Values:
+        assert isinstance(self.values, Values)  # __post_init__ converts other mappings
+        return self.values
+
+    def part(self, name: str) -> npt.NDArray[Any] | Chosen:
+        """An array, or which rows of which array were selected; nothing is copied."""
+        return self._values.part(name)
 
     def __len__(self) -> int:
         """Number of crystals."""
@@ -67,10 +80,19 @@ class Arrays:
     def __getitem__(self, key: Any) -> Arrays:
         """The selected crystals, in the order of the key."""
         index = as_index(key, self.length)
-        rows = {CRYSTAL: index} | {level: segment_rows(offsets, index) for level, offsets in self.offsets.items()}
         offsets = {level: offsets_of(np.diff(o)[index]) for level, o in self.offsets.items()}
-        values = {name: array[rows[self.layouts[name].level]] for name, array in self.values.items()}
-        return Arrays(values, self.layouts, offsets, len(index))
+        choices = {CRYSTAL: Choice(index)} | {level: Choice(index, o) for level, o in self.offsets.items()}
+        again: dict[int, Choice] = {}  # arrays of a level share their choice, and so the numbers of its rows
+        parts: dict[str, npt.NDArray[Any] | Chosen] = {}
+        for name in self.values:
+            part = self.part(name)
+            if isinstance(part, Chosen):
+                before = part.choice
+                choice = again.setdefault(id(before), before[index])
+                parts[name] = Chosen(part.array, choice)
+            else:
+                parts[name] = Chosen(part, choices[self.layouts[name].level])
+        return Arrays(Values(parts), self.layouts, offsets, len(index))
 
     def with_rows(self, **rows: npt.NDArray[Any]) -> Arrays:
         """These arrays and further ones with one row per crystal.
@@ -82,7 +104,8 @@ class Arrays:
             if name in self.values:
                 raise ValueError(f"an array {name!r} exists already")
         layouts = self.layouts | {name: Layout(CRYSTAL) for name in rows}
-        return Arrays(self.values | rows, layouts, self.offsets, self.length)
+        added = Arrays(rows, layouts, {}, self.length)
+        return Arrays(self._values | added._values, layouts, self.offsets, self.length)
 
     def combined_with(self, other: Arrays) -> Arrays:
         """These arrays and those of another representation of the same crystals.
@@ -95,14 +118,19 @@ class Arrays:
         if both := (self.values.keys() & other.values.keys()) | (self.offsets.keys() & other.offsets.keys()):
             raise ValueError(f"both representations have {', '.join(sorted(both))}")
         return Arrays(
-            self.values | other.values, self.layouts | other.layouts, self.offsets | other.offsets, self.length
+            self._values | other._values, self.layouts | other.layouts, self.offsets | other.offsets, self.length
         )
 
     @classmethod
     def concatenated(cls, parts: Sequence[Arrays]) -> Arrays:
         """The crystals of several arrays of one representation, in order."""
+        return cls.joined([Arrays(Values(p.values), p.layouts, p.offsets, p.length) for p in parts])
+
+    @classmethod
+    def joined(cls, parts: list[Arrays]) -> Arrays:
+        """As `concatenated`, but the parts lose their arrays, so that few of them are in memory twice."""
         first = parts[0]
-        values = {name: np.concatenate([part.values[name] for part in parts]) for name in first.values}
+        values = {name: np.concatenate([part._values.pop(name) for part in parts]) for name in list(first.values)}
         counts = {level: np.concatenate([np.diff(part.offsets[level]) for part in parts]) for level in first.offsets}
         offsets = {level: offsets_of(count) for level, count in counts.items()}
         return cls(values, first.layouts, offsets, sum(map(len, parts)))

@@ -92,7 +92,8 @@ def _compute(
         save_arrays(path, stored, meta | {"seconds": seconds, "recipe": repr(representation.recipe)})
     except OSError as error:
         log.warning("the representation could not be cached in %s (%s); continuing without the cache", path, error)
-    return arrays, seconds
+        return arrays, seconds
+    return _read(path) or (arrays, seconds)  # mapped from the file, all processes share the memory
 
 
 @contextlib.contextmanager

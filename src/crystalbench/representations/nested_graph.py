@@ -90,12 +90,12 @@ class NestedGraph(Representation):
         """
         if not isinstance(inputs, Crystals):
             raise DataError("a nested graph needs crystal structures; these rows are compositions")
-        return Arrays.concatenated(by_chunks(partial(_of, self), inputs, _CHUNK, _WORTH_PROCESSES))
+        return Arrays.joined(by_chunks(partial(_of, self), inputs, _CHUNK, _WORTH_PROCESSES))
 
 
 def _of(graph: NestedGraph, crystals: Crystals) -> Arrays:
     starts = range(0, max(1, len(crystals)), _CHUNK)
-    return Arrays.concatenated([_graphs(graph, crystals[i : i + _CHUNK]) for i in starts])
+    return Arrays.joined([_graphs(graph, crystals[i : i + _CHUNK]) for i in starts])
 
 
 def _graphs(graph: NestedGraph, crystals: Crystals) -> Arrays:

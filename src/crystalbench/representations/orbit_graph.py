@@ -97,11 +97,11 @@ class OrbitGraph(Representation):
         """
         if not isinstance(inputs, Crystals):
             raise DataError("an orbit graph needs crystal structures; these rows are compositions")
-        return Arrays.concatenated(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
+        return Arrays.joined(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
 
     def _of(self, crystals: Crystals) -> Arrays:
         starts = range(0, max(1, len(crystals)), _CHUNK)
-        return Arrays.concatenated([self._graphs(crystals[i : i + _CHUNK]) for i in starts])
+        return Arrays.joined([self._graphs(crystals[i : i + _CHUNK]) for i in starts])
 
     def _graphs(self, crystals: Crystals) -> Arrays:
         around = _Neighbors.of(CrystalGraph(self.neighbors + 1, vectors=True)(crystals))

@@ -63,7 +63,7 @@ class PeriodicGraph(Representation):
         """
         if not isinstance(inputs, Crystals):
             raise DataError("a periodic graph needs crystal structures; these rows are compositions")
-        return Arrays.concatenated(by_chunks(partial(_graphs, cutoff=self.cutoff), inputs, _CHUNK, _WORTH_PROCESSES))
+        return Arrays.joined(by_chunks(partial(_graphs, cutoff=self.cutoff), inputs, _CHUNK, _WORTH_PROCESSES))
 
 
 def _graphs(crystals: Crystals, cutoff: float) -> Arrays:

@@ -79,11 +79,11 @@ class QuotientGraph(Representation):
         """
         if not isinstance(inputs, Crystals):
             return self._quotient(self.graph(inputs))  # which raises the error
-        return Arrays.concatenated(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
+        return Arrays.joined(by_chunks(self._of, inputs, _CHUNK, _WORTH_PROCESSES))
 
     def _of(self, crystals: Crystals) -> Arrays:
         starts = range(0, max(1, len(crystals)), _CHUNK)
-        return Arrays.concatenated([self._quotient(self.graph(crystals[i : i + _CHUNK])) for i in starts])
+        return Arrays.joined([self._quotient(self.graph(crystals[i : i + _CHUNK])) for i in starts])
 
     def _quotient(self, full: Arrays) -> Arrays:
         atoms = _Atoms.of(full, self.tolerance)

@@ -62,7 +62,7 @@ class WeightedGraph(Representation):
         if not isinstance(inputs, Crystals):
             raise DataError("a weighted graph needs crystal structures; these rows are compositions")
         work = partial(_graphs, neighbors=self.neighbors, softening=self.softening)
-        return Arrays.concatenated(by_chunks(work, inputs, _CHUNK, _WORTH_PROCESSES))
+        return Arrays.joined(by_chunks(work, inputs, _CHUNK, _WORTH_PROCESSES))
 
 
 def _graphs(crystals: Crystals, neighbors: int, softening: float) -> Arrays:
