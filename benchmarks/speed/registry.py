@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from benchmarks.speed import cgcnn, descriptors, diffraction, graphs, loading, sen
+from benchmarks.speed import cgcnn, descriptors, diffraction, graphs, loading, nested, sen
 from benchmarks.speed.rows import Row
 from crystalbench.errors import UnknownNameError
 
@@ -24,7 +24,9 @@ def by_name(rows: Iterable[Row]) -> dict[str, Row]:
     return found
 
 
-ROWS = by_name((*loading.ROWS, *graphs.ROWS, *diffraction.ROWS, *descriptors.ROWS, *cgcnn.ROWS, *sen.ROWS))
+ROWS = by_name(
+    (*loading.ROWS, *graphs.ROWS, *diffraction.ROWS, *descriptors.ROWS, *cgcnn.ROWS, *sen.ROWS, *nested.ROWS)
+)
 
 
 def chosen(patterns: Sequence[str], rows: Mapping[str, Row] = ROWS) -> list[Row]:
