@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BATCH = 64
+_TOLERANCE = 1e-4
 _MOST = 512  # crystals: pairs take a hundred kilobytes of each
 
 
@@ -45,10 +46,13 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
         order = shuffle.permutation(len(data))
         return ((batch, labels[batch.index]) for batch in data.batches(_BATCH, order))
 
-    def measured(encoder: type[NestedEncoder], data: DeviceArrays) -> Measurement:
+    def network(encoder: type[NestedEncoder]) -> nn.Module:
         torch.manual_seed(0)
         body = encoder(model.width, model.edge_width, model.layers, model.degree, cutoff=model.cutoff)
-        measure = training(nn.Sequential(body, nn.Linear(body.width, 1)), partial(batches, data), len(data))
+        return nn.Sequential(body, nn.Linear(body.width, 1))
+
+    def measured(encoder: type[NestedEncoder], data: DeviceArrays) -> Measurement:
+        measure = training(network(encoder), partial(batches, data), len(data))
 
         def measurement() -> float:
             prepare_torch(Runtime(threads=settings.threads))
@@ -56,6 +60,14 @@ def _prepare(settings: Settings) -> Iterator[tuple[Measurement, Measurement]]:
 
         return measurement
 
+    some = np.arange(_BATCH)
+    with torch.no_grad():
+        ours, plain = (
+            network(encoder).eval()(data.batch(some))
+            for encoder, data in ((NestedEncoder, merged), (LineGraphEncoder, paired))
+        )
+    if not torch.allclose(ours, plain, rtol=_TOLERANCE, atol=_TOLERANCE):
+        raise RuntimeError("the outputs on the line graph differ from those of `nested`")
     yield measured(NestedEncoder, merged), measured(LineGraphEncoder, paired)
 
 
