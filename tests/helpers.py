@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
@@ -30,7 +32,7 @@ from crystalbench.results.record import (
 )
 from crystalbench.results.spec import ProtocolSpec, RunSpec, TuningSpec
 from crystalbench.targets import Kind
-from crystalbench.tasks import Source, Task
+from crystalbench.tasks import DataSources, Source, Task
 from crystalbench.testing.crystals import (  # noqa: F401  (re-exported)
     CRYSTAL_SYSTEMS,
     atom_order,
@@ -102,6 +104,17 @@ def tiny_task(
         rows_total=total or n,
         source=Source("tiny.parquet", "0" * 64, "user"),
     )
+
+
+def write_formulas(folder: Path, rows: int = 40) -> DataSources:
+    """Rows of `matbench_perovskites` in a table of compositions, as the data of this task."""
+    columns = {
+        "id": [f"mb-perovskites-{row:05d}" for row in range(1, rows + 1)],
+        "target": [float(row % 7) for row in range(rows)],
+        "formula": [f"Fe{row} O3" for row in range(1, rows + 1)],
+    }
+    pq.write_table(pa.table(columns), folder / "formulas.parquet")
+    return DataSources(files={"matbench_perovskites": folder / "formulas.parquet"}, download=False)
 
 
 def formulas_task(n: int = 20) -> Task:

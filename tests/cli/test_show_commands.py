@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import ENERGY, call, failed, only_record, small
-from helpers import record
+from helpers import record, write_formulas
 
 from crystalbench import __version__
 from crystalbench.data.views import view_names
@@ -33,6 +33,16 @@ def test_the_lists_are_complete_without_optional_packages(monkeypatch: pytest.Mo
     result = call("list")
     assert result.exit_code == 0
     assert "schnet" in result.output
+
+
+def test_the_list_says_what_the_data_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    shown = call("list", "--data-dir", str(tmp_path)).output
+    write_formulas(tmp_path)
+    (tmp_path / "formulas.parquet").rename(tmp_path / "matbench_perovskites.parquet")
+    for output, inputs in ((shown, "structures"), (call("list", "--data-dir", str(tmp_path)).output, "compositions")):
+        (line,) = [line for line in output.splitlines() if line.strip().startswith("matbench_perovskites")]
+        assert inputs in line.split()
 
 
 def test_the_version() -> None:

@@ -181,6 +181,33 @@ def test_chosen_crystals_and_mapped_files_share_their_memory(tmp_path: Path) -> 
     assert mapped.tolist() == [1, 0, 0, 0, 3, 2]
 
 
+ROWS = np.arange(24, dtype=np.float32).reshape(6, 4)
+FIELDS = np.zeros(6, [("small", np.int8), ("value", np.float32, 4)])
+FIELDS["value"] = ROWS
+LAYOUTS_IN_MEMORY = {
+    "reversed": ROWS[::-1],
+    "mirrored": ROWS[:, ::-1],
+    "transposed": ROWS.reshape(4, 6).T,
+    "repeated": np.broadcast_to(np.float32(2), (6, 4)),
+    "field": FIELDS["value"],
+    "double": ROWS.astype(np.float64),
+    "unsigned": ROWS.astype(np.uint16),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS_IN_MEMORY)
+def test_arrays_may_have_any_layout_in_memory(name: str) -> None:
+    array = LAYOUTS_IN_MEMORY[name]
+    arrays = Arrays({"x": array}, {"x": Layout(CRYSTAL)}, {}, 6)
+    for part, rows in ((arrays, [4, 1]), (arrays[[5, 4, 1]], [1, 2]), (arrays[[0, 5, 4, 1]][1:], [1, 2])):
+        assert DeviceArrays(part, "cpu").batch(np.array(rows))["x"].tolist() == array[[4, 1]].tolist()
+
+
+def test_layouts_without_an_array_are_left_out() -> None:
+    arrays = Arrays({"x": ROWS}, {"x": Layout(CRYSTAL), "not_made": Layout(CRYSTAL)}, {}, 6)
+    assert list(DeviceArrays(arrays[[2]], "cpu").batch(np.array([0])).values) == ["x"]
+
+
 def test_the_arrays_are_not_changed() -> None:
     arrays = two_levels()
     for array in arrays.values.values():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import formulas_task, tiny_task
+from helpers import formulas_task, tiny_task, write_formulas
 
 from crystalbench.errors import ConfigError, UnknownNameError
 from crystalbench.evaluation.descriptors import CONTROL, END_TO_END, FLOOR, LINEAR, UNTRAINED
@@ -131,6 +131,15 @@ def test_compositions_have_descriptors_of_the_composition(alloys: str, tmp_path:
         planned("cgcnn", tasks=(alloys,))
     with pytest.raises(ConfigError, match="these models see nothing; choose others with --model"):
         planned("dummy", tasks=(alloys,))
+
+
+def test_a_task_whose_data_has_compositions_has_descriptors_of_the_composition(tmp_path: Path) -> None:
+    suite = Suite(name="s", tasks=("matbench_perovskites", "demo_bulk_modulus"), models=("magpie_forest",))
+    plan = Descriptors().plan(suite, Selection(folds=(0,)), write_formulas(tmp_path))
+    found = {(run.spec.task, run.label) for run in plan.runs if run.spec.task.startswith("matbench")}
+    assert found == {(f"matbench_perovskites+descriptor:{name}", "magpie_forest") for name in OF_COMPOSITIONS}
+    others = {run.spec.task for run in plan.runs} - {task for task, _ in found}
+    assert others == {f"demo_bulk_modulus+descriptor:{name}" for name in DEFAULT}
 
 
 def test_views_have_no_effect_and_this_is_said() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import tiny_task
+from helpers import tiny_task, write_formulas
 from probe_models import FirstAtom, MeanNumber, Orientation, Toy, Volume
 
 from crystalbench.data.samples import Samples
@@ -113,3 +113,13 @@ def test_tasks_without_structures_are_left_out(tmp_path: Path, monkeypatch: pyte
         Invariance().plan(both.model_copy(update={"tasks": ("mine.toml",)}), Selection(), sources)
     with pytest.raises(ConfigError, match=r"compositions only: mine; choose .* one of .*demo_bulk_modulus"):
         Invariance().plan(both, Selection(tasks=("mine.toml",), models=("sen",)), sources)
+
+
+def test_data_without_structures_of_a_task_that_has_them(tmp_path: Path) -> None:
+    suite = Suite(name="s", tasks=("matbench_perovskites",), models=("magpie_forest",))
+    with pytest.raises(ConfigError) as caught:
+        Invariance().plan(suite, Selection(), write_formulas(tmp_path))
+    problem, advice = str(caught.value).split("; choose another task")
+    assert problem.endswith("compositions only: matbench_perovskites")
+    assert "matbench_phonons" in advice and "perovskites," not in advice
+    assert advice.endswith("or name data with structures: --data matbench_perovskites=PATH")

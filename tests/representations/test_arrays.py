@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalbench.representations import Arrays, CrystalGraph, ElementPairs, Layout, MagpieFeatures, Representation
-from crystalbench.representations.chosen import Chosen
+from crystalbench.representations.chosen import Chosen, Values
 
 REPRESENTATIONS = [CrystalGraph(neighbors=4), MagpieFeatures(), ElementPairs()]
 
@@ -65,6 +65,31 @@ def test_chosen_crystals_are_copied_once_and_pickled_alone() -> None:
     again = pickle.loads(pickle.dumps(arrays[[5]]))
     assert_same(again, one)
     assert len(pickle.dumps(arrays[[5]])) < len(pickle.dumps(arrays)) / 2
+
+
+def test_values_are_used_like_a_dictionary() -> None:
+    arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
+    before, chosen = arrays.values["distances"].copy(), arrays[[5]]
+    more = {"more": np.zeros(1)}
+    for values in (more | chosen.values, chosen.values | more):
+        assert isinstance(values, Values) and values.keys() == chosen.values.keys() | {"more"}
+    assert isinstance(chosen.part("distances"), Chosen)  # nothing was copied yet
+    values = chosen.values.copy()
+    values["distances"] = values["distances"] - 1
+    del values["numbers"]
+    again = Arrays(values, {name: arrays.layouts[name] for name in values}, arrays[[5]].offsets, 1)
+    assert np.array_equal(again.values["distances"], chosen.values["distances"] - 1)
+    assert "numbers" in chosen.values and np.array_equal(arrays.values["distances"], before)
+
+
+def test_sizes_names_and_copies_of_chosen_crystals_copy_no_rows() -> None:
+    arrays = CrystalGraph(neighbors=3)(random_crystals(1, 8))
+    chosen = arrays[[5, 2]]
+    size = chosen.nbytes
+    assert f"distances: float32 ({chosen.offsets['atom'][-1]}, 3)" in repr(chosen.values)
+    assert len(Arrays.concatenated([chosen, chosen])) == 4
+    assert all(isinstance(chosen.part(name), Chosen) for name in chosen.values)
+    assert size == sum(array.nbytes for array in (*chosen.values.values(), *chosen.offsets.values()))
 
 
 def test_joining_takes_the_arrays_out_of_the_parts() -> None:

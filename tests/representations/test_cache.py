@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import sys
@@ -173,6 +174,24 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "list as meta": lambda e: (e / "meta.json").write_text("[1, 2]"),
     "meta of bytes": lambda e: (e / "meta.json").write_bytes(b"\xff\xfe\x00"),
 }
+
+
+def test_an_entry_is_kept_by_a_process_with_too_many_open_files(
+    folder: Path, crystals: Crystals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = represent(Volumes(), crystals)[0].values["volume"]
+
+    def refuse(file: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", str(file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("crystalbench.data.storage._map", refuse)
+        arrays, _ = represent(Volumes(), crystals)
+    assert np.array_equal(arrays.values["volume"], expected)
+    assert "damaged" not in caplog.text
+    assert len(Volumes.computed) == 2
+    represent(Volumes(), crystals)
+    assert len(Volumes.computed) == 2  # the entry is still there
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

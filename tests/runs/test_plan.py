@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import write_toys
+from helpers import write_formulas, write_toys
 
 from crystalbench.errors import ConfigError, DataError, UnknownNameError
 from crystalbench.models import Dummy
@@ -245,6 +245,12 @@ def test_views_do_not_apply_to_compositions(formulas: str) -> None:
 def test_nothing_to_run_says_why(formulas: str) -> None:
     with pytest.raises(ConfigError, match=r"nothing to run: .*cgcnn needs structures"):
         plan(tasks=(formulas,), models=("cgcnn",))
+
+
+def test_nothing_to_run_on_data_without_structures_names_the_file(tmp_path: Path) -> None:
+    suite = Suite(name="s", tasks=("matbench_perovskites",), models=("cgcnn",))
+    with pytest.raises(ConfigError, match=r"cgcnn needs structures, .*formulas\.parquet has compositions only"):
+        make_plan(suite, Selection(), write_formulas(tmp_path))
 
 
 def test_missing_data_stops_a_suite_unless_it_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,7 @@ def test_crystal_systems_need_structures_of_every_class() -> None:
     with pytest.raises(DataError, match="demo_bulk_modulus: has no triclinic crystal among its 20 rows"):
         CrystalSystems(5)(alloys)
     formulas = dataclasses.replace(alloys, inputs=alloys.inputs.compositions())  # type: ignore[union-attr]
-    with pytest.raises(DataError, match="has compositions only, and crystal systems need structures"):
+    with pytest.raises(DataError, match="the data of demo_bulk_modulus has compositions only; name a file"):
         CrystalSystems(5)(formulas)
 
 

@@ -14,6 +14,9 @@ from pymatgen.core import Structure
 from crystalbench.data.crystals import Crystals
 from crystalbench.errors import DataError
 from crystalbench.tasks import DataSources
+from crystalbench.tasks.derived.crystal_systems import CrystalSystems
+from crystalbench.tasks.derived.spec import DerivedTaskSpec
+from crystalbench.tasks.described import DescribedTaskSpec
 from crystalbench.tasks.matbench.folds import official_folds
 from crystalbench.tasks.matbench.official import OfficialTask
 from crystalbench.tasks.matbench.spec import MatbenchTaskSpec
@@ -61,6 +64,24 @@ def test_compositions_are_enough_for_models_that_see_nothing_else(
     assert any("compositions only" in remark for remark in task.remarks)
     with_both = load(tiny, write(tmp_path, {**table, "formula": ["Fe2 O3"] * 3}))
     assert with_both.has_structures and not with_both.remarks
+
+
+def test_whether_a_table_has_structures_is_known_from_its_columns(
+    tiny: OfficialTask, structures: list[Structure], tmp_path: Path
+) -> None:
+    spec, table = MatbenchTaskSpec.of(tiny), table_of(structures[:2], ["mb-tiny-03", "mb-tiny-05"], target=[3.0, 5.0])
+    formulas = {"id": table["id"], "target": table["target"], "formula": ["Fe2 O3"] * 2}
+    described = DescribedTaskSpec.of(spec, "density")
+    systems = DerivedTaskSpec.of("systems", spec, CrystalSystems(2), rows_total=14)
+    for columns, expected in ((table, True), ({**table, "formula": ["Fe2 O3"] * 2}, True), (formulas, False)):
+        sources = DataSources(files={tiny.name: write(tmp_path, columns)}, download=False)
+        assert [one.has_structures_here(sources) for one in (spec, described, systems)] == [expected] * 3
+    with pytest.raises(DataError, match=f"systems: .* the data of {tiny.name} has compositions only; name a file"):
+        systems.load(sources)
+    missing = DataSources(files={tiny.name: tmp_path / "missing.parquet"}, download=False)
+    assert spec.has_structures_here(missing)  # so that the error is about the data
+    (tmp_path / "broken.parquet").write_text("no table")
+    assert spec.has_structures_here(DataSources(files={tiny.name: tmp_path / "broken.parquet"}, download=False))
 
 
 def test_rows_without_an_official_id_are_counted(

@@ -135,7 +135,7 @@ def _task_name(task: str) -> str:
 def _task_row(spec: TaskSpec, sources: DataSources) -> tuple[str, ...]:
     found = spec.availability(sources)
     available = "–" if not found.here else ("?" if found.rows is None else f"{found.rows:,}")
-    inputs = "structures" if spec.has_structures else "compositions"
+    inputs = "structures" if spec.has_structures_here(sources) else "compositions"
     target = spec.target
     rows = f"{spec.rows_total:,}"
     return (spec.name, rows, available, target.unit, str(target.kind), target.name, inputs, found.where)

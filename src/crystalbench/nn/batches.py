@@ -235,10 +235,10 @@ class DeviceArrays:
         self._values: dict[str, Tensor] = {}
         self._places: dict[str, _Place] = {}
         self._starts: dict[_Place, Tensor] = {}
-        for name, layout in arrays.layouts.items():
-            part = arrays.part(name)
+        for name in arrays.values:
+            layout, part = arrays.layouts[name], arrays.part(name)
             place: _Place
-            if isinstance(part, Chosen) and self.device.type == "cpu" and part.array.dtype != np.float64:
+            if isinstance(part, Chosen) and self.device.type == "cpu" and _can_be_shared(part.array):
                 array, place, starts = part.array, (layout.level, id(part.choice)), part.choice.starts
             else:
                 array, place = arrays.values[name], (layout.level, None)
@@ -302,10 +302,15 @@ class DeviceArrays:
             yield self._batch(index, chosen)
 
 
+def _can_be_shared(array: npt.NDArray[Any]) -> bool:
+    """Whether a tensor of this array needs no copy."""
+    return array.dtype != np.float64 and array.flags.c_contiguous and array.flags.aligned
+
+
 def _moved(array: npt.NDArray[Any], device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that the array is read-only: batches are copies
-        tensor = torch.from_numpy(np.asarray(array))
+        tensor = torch.from_numpy(np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")))
     # Integers are widened batch by batch, to save memory; floats are narrowed here, since not all devices have float64.
     return tensor.to(torch.float32 if tensor.dtype is torch.float64 else tensor.dtype).to(device)
 

@@ -54,10 +54,13 @@ def require_structures(probe: str, suite: Suite, selection: Selection) -> None:
 
 
 def _without_structures(probe: str, tasks: Iterable[str]) -> ConfigError:
-    fitting = [name for name, spec in task_specs().items() if spec.has_structures]
+    tasks = list(tasks)
+    fitting = [name for name, spec in task_specs().items() if spec.has_structures and name not in tasks]
+    here = [name for name in tasks if name in task_specs() and task_specs()[name].has_structures]
+    data = f", or name data with structures: --data {here[0]}=PATH" if here else ""
     return ConfigError(
         f"probe {probe}: needs structures, and these tasks have compositions only: {', '.join(tasks)}; choose "
-        f"another task with --task: a task file with structures, or one of {', '.join(fitting)}"
+        f"another task with --task: a task file with structures, or one of {', '.join(fitting)}{data}"
     )
 
 

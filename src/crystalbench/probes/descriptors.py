@@ -63,11 +63,11 @@ class Descriptors(Probe):
         for spec in plain:
             if spec.name not in places:
                 raise UnknownNameError(f"task of the suite {suite.name}", spec.name, places)
-            names = DEFAULT if spec.has_structures else OF_COMPOSITIONS
+            names = DEFAULT if spec.has_structures_here(sources) else OF_COMPOSITIONS
             targets += [f"{places[spec.name]}{DESCRIPTOR}{name}" for name in names]
         models = replace(selection, tasks=())
         parts = [make_plan(_suite(suite, targets), models, sources, reading)]
-        if floors := [target for target in targets if resolve_tasks([target])[0].has_structures]:
+        if floors := [target for target in targets if resolve_tasks([target])[0].has_structures_here(sources)]:
             forest = replace(models, models=(), parameters={})
             parts.append(make_plan(_suite(suite, floors, FOREST), forest, sources, reading))
         if plain:

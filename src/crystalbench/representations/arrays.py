@@ -137,8 +137,8 @@ class Arrays:
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes."""
-        return sum(a.nbytes for a in self.values.values()) + sum(a.nbytes for a in self.offsets.values())
+        """Size in bytes, that of chosen crystals included; copies nothing."""
+        return sum(self.part(name).nbytes for name in self.values) + sum(a.nbytes for a in self.offsets.values())
 
     def to_storage(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """Arrays and metadata to store; inverse of `from_storage`."""

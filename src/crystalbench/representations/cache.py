@@ -7,6 +7,7 @@ options, and the versions of the packages it uses. Entries are written atomicall
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import time
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from crystalbench.representations.representation import Representation
 
 log = logging.getLogger(__name__)
+
+_SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a process with too many open or mapped files, of which each array is one; the entry is not damaged."""
 
 
 def represent(
@@ -74,7 +78,9 @@ def _read(path: Path, *, locked: bool = False) -> tuple[Arrays, float] | None:
         log.debug("representation read from %s", path)
         return Arrays.from_storage(stored, meta), float(meta["seconds"])
     except (DataError, KeyError, TypeError, ValueError) as error:
-        if locked:  # else another process may have replaced it in the meantime
+        if getattr(error.__cause__, "errno", None) in _SHORT_OF:
+            log.debug("the cache entry %s cannot be mapped now (%s)", path, error.__cause__)
+        elif locked:  # else another process may have replaced it in the meantime
             log.warning("ignoring a damaged cache entry (%s); it is recomputed", error)
             shutil.rmtree(path, ignore_errors=True)
         return None

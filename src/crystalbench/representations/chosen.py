@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,16 +66,23 @@ class Chosen:
         """Number of rows."""
         return len(self.choice)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the rows in bytes."""
+        return len(self) * math.prod(self.array.shape[1:]) * self.array.itemsize
 
-class Values(Mapping[str, _Array]):
+
+class Values(MutableMapping[str, _Array]):
     """Arrays by name; rows of chosen crystals are copied when they are read for the first time.
+
+    It is used like a dictionary. Replacing an array changes neither a representation nor other crystals chosen from it.
 
     Args:
         parts: arrays, or chosen rows of arrays, by name.
     """
 
     def __init__(self, parts: Mapping[str, _Array | Chosen]) -> None:
-        self._parts = dict(parts)
+        self._parts: dict[str, _Array | Chosen] = dict(parts._parts if isinstance(parts, Values) else parts)
 
     def __getitem__(self, name: str) -> _Array:
         """The array of this name."""
@@ -82,6 +90,14 @@ class Values(Mapping[str, _Array]):
         if isinstance(part, Chosen):
             part = self._parts[name] = part.array[part.choice.rows]
         return part
+
+    def __setitem__(self, name: str, array: _Array) -> None:
+        """Add or replace an array."""
+        self._parts[name] = array
+
+    def __delitem__(self, name: str) -> None:
+        """Remove an array."""
+        del self._parts[name]
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -91,9 +107,21 @@ class Values(Mapping[str, _Array]):
         """Number of arrays."""
         return len(self._parts)
 
+    def __repr__(self) -> str:
+        """Names, types and shapes; copies nothing."""
+        return f"Values({', '.join(f'{name}: {_shown(part)}' for name, part in self._parts.items())})"
+
     def __or__(self, other: Mapping[str, _Array]) -> Values:
         """These arrays and others."""
-        return Values(self._parts | (other._parts if isinstance(other, Values) else dict(other)))
+        return Values(self._parts | Values(other)._parts)
+
+    def __ror__(self, other: Mapping[str, _Array]) -> Values:
+        """Others and these arrays."""
+        return Values(other) | self
+
+    def copy(self) -> Values:
+        """A copy of the mapping, which shares the arrays."""
+        return Values(self)
 
     def __reduce__(self) -> tuple[type[Values], tuple[dict[str, _Array]]]:
         """A pickle has the chosen rows alone."""
@@ -103,8 +131,7 @@ class Values(Mapping[str, _Array]):
         """An array as it is, without copying chosen rows."""
         return self._parts[name]
 
-    def pop(self, name: str) -> _Array:
-        """Take an array out."""
-        array = self[name]
-        del self._parts[name]
-        return array
+
+def _shown(part: _Array | Chosen) -> str:
+    array = part.array if isinstance(part, Chosen) else part
+    return f"{array.dtype} {(len(part), *array.shape[1:])}"

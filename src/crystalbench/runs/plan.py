@@ -228,11 +228,11 @@ def _plan(tasks: list[Task], choices: list[_Choice], suite: Suite, selection: Se
                         for c in able
                         if name in views_of[c.entry.name] and seed in seeds_of[c.entry.name]
                     ]
-    if not runs:
-        raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     for task in tasks:
         if task.remarks:
             notes.add(task.remarks_line)
+    if not runs:
+        raise ConfigError("nothing to run: " + ("; ".join(notes.lines()) or "the selection is empty"))
     return Plan(runs, tasks, notes.lines())
 
 

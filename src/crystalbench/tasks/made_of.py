@@ -34,6 +34,10 @@ class MadeOfTaskSpec(TaskSpec):
         """Those of the task."""
         return self.task.local_files(sources)
 
+    def has_structures_here(self, sources: DataSources) -> bool:
+        """As the task."""
+        return self.task.has_structures_here(sources)
+
     def availability(self, sources: DataSources) -> Availability:
         """That of the task."""
         return self.task.availability(sources)

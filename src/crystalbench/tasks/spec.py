@@ -125,6 +125,13 @@ class TaskSpec(ABC):
         where = ", ".join(map(str, local)) or "comes with its package"
         return Availability(True, self.rows_in(local), where)
 
+    def has_structures_here(self, sources: DataSources) -> bool:
+        """Whether the data on this machine has structures; decodes nothing and downloads nothing.
+
+        By default, `has_structures`. Of some tasks, the data may have compositions only.
+        """
+        return self.has_structures
+
     def rows_in(self, files: tuple[Path, ...]) -> int | None:
         """The number of rows in the files, if it is known without decoding them; by default, `rows_total`."""
         return self.rows_total or None

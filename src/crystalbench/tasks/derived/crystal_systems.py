@@ -61,7 +61,10 @@ class CrystalSystems(Labelling):
         """
         crystals = task.inputs
         if not isinstance(crystals, Crystals):
-            raise DataError(f"{task.name}: has compositions only, and crystal systems need structures")
+            raise DataError(
+                f"crystal systems need structures, and the data of {task.name} has compositions only; name a file with "
+                f"its structures (--data {task.name}=PATH), or choose other tasks"
+            )
         order = self.shuffled(len(crystals), self.seed)
         labels = self._labels_until_full(crystals, order)
         known = [np.flatnonzero(labels == c)[: self.per_class] for c in range(len(self.classes))]

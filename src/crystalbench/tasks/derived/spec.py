@@ -136,6 +136,10 @@ class DerivedTaskSpec(TaskSpec):
         complete = found.here and found.rows == self.source.rows_total
         return replace(found, rows=self.rows_total if complete else None)
 
+    def has_structures_here(self, sources: DataSources) -> bool:
+        """As the source."""
+        return self.source.has_structures_here(self._for_source(sources))
+
     def load(self, sources: DataSources) -> Task:
         """Read the source and label its rows; what takes long is read from the cache folder if it was done before.
 
@@ -176,7 +180,10 @@ class DerivedTaskSpec(TaskSpec):
 
     def _derived(self, source: Task) -> Decoded:
         source, remarks = self._without(source)
-        found = self.labelling(source)
+        try:
+            found = self.labelling(source)
+        except DataError as error:
+            raise DataError(f"{self.name}: {error}") from error
         if len(found.rows) == 0:
             raise DataError(f"{self.name}: no row of {source.name} is left ({'; '.join(found.remarks)})")
         inputs = source.inputs if len(found.rows) == len(source) else source.inputs[found.rows]

@@ -86,6 +86,15 @@ def count_rows(official: OfficialTask, file: Path) -> tuple[int, int]:
     return len(ids) - ids.null_count, ids.null_count
 
 
+def table_has_structures(official: OfficialTask, file: Path) -> bool:
+    """Whether a table is read by its structures; for one that cannot be read, whether the task has structures."""
+    try:
+        columns = pq.read_schema(file).names
+    except (pa.ArrowException, OSError):
+        return official.input == "structure"
+    return _reads_structures(official, columns)
+
+
 def _read(official: OfficialTask, file: Path) -> PartialTable:
     columns = pq.read_schema(file).names
     id_column, target_column = _id_column(official, columns), _target_column(official, columns)
@@ -176,11 +185,15 @@ def _target_column(official: OfficialTask, columns: list[str]) -> str | None:
 
 def _input_columns(official: OfficialTask, columns: list[str]) -> list[str]:
     """The columns with the structures, or the one with the compositions if these are asked for or are all there is."""
-    if official.input == "structure" and (
-        any(name in columns for name in _STRUCTURE) or not any(name in columns for name in _COMPOSITION)
-    ):
+    if _reads_structures(official, columns):
         return [_first([name], columns, "structures") for name in _STRUCTURE]
     return [_first(list(_COMPOSITION), columns, "compositions")]
+
+
+def _reads_structures(official: OfficialTask, columns: list[str]) -> bool:
+    if official.input != "structure":
+        return False
+    return any(name in columns for name in _STRUCTURE) or not any(name in columns for name in _COMPOSITION)
 
 
 def _first(choices: list[str], columns: list[str], content: str) -> str:

@@ -17,7 +17,7 @@ from crystalbench.tasks.matbench.addresses import addresses_of
 from crystalbench.tasks.matbench.folds import official_folds
 from crystalbench.tasks.matbench.official import OFFICIAL, OfficialTask
 from crystalbench.tasks.matbench.official_file import read_official_file
-from crystalbench.tasks.matbench.partial_table import count_rows, read_partial_table
+from crystalbench.tasks.matbench.partial_table import count_rows, read_partial_table, table_has_structures
 from crystalbench.tasks.remote import RemoteFile
 from crystalbench.tasks.sources import DataSources
 from crystalbench.tasks.spec import Availability, TaskSpec
@@ -90,6 +90,16 @@ class MatbenchTaskSpec(TaskSpec):
             return Availability(False, None, str(error))
         skipped = f", {others:,} others without an official id" if others else ""
         return Availability(True, rows, f"{files[0]}: {rows:,} of {self.rows_total:,} rows{skipped}")
+
+    def has_structures_here(self, sources: DataSources) -> bool:
+        """Whether the data has structures; reads nothing but the names of the columns of a table."""
+        try:
+            files = self.local_files(sources)
+        except DataError:
+            return self.has_structures
+        if not files or not files[0].name.endswith(_TABLE):
+            return self.has_structures
+        return table_has_structures(self.official, files[0])
 
     def load(self, sources: DataSources) -> Task:
         """Read the task; from the cache folder if this file was read before.
