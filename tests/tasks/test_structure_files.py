@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from ruamel.yaml import YAML
 from test_hostile_input import SALT, cif
 
 from crystalbench.errors import DataError
 from crystalbench.tasks.inputs import as_inputs, read_inputs
+from crystalbench.tasks.structure_files import structure_of_file
 
 HALITE = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 POSCAR = """salt
@@ -124,3 +131,35 @@ def test_all_bad_structures_are_listed_at_once() -> None:
     assert as_inputs([HALITE, HALITE]).ids.tolist() == ["0", "1"]
     with pytest.raises(DataError, match="not dict"):
         as_inputs(HALITE.as_dict())  # type: ignore[arg-type]
+
+
+def yaml_of(entry: Any) -> str:
+    stream = io.StringIO()
+    YAML().dump(entry, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("suffix", "written"), [("json", json.dumps), ("yaml", yaml_of), ("yml", yaml_of)])
+def test_structures_in_json_and_yaml_must_not_contradict_themselves(
+    tmp_path: Path, suffix: str, written: Callable[[Any], str]
+) -> None:
+    entry = json.loads(str(HALITE.to(fmt="json")))
+    (tmp_path / f"good.{suffix}").write_text(written(entry))
+    found = structure_of_file(tmp_path / f"good.{suffix}")
+    assert found.composition == HALITE.composition
+    np.testing.assert_allclose(found.lattice.matrix, HALITE.lattice.matrix)
+    entry["lattice"]["a"] += 1
+    file = tmp_path / f"bad.{suffix}"
+    file.write_text(written(entry))
+    with pytest.raises(DataError, match=r"cannot be read as a structure \(.*lattice.* a "):
+        structure_of_file(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.yaml", "a: 1\na: 2\n"), ("a.json", '{"lattice": 1, "lattice": 2}'), ("a.yaml", "- [1"), ("a.json", "[1]")],
+)
+def test_other_json_and_yaml_is_no_structure(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="cannot be read as a structure"):
+        structure_of_file(tmp_path / name)

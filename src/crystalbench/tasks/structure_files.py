@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import re
 import warnings
 import zlib
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pymatgen.core import Element, Structure
+from pymatgen.core import Element, Lattice, Structure
 from pymatgen.io.vasp.inputs import BadPoscarWarning
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from crystalbench.data.crystals import MAX_LENGTH
+from crystalbench.data.structure_json import parts_of
 from crystalbench.errors import DataError
 from crystalbench.tasks.cif import structure_of_cif
+from crystalbench.tasks.tables.reading import distinct_keys
 
 _CIF, _POSCAR, _XSF = ("*.cif*", "*.mcif*"), ("*poscar*", "*contcar*", "*.vasp"), ("*.xsf*", "*.axsf*")
+_JSON, _YAML = ("*.json*", "*.mson*"), ("*.yaml*", "*.yml*")
 """Names by which pymatgen recognises the formats, in lower case."""
 _HARMLESS = "Ignoring selective dynamics tag"
 """A remark of pymatgen on a POSCAR that does not concern the structure."""
@@ -33,6 +42,8 @@ def structure_of_file(file: Path) -> Structure:
     """
     if _is(file, _CIF):
         return structure_of_cif(_text_of(file))
+    if _is(file, _JSON) or _is(file, _YAML):
+        return _structure_of_entries(file)
     if _is(file, _POSCAR):
         _check_poscar(_text_of(file).splitlines())
     if _is(file, _XSF) and (kind := _XSF_NOT_PERIODIC.search(_text_of(file))):
@@ -50,6 +61,24 @@ def structure_of_file(file: Path) -> Structure:
     if doubts := [doubt for doubt in doubts if not doubt.startswith(_HARMLESS)]:
         raise DataError(f"is read only by guessing: {'; '.join(doubts)}")
     return structure
+
+
+def _structure_of_entries(file: Path) -> Structure:
+    """Read pymatgen's JSON form, also in YAML; entries that are redundant must agree.
+
+    Raises:
+        DataError: it is not a structure in this form, or contradicts itself; says what is wrong.
+    """
+    text = _text_of(file)
+    try:
+        parts = parts_of(_entries(text) if _is(file, _JSON) else YAML(typ="safe").load(text), MAX_LENGTH)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be read as a structure ({error})") from error
+    return Structure(Lattice(parts.lattice), [Element.from_Z(z) for z in parts.numbers], parts.frac_coords)
+
+
+def _entries(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=partial(distinct_keys, what="keys"))
 
 
 def _is(file: Path, patterns: Sequence[str]) -> bool:
