@@ -53,9 +53,9 @@ def test_a_backslash_at_the_end_of_a_text_does_not_hide_the_quotation_mark() -> 
     assert list(split(other, "+")) == [r'a@1(x="C:\\\"+", y=1) ', " b@2()"]
 
 
-def names(parameters: list[dict[str, object]]) -> list[str]:
+def names(parameters: list[dict[str, object]], label: str = "stack") -> list[str]:
     records = [
-        record(10.0 + k + fold, model="stack", label="stack", fold=fold, parameters=own)
+        record(10.0 + k + fold, model="stack", label=label, fold=fold, parameters=own)
         for k, own in enumerate(parameters)
         for fold in range(5)
     ]
@@ -73,6 +73,8 @@ def test_boards_name_stacks_by_what_differs_among_their_members() -> None:
         "stack (descriptor_forest + hybrid_sen(epochs=50) + dummy, inner=5)",
     ]
     assert names(parameters[:1]) == ["stack (descriptor_forest + hybrid_sen)"]
+    assert names(parameters[:1], "stack x3") == ["stack x3 (descriptor_forest + hybrid_sen)"]
+    assert names(parameters[:1], "mine") == ["mine"]
     potential = [{"members": 'potential_forest@2(potential=sevennet, columns="cell") + dummy@1()'}]
     assert names(potential) == ["stack (potential_forest(potential=sevennet) + dummy)"]
     assert names([{"members": "unreadable"}]) == ["stack (unreadable)"]

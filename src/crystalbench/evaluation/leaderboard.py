@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -213,7 +214,8 @@ def _named(groups: Sequence[EntryRuns]) -> list[tuple[str, EntryRuns]]:
     for (label, *_), same in alike.items():
         settings = _with_short_members([group.settings() for group in same])
         if len(same) == 1:
-            members = settings[0].get("members") if label == same[0].first["model_name"] else None
+            own = re.sub(r" x\d+$", "", label) == same[0].first["model_name"]  # also of an ensemble, stack x3
+            members = settings[0].get("members") if own else None
             named.append((label if members is None else f"{label} ({members})", same[0]))
         else:
             named += [
