@@ -11,9 +11,7 @@ from torch import Tensor
 from crystalbench.data.flat import offsets_of
 from crystalbench.models.nested import NestedEncoder
 from crystalbench.nn.batches import Batch
-from crystalbench.nn.radial import expand_distances
 from crystalbench.representations import Arrays, Layout
-from crystalbench.representations.quotient import SITE
 from crystalbench.representations.sphere_graph import EDGE
 
 PAIR = "pair"
@@ -96,12 +94,6 @@ class PairsAround:
 class LineGraphEncoder(NestedEncoder):
     """`NestedEncoder` on the line graph; the same function of the same weights."""
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Embeddings (n, F + C)."""
-        radial = expand_distances(batch["distances"], self.centers, self.step)
-        around = PairsAround.of(batch, radial, self.layers[0].degrees - 1)  # type: ignore[operator]
-        sites, edges = self.site(self.elements)[batch["numbers"]], self.edge(radial)
-        for layer in self.layers:
-            sites, edges = layer(sites, edges, around)
-        pooled = torch.cat([sites, around.to_sites(edges)], dim=1)
-        return batch.mean(pooled, SITE, batch["multiplicities"].to(pooled.dtype))
+    def around(self, batch: Batch, radial: Tensor) -> PairsAround:  # type: ignore[override]
+        """What is around the sites and edges of a batch with pairs."""
+        return PairsAround.of(batch, radial, self.layers[0].degrees - 1)  # type: ignore[operator]

@@ -122,12 +122,16 @@ class NestedEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Embeddings (n, F + C): means over the atoms, and over their edges."""
         radial = expand_distances(batch["distances"], self.centers, self.step)
-        around = Around.of(batch, radial)
+        around = self.around(batch, radial)
         sites, edges = self.site(self.elements)[batch["numbers"]], self.edge(radial)
         for layer in self.layers:
             sites, edges = layer(sites, edges, around)
         pooled = torch.cat([sites, around.to_sites(edges)], dim=1)
         return batch.mean(pooled, SITE, batch["multiplicities"].to(pooled.dtype))
+
+    def around(self, batch: Batch, radial: Tensor) -> Around:
+        """What is around the sites and edges of a batch, with the expanded distances (E, gaussians)."""
+        return Around.of(batch, radial)
 
 
 @dataclass(frozen=True, eq=False)
